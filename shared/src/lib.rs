@@ -1,1 +1,11 @@
-//! (skeleton)
+//! What Cenote's producer and consumer agree on.
+//!
+//! In the order in which one thing is made of another: numbers ([`ids`]), the shape of records ([`schema`]), one
+//! record ([`row`]), the outside ([`env`], `storage`).
+
+#![forbid(unsafe_code)]
+
+pub mod env;
+pub mod ids;
+pub mod row;
+pub mod schema;

@@ -1,0 +1,261 @@
+//! The shape of a dataset's records: types, their fields, what a field can hold.
+//!
+//! One structure serves twice. The *chain's* schema is written to the log; its type and column numbers are never
+//! reused. A *declared* schema is what a program's structs say; its numbers are its own, and it meets the chain's by
+//! name (`evolve` for producers, `bind` for consumers).
+//!
+//! Rules: a type is a root (it has a key) or a component (it has none), for ever; nesting goes one level deep, what is
+//! deeper is a component; a key is made of integers, bools, enums, strings, bytes and keys, never optional.
+
+mod key;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use key::{KeyError, KeyForm};
+
+use crate::ids::{ColumnId, TypeId};
+
+/// Limits of DESIGN §9 that a schema must keep.
+pub mod limits {
+    /// Types in a dataset.
+    pub const TYPES: usize = 1_024;
+    /// Columns of all types together.
+    pub const COLUMNS: usize = 8_192;
+    /// Bytes of a name.
+    pub const NAME_BYTES: usize = 255;
+}
+
+/// All types of a dataset. A [`TypeId`] is the index in `types`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schema {
+    /// The types; removed ones keep their place and have no fields.
+    pub types: Vec<TypeSchema>,
+}
+
+/// One type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TypeSchema {
+    /// Its name, unique in the dataset.
+    pub name: String,
+    /// Root or component, and the root's key.
+    pub kind: TypeKind,
+    /// Its fields, in the order in which their columns are laid out.
+    pub fields: Vec<Field>,
+    /// The number that the next new column gets.
+    pub next_column: u16,
+    /// A segment holds 2 to the power of this many rows; chosen at the type's first commit.
+    pub segment_rows_log2: u8,
+}
+
+/// Whether a type has an identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TypeKind {
+    /// Has a key; is added, updated, deleted; is referenced by key only.
+    Root {
+        /// The key's parts, in order. A path goes through components: `["address", "zip"]`.
+        key: Vec<Vec<String>>,
+    },
+    /// Reached by ordinal only; equal ones are one; never changes.
+    Component,
+}
+
+/// One field of a type: a column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Field {
+    /// Its name, unique in the type.
+    pub name: String,
+    /// The column that holds it.
+    pub column: ColumnId,
+    /// `Option` in the declaration.
+    pub optional: bool,
+    /// Whether a row may lack the value: optional, or added after the type's first commit.
+    pub sparse: bool,
+    /// What it holds.
+    pub shape: Shape,
+    /// How values are encoded: 0 is plain. Numbered, so that others can come.
+    pub encoding: u8,
+}
+
+/// One value or several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Shape {
+    /// One value.
+    One(ValueKind),
+    /// Several, in their order.
+    List(ValueKind),
+    /// Several, sorted, each once.
+    Set(ValueKind),
+    /// Sorted by the first, each once.
+    Map(ValueKind, ValueKind),
+}
+
+/// What one value is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ValueKind {
+    /// `true` or `false`.
+    Bool,
+    /// A signed integer of so many bytes: 1, 2, 4 or 8.
+    Int(u8),
+    /// An unsigned integer of so many bytes: 1, 2, 4 or 8.
+    UInt(u8),
+    /// A 32-bit float, kept bit by bit.
+    F32,
+    /// A 64-bit float, kept bit by bit.
+    F64,
+    /// UTF-8 text.
+    String,
+    /// Bytes.
+    Bytes,
+    /// One of these names; a value is the index. The list only grows.
+    Enum(Vec<String>),
+    /// The key of a root record, which may not exist.
+    Key(TypeId),
+    /// A component record, by ordinal.
+    Component(TypeId),
+    /// Text that is kept once: an ordinal of a component type with the one field `value`.
+    Dedup(TypeId),
+}
+
+impl Schema {
+    /// The type with this name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<TypeId> {
+        let index = self.types.iter().position(|candidate| candidate.name == name)?;
+        Some(TypeId(u16::try_from(index).expect("a schema has at most 1,024 types")))
+    }
+
+    /// The type with this number.
+    ///
+    /// # Panics
+    /// If there is none: numbers come from this schema.
+    #[must_use]
+    pub fn get(&self, id: TypeId) -> &TypeSchema {
+        &self.types[id.index()]
+    }
+
+    /// The types with their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (TypeId, &TypeSchema)> {
+        self.types.iter().enumerate().map(|(index, schema)| (TypeId(index as u16), schema))
+    }
+}
+
+impl TypeSchema {
+    /// Whether it has a key.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        matches!(self.kind, TypeKind::Root { .. })
+    }
+
+    /// The index of the field with this name.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|field| field.name == name)
+    }
+
+    /// The paths of the key's parts; empty for a component.
+    #[must_use]
+    pub fn key_paths(&self) -> &[Vec<String>] {
+        match &self.kind {
+            TypeKind::Root { key } => key,
+            TypeKind::Component => &[],
+        }
+    }
+
+    /// Rows of a segment.
+    #[must_use]
+    pub fn segment_rows(&self) -> u32 {
+        1 << self.segment_rows_log2
+    }
+}
+
+impl Shape {
+    /// The kinds of value in it: one, or a map's two.
+    pub fn kinds(&self) -> impl Iterator<Item = &ValueKind> {
+        let (first, second) = match self {
+            Shape::One(kind) | Shape::List(kind) | Shape::Set(kind) => (kind, None),
+            Shape::Map(key, value) => (key, Some(value)),
+        };
+        std::iter::once(first).chain(second)
+    }
+
+    /// The same, to renumber references.
+    pub fn kinds_mut(&mut self) -> impl Iterator<Item = &mut ValueKind> {
+        let (first, second) = match self {
+            Shape::One(kind) | Shape::List(kind) | Shape::Set(kind) => (kind, None),
+            Shape::Map(key, value) => (key, Some(value)),
+        };
+        std::iter::once(first).chain(second)
+    }
+}
+
+impl ValueKind {
+    /// The component type that a value is an ordinal of.
+    #[must_use]
+    pub fn component(&self) -> Option<TypeId> {
+        match self {
+            ValueKind::Component(id) | ValueKind::Dedup(id) => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// The type that a value refers to, by ordinal or by key.
+    #[must_use]
+    pub fn refers_to(&self) -> Option<TypeId> {
+        match self {
+            ValueKind::Component(id) | ValueKind::Dedup(id) | ValueKind::Key(id) => Some(*id),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Schema {
+    /// As a person would write it: a line a type, a line a field.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for schema in self.types.iter().filter(|schema| !schema.fields.is_empty()) {
+            match &schema.kind {
+                TypeKind::Root { key } => {
+                    let parts: Vec<_> = key.iter().map(|path| path.join(".")).collect();
+                    writeln!(f, "{} (root, key {})", schema.name, parts.join(", "))?;
+                }
+                TypeKind::Component => writeln!(f, "{} (component)", schema.name)?,
+            }
+            for field in &schema.fields {
+                writeln!(f, "    {}: {}", field.name, self.display_field(field))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Schema {
+    /// A field's type as Rust would write it.
+    #[must_use]
+    pub fn display_field(&self, field: &Field) -> String {
+        let kind = |kind| self.display_kind(kind);
+        let shape = match &field.shape {
+            Shape::One(one) => kind(one),
+            Shape::List(element) => format!("Vec<{}>", kind(element)),
+            Shape::Set(element) => format!("BTreeSet<{}>", kind(element)),
+            Shape::Map(key, value) => format!("BTreeMap<{}, {}>", kind(key), kind(value)),
+        };
+        if field.optional { format!("Option<{shape}>") } else { shape }
+    }
+
+    fn display_kind(&self, kind: &ValueKind) -> String {
+        match kind {
+            ValueKind::Bool => "bool".into(),
+            ValueKind::Int(bytes) => format!("i{}", u32::from(*bytes) * 8),
+            ValueKind::UInt(bytes) => format!("u{}", u32::from(*bytes) * 8),
+            ValueKind::F32 => "f32".into(),
+            ValueKind::F64 => "f64".into(),
+            ValueKind::String => "String".into(),
+            ValueKind::Bytes => "Vec<u8>".into(),
+            ValueKind::Enum(names) => format!("enum {{ {} }}", names.join(", ")),
+            ValueKind::Key(id) => format!("Key<{}>", self.get(*id).name),
+            ValueKind::Component(id) => self.get(*id).name.clone(),
+            ValueKind::Dedup(_) => "String (dedup)".into(),
+        }
+    }
+}
