@@ -7,5 +7,6 @@
 
 pub mod env;
 pub mod ids;
+pub mod index;
 pub mod row;
 pub mod schema;

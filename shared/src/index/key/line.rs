@@ -1,0 +1,116 @@
+//! A line of the key index: 12 slots in one cache line.
+//!
+//! Rules: tag 0 means a free slot; `spilled` counts the entries that belong here and stand in a later line, `reach` is
+//! at least the distance of the furthest. Both saturate: then the reach is the whole page and stays so until the page
+//! is laid out anew (only thousands of equal hashes get there).
+
+pub(super) const SLOTS: usize = 12;
+
+const LOW_BITS: u64 = 0x0101_0101_0101_0101;
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct Line {
+    tags: [u8; SLOTS],
+    pub(super) reach: u16,
+    spilled: u16,
+    pub(super) ordinals: [u32; SLOTS],
+}
+
+const _: () = assert!(size_of::<Line>() == 64);
+
+impl Line {
+    pub(super) const EMPTY: Self = Self { tags: [0; SLOTS], reach: 0, spilled: 0, ordinals: [0; SLOTS] };
+
+    /// The slots with this tag, compared all at once; `slots_with(0)` are the free ones.
+    #[inline]
+    pub(super) fn slots_with(&self, tag: u8) -> Slots {
+        let [a, b, c, d, e, f, g, h, rest @ ..] = self.tags;
+        let first = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let last = u64::from(u32::from_le_bytes(rest));
+        let splat = u64::from(tag) * LOW_BITS;
+        // The upper half of `last` is not tags. Its lower half moves into the gaps between the bits of `first`.
+        let last = zero_bytes(last ^ splat) & 0x8080_8080;
+        Slots(zero_bytes(first ^ splat) | last >> 4)
+    }
+
+    pub(super) fn ordinals(&self) -> impl Iterator<Item = u32> {
+        self.tags.iter().zip(self.ordinals).filter(|(tag, _)| **tag != 0).map(|(_, ordinal)| ordinal)
+    }
+
+    /// How many lines after this one a look-up must read, in a page of `lines`.
+    #[inline]
+    pub(super) fn reach_in(&self, lines: usize) -> usize {
+        if self.reach == u16::MAX { lines - 1 } else { usize::from(self.reach) }
+    }
+
+    /// Fills a slot.
+    #[inline]
+    pub(super) fn set(&mut self, slot: usize, tag: u8, ordinal: u32) {
+        self.tags[slot] = tag;
+        self.ordinals[slot] = ordinal;
+    }
+
+    /// Frees a slot.
+    pub(super) fn clear(&mut self, slot: usize) {
+        self.set(slot, 0, 0);
+    }
+
+    /// Notes that an entry of this home stands `distance` lines later.
+    fn spill(&mut self, distance: usize) {
+        self.spilled = self.spilled.saturating_add(1);
+        self.reach = self.reach.max(u16::try_from(distance).unwrap_or(u16::MAX));
+    }
+
+    /// Notes that such an entry has gone.
+    pub(super) fn unspill(&mut self) {
+        if self.spilled == u16::MAX {
+            return;
+        }
+        self.spilled -= 1;
+        if self.spilled == 0 {
+            self.reach = 0;
+        }
+    }
+
+    pub(super) fn check_invariants(&self, spilled: usize) {
+        let counted = usize::from(self.spilled);
+        assert!(counted == spilled || self.spilled == u16::MAX, "a line counts what spilled out of it");
+        assert_eq!(self.spilled == 0, self.reach == 0, "a line reaches as long as something spilled");
+    }
+}
+
+/// Puts an entry into the first free slot from its home line on; the page must have one.
+pub(super) fn place(lines: &mut [Line], home: usize, tag: u8, ordinal: u32) {
+    let free = |distance: &usize| lines[(home + distance) % lines.len()].slots_with(0).next();
+    let found = (0..lines.len()).find_map(|distance| Some((distance, free(&distance)?)));
+    let (distance, slot) = found.expect("a page always has a free slot");
+    if distance > 0 {
+        lines[home].spill(distance);
+    }
+    lines[(home + distance) % lines.len()].set(slot, tag, ordinal);
+}
+
+/// Slots of a line as bits: slot s < 8 at bit 8 s + 7, the four after them at 8 (s - 8) + 3.
+pub(super) struct Slots(u64);
+
+impl Iterator for Slots {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        if self.0 == 0 {
+            return None;
+        }
+        let bit = self.0.trailing_zeros() as usize;
+        self.0 &= self.0 - 1;
+        Some((bit >> 3) + ((!bit & 4) << 1))
+    }
+}
+
+/// The high bit of every byte that is zero, exactly.
+#[inline]
+fn zero_bytes(word: u64) -> u64 {
+    !(((word & !HIGH_BITS) + !HIGH_BITS) | word) & HIGH_BITS
+}
