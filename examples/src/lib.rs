@@ -1,1 +1,5 @@
-//! (skeleton)
+//! What the example programs share: real data to publish.
+
+#![forbid(unsafe_code)]
+
+pub mod compat;
