@@ -8,5 +8,7 @@
 pub mod env;
 pub mod ids;
 pub mod index;
+pub mod layout;
 pub mod row;
 pub mod schema;
+pub mod segment;

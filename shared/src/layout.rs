@@ -1,0 +1,309 @@
+//! Where a type's columns stand in its segments; derived from the schema, the same on both sides.
+//!
+//! A row is cut into *slots*, whole-byte numbers in the fixed part, and *regions* of the segment's two heaps. A row's
+//! regions stand side by side in column order, so a row needs one start per heap, and an end relative to it per
+//! region. A list of numbers is a region of equal elements; their width and base are the segment's, kept in a slot of
+//! their own (a *lane*) that no row has. Strings in a list are a region of text and a region of ends.
+//!
+//! | a field holds | slots of a row | lanes |
+//! | --- | --- | --- |
+//! | one number, float, enum, reference | its image | |
+//! | one string; one byte field | end in the text heap; end in the byte heap | |
+//! | list or set of numbers | end in the byte heap | elements |
+//! | list or set of strings | end in the byte heap, end in the text heap | ends |
+//! | list or set of byte fields | end in the byte heap, end in the byte heap | ends |
+//! | map | those of a list of its keys, then those of a list of its values | both |
+//! | any of these, sparse | and a bit in one of the presence slots | |
+
+use crate::ids::{ColumnId, TypeId};
+use crate::schema::{Field, KeyError, KeyForm, Schema, Shape, ValueKind};
+
+/// The layout of one type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The type.
+    pub type_id: TypeId,
+    /// In the order of the schema's fields.
+    pub columns: Vec<Column>,
+    /// Slots that each row has; lanes are numbered after them.
+    pub row_slots: usize,
+    /// Slots and lanes together.
+    pub all_slots: usize,
+    /// The slot with the start of a row's text, if any column has text.
+    pub text_start: Option<usize>,
+    /// The slot with the start of a row's bytes, if any column has such.
+    pub byte_start: Option<usize>,
+    /// The slots whose numbers are signed, by slot and lane.
+    pub signed: Vec<bool>,
+    /// Regions of a row in the text heap, by their end slots, in order.
+    pub text_ends: Vec<usize>,
+    /// Regions of a row in the byte heap, by their end slots, in order.
+    pub byte_ends: Vec<usize>,
+}
+
+/// One column's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its number.
+    pub id: ColumnId,
+    /// The slot and bit that say whether a row has a value; none where every row has.
+    pub presence: Option<Presence>,
+    /// How its values stand.
+    pub form: Form,
+}
+
+/// A bit in a presence slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Presence {
+    /// The slot.
+    pub slot: usize,
+    /// 0 to 7.
+    pub bit: u32,
+}
+
+/// How a column's values stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A number in a slot.
+    Image {
+        /// The slot.
+        slot: usize,
+        /// What the number is.
+        kind: ImageKind,
+    },
+    /// A region of text.
+    Text(Region),
+    /// A region of bytes.
+    Bytes(Region),
+    /// A list or a set.
+    Many(Many),
+    /// A map: as many keys as values.
+    Map(Many, Many),
+}
+
+/// What a number stands for; decides its canonical bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageKind {
+    /// An integer, bool or image-formed key: 8 canonical bytes.
+    Number,
+    /// An enum of so many variants: 8 canonical bytes.
+    Variant(u32),
+    /// 4 canonical bytes.
+    F32,
+    /// 8 canonical bytes.
+    F64,
+    /// The ordinal of a record of this component type: 4 canonical bytes.
+    Component(TypeId),
+}
+
+/// A part of a heap, from the end of the row's region before it to its own end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// The slot with its end, relative to the row's start in the heap.
+    pub end: usize,
+    /// The slot with the end of the region before it; none for the row's first.
+    pub before: Option<usize>,
+}
+
+/// Several values of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Many {
+    /// Numbers, each as wide as the lane says.
+    Images {
+        /// Where they stand, in the byte heap.
+        region: Region,
+        /// Their width and base.
+        lane: usize,
+        /// What they are.
+        kind: ImageKind,
+    },
+    /// Strings.
+    Texts {
+        /// Their ends, relative to the start of `content`; in the byte heap.
+        ends: Region,
+        /// The ends' width and base.
+        lane: usize,
+        /// The text itself, in the text heap.
+        content: Region,
+    },
+    /// Byte strings.
+    Blobs {
+        /// Their ends, relative to the start of `content`; in the byte heap.
+        ends: Region,
+        /// The ends' width and base.
+        lane: usize,
+        /// The bytes themselves, in the byte heap.
+        content: Region,
+    },
+}
+
+/// How a single value stands, whatever holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueForm {
+    /// As a number.
+    Image(ImageKind),
+    /// As text.
+    Text,
+    /// As bytes.
+    Bytes,
+}
+
+impl ImageKind {
+    /// Canonical bytes of one such value.
+    #[must_use]
+    pub fn canonical_bytes(self) -> usize {
+        match self {
+            ImageKind::F32 | ImageKind::Component(_) => 4,
+            ImageKind::Number | ImageKind::Variant(_) | ImageKind::F64 => 8,
+        }
+    }
+}
+
+impl Schema {
+    /// How one value of this kind stands.
+    pub fn value_form(&self, kind: &ValueKind) -> Result<ValueForm, KeyError> {
+        Ok(match kind {
+            ValueKind::Bool | ValueKind::Int(_) | ValueKind::UInt(_) => ValueForm::Image(ImageKind::Number),
+            ValueKind::Enum(names) => ValueForm::Image(ImageKind::Variant(names.len() as u32)),
+            ValueKind::F32 => ValueForm::Image(ImageKind::F32),
+            ValueKind::F64 => ValueForm::Image(ImageKind::F64),
+            ValueKind::Component(id) | ValueKind::Dedup(id) => ValueForm::Image(ImageKind::Component(*id)),
+            ValueKind::String => ValueForm::Text,
+            ValueKind::Bytes => ValueForm::Bytes,
+            ValueKind::Key(id) => match self.key_form(*id)? {
+                KeyForm::Image => ValueForm::Image(ImageKind::Number),
+                KeyForm::Text => ValueForm::Text,
+                KeyForm::Bytes | KeyForm::Composite(_) => ValueForm::Bytes,
+            },
+        })
+    }
+}
+
+impl Layout {
+    /// The layout of a type of this schema. Fails only where a referenced root has no sound key.
+    pub fn new(schema: &Schema, type_id: TypeId) -> Result<Layout, KeyError> {
+        let mut maker = Maker {
+            layout: Layout {
+                type_id,
+                columns: Vec::new(),
+                row_slots: 0,
+                all_slots: 0,
+                text_start: None,
+                byte_start: None,
+                signed: Vec::new(),
+                text_ends: Vec::new(),
+                byte_ends: Vec::new(),
+            },
+            lanes: Vec::new(),
+            presence: None,
+        };
+        for field in &schema.get(type_id).fields {
+            let column = maker.column(schema, field)?;
+            maker.layout.columns.push(column);
+        }
+        Ok(maker.finish())
+    }
+}
+
+/// Lanes get their numbers last, when the row's slots are counted; until then they count from here.
+const LANE: usize = 1 << 32;
+
+struct Maker {
+    layout: Layout,
+    lanes: Vec<bool>,
+    presence: Option<Presence>,
+}
+
+impl Maker {
+    fn column(&mut self, schema: &Schema, field: &Field) -> Result<Column, KeyError> {
+        let presence = field.sparse.then(|| self.presence_bit());
+        let signed = |kind: &ValueKind| matches!(kind, ValueKind::Int(_));
+        let form = match &field.shape {
+            Shape::One(kind) => match schema.value_form(kind)? {
+                ValueForm::Image(image) => Form::Image { slot: self.slot(signed(kind)), kind: image },
+                ValueForm::Text => Form::Text(self.text_region()),
+                ValueForm::Bytes => Form::Bytes(self.byte_region()),
+            },
+            Shape::List(kind) | Shape::Set(kind) => Form::Many(self.many(schema.value_form(kind)?, signed(kind))),
+            Shape::Map(key, value) => {
+                let keys = self.many(schema.value_form(key)?, signed(key));
+                Form::Map(keys, self.many(schema.value_form(value)?, signed(value)))
+            }
+        };
+        Ok(Column { id: field.column, presence, form })
+    }
+
+    fn many(&mut self, form: ValueForm, signed: bool) -> Many {
+        match form {
+            ValueForm::Image(kind) => Many::Images { region: self.byte_region(), lane: self.lane(signed), kind },
+            ValueForm::Text => {
+                Many::Texts { ends: self.byte_region(), lane: self.lane(false), content: self.text_region() }
+            }
+            ValueForm::Bytes => {
+                Many::Blobs { ends: self.byte_region(), lane: self.lane(false), content: self.byte_region() }
+            }
+        }
+    }
+
+    fn slot(&mut self, signed: bool) -> usize {
+        self.layout.signed.push(signed);
+        self.layout.signed.len() - 1
+    }
+
+    fn lane(&mut self, signed: bool) -> usize {
+        self.lanes.push(signed);
+        LANE + self.lanes.len() - 1
+    }
+
+    fn presence_bit(&mut self) -> Presence {
+        let next = match self.presence {
+            Some(Presence { slot, bit }) if bit < 7 => Presence { slot, bit: bit + 1 },
+            _ => Presence { slot: self.slot(false), bit: 0 },
+        };
+        self.presence = Some(next);
+        next
+    }
+
+    fn text_region(&mut self) -> Region {
+        if self.layout.text_start.is_none() {
+            self.layout.text_start = Some(self.slot(false));
+        }
+        let before = self.layout.text_ends.last().copied();
+        let end = self.slot(false);
+        self.layout.text_ends.push(end);
+        Region { end, before }
+    }
+
+    fn byte_region(&mut self) -> Region {
+        if self.layout.byte_start.is_none() {
+            self.layout.byte_start = Some(self.slot(false));
+        }
+        let before = self.layout.byte_ends.last().copied();
+        let end = self.slot(false);
+        self.layout.byte_ends.push(end);
+        Region { end, before }
+    }
+
+    fn finish(mut self) -> Layout {
+        let slots = self.layout.signed.len();
+        let place = |many: &mut Many| match many {
+            Many::Images { lane, .. } | Many::Texts { lane, .. } | Many::Blobs { lane, .. } => {
+                *lane = *lane - LANE + slots
+            }
+        };
+        for column in &mut self.layout.columns {
+            match &mut column.form {
+                Form::Many(many) => place(many),
+                Form::Map(keys, values) => {
+                    place(keys);
+                    place(values);
+                }
+                Form::Image { .. } | Form::Text(_) | Form::Bytes(_) => {}
+            }
+        }
+        self.layout.signed.append(&mut self.lanes);
+        self.layout.row_slots = slots;
+        self.layout.all_slots = self.layout.signed.len();
+        self.layout
+    }
+}

@@ -1,0 +1,261 @@
+//! Reading: a row, a cell of it, the elements of a list.
+//!
+//! All of it borrows the segment, copies nothing, and relies on the segment's invariants.
+
+use crate::layout::{Column, Form, ImageKind, Layout, Many};
+
+use super::{Segment, load};
+
+/// One row of a segment.
+#[derive(Clone, Copy)]
+pub struct RowAt<'s> {
+    segment: &'s Segment,
+    layout: &'s Layout,
+    row: u32,
+}
+
+/// One column of one row.
+#[derive(Clone, Copy)]
+pub struct Cell<'s> {
+    segment: &'s Segment,
+    layout: &'s Layout,
+    column: &'s Column,
+    row: u32,
+}
+
+/// The elements of a list or a set; a map's keys, or its values.
+#[derive(Clone, Copy)]
+pub struct Elements<'s> {
+    kind: ElementKind<'s>,
+    /// Numbers, or the ends of strings.
+    numbers: &'s [u8],
+    base: u64,
+    width: u8,
+    len: u32,
+}
+
+#[derive(Clone, Copy)]
+enum ElementKind<'s> {
+    Images(ImageKind),
+    Texts(&'s str),
+    Blobs(&'s [u8]),
+}
+
+impl<'s> RowAt<'s> {
+    #[inline]
+    pub(super) fn new(segment: &'s Segment, layout: &'s Layout, row: u32) -> RowAt<'s> {
+        RowAt { segment, layout, row }
+    }
+
+    /// The cell of the field at this index of the type's schema.
+    #[inline]
+    #[must_use]
+    pub fn cell(self, field: usize) -> Cell<'s> {
+        Cell { segment: self.segment, layout: self.layout, column: &self.layout.columns[field], row: self.row }
+    }
+
+    /// How many fields there are.
+    #[must_use]
+    pub fn columns(self) -> usize {
+        self.layout.columns.len()
+    }
+
+    /// The layout that it is read by.
+    #[must_use]
+    pub fn layout(self) -> &'s Layout {
+        self.layout
+    }
+}
+
+/// A read that does not fit the column's form: the binding was made for another layout.
+#[cold]
+#[inline(never)]
+fn misfit(form: &Form, asked: &str) -> ! {
+    panic!("a column of form {form:?} was read as {asked}: the binding belongs to another layout")
+}
+
+impl<'s> Cell<'s> {
+    /// Whether the row has a value here.
+    #[inline]
+    #[must_use]
+    pub fn is_present(self) -> bool {
+        match self.column.presence {
+            None => true,
+            Some(presence) => self.segment.image(presence.slot, self.row) >> presence.bit & 1 == 1,
+        }
+    }
+
+    /// The column's form.
+    #[must_use]
+    pub fn form(self) -> &'s Form {
+        &self.column.form
+    }
+
+    /// A bool, integer (sign-extended), enum number, float's bits, ordinal or image-formed key.
+    #[inline]
+    #[must_use]
+    pub fn image(self) -> u64 {
+        match &self.column.form {
+            Form::Image { slot, .. } => self.segment.image(*slot, self.row),
+            form => misfit(form, "a number"),
+        }
+    }
+
+    /// A string, or a text-formed key.
+    #[inline]
+    #[must_use]
+    pub fn text(self) -> &'s str {
+        match &self.column.form {
+            Form::Text(region) => {
+                let (start, end) = self.segment.span(self.layout.text_start, *region, self.row);
+                &self.segment.text[start..end]
+            }
+            form => misfit(form, "text"),
+        }
+    }
+
+    /// Bytes, or the canonical bytes of a key of several parts.
+    #[inline]
+    #[must_use]
+    pub fn bytes(self) -> &'s [u8] {
+        match &self.column.form {
+            Form::Bytes(region) => {
+                let (start, end) = self.segment.span(self.layout.byte_start, *region, self.row);
+                &self.segment.bytes[start..end]
+            }
+            form => misfit(form, "bytes"),
+        }
+    }
+
+    /// A list or a set.
+    #[inline]
+    #[must_use]
+    pub fn elements(self) -> Elements<'s> {
+        match &self.column.form {
+            Form::Many(many) => self.many(many),
+            form => misfit(form, "a list"),
+        }
+    }
+
+    /// A map's keys and values, equally many, sorted by key.
+    #[inline]
+    #[must_use]
+    pub fn entries(self) -> (Elements<'s>, Elements<'s>) {
+        match &self.column.form {
+            Form::Map(keys, values) => (self.many(keys), self.many(values)),
+            form => misfit(form, "a map"),
+        }
+    }
+
+    #[inline]
+    fn many(self, many: &'s Many) -> Elements<'s> {
+        let segment = self.segment;
+        let ((start, end), (content_start, content_end)) = segment.spans(self.layout, many, self.row);
+        let (kind, lane) = match many {
+            Many::Images { lane, kind, .. } => (ElementKind::Images(*kind), *lane),
+            Many::Texts { lane, .. } => (ElementKind::Texts(&segment.text[content_start..content_end]), *lane),
+            Many::Blobs { lane, .. } => (ElementKind::Blobs(&segment.bytes[content_start..content_end]), *lane),
+        };
+        let slot = &segment.slots[lane];
+        let len = ((end - start) / usize::from(slot.width)) as u32;
+        // To the heap's end, so that the last element's eight bytes can be read.
+        Elements { kind, numbers: &segment.bytes[start..], base: slot.base, width: slot.width, len }
+    }
+
+    /// Appends the canonical bytes (see [`row`](crate::row)); says whether there is a value.
+    pub fn canonical(self, out: &mut Vec<u8>) -> bool {
+        if !self.is_present() {
+            return false;
+        }
+        match &self.column.form {
+            Form::Image { slot, kind } => push_image(out, *kind, self.segment.image(*slot, self.row)),
+            Form::Text(_) => out.extend_from_slice(self.text().as_bytes()),
+            Form::Bytes(_) => out.extend_from_slice(self.bytes()),
+            Form::Many(_) => {
+                let elements = self.elements();
+                out.extend_from_slice(&elements.len.to_le_bytes());
+                (0..elements.len()).for_each(|index| elements.canonical(index, out));
+            }
+            Form::Map(..) => {
+                let (keys, values) = self.entries();
+                out.extend_from_slice(&keys.len.to_le_bytes());
+                for index in 0..keys.len() {
+                    keys.canonical(index, out);
+                    values.canonical(index, out);
+                }
+            }
+        }
+        true
+    }
+}
+
+fn push_image(out: &mut Vec<u8>, kind: ImageKind, image: u64) {
+    out.extend_from_slice(&image.to_le_bytes()[..kind.canonical_bytes()]);
+}
+
+impl<'s> Elements<'s> {
+    /// How many there are.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether there is none.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The number at `index`: of a list of numbers, or the end of a string.
+    #[inline]
+    #[must_use]
+    pub fn image(&self, index: usize) -> u64 {
+        assert!(index < self.len(), "element {index} of {}", self.len);
+        self.base.wrapping_add(load(self.numbers, index * usize::from(self.width), self.width))
+    }
+
+    /// The string at `index`.
+    #[inline]
+    #[must_use]
+    pub fn text(&self, index: usize) -> &'s str {
+        match self.kind {
+            ElementKind::Texts(text) => {
+                let (start, end) = self.bounds(index);
+                &text[start..end]
+            }
+            _ => panic!("a list was read as one of strings: the binding belongs to another layout"),
+        }
+    }
+
+    /// The byte string at `index`.
+    #[inline]
+    #[must_use]
+    pub fn bytes(&self, index: usize) -> &'s [u8] {
+        match self.kind {
+            ElementKind::Blobs(bytes) => {
+                let (start, end) = self.bounds(index);
+                &bytes[start..end]
+            }
+            _ => panic!("a list was read as one of byte strings: the binding belongs to another layout"),
+        }
+    }
+
+    #[inline]
+    fn bounds(&self, index: usize) -> (usize, usize) {
+        let start = if index == 0 { 0 } else { self.image(index - 1) as usize };
+        (start, self.image(index) as usize)
+    }
+
+    /// Appends an element's canonical bytes.
+    pub fn canonical(&self, index: usize, out: &mut Vec<u8>) {
+        let content = match self.kind {
+            ElementKind::Images(kind) => return push_image(out, kind, self.image(index)),
+            ElementKind::Texts(_) => self.text(index).as_bytes(),
+            ElementKind::Blobs(_) => self.bytes(index),
+        };
+        out.extend_from_slice(&(content.len() as u32).to_le_bytes());
+        out.extend_from_slice(content);
+    }
+}

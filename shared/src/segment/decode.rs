@@ -1,0 +1,295 @@
+//! A segment's bytes, and the one validation that readers rely on.
+//!
+//! ```text
+//! rows u32 | text bytes u32 | heap bytes u32 | per slot and lane: base u64, width u8
+//! fixed rows, slot by slot, the rows of a slot one after another
+//! text heap
+//! byte heap
+//! ```
+//! Little-endian. Numbers stand slot by slot because equal columns compress better than rows; in memory they stand row
+//! by row because a read wants one line.
+
+use crate::layout::{Form, ImageKind, Layout, Many, Region};
+
+use super::{PADDING, Segment, Slot, load, store};
+
+/// Why bytes are not a segment of this layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SegmentError {
+    /// Fewer or more bytes than the header asks for.
+    #[error("{found} bytes where its header asks for {expected}")]
+    Length {
+        /// What the header asks for.
+        expected: u64,
+        /// What is there.
+        found: u64,
+    },
+    /// More rows than a segment of this type has.
+    #[error("{found} rows where a segment of this type has at most {most}")]
+    Rows {
+        /// The type's.
+        most: u32,
+        /// The header's.
+        found: u32,
+    },
+    /// A number of more than 8 bytes, or a list element of none.
+    #[error("a number of {width} bytes in slot {slot}")]
+    Width {
+        /// The slot.
+        slot: usize,
+        /// Its width.
+        width: u8,
+    },
+    /// Text that is not UTF-8.
+    #[error("its text is not UTF-8 at byte {at}")]
+    Utf8 {
+        /// The first bad byte.
+        at: usize,
+    },
+    /// A string, list or field that leaves its heap, or begins inside a character.
+    #[error("row {row} has a region of column {column} outside its heap")]
+    Region {
+        /// The row.
+        row: u32,
+        /// The field index.
+        column: usize,
+    },
+    /// A bool, enum or reference that can't be.
+    #[error("row {row} has a value of column {column} that its type does not allow: {value}")]
+    Value {
+        /// The row.
+        row: u32,
+        /// The field index.
+        column: usize,
+        /// The number.
+        value: u64,
+    },
+}
+
+const HEADER_BYTES: usize = 12;
+const SLOT_BYTES: usize = 9;
+
+/// Appends a segment's bytes.
+pub fn encode(layout: &Layout, segment: &Segment, out: &mut Vec<u8>) {
+    let heap = &segment.bytes[..segment.bytes.len() - PADDING];
+    let as_u32 = |len: usize| u32::try_from(len).expect("a segment has at most 1 GiB").to_le_bytes();
+    out.extend_from_slice(&segment.count.to_le_bytes());
+    out.extend_from_slice(&as_u32(segment.text.len()));
+    out.extend_from_slice(&as_u32(heap.len()));
+    for slot in segment.slots.iter() {
+        out.extend_from_slice(&slot.base.to_le_bytes());
+        out.push(slot.width);
+    }
+    let stride = segment.stride as usize;
+    let fixed = &segment.rows[..segment.rows.len() - PADDING];
+    for slot in &segment.slots[..layout.row_slots] {
+        let width = usize::from(slot.width);
+        if width > 0 {
+            let at = slot.offset as usize;
+            fixed.chunks_exact(stride).for_each(|row| out.extend_from_slice(&row[at..at + width]));
+        }
+    }
+    out.extend_from_slice(segment.text.as_bytes());
+    out.extend_from_slice(heap);
+}
+
+/// What a segment may refer to: the number of ordinals of each component type, by type number.
+pub type Ceilings<'a> = &'a dyn Fn(crate::ids::TypeId) -> u32;
+
+/// Reads and validates a segment. `rows_max` is the type's; `ceilings` bounds references.
+pub fn decode(layout: &Layout, bytes: &[u8], rows_max: u32, ceilings: Ceilings<'_>) -> Result<Segment, SegmentError> {
+    let segment = read(layout, bytes, rows_max)?;
+    segment.validate(layout, ceilings)?;
+    Ok(segment)
+}
+
+fn read(layout: &Layout, bytes: &[u8], rows_max: u32) -> Result<Segment, SegmentError> {
+    let found = bytes.len() as u64;
+    let table_end = HEADER_BYTES + layout.all_slots * SLOT_BYTES;
+    if bytes.len() < table_end {
+        return Err(SegmentError::Length { expected: table_end as u64, found });
+    }
+    let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes are four bytes"));
+    let (count, text_len, heap_len) = (u32_at(0), u32_at(4) as usize, u32_at(8) as usize);
+    if count > rows_max {
+        return Err(SegmentError::Rows { most: rows_max, found: count });
+    }
+    let (slots, stride) = read_slots(layout, &bytes[HEADER_BYTES..table_end])?;
+    let fixed_len = u64::from(count) * u64::from(stride);
+    let expected = table_end as u64 + fixed_len + text_len as u64 + heap_len as u64;
+    if expected != found {
+        return Err(SegmentError::Length { expected, found });
+    }
+    let (fixed, heaps) = bytes[table_end..].split_at(fixed_len as usize);
+    let (text, heap) = heaps.split_at(text_len);
+    let text = std::str::from_utf8(text).map_err(|error| SegmentError::Utf8 { at: error.valid_up_to() })?;
+    let mut padded = Vec::with_capacity(heap_len + PADDING);
+    padded.extend_from_slice(heap);
+    padded.resize(heap_len + PADDING, 0);
+    let rows = interleave(fixed, &slots[..layout.row_slots], count as usize, stride as usize);
+    Ok(Segment {
+        rows: rows.into(),
+        slots: slots.into(),
+        text: text.into(),
+        bytes: padded.into(),
+        count,
+        stride,
+        digest: 0,
+    })
+}
+
+fn read_slots(layout: &Layout, table: &[u8]) -> Result<(Vec<Slot>, u32), SegmentError> {
+    let mut stride = 0;
+    let mut slots = Vec::with_capacity(layout.all_slots);
+    for (index, entry) in table.chunks_exact(SLOT_BYTES).enumerate() {
+        let base = u64::from_le_bytes(entry[..8].try_into().expect("eight bytes are eight bytes"));
+        let width = entry[8];
+        let lane = index >= layout.row_slots;
+        if width > 8 || (lane && width == 0) {
+            return Err(SegmentError::Width { slot: index, width });
+        }
+        slots.push(Slot { base, offset: if lane { 0 } else { stride }, width });
+        if !lane {
+            stride += u32::from(width);
+        }
+    }
+    Ok((slots, stride))
+}
+
+/// Slot by slot becomes row by row.
+fn interleave(fixed: &[u8], slots: &[Slot], count: usize, stride: usize) -> Vec<u8> {
+    let mut rows = vec![0; count * stride + PADDING];
+    let mut rest = fixed;
+    for slot in slots.iter().filter(|slot| slot.width > 0) {
+        let width = usize::from(slot.width);
+        let (column, after) = rest.split_at(count * width);
+        rest = after;
+        let at = slot.offset as usize;
+        for (row, value) in rows.chunks_exact_mut(stride).zip(column.chunks_exact(width)) {
+            row[at..at + width].copy_from_slice(value);
+        }
+    }
+    rows
+}
+
+impl Segment {
+    /// Establishes the invariants of a segment that came from outside.
+    fn validate(&self, layout: &Layout, ceilings: Ceilings<'_>) -> Result<(), SegmentError> {
+        for (column, place) in layout.columns.iter().enumerate() {
+            for row in 0..self.count {
+                let outside = SegmentError::Region { row, column };
+                match &place.form {
+                    Form::Image { slot, kind } => {
+                        self.check_image(row, column, *kind, self.image(*slot, row), ceilings)?
+                    }
+                    Form::Text(region) => self.check_text(layout, *region, row).ok_or(outside).map(drop)?,
+                    Form::Bytes(region) => self.check_bytes(layout, *region, row).ok_or(outside).map(drop)?,
+                    Form::Many(many) => self.check_many(layout, many, row, column, ceilings).map(drop)?,
+                    Form::Map(keys, values) => {
+                        let found = self.check_many(layout, keys, row, column, ceilings)?;
+                        if found != self.check_many(layout, values, row, column, ceilings)? {
+                            return Err(outside);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_image(
+        &self,
+        row: u32,
+        column: usize,
+        kind: ImageKind,
+        value: u64,
+        ceilings: Ceilings<'_>,
+    ) -> Result<(), SegmentError> {
+        let fits = match kind {
+            ImageKind::Number | ImageKind::F64 => true,
+            ImageKind::F32 => u32::try_from(value).is_ok(),
+            ImageKind::Variant(variants) => value < u64::from(variants.max(1)),
+            // A row without a value stores the base, which may be anything where no row has one; so 0 always fits.
+            ImageKind::Component(id) => value < u64::from(ceilings(id)) || value == 0,
+        };
+        if fits { Ok(()) } else { Err(SegmentError::Value { row, column, value }) }
+    }
+
+    /// The region's text, if it is inside the heap and on char boundaries.
+    fn check_text(&self, layout: &Layout, region: Region, row: u32) -> Option<&str> {
+        let (start, end) = self.checked_span(layout.text_start, region, row)?;
+        self.text.get(start..end)
+    }
+
+    fn check_bytes(&self, layout: &Layout, region: Region, row: u32) -> Option<&[u8]> {
+        let (start, end) = self.checked_span(layout.byte_start, region, row)?;
+        self.bytes[..self.bytes.len() - PADDING].get(start..end)
+    }
+
+    /// The span, if no sum wraps.
+    fn checked_span(&self, start: Option<usize>, region: Region, row: u32) -> Option<(usize, usize)> {
+        let start = start.map_or(0, |slot| self.image(slot, row));
+        let before = region.before.map_or(0, |slot| self.image(slot, row));
+        let end = self.image(region.end, row);
+        let begin = usize::try_from(start.checked_add(before)?).ok()?;
+        Some((begin, usize::try_from(start.checked_add(end)?).ok()?))
+    }
+
+    /// The number of elements, if there are whole ones and all their content is where it should be.
+    fn check_many(
+        &self,
+        layout: &Layout,
+        many: &Many,
+        row: u32,
+        column: usize,
+        ceilings: Ceilings<'_>,
+    ) -> Result<usize, SegmentError> {
+        let outside = || SegmentError::Region { row, column };
+        let (Many::Images { region, lane, .. }
+        | Many::Texts { ends: region, lane, .. }
+        | Many::Blobs { ends: region, lane, .. }) = many;
+        let numbers = self.check_bytes(layout, *region, row).ok_or_else(outside)?;
+        let width = self.width(*lane);
+        if numbers.len() % width != 0 {
+            return Err(outside());
+        }
+        let len = numbers.len() / width;
+        let (start, _) = self.span(layout.byte_start, *region, row);
+        let base = self.slots[*lane].base;
+        let image = |index: usize| base.wrapping_add(load(&self.bytes, start + index * width, width as u8));
+        match many {
+            Many::Images { kind, .. } => {
+                (0..len).try_for_each(|index| self.check_image(row, column, *kind, image(index), ceilings))?;
+            }
+            Many::Texts { content, .. } => {
+                let text = self.check_text(layout, *content, row).ok_or_else(outside)?;
+                check_ends((0..len).map(image), text.len(), |end| text.is_char_boundary(end)).ok_or_else(outside)?;
+            }
+            Many::Blobs { content, .. } => {
+                let bytes = self.check_bytes(layout, *content, row).ok_or_else(outside)?;
+                check_ends((0..len).map(image), bytes.len(), |_| true).ok_or_else(outside)?;
+            }
+        }
+        Ok(len)
+    }
+}
+
+/// Ends that rise, stay inside, stand where a string may end, and leave nothing over.
+fn check_ends(ends: impl Iterator<Item = u64>, len: usize, may_end: impl Fn(usize) -> bool) -> Option<()> {
+    let mut before = 0;
+    for end in ends {
+        let end = usize::try_from(end).ok()?;
+        if end < before || end > len || !may_end(end) {
+            return None;
+        }
+        before = end;
+    }
+    (before == len).then_some(())
+}
+
+/// Overwrites a number in fixed rows that are about to be frozen.
+pub(super) fn poke(rows: &mut [u8], stride: u32, row: u32, slot: Slot, value: u64) {
+    let at = row as usize * stride as usize + slot.offset as usize;
+    store(rows, at, slot.width, value.wrapping_sub(slot.base));
+}

@@ -1,0 +1,65 @@
+//! Changing cells of a segment: the fixed rows alone where numbers still fit, else the segment anew.
+
+use crate::layout::{Form, Layout};
+
+use super::build::image_of;
+use super::decode::poke;
+use super::{Segment, SegmentBuilder, width_of};
+
+/// One cell's new value.
+#[derive(Clone, Copy, Debug)]
+pub struct CellPatch<'a> {
+    /// The row in its segment.
+    pub row: u32,
+    /// The field index.
+    pub column: usize,
+    /// The new canonical bytes, or none.
+    pub cell: Option<&'a [u8]>,
+}
+
+impl Segment {
+    /// This segment with some cells replaced and a new digest. Patches are sorted by row, each cell once.
+    #[must_use]
+    pub fn patched(&self, layout: &Layout, patches: &[CellPatch<'_>], digest: u128) -> Segment {
+        debug_assert!(patches.is_sorted_by_key(|patch| patch.row), "patches come by row");
+        self.patched_in_place(layout, patches, digest).unwrap_or_else(|| self.rebuilt(layout, patches, digest))
+    }
+
+    /// The heaps shared, the numbers overwritten; none where a patch does not fit that.
+    fn patched_in_place(&self, layout: &Layout, patches: &[CellPatch<'_>], digest: u128) -> Option<Segment> {
+        let numbers = patches.iter().map(|patch| self.as_number(layout, patch)).collect::<Option<Vec<_>>>()?;
+        let mut rows = self.rows.to_vec();
+        for (patch, (slot, value)) in patches.iter().zip(numbers) {
+            poke(&mut rows, self.stride, patch.row, self.slots[slot], value);
+        }
+        Some(Segment { rows: rows.into(), digest, ..self.clone() })
+    }
+
+    /// The slot and number of a patch that the segment's base and width can take.
+    fn as_number(&self, layout: &Layout, patch: &CellPatch<'_>) -> Option<(usize, u64)> {
+        let column = &layout.columns[patch.column];
+        let Form::Image { slot, kind } = column.form else { return None };
+        let value = image_of(kind, patch.cell?);
+        if let Some(presence) = column.presence
+            && self.image(presence.slot, patch.row) >> presence.bit & 1 == 0
+        {
+            return None;
+        }
+        let place = self.slots[slot];
+        (width_of(value.wrapping_sub(place.base)) <= place.width).then_some((slot, value))
+    }
+
+    fn rebuilt(&self, layout: &Layout, patches: &[CellPatch<'_>], digest: u128) -> Segment {
+        let mut builder = SegmentBuilder::new(layout);
+        let mut rest = patches;
+        for row in 0..self.count {
+            let of_row = rest.partition_point(|patch| patch.row <= row);
+            let (these, after) = rest.split_at(of_row);
+            rest = after;
+            let at = super::RowAt::new(self, layout, row);
+            builder
+                .push_patched(at, |column| these.iter().find(|patch| patch.column == column).map(|patch| patch.cell));
+        }
+        builder.finish(digest)
+    }
+}
