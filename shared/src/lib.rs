@@ -1,7 +1,7 @@
 //! What Cenote's producer and consumer agree on.
 //!
 //! In the order in which one thing is made of another: numbers ([`ids`]), the shape of records ([`schema`]), one
-//! record ([`row`]), the outside ([`env`], `storage`).
+//! record ([`row`]), the outside ([`env`], [`storage`]).
 
 #![forbid(unsafe_code)]
 
@@ -12,3 +12,4 @@ pub mod layout;
 pub mod row;
 pub mod schema;
 pub mod segment;
+pub mod storage;

@@ -39,31 +39,15 @@ impl Movie {
     /// All text of the workload is plain ASCII without quotes, so nothing needs escaping.
     pub fn write_canonical(&self, out: &mut impl Write) -> fmt::Result {
         let rating = rating_integer(self.rating);
-        write!(
-            out,
-            r#"{{"id":{},"title":"{}","year":{},"rating":"#,
-            self.id, self.title, self.year
-        )?;
-        write!(
-            out,
-            r#"{}.{:02},"runtime_minutes":{}"#,
-            rating / 100,
-            rating % 100,
-            self.runtime_minutes
-        )?;
+        write!(out, r#"{{"id":{},"title":"{}","year":{},"rating":"#, self.id, self.title, self.year)?;
+        write!(out, r#"{}.{:02},"runtime_minutes":{}"#, rating / 100, rating % 100, self.runtime_minutes)?;
         write!(out, r#","country":"{}","genres":["#, self.country)?;
         for (place, genre) in self.genres.iter().enumerate() {
             write!(out, r#"{}"{genre}""#, comma(place))?;
         }
         out.write_str(r#"],"cast":["#)?;
         for (place, actor) in self.cast.iter().enumerate() {
-            write!(
-                out,
-                r#"{}{{"actor_id":{},"name":"{}"}}"#,
-                comma(place),
-                actor.actor_id,
-                actor.name
-            )?;
+            write!(out, r#"{}{{"actor_id":{},"name":"{}"}}"#, comma(place), actor.actor_id, actor.name)?;
         }
         writeln!(out, r#"],"synopsis":"{}"}}"#, self.synopsis)
     }
@@ -80,9 +64,7 @@ pub fn check_movies(movies: impl IntoIterator<Item = Movie>) -> CheckSums {
     let mut line = String::new();
     for movie in movies {
         line.clear();
-        movie
-            .write_canonical(&mut line)
-            .expect("a String takes all text");
+        movie.write_canonical(&mut line).expect("a String takes all text");
         sums.bytes += line.len() as u64;
         sums.hash.write_str(&line).expect("a hash takes all text");
     }
@@ -94,12 +76,8 @@ pub fn check_movies(movies: impl IntoIterator<Item = Movie>) -> CheckSums {
 pub fn check_changes(changes: &[Change]) -> Fnv {
     let mut hash = Fnv::default();
     for change in changes {
-        writeln!(
-            hash,
-            "{},{},{}",
-            change.id, change.rating_integer, change.runtime_minutes
-        )
-        .expect("a hash takes all text");
+        writeln!(hash, "{},{},{}", change.id, change.rating_integer, change.runtime_minutes)
+            .expect("a hash takes all text");
     }
     hash
 }
@@ -114,10 +92,7 @@ pub fn known_movies(records: u64) -> Option<CheckSums> {
         5_000_000 => (3_142_071_163, 0x69b6_2801_1ddc_abf0),
         _ => return None,
     };
-    Some(CheckSums {
-        bytes,
-        hash: Fnv(hash),
-    })
+    Some(CheckSums { bytes, hash: Fnv(hash) })
 }
 
 impl Catalog {
@@ -128,12 +103,7 @@ impl Catalog {
     pub fn assert_known(&self) {
         if let Some(known) = known_movies(self.records()) {
             let found = check_movies(self.movies());
-            assert_eq!(
-                found,
-                known,
-                "the generator's {} movies are not the workload's",
-                self.records()
-            );
+            assert_eq!(found, known, "the generator's {} movies are not the workload's", self.records());
         }
     }
 }

@@ -62,14 +62,8 @@ impl Catalog {
     /// With fewer than 50 movies: a cast of ten needs ten actors.
     #[must_use]
     pub fn new(records: u64) -> Self {
-        assert!(
-            records >= 50,
-            "a catalog needs at least 50 movies, not {records}"
-        );
-        Self {
-            records,
-            tables: Tables::new(),
-        }
+        assert!(records >= 50, "a catalog needs at least 50 movies, not {records}");
+        Self { records, tables: Tables::new() }
     }
 
     /// How many movies there are.
@@ -113,14 +107,8 @@ impl Catalog {
             rating,
             runtime_minutes,
             country,
-            genres: genres
-                .into_iter()
-                .map(|number| genre_name(number as usize))
-                .collect(),
-            cast: cast
-                .into_iter()
-                .map(|number| self.actor(number as u32))
-                .collect(),
+            genres: genres.into_iter().map(|number| genre_name(number as usize)).collect(),
+            cast: cast.into_iter().map(|number| self.actor(number as u32)).collect(),
             synopsis,
         }
     }

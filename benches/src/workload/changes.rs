@@ -36,10 +36,7 @@ impl Change {
 /// The sizes of change sets that are measured on a catalog of `records` movies.
 #[must_use]
 pub fn change_set_sizes(records: u64) -> Vec<u64> {
-    [10, 1_000, 100_000]
-        .into_iter()
-        .filter(|&size| size <= records)
-        .collect()
+    [10, 1_000, 100_000].into_iter().filter(|&size| size <= records).collect()
 }
 
 impl Catalog {
@@ -47,11 +44,7 @@ impl Catalog {
     ///
     /// `ratings` are the rating integers before it (at first [`Catalog::rating_integers`]) and, on return, after it.
     pub fn changes(&self, size: u64, repetition: u64, ratings: &mut [u16]) -> Vec<Change> {
-        assert!(
-            size <= self.records(),
-            "{size} changes need as many movies, not {}",
-            self.records()
-        );
+        assert!(size <= self.records(), "{size} changes need as many movies, not {}", self.records());
         let mut stream = Stream::new(Subject::Changes, size * 1000 + repetition);
         let mut taken = HashSet::with_capacity(size as usize);
         let mut draw = |_| {
@@ -66,11 +59,7 @@ impl Catalog {
             }
             *current = rating_integer;
             let runtime_minutes = 40 + stream.below(201) as u16;
-            Change {
-                id,
-                rating_integer,
-                runtime_minutes,
-            }
+            Change { id, rating_integer, runtime_minutes }
         };
         (0..size).map(&mut draw).collect()
     }

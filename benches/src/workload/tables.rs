@@ -37,10 +37,7 @@ impl Tables {
             *sum += 1_000_000 / rank;
             Some(*sum)
         });
-        Self {
-            words: (0..WORDS).map(make_word).collect(),
-            cumulated: cumulated.collect(),
-        }
+        Self { words: (0..WORDS).map(make_word).collect(), cumulated: cumulated.collect() }
     }
 
     pub(super) fn word(&self, number: usize) -> &str {

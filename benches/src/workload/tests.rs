@@ -5,22 +5,13 @@ use super::*;
 #[test]
 fn words_are_the_written_ones() {
     let catalog = Catalog::new(1_000);
-    assert_eq!(
-        [0, 1, 2, 4095].map(|number| catalog.word(number)),
-        ["sa", "fal", "tutefa", "pe"]
-    );
+    assert_eq!([0, 1, 2, 4095].map(|number| catalog.word(number)), ["sa", "fal", "tutefa", "pe"]);
 }
 
 #[test]
 fn all_lines_of_a_thousand_movies() {
     let sums = check_movies(Catalog::new(1_000).movies());
-    assert_eq!(
-        sums,
-        CheckSums {
-            bytes: 602_130,
-            hash: Fnv(0x04bf_c94f_7ea9_0ee7)
-        }
-    );
+    assert_eq!(sums, CheckSums { bytes: 602_130, hash: Fnv(0x04bf_c94f_7ea9_0ee7) });
     assert_eq!(Some(sums), known_movies(1_000));
 }
 
@@ -35,20 +26,9 @@ fn change_sets_on_the_initial_state() {
         let catalog = Catalog::new(records);
         let changes = catalog.changes(size, 0, &mut catalog.rating_integers());
         assert_eq!(changes.len() as u64, size);
-        assert_eq!(
-            check_changes(&changes),
-            Fnv(hash),
-            "{size} changes of {records} movies"
-        );
+        assert_eq!(check_changes(&changes), Fnv(hash), "{size} changes of {records} movies");
         if size == 10 {
-            assert_eq!(
-                (
-                    changes[0].id,
-                    changes[0].rating_integer,
-                    changes[0].runtime_minutes
-                ),
-                first
-            );
+            assert_eq!((changes[0].id, changes[0].rating_integer, changes[0].runtime_minutes), first);
         }
     };
     check(1_000, 10, 0x21bb_1790_c511_5f96, (943, 771, 103));
@@ -84,10 +64,7 @@ fn read_keys_are_the_written_ones() {
 #[test]
 fn rating_integers_are_those_of_the_movies() {
     let catalog = Catalog::new(1_000);
-    let ratings: Vec<_> = catalog
-        .movies()
-        .map(|movie| rating_integer(movie.rating))
-        .collect();
+    let ratings: Vec<_> = catalog.movies().map(|movie| rating_integer(movie.rating)).collect();
     assert_eq!(ratings, catalog.rating_integers());
     assert!((0..=1_000).all(|integer| rating_integer(rating_of(integer)) == integer));
 }
@@ -96,9 +73,7 @@ fn rating_integers_are_those_of_the_movies() {
 fn the_first_line_reads_as_json() {
     let mut line = String::new();
     let movie = Catalog::new(1_000).movie(0);
-    movie
-        .write_canonical(&mut line)
-        .expect("a String takes all text");
+    movie.write_canonical(&mut line).expect("a String takes all text");
     assert!(line.ends_with("\"}\n"));
     let read: Movie = serde_json::from_str(&line).expect("canonical lines are JSON");
     assert_eq!(read, movie);
