@@ -4,7 +4,9 @@
 //! the older clone never changes (I2, I3, I10). They are pure memory: no I/O, no runtime, no clock. They know ordinals
 //! and bytes; what a key or a value *is* comes in through closures and slices.
 
+pub mod bitmap;
 mod directory;
 pub mod key;
 
+pub use bitmap::LiveSet;
 pub use key::KeyIndex;

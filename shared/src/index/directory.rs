@@ -30,8 +30,14 @@ impl<P> Directory<P> {
         &self.root[number / CHUNK][number % CHUNK]
     }
 
+    /// The page with this number, if there is one.
+    #[inline]
+    pub(crate) fn get(&self, number: usize) -> Option<&P> {
+        self.root.get(number / CHUNK)?.get(number % CHUNK)
+    }
+
     /// All pages in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &P> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &P> {
         self.root.iter().flat_map(|chunk| chunk.iter())
     }
 
@@ -105,6 +111,7 @@ mod tests {
         for version in versions.iter().rev() {
             assert_eq!(version.iter().copied().collect::<Vec<_>>(), (0..version.len()).collect::<Vec<_>>());
             assert_eq!(directory.len(), version.len());
+            assert!(directory.get(version.len()).is_none());
             let expected = if version.len() == 18 { 1_000 } else { version.len() - 1 };
             assert_eq!(directory.pop(), Some(expected));
         }
