@@ -7,6 +7,8 @@
 pub mod bitmap;
 mod directory;
 pub mod key;
+pub mod postings;
 
 pub use bitmap::LiveSet;
 pub use key::KeyIndex;
+pub use postings::Postings;

@@ -111,8 +111,8 @@ impl LiveSet {
     pub fn iter(&self) -> impl Iterator<Item = u32> {
         let pages = self.pages.iter().enumerate().filter(|(_, page)| page.live > 0);
         pages.flat_map(|(number, page)| {
-            let base = (number * PAGE_ORDINALS) as u32;
-            page.words.iter().zip((base..).step_by(64)).flat_map(|(word, base)| Ones(*word).map(move |bit| base + bit))
+            let words = (number * PAGE_WORDS..).zip(page.words.iter());
+            words.flat_map(|(number, word)| ordinals_of(number, *word))
         })
     }
 
@@ -122,10 +122,7 @@ impl LiveSet {
         let pages = range.start as usize / PAGE_ORDINALS..(range.end as usize).div_ceil(PAGE_ORDINALS);
         let pages = pages.filter(|number| self.live_in(*number) < PAGE_ORDINALS);
         let words = pages.flat_map(|number| number * PAGE_WORDS..(number + 1) * PAGE_WORDS);
-        let ordinals = words.flat_map(|word| {
-            let base = (word * 64) as u32;
-            Ones(!self.word(word)).map(move |bit| base + bit)
-        });
+        let ordinals = words.flat_map(|number| ordinals_of(number, !self.word(number)));
         let Range { start, end } = range;
         ordinals.skip_while(move |ordinal| *ordinal < start).take_while(move |ordinal| *ordinal < end)
     }
@@ -239,6 +236,11 @@ impl PartialEq for Page {
 fn split(ordinal: u32) -> (usize, usize, u64) {
     let ordinal = ordinal as usize;
     (ordinal / PAGE_ORDINALS, ordinal % PAGE_ORDINALS / 64, 1 << (ordinal % 64))
+}
+
+/// The ordinals of a word's set bits.
+fn ordinals_of(number: usize, word: u64) -> impl Iterator<Item = u32> {
+    Ones(word).map(move |bit| (number * 64) as u32 + bit)
 }
 
 /// The numbers of a word's set bits, ascending.
