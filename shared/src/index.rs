@@ -6,9 +6,11 @@
 
 pub mod bitmap;
 mod directory;
+pub mod hash;
 pub mod key;
 pub mod postings;
 
 pub use bitmap::LiveSet;
+pub use hash::ValueIndex;
 pub use key::KeyIndex;
 pub use postings::Postings;
