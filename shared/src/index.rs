@@ -11,6 +11,7 @@ pub mod key;
 pub mod postings;
 
 pub use bitmap::LiveSet;
+pub(crate) use directory::Directory;
 pub use hash::ValueIndex;
 pub use key::KeyIndex;
 pub use postings::Postings;

@@ -182,6 +182,12 @@ impl Schema {
 impl Layout {
     /// The layout of a type of this schema. Fails only where a referenced root has no sound key.
     pub fn new(schema: &Schema, type_id: TypeId) -> Result<Layout, KeyError> {
+        let all: Vec<usize> = (0..schema.get(type_id).fields.len()).collect();
+        Layout::of_fields(schema, type_id, &all)
+    }
+
+    /// The layout of some fields of a type, as a patch brings them.
+    pub fn of_fields(schema: &Schema, type_id: TypeId, fields: &[usize]) -> Result<Layout, KeyError> {
         let mut maker = Maker {
             layout: Layout {
                 type_id,
@@ -197,8 +203,8 @@ impl Layout {
             lanes: Vec::new(),
             presence: None,
         };
-        for field in &schema.get(type_id).fields {
-            let column = maker.column(schema, field)?;
+        for field in fields {
+            let column = maker.column(schema, &schema.get(type_id).fields[*field])?;
             maker.layout.columns.push(column);
         }
         Ok(maker.finish())

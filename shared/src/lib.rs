@@ -5,11 +5,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod delta;
+pub mod digest;
 pub mod env;
 pub mod ids;
 pub mod index;
+pub mod keys;
 pub mod layout;
 pub mod row;
 pub mod schema;
 pub mod segment;
+pub mod state;
 pub mod storage;
+pub mod table;

@@ -1,0 +1,99 @@
+//! A state: all records of all types at one version. An immutable tree of `Arc`s; cheap to clone.
+//!
+//! Applying a delta makes a new state that shares all that did not change, so a reader that holds one sees one version
+//! for as long as it likes (I2, I3), and a delta's cost follows the delta (I10).
+
+use std::sync::Arc;
+
+use crate::digest::state_digest;
+use crate::ids::{TypeId, Version};
+use crate::schema::{KeyError, Schema};
+use crate::table::{Table, TableMemory};
+
+/// All records of all types at one version.
+#[derive(Clone, Debug)]
+pub struct State {
+    schema: Arc<Schema>,
+    version: Version,
+    tables: Arc<[Arc<Table>]>,
+    seed: u64,
+}
+
+impl State {
+    /// The state before the first commit. `seed` is this process's, for its key indexes.
+    pub fn empty(schema: Arc<Schema>, seed: u64) -> Result<State, KeyError> {
+        let tables = schema.iter().map(|(id, _)| Ok(Arc::new(Table::empty(&schema, id, seed)?)));
+        Ok(State { version: Version::EMPTY, tables: tables.collect::<Result<_, _>>()?, schema, seed })
+    }
+
+    /// The chain's schema at this version.
+    #[must_use]
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    /// The version.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The same records, as another version.
+    #[must_use]
+    pub fn with_version(&self, version: Version) -> State {
+        State { version, ..self.clone() }
+    }
+
+    /// The seed of its key indexes.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The table of a type.
+    ///
+    /// # Panics
+    /// If the schema has no such type: numbers come from this state's schema.
+    #[inline]
+    #[must_use]
+    pub fn table(&self, id: TypeId) -> &Arc<Table> {
+        &self.tables[id.index()]
+    }
+
+    /// The tables by type number.
+    #[must_use]
+    pub fn tables(&self) -> &[Arc<Table>] {
+        &self.tables
+    }
+
+    /// The digest by which two states are compared.
+    #[must_use]
+    pub fn digest(&self) -> u128 {
+        state_digest(self.tables.iter().map(|table| (table.layout().type_id, table.sums().total())))
+    }
+
+    /// Records of each type.
+    #[must_use]
+    pub fn counts(&self) -> Vec<(TypeId, u64)> {
+        self.tables.iter().map(|table| (table.layout().type_id, table.len() as u64)).collect()
+    }
+
+    /// What it takes in memory, by type, as if it shared nothing with other states.
+    #[must_use]
+    pub fn memory(&self) -> Vec<TableMemory> {
+        self.tables.iter().map(|table| table.memory()).collect()
+    }
+
+    /// The same state with other tables; they fit the schema.
+    pub(crate) fn with_tables(&self, schema: Arc<Schema>, tables: Vec<Arc<Table>>) -> State {
+        State { schema, tables: tables.into(), ..self.clone() }
+    }
+
+    /// Asserts every table's invariants, and that references lead to live components.
+    ///
+    /// # Panics
+    /// When one is broken: for tests and debug builds.
+    pub fn check_invariants(&self) {
+        self.tables.iter().for_each(|table| table.check_invariants(self));
+    }
+}

@@ -1,0 +1,266 @@
+//! A table: a type's segments under a two-level tree, a paged bitmap of live ordinals, the key index of a root.
+//!
+//! Immutable like everything in a state; an edit makes a new table that shares every segment, page and chunk that it
+//! does not touch (I10).
+//!
+//! Invariants: a live ordinal has a row in its segment; the key index names exactly the live rows of a root; the sums
+//! are those of the live records, and each segment's digest its share of them. Point reads never look at the bitmap.
+
+mod edit;
+
+use std::sync::Arc;
+
+pub use edit::{EditError, TableEdit};
+
+use crate::digest::Sums;
+use crate::ids::{Ordinal, TypeId};
+use crate::index::{Directory, KeyIndex, LiveSet};
+use crate::keys::{KeyPlan, KeyRef};
+use crate::layout::Layout;
+use crate::schema::{KeyError, Schema};
+use crate::segment::{RowAt, Segment};
+use crate::state::State;
+
+/// All records of one type at one version.
+#[derive(Clone, Debug)]
+pub struct Table {
+    layout: Arc<Layout>,
+    key: Option<Arc<KeyPlan>>,
+    seed: u64,
+    segment_rows_log2: u8,
+    segments: Directory<Option<Arc<Segment>>>,
+    live: LiveSet,
+    keys: KeyIndex,
+    sums: Sums,
+}
+
+impl Table {
+    /// A table without records.
+    pub fn empty(schema: &Schema, id: TypeId, seed: u64) -> Result<Table, KeyError> {
+        let layout = Layout::new(schema, id)?;
+        let root = schema.get(id).is_root() && !schema.get(id).fields.is_empty();
+        Ok(Table {
+            key: if root { Some(Arc::new(KeyPlan::new(schema, id)?)) } else { None },
+            seed,
+            segment_rows_log2: schema.get(id).segment_rows_log2,
+            segments: std::iter::empty().collect(),
+            live: LiveSet::new(),
+            keys: KeyIndex::new(),
+            sums: Sums::new(layout.columns.len()),
+            layout: Arc::new(layout),
+        })
+    }
+
+    /// How many records it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.live.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.live.is_empty()
+    }
+
+    /// Where its columns stand.
+    #[must_use]
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// How its key is read; none for a component.
+    #[must_use]
+    pub fn key_plan(&self) -> Option<&Arc<KeyPlan>> {
+        self.key.as_ref()
+    }
+
+    /// The sums of its live records.
+    #[must_use]
+    pub fn sums(&self) -> &Sums {
+        &self.sums
+    }
+
+    /// Every ordinal is below this.
+    #[must_use]
+    pub fn ordinal_ceiling(&self) -> u32 {
+        u32::try_from((self.segments.len() as u64) << self.segment_rows_log2).unwrap_or(u32::MAX)
+    }
+
+    /// Rows of a segment.
+    #[must_use]
+    pub fn segment_rows(&self) -> u32 {
+        1 << self.segment_rows_log2
+    }
+
+    /// How many segments it has room for, missing ones included.
+    #[must_use]
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// The segment with this number, if it has rows.
+    #[must_use]
+    pub fn segment(&self, number: usize) -> Option<&Arc<Segment>> {
+        (number < self.segments.len()).then(|| self.segments.page(number).as_ref()).flatten()
+    }
+
+    /// The live ordinals.
+    #[must_use]
+    pub fn live(&self) -> &LiveSet {
+        &self.live
+    }
+
+    /// Whether a record has this ordinal.
+    #[must_use]
+    pub fn is_live(&self, ordinal: Ordinal) -> bool {
+        self.live.contains(ordinal.0)
+    }
+
+    /// Live ordinals, ascending.
+    pub fn ordinals(&self) -> impl Iterator<Item = Ordinal> {
+        self.live.iter().map(Ordinal)
+    }
+
+    /// The row with this ordinal, live or not; none where no segment has it.
+    #[inline]
+    #[must_use]
+    pub fn row(&self, ordinal: Ordinal) -> Option<RowAt<'_>> {
+        let number = (ordinal.0 >> self.segment_rows_log2) as usize;
+        if number >= self.segments.len() {
+            return None;
+        }
+        let segment = self.segments.page(number).as_ref()?;
+        segment.row(&self.layout, ordinal.0 & ((1 << self.segment_rows_log2) - 1))
+    }
+
+    /// The record with this key.
+    #[inline]
+    #[must_use]
+    pub fn find(&self, key: KeyRef<'_>, state: &State) -> Option<Ordinal> {
+        let plan = self.key.as_ref()?;
+        let is_match = |ordinal| self.row(Ordinal(ordinal)).is_some_and(|row| plan.matches(row, key, state));
+        self.keys.find(key.hash(self.seed), is_match).map(Ordinal)
+    }
+
+    /// The record with this key, and its row: what a read wants.
+    #[inline]
+    #[must_use]
+    pub fn find_row<'s>(&'s self, key: KeyRef<'_>, state: &State) -> Option<(Ordinal, RowAt<'s>)> {
+        let plan = self.key.as_ref()?;
+        let mut found = None;
+        let ordinal = self.keys.find(key.hash(self.seed), |ordinal| {
+            found = self.row(Ordinal(ordinal)).filter(|row| plan.matches(*row, key, state));
+            found.is_some()
+        })?;
+        found.map(|row| (Ordinal(ordinal), row))
+    }
+
+    /// The hash under which the key index has the row's key.
+    fn key_hash(&self, plan: &KeyPlan, row: RowAt<'_>, state: &State) -> u64 {
+        plan.with_key(row, state, |key| key.hash(self.seed))
+    }
+
+    /// What its parts take in memory, as if it shared none of them.
+    #[must_use]
+    pub fn memory(&self) -> TableMemory {
+        let segments: usize = self.segments.iter().flatten().map(|segment| segment.memory_bytes()).sum();
+        TableMemory {
+            segment_bytes: segments + self.segments.memory_bytes(),
+            key_index_bytes: self.keys.memory_bytes(),
+            live_bytes: self.live.memory_bytes(),
+            dead_rows: self.segments.iter().flatten().map(|segment| segment.rows() as usize).sum::<usize>()
+                - self.len(),
+        }
+    }
+
+    /// Builds the key index of a loaded table from its live rows, on `threads` threads.
+    pub(crate) fn with_key_index(&self, state: &State, threads: usize) -> Table {
+        let Some(plan) = &self.key else { return self.clone() };
+        let entries = self.key_entries(plan, state, threads);
+        Table { keys: KeyIndex::build_parallel(&entries, threads), ..self.clone() }
+    }
+
+    fn key_entries(&self, plan: &KeyPlan, state: &State, threads: usize) -> Vec<(u64, u32)> {
+        let numbers: Vec<usize> = (0..self.segments.len()).collect();
+        let share = numbers.len().div_ceil(threads.max(1)).max(1);
+        let of_segments = |numbers: &[usize]| -> Vec<(u64, u32)> {
+            let ordinals = numbers.iter().flat_map(|number| self.live_in(*number));
+            ordinals
+                .filter_map(|ordinal| Some((self.key_hash(plan, self.row(Ordinal(ordinal))?, state), ordinal)))
+                .collect()
+        };
+        if threads <= 1 {
+            return of_segments(&numbers);
+        }
+        std::thread::scope(|scope| {
+            let of_segments = &of_segments;
+            let workers: Vec<_> = numbers.chunks(share).map(|share| scope.spawn(move || of_segments(share))).collect();
+            workers
+                .into_iter()
+                .flat_map(|worker| worker.join().expect("hashing validated rows does not panic"))
+                .collect()
+        })
+    }
+
+    /// Live ordinals of one segment, ascending.
+    pub fn live_in(&self, number: usize) -> impl Iterator<Item = u32> {
+        let rows = self.segment(number).map_or(0, |segment| segment.rows());
+        let first = (number as u32) << self.segment_rows_log2;
+        (first..first + rows).filter(|ordinal| self.live.contains(*ordinal))
+    }
+
+    /// A table of loaded segments. The caller has checked the segments; the key index comes with `with_key_index`.
+    pub(crate) fn loaded(&self, segments: Vec<Option<Arc<Segment>>>, live: LiveSet, sums: Sums) -> Table {
+        Table { segments: segments.into_iter().collect(), live, sums, ..self.clone() }
+    }
+
+    /// Asserts the invariants above.
+    ///
+    /// # Panics
+    /// When one is broken: for tests and debug builds.
+    pub fn check_invariants(&self, state: &State) {
+        let mut sums = Sums::new(self.layout.columns.len());
+        let mut scratch = Vec::new();
+        let mut live = 0;
+        for number in 0..self.segments.len() {
+            let mut digest: u128 = 0;
+            for ordinal in self.live_in(number) {
+                let row = self.row(Ordinal(ordinal)).expect("a live ordinal has a row");
+                digest = digest.wrapping_add(sums.add_stored(Ordinal(ordinal), row, &mut scratch));
+                live += 1;
+            }
+            assert_eq!(self.segment(number).map_or(0, |segment| segment.digest()), digest, "segment {number}'s digest");
+        }
+        assert_eq!(live, self.live.len(), "every live ordinal has a row");
+        assert_eq!(sums, self.sums, "the sums are those of the live records");
+        let Some(plan) = &self.key else { return };
+        assert_eq!(self.keys.len(), live, "the key index names live rows only");
+        for ordinal in self.ordinals() {
+            let row = self.row(ordinal).expect("a live ordinal has a row");
+            let found = plan.with_key(row, state, |key| self.find(key, state));
+            assert_eq!(found, Some(ordinal), "the key index finds every live row");
+        }
+    }
+}
+
+/// What a table takes in memory, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableMemory {
+    /// Segments and their tree.
+    pub segment_bytes: usize,
+    /// The key index of a root.
+    pub key_index_bytes: usize,
+    /// The bitmap of live ordinals.
+    pub live_bytes: usize,
+    /// Rows that no record has.
+    pub dead_rows: usize,
+}
+
+impl TableMemory {
+    /// All of it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.segment_bytes + self.key_index_bytes + self.live_bytes
+    }
+}
