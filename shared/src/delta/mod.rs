@@ -9,6 +9,8 @@
 
 mod apply;
 mod build;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use crate::ids::TypeId;

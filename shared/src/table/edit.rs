@@ -42,7 +42,7 @@ pub enum EditError {
         ordinal: u32,
     },
     /// An ordinal far beyond the table's end.
-    #[error("ordinal {ordinal} is added, but the table ends at {end} and so few come that it can't reach that far")]
+    #[error("ordinal {ordinal} is added beyond {end}, or its segment is there already")]
     Beyond {
         /// The ordinal.
         ordinal: u32,

@@ -1,0 +1,217 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::digest::Sums;
+use crate::ids::{ColumnId, Ordinal, Version};
+use crate::keys::KeyRef;
+use crate::row::Row;
+use crate::schema::{Field, Schema, Shape, TypeKind, TypeSchema, ValueKind};
+use crate::state::State;
+
+const ROOT: TypeId = TypeId(0);
+const KEY: usize = 0;
+
+/// A root with an integer key, a number, an optional text and a list.
+fn schema() -> Schema {
+    let shapes = [
+        (Shape::One(ValueKind::Int(8)), false),
+        (Shape::One(ValueKind::Int(4)), false),
+        (Shape::One(ValueKind::String), true),
+        (Shape::List(ValueKind::UInt(2)), false),
+    ];
+    let fields = shapes.into_iter().enumerate().map(|(index, (shape, sparse))| Field {
+        name: format!("f{index}"),
+        column: ColumnId(index as u16 + 10),
+        optional: sparse,
+        sparse,
+        shape,
+        encoding: 0,
+    });
+    let kind = TypeKind::Root { key: vec![vec!["f0".into()]] };
+    let root = TypeSchema { name: "R".into(), kind, fields: fields.collect(), next_column: 99, segment_rows_log2: 2 };
+    Schema { types: vec![root] }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Record {
+    number: i32,
+    text: Option<String>,
+    list: Vec<u16>,
+}
+
+fn row(key: i64, record: &Record) -> Row {
+    let mut row = Row::new(4);
+    row.set(KEY, |out| out.extend_from_slice(&key.to_le_bytes()));
+    row.set(1, |out| out.extend_from_slice(&i64::from(record.number).to_le_bytes()));
+    if let Some(text) = &record.text {
+        row.set(2, |out| out.extend_from_slice(text.as_bytes()));
+    }
+    row.set(3, |out| {
+        out.extend_from_slice(&(record.list.len() as u32).to_le_bytes());
+        record.list.iter().for_each(|one| out.extend_from_slice(&u64::from(*one).to_le_bytes()));
+    });
+    row
+}
+
+fn record() -> impl Strategy<Value = Record> {
+    let number = prop_oneof![any::<i32>(), -3..3_i32];
+    let text = proptest::option::of(".{0,8}");
+    (number, text, proptest::collection::vec(any::<u16>(), 0..4)).prop_map(|(number, text, list)| Record {
+        number,
+        text,
+        list,
+    })
+}
+
+/// What one version does to keys: a new value, or gone.
+type Step = BTreeMap<i64, Option<Record>>;
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let key = prop_oneof![-20..20_i64, Just(i64::MIN), Just(i64::MAX)];
+    let step = proptest::collection::btree_map(key, proptest::option::weighted(0.7, record()), 0..12);
+    proptest::collection::vec(step, 1..12)
+}
+
+/// The change from `state` to `state` and `step`, as a producer would find it.
+fn delta(state: &State, model: &BTreeMap<i64, Record>, step: &Step) -> Delta {
+    let table = state.table(ROOT);
+    let mut changes = Changes::new(state);
+    let mut free = (0..).filter(|ordinal| !table.is_live(Ordinal(*ordinal))).map(Ordinal);
+    for (key, change) in step {
+        let found = table.find(KeyRef::Image(*key as u64), state);
+        match (found, change) {
+            (None, Some(record)) => changes.add(ROOT, free.next().unwrap(), &row(*key, record)),
+            (Some(ordinal), None) => changes.remove(ROOT, ordinal),
+            (Some(ordinal), Some(record)) => {
+                let old = &model[key];
+                let changed = [record.number != old.number, record.text != old.text, record.list != old.list];
+                let fields: Vec<_> = (1..4).filter(|field| changed[field - 1]).collect();
+                if !fields.is_empty() {
+                    changes.patch(ROOT, ordinal, &fields, &row(*key, record));
+                }
+            }
+            (None, None) => {}
+        }
+    }
+    changes.finish()
+}
+
+fn read(state: &State) -> BTreeMap<i64, Record> {
+    let table = state.table(ROOT);
+    let records = table.ordinals().map(|ordinal| {
+        let row = table.row(ordinal).unwrap();
+        let elements = row.cell(3).elements();
+        let record = Record {
+            number: row.cell(1).image() as i32,
+            text: row.cell(2).is_present().then(|| row.cell(2).text().to_owned()),
+            list: (0..elements.len()).map(|index| elements.image(index) as u16).collect(),
+        };
+        (row.cell(KEY).image() as i64, record)
+    });
+    records.collect()
+}
+
+fn sections(state: &State, delta: &Delta) -> Vec<Vec<u8>> {
+    encode(delta, &|id| state.table(id).layout().clone(), 64)
+}
+
+fn decoded(state: &State, sections: &[Vec<u8>]) -> Result<Delta, DeltaError> {
+    let layouts = |id: TypeId| state.table(id).layout().clone();
+    let ceilings = |id: TypeId| state.table(id).ordinal_ceiling();
+    decode(sections.iter().map(Vec::as_slice), state.schema(), &layouts, &ceilings)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Deltas against a map: every field, every look-up, digests by both paths; old states stay as they were (I2, I3, I5).
+    #[test]
+    fn states_follow_the_model(steps in steps()) {
+        let mut state = State::empty(Arc::new(schema()), 7).unwrap();
+        let mut model: BTreeMap<i64, Record> = BTreeMap::new();
+        let mut held = Vec::new();
+        for (number, step) in steps.iter().enumerate() {
+            let delta = delta(&state, &model, step);
+            let bytes = sections(&state, &delta);
+            let arrived = decoded(&state, &bytes).unwrap();
+            prop_assert_eq!(sections(&state, &arrived), bytes, "a delta survives its bytes");
+            held.push((state.clone(), model.clone()));
+            state = state.applied(&arrived, Version(number as u64 + 1), 2).unwrap();
+            for (key, change) in step {
+                match change {
+                    Some(record) => model.insert(*key, record.clone()),
+                    None => model.remove(key),
+                };
+            }
+            prop_assert_eq!(read(&state), model.clone());
+            state.check_invariants();
+            let mut sums = Sums::new(4);
+            let columns: Vec<_> = state.table(ROOT).layout().columns.iter().map(|column| column.id).collect();
+            for (key, record) in &model {
+                let ordinal = state.table(ROOT).find(KeyRef::Image(*key as u64), &state).unwrap();
+                sums.add_row(ordinal, &columns, &row(*key, record));
+            }
+            prop_assert_eq!(&sums, state.table(ROOT).sums());
+        }
+        for (state, model) in held {
+            prop_assert_eq!(read(&state), model);
+        }
+    }
+
+    /// Damaged deltas are refused, or fit, without a panic (I9).
+    #[test]
+    fn damage_never_panics(steps in steps(), hits in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4)) {
+        let mut state = State::empty(Arc::new(schema()), 7).unwrap();
+        let mut model = BTreeMap::new();
+        for step in &steps {
+            let delta = delta(&state, &model, step);
+            let mut bytes = sections(&state, &delta);
+            if let Some(section) = bytes.first_mut() {
+                for (at, value) in &hits {
+                    let at = at.index(section.len());
+                    section[at] = *value;
+                }
+            }
+            if let Ok(damaged) = decoded(&state, &bytes) {
+                let _ = state.applied(&damaged, Version(1), 1);
+            }
+            state = state.applied(&delta, Version(1), 1).unwrap();
+            model = read(&state);
+        }
+    }
+}
+
+#[test]
+fn a_delta_touches_only_its_segments() {
+    let empty = State::empty(Arc::new(schema()), 7).unwrap();
+    let record = |number| Record { number, text: Some("text".into()), list: vec![1] };
+    let all: Step = (0..100).map(|key| (key, Some(record(key as i32)))).collect();
+    let full = empty.applied(&delta(&empty, &BTreeMap::new(), &all), Version(1), 1).unwrap();
+    let model = read(&full);
+    let one: Step = BTreeMap::from([(42, Some(record(-1)))]);
+    let next = full.applied(&delta(&full, &model, &one), Version(2), 1).unwrap();
+    let (old, new) = (full.table(ROOT), next.table(ROOT));
+    let moved = (0..old.segment_count())
+        .filter(|number| !Arc::ptr_eq(old.segment(*number).unwrap(), new.segment(*number).unwrap()));
+    assert_eq!(moved.collect::<Vec<_>>(), [42 / 4]);
+}
+
+#[test]
+fn an_edit_that_does_not_fit_changes_nothing() {
+    let empty = State::empty(Arc::new(schema()), 7).unwrap();
+    let one = Record { number: 1, text: None, list: vec![] };
+    let step = Step::from([(1, Some(one.clone())), (2, Some(one))]);
+    let adding = delta(&empty, &BTreeMap::new(), &step);
+    let state = empty.applied(&adding, Version(1), 1).unwrap();
+    let error = state.applied(&adding, Version(2), 1).unwrap_err();
+    assert_eq!(error.to_string(), "type R: ordinal 0 is added beyond 8, or its segment is there already");
+    let chunk = |change| Delta { chunks: vec![Chunk { type_id: ROOT, change }] };
+    for ordinals in [vec![7], vec![1, 1], vec![1, 0]] {
+        state.applied(&chunk(Change::Removed(ordinals)), Version(2), 1).unwrap_err();
+    }
+    let keys: BTreeSet<_> = read(&state).into_keys().collect();
+    assert_eq!(keys, BTreeSet::from([1, 2]));
+}
