@@ -7,8 +7,14 @@
 //! Rules: a name is checked before it becomes a key; a body is as long as announced or the read fails; an object with
 //! a limit is refused before its body is read (I9); an error of a write means that nobody knows whether it landed.
 
+#[cfg(feature = "testing")]
+pub mod conformance;
 mod error;
+#[cfg(feature = "testing")]
+pub mod faults;
 mod open;
+#[cfg(feature = "s3-server")]
+pub mod s3_server;
 #[cfg(test)]
 mod tests;
 
@@ -102,7 +108,7 @@ impl Storage {
     }
 
     /// The same dataset through a wrapper around its store.
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(feature = "testing")]
     #[must_use]
     pub fn wrapped(&self, wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>) -> Storage {
         Storage { store: wrap(self.store.clone()), ..self.clone() }
