@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod codec;
 pub mod delta;
 pub mod digest;
 pub mod env;
@@ -12,6 +13,7 @@ pub mod ids;
 pub mod index;
 pub mod keys;
 pub mod layout;
+pub mod log;
 pub mod row;
 pub mod schema;
 pub mod segment;

@@ -1,0 +1,5 @@
+//! Tests of the log, by subject.
+
+mod formats;
+mod hostile;
+mod samples;
