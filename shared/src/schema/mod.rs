@@ -7,12 +7,14 @@
 //! Rules: a type is a root (it has a key) or a component (it has none), for ever; nesting goes one level deep, what is
 //! deeper is a component; a key is made of integers, bools, enums, strings, bytes and keys, never optional.
 
+pub(crate) mod bind;
 mod key;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use bind::{BindError, BindProblem, Binding};
 pub use key::{KeyError, KeyForm};
 
 use crate::ids::{ColumnId, TypeId};
