@@ -8,6 +8,7 @@
 // So that the derive's `::cenote_shared` holds in this crate's own tests, too.
 extern crate self as cenote_shared;
 
+pub mod blob;
 pub mod codec;
 pub mod delta;
 pub mod digest;
@@ -16,8 +17,10 @@ pub mod ids;
 pub mod index;
 pub mod keys;
 pub mod layout;
+pub mod load;
 pub mod log;
 pub mod record;
+pub mod parallel;
 pub mod row;
 pub mod schema;
 pub mod segment;
