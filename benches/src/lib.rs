@@ -8,5 +8,6 @@
 #![deny(unsafe_code)]
 
 pub mod clock;
+pub mod compare;
 pub mod peers;
 pub mod workload;

@@ -21,6 +21,10 @@ impl System for Map {
         4 // each is a whole snapshot
     }
 
+    fn goes_back(&self) -> bool {
+        true
+    }
+
     fn produce(&self, place: Place) -> Answer<Box<dyn Produce>> {
         Ok(Box::new(Files::new(place, true)))
     }

@@ -83,6 +83,11 @@ pub trait System: Sync {
     /// How many versions of 1,000 changes there should be to refresh to while look-ups are timed.
     fn spare_versions(&self) -> u64;
 
+    /// Whether a consumer can refresh to an older version as to a newer one, as who replaces the whole can.
+    fn goes_back(&self) -> bool {
+        false
+    }
+
     /// The side that publishes to `place`, which is empty.
     fn produce(&self, place: Place) -> Answer<Box<dyn Produce>>;
 
@@ -189,11 +194,11 @@ const NO_READS: Refusal = Refusal::Unsupported("it is here for its memory only")
 const NO_INDEX: Refusal = Refusal::Unsupported("it has no index besides its key");
 
 /// What reading the three fields adds to the sum.
-fn three_fields(title: &str, year: u16, rating: f32) -> u64 {
+pub(crate) fn three_fields(title: &str, year: u16, rating: f32) -> u64 {
     text_sum(title) + u64::from(year) + rating as u64
 }
 
 /// What reading a text adds to the sum.
-fn text_sum(text: &str) -> u64 {
+pub(crate) fn text_sum(text: &str) -> u64 {
     text.len() as u64 + text.as_bytes().first().map_or(0, |&byte| u64::from(byte))
 }

@@ -41,6 +41,10 @@ impl System for Sqlite {
         }
     }
 
+    fn goes_back(&self) -> bool {
+        self.on == On::File
+    }
+
     fn produce(&self, place: Place) -> Answer<Box<dyn Produce>> {
         Ok(Box::new(StoreProducer::new(place, self.on == On::File, build)?))
     }

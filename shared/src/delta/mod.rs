@@ -10,7 +10,7 @@
 mod apply;
 mod build;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 mod wire;
 
 use crate::ids::TypeId;

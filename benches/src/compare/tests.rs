@@ -1,0 +1,85 @@
+//! The comparison's own arithmetic, and one whole turn with a small catalog.
+
+use super::latency::Histogram;
+use super::rows::Samples;
+use super::*;
+use crate::peers;
+
+#[test]
+fn rows_have_the_median_of_all_rounds() {
+    let mut samples = Samples::default();
+    for value in [3.0, 1.0, 2.0] {
+        samples.push("map", 100, Sample::new("apply_delta", "s", value).changes(10));
+    }
+    samples.push("map", 100, Sample::new("apply_delta", "s", 9.0).changes(1_000));
+    let rows = samples.rows();
+    assert_eq!(rows.len(), 2);
+    assert_eq!((rows[0].min, rows[0].sample.value, rows[0].max, rows[0].runs), (1.0, 2.0, 3.0, 3));
+    let json = serde_json::to_value(&rows[0]).expect("rows are JSON");
+    let expected = serde_json::json!({"figure": "apply_delta", "system": "map", "records": 100, "changes": 10,
+        "unit": "s", "value": 2.0, "min": 1.0, "max": 3.0, "runs": 3});
+    assert_eq!(json, expected);
+}
+
+#[test]
+fn quantiles_are_within_a_hundredth() {
+    let mut histogram = Histogram::default();
+    (1..=1_000_000).for_each(|value| histogram.add(value));
+    for (share, expected) in [(0.5, 500_000.0), (0.99, 990_000.0), (0.999, 999_000.0)] {
+        let found = histogram.quantile(share) as f64;
+        assert!((found - expected).abs() < expected * 0.01, "{found} instead of {expected}");
+    }
+    assert_eq!(histogram.quantile(1.0), 1_000_000);
+}
+
+/// What a child would say, line by line.
+fn turn(name: &str) -> Vec<Said> {
+    let system = peers::all().into_iter().find(|system| system.name() == name).expect("the system is there");
+    let folder = tempfile::tempdir().expect("a folder for the versions");
+    let effort = Effort { repetitions: 2, passes: 1, seconds: 0.05, spare_versions: 4 };
+    let meter = Meter { live: || 1, peak: || 1, reset_peak: || () };
+    let mut lines = Vec::new();
+    let done = produce(&*system, 2_000, folder.path(), effort, &mut Out(&mut lines))
+        .and_then(|()| consume(&*system, 2_000, folder.path(), effort, meter, &mut Out(&mut lines)));
+    done.expect("the turn ends well");
+    let text = String::from_utf8(lines).expect("lines are text");
+    text.lines().map(|line| serde_json::from_str(line).expect("lines are JSON")).collect()
+}
+
+#[test]
+fn a_turn_gives_every_figure() {
+    let said = turn("map-cow");
+    let has = |figure: &str| said.iter().any(|said| matches!(said, Said::Sample(sample) if sample.figure == figure));
+    for figure in [
+        "publish_full",
+        "snapshot_bytes",
+        "snapshot_bytes_compressed",
+        "delta_bytes",
+        "full_cycle_unchanged",
+        "update_cycle",
+        "load_cold",
+        "load_warm",
+        "bytes_per_record",
+        "refresh_peak_ratio",
+        "apply_delta",
+        "lookup_hit",
+        "lookup_miss",
+        "lookup_3_fields",
+        "cast_walk",
+        "full_scan",
+        "country_find",
+        "country_iterate",
+        "lookup_p50",
+        "lookup_p99",
+        "lookup_p999",
+        "lookup_max",
+    ] {
+        assert!(has(figure), "{figure} is missing");
+    }
+}
+
+#[test]
+fn what_a_system_lacks_is_a_note() {
+    let said = turn("map-plain");
+    assert!(said.iter().any(|said| matches!(said, Said::Note { note } if note.starts_with("lookup_hit"))));
+}
