@@ -1,10 +1,14 @@
 //! What Cenote's producer and consumer agree on.
 //!
 //! In the order in which one thing is made of another: numbers ([`ids`]), the shape of records ([`schema`]), one
-//! record ([`row`]), the outside ([`env`], [`storage`]).
+//! record ([`row`]), records as structs ([`record`]), what a reader holds ([`view`]), the outside ([`env`], [`storage`]).
 
 #![forbid(unsafe_code)]
 
+// So that the derive's `::cenote_shared` holds in this crate's own tests, too.
+extern crate self as cenote_shared;
+
+pub mod blob;
 pub mod codec;
 pub mod delta;
 pub mod digest;
@@ -13,10 +17,30 @@ pub mod ids;
 pub mod index;
 pub mod keys;
 pub mod layout;
+pub mod load;
 pub mod log;
+pub mod record;
+pub mod parallel;
 pub mod row;
 pub mod schema;
 pub mod segment;
 pub mod state;
 pub mod storage;
 pub mod table;
+pub mod view;
+
+pub use cenote_derive::Record;
+pub use ids::{Ordinal, Timestamp, Token, Version};
+pub use record::{Key, KeyOf, List, Map, Record, Root, Set};
+pub use view::{TableRef, View};
+
+/// What generated code names.
+#[doc(hidden)]
+pub mod __derive {
+    pub use crate::ids::Ordinal;
+    pub use crate::keys::KeyRef;
+    pub use crate::record::*;
+    pub use crate::schema::bind::ValueBinding;
+    pub use crate::schema::{Shape, ValueKind};
+    pub use crate::segment::Cell;
+}

@@ -84,6 +84,19 @@ impl State {
         self.tables.iter().map(|table| table.memory()).collect()
     }
 
+    /// The same records under another schema of the chain: types and columns keep their numbers.
+    pub fn relaid(&self, schema: Arc<Schema>, threads: usize) -> Result<State, KeyError> {
+        if schema == self.schema {
+            return Ok(self.clone());
+        }
+        let tables = schema.iter().map(|(id, _)| match self.tables.get(id.index()) {
+            Some(table) => Ok(Arc::new(table.relaid(&schema, id, threads)?)),
+            None => Ok(Arc::new(Table::empty(&schema, id, self.seed)?)),
+        });
+        let tables = tables.collect::<Result<Vec<_>, _>>()?;
+        Ok(self.with_tables(Arc::clone(&schema), tables))
+    }
+
     /// The same state with other tables; they fit the schema.
     pub(crate) fn with_tables(&self, schema: Arc<Schema>, tables: Vec<Arc<Table>>) -> State {
         State { schema, tables: tables.into(), ..self.clone() }

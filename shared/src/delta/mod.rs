@@ -10,7 +10,7 @@
 mod apply;
 mod build;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod wire;
 
 use crate::ids::TypeId;

@@ -11,11 +11,11 @@ use crate::row::Row;
 use crate::schema::{Field, Schema, Shape, TypeKind, TypeSchema, ValueKind};
 use crate::state::State;
 
-const ROOT: TypeId = TypeId(0);
+pub(crate) const ROOT: TypeId = TypeId(0);
 const KEY: usize = 0;
 
 /// A root with an integer key, a number, an optional text and a list.
-fn schema() -> Schema {
+pub(crate) fn schema() -> Schema {
     let shapes = [
         (Shape::One(ValueKind::Int(8)), false),
         (Shape::One(ValueKind::Int(4)), false),
@@ -36,10 +36,10 @@ fn schema() -> Schema {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-struct Record {
-    number: i32,
-    text: Option<String>,
-    list: Vec<u16>,
+pub(crate) struct Record {
+    pub(crate) number: i32,
+    pub(crate) text: Option<String>,
+    pub(crate) list: Vec<u16>,
 }
 
 fn row(key: i64, record: &Record) -> Row {
@@ -67,16 +67,16 @@ fn record() -> impl Strategy<Value = Record> {
 }
 
 /// What one version does to keys: a new value, or gone.
-type Step = BTreeMap<i64, Option<Record>>;
+pub(crate) type Step = BTreeMap<i64, Option<Record>>;
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let key = prop_oneof![-20..20_i64, Just(i64::MIN), Just(i64::MAX)];
     let step = proptest::collection::btree_map(key, proptest::option::weighted(0.7, record()), 0..12);
     proptest::collection::vec(step, 1..12)
 }
 
 /// The change from `state` to `state` and `step`, as a producer would find it.
-fn delta(state: &State, model: &BTreeMap<i64, Record>, step: &Step) -> Delta {
+pub(crate) fn delta(state: &State, model: &BTreeMap<i64, Record>, step: &Step) -> Delta {
     let table = state.table(ROOT);
     let mut changes = Changes::new(state);
     let mut free = (0..).filter(|ordinal| !table.is_live(Ordinal(*ordinal))).map(Ordinal);
@@ -99,7 +99,7 @@ fn delta(state: &State, model: &BTreeMap<i64, Record>, step: &Step) -> Delta {
     changes.finish()
 }
 
-fn read(state: &State) -> BTreeMap<i64, Record> {
+pub(crate) fn read(state: &State) -> BTreeMap<i64, Record> {
     let table = state.table(ROOT);
     let records = table.ordinals().map(|ordinal| {
         let row = table.row(ordinal).unwrap();

@@ -7,12 +7,14 @@
 //! Rules: a type is a root (it has a key) or a component (it has none), for ever; nesting goes one level deep, what is
 //! deeper is a component; a key is made of integers, bools, enums, strings, bytes and keys, never optional.
 
+pub(crate) mod bind;
 mod key;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use bind::{BindError, BindProblem, Binding};
 pub use key::{KeyError, KeyForm};
 
 use crate::ids::{ColumnId, TypeId};
@@ -25,6 +27,8 @@ pub mod limits {
     pub const COLUMNS: usize = 8_192;
     /// Bytes of a name.
     pub const NAME_BYTES: usize = 255;
+    /// Rows of a segment, as a power of two.
+    pub const SEGMENT_ROWS_LOG2: u8 = 12;
 }
 
 /// All types of a dataset. A [`TypeId`] is the index in `types`.
@@ -135,6 +139,52 @@ impl Schema {
         &self.types[id.index()]
     }
 
+    /// What makes a schema from outside unfit for use, if anything does: its limits, its numbers, its references.
+    pub fn check(&self) -> Result<(), String> {
+        let columns: usize = self.types.iter().map(|schema| schema.fields.len()).sum();
+        if self.types.len() > limits::TYPES || columns > limits::COLUMNS {
+            return Err(format!(
+                "{} types with {columns} columns are more than {} and {}",
+                self.types.len(),
+                limits::TYPES,
+                limits::COLUMNS
+            ));
+        }
+        for schema in &self.types {
+            schema.check(self.types.len()).map_err(|what| format!("type {}: {what}", schema.name))?;
+        }
+        for (id, _) in self.iter().filter(|(_, schema)| schema.is_root() && !schema.fields.is_empty()) {
+            self.key_form(id).map_err(|error| error.to_string())?;
+        }
+        let mut done = vec![false; self.types.len()];
+        for (id, _) in self.iter() {
+            self.check_components(id, &mut Vec::new(), &mut done)?;
+        }
+        Ok(())
+    }
+
+    /// That component references lead to components and never back: what is read by following them ends.
+    fn check_components(&self, id: TypeId, within: &mut Vec<TypeId>, done: &mut [bool]) -> Result<(), String> {
+        if within.contains(&id) {
+            return Err(format!("component {} contains itself; refer to a root by Key instead", self.get(id).name));
+        }
+        if std::mem::replace(&mut done[id.index()], true) {
+            return Ok(());
+        }
+        within.push(id);
+        for kind in self.get(id).fields.iter().flat_map(|field| field.shape.kinds()) {
+            let Some(target) = kind.refers_to() else { continue };
+            if self.get(target).is_root() != matches!(kind, ValueKind::Key(_)) {
+                return Err(format!("type {} is used both as a root and as a component", self.get(target).name));
+            }
+            if kind.component().is_some() {
+                self.check_components(target, within, done)?;
+            }
+        }
+        within.pop();
+        Ok(())
+    }
+
     /// The types with their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (TypeId, &TypeSchema)> {
         self.types.iter().enumerate().map(|(index, schema)| (TypeId(index as u16), schema))
@@ -161,6 +211,28 @@ impl TypeSchema {
             TypeKind::Root { key } => key,
             TypeKind::Component => &[],
         }
+    }
+
+    fn check(&self, types: usize) -> Result<(), String> {
+        if self.segment_rows_log2 > limits::SEGMENT_ROWS_LOG2 {
+            return Err(format!("segments of 2^{} rows", self.segment_rows_log2));
+        }
+        let names = std::iter::once(&self.name).chain(self.fields.iter().map(|field| &field.name));
+        for name in names.filter(|name| name.is_empty() || name.len() > limits::NAME_BYTES) {
+            return Err(format!("a name of {} bytes; names have 1 to {}", name.len(), limits::NAME_BYTES));
+        }
+        for (index, field) in self.fields.iter().enumerate() {
+            let twin =
+                self.fields[..index].iter().any(|other| other.column == field.column || other.name == field.name);
+            if twin || field.column.0 >= self.next_column {
+                return Err(format!("field {} shares its name or column number", field.name));
+            }
+            let dangling = |kind: &ValueKind| kind.refers_to().is_some_and(|id| id.index() >= types);
+            if field.encoding != 0 || field.shape.kinds().any(dangling) || (field.optional && !field.sparse) {
+                return Err(format!("field {} is not one that this release can read", field.name));
+            }
+        }
+        Ok(())
     }
 
     /// Rows of a segment.

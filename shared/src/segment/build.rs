@@ -86,6 +86,14 @@ impl<'l> SegmentBuilder<'l> {
         });
     }
 
+    /// Adds a stored record of another layout: `sources` says which of its fields each of ours is.
+    pub fn push_relaid(&mut self, row: RowAt<'_>, sources: &[Option<usize>]) {
+        self.push_cells(|column| {
+            let source = sources[column].filter(|source| row.cell(*source).is_present())?;
+            Some(Source::Stored(row, source))
+        });
+    }
+
     /// Adds a row that no record has.
     pub fn push_dead(&mut self) {
         self.push_cells(|_| None);

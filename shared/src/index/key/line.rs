@@ -1,8 +1,9 @@
 //! A line of the key index: 12 slots in one cache line.
 //!
 //! Rules: tag 0 means a free slot; `spilled` counts the entries that belong here and stand in a later line, `reach` is
-//! at least the distance of the furthest. Both saturate: then the reach is the whole page and stays so until the page
-//! is laid out anew (only thousands of equal hashes get there).
+//! at least the distance of the furthest, `spilled_tags` has a bit for the tag of each, so that nine misses in ten need
+//! not look further though something spilled. The numbers saturate: then the reach is the whole page, until the page is
+//! laid out anew (only hundreds of equal hashes get there).
 
 pub(super) const SLOTS: usize = 12;
 
@@ -13,15 +14,17 @@ const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 #[repr(C, align(64))]
 pub(super) struct Line {
     tags: [u8; SLOTS],
-    pub(super) reach: u16,
-    spilled: u16,
+    reach: u8,
+    spilled: u8,
+    spilled_tags: u16,
     pub(super) ordinals: [u32; SLOTS],
 }
 
 const _: () = assert!(size_of::<Line>() == 64);
 
 impl Line {
-    pub(super) const EMPTY: Self = Self { tags: [0; SLOTS], reach: 0, spilled: 0, ordinals: [0; SLOTS] };
+    pub(super) const EMPTY: Self =
+        Self { tags: [0; SLOTS], reach: 0, spilled: 0, spilled_tags: 0, ordinals: [0; SLOTS] };
 
     /// The slots with this tag, compared all at once; `slots_with(0)` are the free ones.
     #[inline]
@@ -39,10 +42,16 @@ impl Line {
         self.tags.iter().zip(self.ordinals).filter(|(tag, _)| **tag != 0).map(|(_, ordinal)| ordinal)
     }
 
-    /// How many lines after this one a look-up must read, in a page of `lines`.
+    /// Whether an entry with this home and tag may stand in a later line.
+    #[inline]
+    pub(super) fn may_have_spilled(&self, tag: u8) -> bool {
+        self.spilled_tags & tag_bit(tag) != 0
+    }
+
+    /// How many lines after this one hold entries of this home, in a page of `lines`.
     #[inline]
     pub(super) fn reach_in(&self, lines: usize) -> usize {
-        if self.reach == u16::MAX { lines - 1 } else { usize::from(self.reach) }
+        if self.reach == u8::MAX { lines - 1 } else { usize::from(self.reach) }
     }
 
     /// Fills a slot.
@@ -58,27 +67,35 @@ impl Line {
     }
 
     /// Notes that an entry of this home stands `distance` lines later.
-    fn spill(&mut self, distance: usize) {
+    fn spill(&mut self, tag: u8, distance: usize) {
         self.spilled = self.spilled.saturating_add(1);
-        self.reach = self.reach.max(u16::try_from(distance).unwrap_or(u16::MAX));
+        self.spilled_tags |= tag_bit(tag);
+        self.reach = self.reach.max(u8::try_from(distance).unwrap_or(u8::MAX));
     }
 
     /// Notes that such an entry has gone.
     pub(super) fn unspill(&mut self) {
-        if self.spilled == u16::MAX {
+        if self.spilled == u8::MAX {
             return;
         }
         self.spilled -= 1;
         if self.spilled == 0 {
             self.reach = 0;
+            self.spilled_tags = 0;
         }
     }
 
     pub(super) fn check_invariants(&self, spilled: usize) {
         let counted = usize::from(self.spilled);
-        assert!(counted == spilled || self.spilled == u16::MAX, "a line counts what spilled out of it");
+        assert!(counted == spilled || self.spilled == u8::MAX, "a line counts what spilled out of it");
         assert_eq!(self.spilled == 0, self.reach == 0, "a line reaches as long as something spilled");
+        assert_eq!(self.spilled == 0, self.spilled_tags == 0, "a line filters as long as something spilled");
     }
+}
+
+#[inline]
+fn tag_bit(tag: u8) -> u16 {
+    1 << (tag & 15)
 }
 
 /// Puts an entry into the first free slot from its home line on; the page must have one.
@@ -87,7 +104,7 @@ pub(super) fn place(lines: &mut [Line], home: usize, tag: u8, ordinal: u32) {
     let found = (0..lines.len()).find_map(|distance| Some((distance, free(&distance)?)));
     let (distance, slot) = found.expect("a page always has a free slot");
     if distance > 0 {
-        lines[home].spill(distance);
+        lines[home].spill(tag, distance);
     }
     lines[(home + distance) % lines.len()].set(slot, tag, ordinal);
 }

@@ -1,0 +1,218 @@
+//! The footer: what a blob holds and where; and why one can't be read.
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{self, CodecError};
+use crate::delta::DeltaError;
+use crate::ids::{ColumnId, DatasetId, TypeId};
+use crate::schema::{KeyError, Schema};
+use crate::segment::SegmentError;
+
+use super::{FOOTER_BYTES_MAX, HEADER_BYTES, SECTION_BYTES_MAX, TAIL_BYTES};
+
+/// What a blob is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BlobKind {
+    /// What turns one state into the next.
+    Delta,
+    /// A whole state.
+    Snapshot,
+}
+
+/// What a blob holds and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Footer {
+    /// The dataset that it belongs to.
+    pub dataset: DatasetId,
+    /// What it is.
+    pub kind: BlobKind,
+    /// A snapshot's schema.
+    pub schema: Option<Schema>,
+    /// In the order in which they stand.
+    pub sections: Vec<SectionInfo>,
+    /// A snapshot's types.
+    pub types: Vec<TypeInfo>,
+}
+
+/// One section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SectionInfo {
+    /// The type of a snapshot's segments; 0 in a delta, whose chunks name theirs.
+    pub type_id: TypeId,
+    /// Whether it goes on where the section before it stopped.
+    pub continues: bool,
+    /// Whether it is compressed.
+    pub zstd: bool,
+    /// From the blob's start.
+    pub offset: u64,
+    /// Bytes as stored.
+    pub stored: u32,
+    /// Bytes when decompressed.
+    pub plain: u32,
+    /// xxh3-128 of the bytes as stored.
+    pub hash: u128,
+}
+
+/// A snapshot's records of one type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TypeInfo {
+    /// The type.
+    pub type_id: TypeId,
+    /// How many segments it has room for: its ordinals are below this times the rows of a segment.
+    pub room: u32,
+    /// The segments that have rows, in the order in which they stand.
+    pub segments: Vec<SegmentInfo>,
+    /// The sum of each column, presence included.
+    pub sums: Vec<(ColumnId, u128)>,
+}
+
+/// One segment of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentInfo {
+    /// Its number in its type.
+    pub number: u32,
+    /// Its digest.
+    pub digest: u128,
+}
+
+/// Why a blob can't be used. Messages do not repeat the object's name: whoever reads an object names it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BlobError {
+    /// Not a blob at all, or cut off.
+    #[error("it is not a Cenote blob, or it was cut off: the bytes at its {place} are not a blob's")]
+    Magic {
+        /// `start` or `end`.
+        place: &'static str,
+    },
+    /// A format of a newer release.
+    #[error("it has format {found}, this release reads up to {known}; upgrade this program")]
+    Format {
+        /// The blob's.
+        found: u16,
+        /// The newest that is known here.
+        known: u16,
+    },
+    /// Another dataset's.
+    #[error("it belongs to dataset {found}, not to {expected}")]
+    Dataset {
+        /// The one that is being read.
+        expected: DatasetId,
+        /// The one in the blob.
+        found: DatasetId,
+    },
+    /// A delta where a snapshot should be, or the other way round.
+    #[error("it is a {found:?}, not a {expected:?}")]
+    Kind {
+        /// What should be there.
+        expected: BlobKind,
+        /// What is.
+        found: BlobKind,
+    },
+    /// Bytes that are not those that were written.
+    #[error("its {what} is damaged: the hash does not match")]
+    Hash {
+        /// `footer`, or which section.
+        what: String,
+    },
+    /// A footer that contradicts itself, or leaves the object.
+    #[error("its footer is not sound: {what}")]
+    Footer {
+        /// What is wrong.
+        what: String,
+    },
+    /// A section that does not decompress to what the footer says.
+    #[error("section {section} does not decompress to {plain} bytes")]
+    Compression {
+        /// Which.
+        section: usize,
+        /// What it should be.
+        plain: u32,
+    },
+    /// More than this process may hold.
+    #[error(
+        "it needs {needed} bytes of memory, above the limit of {limit}; raise max_state_bytes if the machine has them"
+    )]
+    TooLarge {
+        /// What it needs.
+        needed: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A footer that is not one.
+    #[error("its footer: {0}")]
+    Codec(#[from] CodecError),
+    /// Chunks that are not a delta.
+    #[error("{0}")]
+    Delta(#[from] DeltaError),
+    /// Rows that are not sound.
+    #[error("segment {number} of type {type_name}: {source}")]
+    Segment {
+        /// The type.
+        type_name: String,
+        /// The segment.
+        number: u32,
+        /// What is wrong.
+        source: SegmentError,
+    },
+    /// A schema whose keys are not sound.
+    #[error("its schema: {0}")]
+    Schema(#[from] KeyError),
+    /// Digests that do not add up.
+    #[error("its records are not those that were committed: the digest is {found:032x}, not {expected:032x}")]
+    Digest {
+        /// The commit's.
+        expected: u128,
+        /// What the blob's segments sum to.
+        found: u128,
+    },
+}
+
+impl BlobError {
+    /// Whether only a newer release can read it.
+    #[must_use]
+    pub fn needs_upgrade(&self) -> bool {
+        matches!(self, BlobError::Format { .. } | BlobError::Delta(DeltaError::Kind { .. }))
+    }
+}
+
+impl Footer {
+    /// As bytes.
+    pub(super) fn encode(&self) -> Result<Vec<u8>, CodecError> {
+        codec::encode::<FOOTER_BYTES_MAX>(self)
+    }
+
+    /// From bytes whose hash was compared; checked against the object's size.
+    pub(super) fn decode(bytes: &[u8], object_bytes: u64) -> Result<Footer, BlobError> {
+        let footer: Footer = codec::decode::<Footer, FOOTER_BYTES_MAX>(bytes)?;
+        let mut end = HEADER_BYTES as u64;
+        for (index, section) in footer.sections.iter().enumerate() {
+            if section.offset != end {
+                return Err(unsound(format!("section {index} does not start where the one before it ends")));
+            }
+            if section.plain as usize > SECTION_BYTES_MAX || section.stored as usize > SECTION_BYTES_MAX {
+                return Err(unsound(format!("section {index} is larger than {SECTION_BYTES_MAX} bytes")));
+            }
+            if section.continues
+                && footer.sections.get(index.wrapping_sub(1)).is_none_or(|last| last.type_id != section.type_id)
+            {
+                return Err(unsound(format!("section {index} continues nothing")));
+            }
+            end += u64::from(section.stored);
+        }
+        if end + (bytes.len() + TAIL_BYTES) as u64 != object_bytes {
+            return Err(unsound(format!("its sections end at byte {end}, which is not where the footer starts")));
+        }
+        Ok(footer)
+    }
+
+    /// Bytes of all sections when decompressed.
+    #[must_use]
+    pub fn plain_bytes(&self) -> u64 {
+        self.sections.iter().map(|section| u64::from(section.plain)).sum()
+    }
+}
+
+pub(super) fn unsound(what: impl Into<String>) -> BlobError {
+    BlobError::Footer { what: what.into() }
+}

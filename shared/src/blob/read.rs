@@ -1,0 +1,110 @@
+//! Reading a blob: the tail, the footer, then sections; each hash compared before the bytes are used.
+
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::delta::{self, Delta};
+use crate::ids::{DatasetId, TypeId};
+use crate::state::State;
+
+use super::footer::unsound;
+use super::{BlobError, BlobKind, FOOTER_BYTES_MAX, FORMAT, Footer, HEADER_BYTES, MAGIC, SectionInfo, TAIL_BYTES};
+
+/// How many bytes the footer has, by the object's last 32 bytes.
+fn footer_bytes(tail: &[u8; TAIL_BYTES]) -> Result<usize, BlobError> {
+    if tail[24..] != MAGIC {
+        return Err(BlobError::Magic { place: "end" });
+    }
+    let format = u16::from_le_bytes([tail[4], tail[5]]);
+    if format != FORMAT {
+        return Err(BlobError::Format { found: format, known: FORMAT });
+    }
+    let bytes = u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]) as usize;
+    if bytes > FOOTER_BYTES_MAX {
+        return Err(unsound(format!("{bytes} bytes, more than {FOOTER_BYTES_MAX}")));
+    }
+    Ok(bytes)
+}
+
+/// The footer from the object's end, or how many bytes of the end it takes to have it.
+pub fn read_footer(end: &[u8], object_bytes: u64) -> Result<Result<Footer, usize>, BlobError> {
+    let tail = end.last_chunk::<TAIL_BYTES>().ok_or(BlobError::Magic { place: "end" })?;
+    let needed = footer_bytes(tail)? + TAIL_BYTES;
+    if (needed + HEADER_BYTES) as u64 > object_bytes {
+        return Err(unsound("it is longer than the object"));
+    }
+    let Some(footer) = end.len().checked_sub(needed).map(|start| &end[start..end.len() - TAIL_BYTES]) else {
+        return Ok(Err(needed));
+    };
+    if xxh3_128(footer).to_le_bytes() != tail[8..24] {
+        return Err(BlobError::Hash { what: "footer".into() });
+    }
+    Footer::decode(footer, object_bytes).map(Ok)
+}
+
+/// The footer of an object that is in memory whole; the header checked too.
+pub fn footer_of(blob: &[u8]) -> Result<Footer, BlobError> {
+    if blob.len() < HEADER_BYTES + TAIL_BYTES || blob[..8] != MAGIC {
+        return Err(BlobError::Magic { place: "start" });
+    }
+    let footer = read_footer(blob, blob.len() as u64)?.map_err(|_| unsound("it is longer than the object"))?;
+    if blob[16..HEADER_BYTES] != footer.dataset.0 || blob[10] != footer.kind as u8 {
+        return Err(unsound("it does not belong to the header"));
+    }
+    Ok(footer)
+}
+
+impl Footer {
+    /// That the blob is this dataset's, and of this kind.
+    pub fn expect(&self, dataset: DatasetId, kind: BlobKind) -> Result<(), BlobError> {
+        if self.dataset != dataset {
+            return Err(BlobError::Dataset { expected: dataset, found: self.dataset });
+        }
+        if self.kind != kind {
+            return Err(BlobError::Kind { expected: kind, found: self.kind });
+        }
+        Ok(())
+    }
+}
+
+/// Appends a section's plain bytes. `stored` are the section's bytes in the object.
+pub(super) fn unpack(number: usize, section: &SectionInfo, stored: &[u8], out: &mut Vec<u8>) -> Result<(), BlobError> {
+    if xxh3_128(stored) != section.hash {
+        return Err(BlobError::Hash { what: format!("section {number}") });
+    }
+    let wrong = || BlobError::Compression { section: number, plain: section.plain };
+    if !section.zstd {
+        out.extend_from_slice(stored);
+        return if stored.len() == section.plain as usize { Ok(()) } else { Err(wrong()) };
+    }
+    let plain = zstd::bulk::decompress(stored, section.plain as usize).map_err(|_| wrong())?;
+    if plain.len() != section.plain as usize {
+        return Err(wrong());
+    }
+    out.extend_from_slice(&plain);
+    Ok(())
+}
+
+/// The delta in a blob. `parent` is the state that it applies to, already under the commit's schema; `bytes_max` bounds
+/// what it may decompress to.
+pub fn decode_delta(blob: &[u8], dataset: DatasetId, parent: &State, bytes_max: u64) -> Result<Delta, BlobError> {
+    let footer = footer_of(blob)?;
+    footer.expect(dataset, BlobKind::Delta)?;
+    let needed = footer.plain_bytes();
+    if needed > bytes_max {
+        return Err(BlobError::TooLarge { needed, limit: bytes_max });
+    }
+    let mut runs: Vec<Vec<u8>> = Vec::new();
+    for (number, section) in footer.sections.iter().enumerate() {
+        let start = section.offset as usize;
+        let stored = &blob[start..start + section.stored as usize];
+        if !section.continues {
+            runs.push(Vec::with_capacity(section.plain as usize));
+        }
+        unpack(number, section, stored, runs.last_mut().expect("the first section continues nothing"))?;
+    }
+    let layouts = |id: TypeId| Arc::clone(parent.table(id).layout());
+    let ceilings = |id: TypeId| parent.table(id).ordinal_ceiling();
+    Ok(delta::decode(runs.iter().map(Vec::as_slice), parent.schema(), &layouts, &ceilings)?)
+}

@@ -1,0 +1,259 @@
+//! A state as a blob, and back.
+//!
+//! A section of a snapshot is a run of consecutive segments of one type, each as
+//! `bytes u32 | rows u32 | live rows, a bit each | the segment`. The footer names the segments in the same order.
+
+use std::sync::Arc;
+
+use crate::digest::{PRESENCE, Sums, state_digest};
+use crate::ids::{DatasetId, TypeId, Version};
+use crate::index::LiveSet;
+use crate::parallel;
+use crate::segment::{self, Segment};
+use crate::state::State;
+use crate::table::Table;
+
+use super::footer::unsound;
+use super::read::unpack;
+use super::write::{Run, assemble};
+use super::{Blob, BlobError, BlobKind, Footer, SECTION_BYTES_MAX, SegmentInfo, TypeInfo};
+
+/// The blob of a whole state.
+#[must_use]
+pub fn encode_snapshot(dataset: DatasetId, state: &State, threads: usize) -> Blob {
+    let runs = state.tables().iter().flat_map(|table| runs_of(table)).collect::<Vec<_>>();
+    let sections = parallel::map(&runs, threads, |(table, numbers)| {
+        let mut plain = Vec::new();
+        numbers.iter().for_each(|number| encode_segment(table, *number, &mut plain));
+        Run::new(table.layout().type_id, &plain)
+    });
+    let types = state.tables().iter().map(|table| type_info(table)).collect();
+    assemble(dataset, BlobKind::Snapshot, Some(state.schema().as_ref().clone()), types, sections)
+}
+
+/// Runs of segments of about a section each; a segment longer than that is alone.
+fn runs_of(table: &Table) -> Vec<(&Table, Vec<usize>)> {
+    let mut runs: Vec<(&Table, Vec<usize>)> = Vec::new();
+    let mut bytes = 0;
+    for number in 0..table.segment_count() {
+        let Some(segment) = table.segment(number) else { continue };
+        bytes += segment.memory_bytes();
+        match runs.last_mut() {
+            Some((_, run)) if bytes <= SECTION_BYTES_MAX => run.push(number),
+            _ => {
+                bytes = segment.memory_bytes();
+                runs.push((table, vec![number]));
+            }
+        }
+    }
+    runs
+}
+
+fn encode_segment(table: &Table, number: usize, out: &mut Vec<u8>) {
+    let segment = table.segment(number).expect("runs name segments that exist");
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&segment.rows().to_le_bytes());
+    let bits = out.len();
+    out.resize(bits + (segment.rows() as usize).div_ceil(8), 0);
+    let first = number as u32 * table.segment_rows();
+    for ordinal in table.live_in(number) {
+        let row = (ordinal - first) as usize;
+        out[bits + row / 8] |= 1 << (row % 8);
+    }
+    segment::encode(table.layout(), segment, out);
+    let bytes = u32::try_from(out.len() - start - 4).expect("a segment has at most 1 GiB");
+    out[start..start + 4].copy_from_slice(&bytes.to_le_bytes());
+}
+
+fn type_info(table: &Table) -> TypeInfo {
+    let numbers = (0..table.segment_count()).filter_map(|number| Some((number, table.segment(number)?)));
+    let segments = numbers.map(|(number, segment)| SegmentInfo { number: number as u32, digest: segment.digest() });
+    let columns = table.layout().columns.iter().map(|column| column.id);
+    let sums = columns.zip(table.sums().columns.iter().copied()).chain([(PRESENCE, table.sums().presence)]);
+    TypeInfo {
+        type_id: table.layout().type_id,
+        room: table.segment_count() as u32,
+        segments: segments.collect(),
+        sums: sums.collect(),
+    }
+}
+
+/// Reads a snapshot piece by piece: first the footer, then its runs in any order, then the state.
+pub struct SnapshotReader {
+    footer: Footer,
+    /// Empty tables of the snapshot's schema.
+    empty: State,
+    /// Where each run of sections starts and ends in the footer's list.
+    runs: Vec<std::ops::Range<usize>>,
+    ceilings: Vec<u32>,
+}
+
+/// The segments of one run, and their live ordinals.
+pub struct DecodedRun {
+    type_id: TypeId,
+    segments: Vec<(Segment, Vec<u32>)>,
+}
+
+impl SnapshotReader {
+    /// Checks the footer: it is this dataset's, its digests sum to `digest`, it needs no more than `bytes_max`.
+    /// `seed` is this process's, for key indexes.
+    pub fn new(
+        footer: Footer,
+        dataset: DatasetId,
+        digest: u128,
+        seed: u64,
+        bytes_max: u64,
+    ) -> Result<SnapshotReader, BlobError> {
+        footer.expect(dataset, BlobKind::Snapshot)?;
+        let schema = footer.schema.clone().ok_or_else(|| unsound("a snapshot without its schema"))?;
+        schema.check().map_err(unsound)?;
+        if footer.types.len() != schema.types.len()
+            || footer.types.iter().zip(schema.iter()).any(|(info, (id, _))| info.type_id != id)
+        {
+            return Err(unsound("its types are not its schema's"));
+        }
+        let found = state_digest(footer.types.iter().map(|info| (info.type_id, total(info))));
+        if found != digest {
+            return Err(BlobError::Digest { expected: digest, found });
+        }
+        // A pointer for every place in a tree, a slot in the key index for every row: a coarse bound, made before
+        // anything is allocated.
+        let places: u64 = footer.types.iter().map(|info| u64::from(info.room) * 16).sum();
+        let needed = footer.plain_bytes() + places;
+        if needed > bytes_max {
+            return Err(BlobError::TooLarge { needed, limit: bytes_max });
+        }
+        let rooms = footer.types.iter().zip(&schema.types);
+        let ceilings = rooms.map(|(info, of_type)| info.room.saturating_mul(of_type.segment_rows())).collect();
+        let empty = State::empty(Arc::new(schema), seed)?;
+        let mut reader = SnapshotReader { runs: runs_in(&footer), footer, empty, ceilings };
+        reader.check_types()?;
+        reader.footer.schema = None;
+        Ok(reader)
+    }
+
+    /// The footer.
+    #[must_use]
+    pub fn footer(&self) -> &Footer {
+        &self.footer
+    }
+
+    /// Where each run stands in the object: sections that are decoded together.
+    pub fn runs(&self) -> impl ExactSizeIterator<Item = std::ops::Range<u64>> {
+        self.runs.iter().map(|run| {
+            let (first, last) = (&self.footer.sections[run.start], &self.footer.sections[run.end - 1]);
+            first.offset..last.offset + u64::from(last.stored)
+        })
+    }
+
+    fn check_types(&self) -> Result<(), BlobError> {
+        for info in &self.footer.types {
+            let table = self.empty.table(info.type_id);
+            let columns = table.layout().columns.iter().map(|column| column.id).chain([PRESENCE]);
+            if !info.sums.iter().map(|(column, _)| *column).eq(columns) {
+                return Err(unsound("its sums are not its columns'"));
+            }
+            let of_segments = info.segments.iter().fold(0, |sum: u128, segment| sum.wrapping_add(segment.digest));
+            if of_segments != total(info) {
+                return Err(BlobError::Digest { expected: total(info), found: of_segments });
+            }
+            let numbers = info.segments.iter().map(|segment| segment.number);
+            if !numbers.clone().is_sorted_by(|a, b| a < b) || numbers.clone().any(|number| number >= info.room) {
+                return Err(unsound("its segments are out of order"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Decodes and validates one run from its bytes in the object. Runs may be decoded in parallel.
+    pub fn decode_run(&self, run: usize, stored: &[u8]) -> Result<DecodedRun, BlobError> {
+        let sections = self.runs[run].clone();
+        let first = &self.footer.sections[sections.start];
+        let mut plain = Vec::with_capacity(first.plain as usize);
+        for number in sections {
+            let section = &self.footer.sections[number];
+            let start = (section.offset - first.offset) as usize;
+            let bytes =
+                stored.get(start..start + section.stored as usize).ok_or(BlobError::Magic { place: "middle" })?;
+            unpack(number, section, bytes, &mut plain)?;
+        }
+        let table = self.empty.table(first.type_id);
+        let mut rest = plain.as_slice();
+        let mut segments = Vec::new();
+        while !rest.is_empty() {
+            segments.push(self.decode_segment(table, &mut rest)?);
+        }
+        Ok(DecodedRun { type_id: first.type_id, segments })
+    }
+
+    fn decode_segment(&self, table: &Table, rest: &mut &[u8]) -> Result<(Segment, Vec<u32>), BlobError> {
+        let short = || unsound("a section ends within a segment");
+        let take = |rest: &mut &[u8], len: usize| -> Result<Vec<u8>, BlobError> {
+            let (taken, after) = rest.split_at_checked(len).ok_or_else(short)?;
+            *rest = after;
+            Ok(taken.to_vec())
+        };
+        let number = |bytes: Vec<u8>| u32::from_le_bytes(bytes.try_into().expect("four bytes are four bytes"));
+        let bytes = number(take(rest, 4)?) as usize;
+        let (mut body, after) = rest.split_at_checked(bytes).ok_or_else(short)?;
+        *rest = after;
+        let rows = number(take(&mut body, 4)?);
+        let bits = take(&mut body, (rows as usize).div_ceil(8))?;
+        let live = (0..rows).filter(|row| bits[*row as usize / 8] >> (row % 8) & 1 == 1).collect();
+        let ceilings = |id: TypeId| self.ceilings[id.index()];
+        let segment = segment::decode(table.layout(), body, table.segment_rows(), &ceilings);
+        let type_id = table.layout().type_id;
+        let type_name = || self.empty.schema().get(type_id).name.clone();
+        let segment = segment.map_err(|source| BlobError::Segment { type_name: type_name(), number: 0, source })?;
+        if segment.rows() == rows {
+            Ok((segment, live))
+        } else {
+            Err(unsound("a segment's rows are not those of its live bits"))
+        }
+    }
+
+    /// The state, from all runs in their order; key indexes are built on `threads` threads.
+    pub fn finish(self, runs: Vec<DecodedRun>, version: Version, threads: usize) -> Result<State, BlobError> {
+        let mut segments = self.footer.types.iter().map(|_| Vec::new()).collect::<Vec<_>>();
+        for run in runs {
+            segments[run.type_id.index()].extend(run.segments);
+        }
+        let mut tables = Vec::new();
+        for (info, decoded) in self.footer.types.iter().zip(segments) {
+            tables.push(Arc::new(loaded(self.empty.table(info.type_id), info, decoded)?));
+        }
+        let records = self.empty.with_tables(self.empty.schema().clone(), tables).with_version(version);
+        let indexed = records.tables().iter().map(|table| Arc::new(table.with_key_index(&records, threads))).collect();
+        Ok(records.with_tables(records.schema().clone(), indexed))
+    }
+}
+
+fn total(info: &TypeInfo) -> u128 {
+    info.sums.iter().fold(0, |sum, (_, column)| sum.wrapping_add(*column))
+}
+
+fn runs_in(footer: &Footer) -> Vec<std::ops::Range<usize>> {
+    let starts: Vec<_> = (0..footer.sections.len()).filter(|index| !footer.sections[*index].continues).collect();
+    let ends = starts.iter().skip(1).copied().chain([footer.sections.len()]);
+    starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
+}
+
+/// A table of decoded segments, placed as the footer says.
+fn loaded(empty: &Table, info: &TypeInfo, decoded: Vec<(Segment, Vec<u32>)>) -> Result<Table, BlobError> {
+    if decoded.len() != info.segments.len() {
+        return Err(unsound("it has more or fewer segments than it names"));
+    }
+    let mut placed = vec![None; info.room as usize];
+    let mut live = LiveSet::new();
+    for (segment, (rows, alive)) in info.segments.iter().zip(decoded) {
+        placed[segment.number as usize] = Some(Arc::new(rows.with_digest(segment.digest)));
+        let first = segment.number * empty.segment_rows();
+        alive.into_iter().for_each(|row| {
+            live.insert(first + row);
+        });
+    }
+    let sums: Vec<u128> = info.sums.iter().map(|(_, sum)| *sum).collect();
+    let (presence, columns) = sums.split_last().expect("presence is always among the sums");
+    Ok(empty.loaded(placed, live, Sums { columns: columns.to_vec(), presence: *presence }))
+}

@@ -1,0 +1,173 @@
+//! Fetching states: a snapshot by ranges, in parallel, on all cores; a delta from its entry or its blob.
+//!
+//! The one module of this crate where storage and states meet; both sides start by it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+
+use crate::blob::{self, BlobError, SnapshotReader};
+use crate::env::{Env, Panicked};
+use crate::ids::{DatasetId, Version};
+use crate::state::State;
+use crate::storage::{Storage, StorageError};
+
+/// The end of a snapshot that is asked for first; its footer usually fits.
+const TAIL_BYTES: u64 = 64 << 10;
+/// What one request for a snapshot's middle asks for, about.
+const RANGE_BYTES: u64 = 8 << 20;
+/// Requests under way at once, for each thread that decodes.
+const REQUESTS_PER_THREAD: usize = 2;
+
+/// Why an object can't be loaded. Every variant names it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// Storage refused or failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The object isn't there.
+    #[error("{object} is missing though the log names it; if it was trimmed, start again from the newest snapshot")]
+    Missing {
+        /// Its name.
+        object: String,
+    },
+    /// The object isn't what it should be.
+    #[error("{object}: {source}")]
+    Blob {
+        /// Its name.
+        object: String,
+        /// What is wrong.
+        source: BlobError,
+    },
+    /// Decoding panicked: a bug of ours that hurt nothing else.
+    #[error("{object}: {source}")]
+    Panicked {
+        /// Its name.
+        object: String,
+        /// What it said.
+        source: Panicked,
+    },
+}
+
+/// Which snapshot, and what it must be.
+#[derive(Clone, Debug)]
+pub struct SnapshotToLoad {
+    /// The object.
+    pub name: String,
+    /// The dataset.
+    pub dataset: DatasetId,
+    /// The version whose state it is.
+    pub version: Version,
+    /// That version's digest, by its commit.
+    pub digest: u128,
+    /// What the state may take in memory.
+    pub bytes_max: u64,
+    /// This process's seed for key indexes.
+    pub seed: u64,
+}
+
+/// What loading took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// Bytes fetched.
+    pub bytes: u64,
+    /// Requests made.
+    pub requests: u64,
+}
+
+/// The state in a snapshot; `progress` hears of every range that was decoded: bytes so far, bytes in all.
+pub async fn snapshot(
+    storage: &Storage,
+    env: &Env,
+    what: &SnapshotToLoad,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<(State, Loaded), LoadError> {
+    let object = || what.name.clone();
+    let wrong = |source| LoadError::Blob { object: object(), source };
+    let missing = || LoadError::Missing { object: object() };
+    let tail = storage.get_tail(&what.name, TAIL_BYTES).await?.ok_or_else(missing)?;
+    let mut loaded = Loaded { bytes: tail.bytes.len() as u64, requests: 1 };
+    let footer = match blob::read_footer(&tail.bytes, tail.size).map_err(wrong)? {
+        Ok(footer) => footer,
+        Err(needed) => {
+            let end = storage.get_tail(&what.name, needed as u64).await?.ok_or_else(missing)?;
+            loaded = Loaded { bytes: loaded.bytes + end.bytes.len() as u64, requests: 2 };
+            blob::read_footer(&end.bytes, end.size)
+                .map_err(wrong)?
+                .map_err(|_| wrong(BlobError::Magic { place: "end" }))?
+        }
+    };
+    let reader = SnapshotReader::new(footer, what.dataset, what.digest, what.seed, what.bytes_max).map_err(wrong)?;
+    let reader = Arc::new(reader);
+    let ranges = ranges_of(&reader);
+    let whole: u64 = ranges.iter().map(|range| range.bytes.end - range.bytes.start).sum();
+    loaded.requests += ranges.len() as u64;
+    loaded.bytes += whole;
+    let done = std::sync::atomic::AtomicU64::new(0);
+    let decoded = futures::stream::iter(ranges)
+        .map(|range| async {
+            let bytes = fetch(storage, &what.name, &range, &tail.bytes, tail.size).await?.ok_or_else(missing)?;
+            let (reader, length) = (Arc::clone(&reader), bytes.len() as u64);
+            let runs = env.cpu(move || decode_range(&reader, &range, &bytes)).await;
+            let runs = runs.map_err(|source| LoadError::Panicked { object: object(), source })?.map_err(wrong)?;
+            let so_far = done.fetch_add(length, std::sync::atomic::Ordering::Relaxed) + length;
+            progress(so_far, whole);
+            Ok::<_, LoadError>(runs)
+        })
+        .buffered(env.threads() * REQUESTS_PER_THREAD)
+        .try_collect::<Vec<_>>()
+        .await?;
+    let (version, threads) = (what.version, env.threads());
+    let reader = Arc::into_inner(reader).expect("every decoding has ended");
+    let finished = env.cpu(move || reader.finish(decoded.into_iter().flatten().collect(), version, threads)).await;
+    let state = finished.map_err(|source| LoadError::Panicked { object: object(), source })?.map_err(wrong)?;
+    Ok((state, loaded))
+}
+
+/// Neighbouring runs that are fetched together.
+struct FetchRange {
+    runs: std::ops::Range<usize>,
+    bytes: std::ops::Range<u64>,
+}
+
+fn ranges_of(reader: &SnapshotReader) -> Vec<FetchRange> {
+    let mut ranges: Vec<FetchRange> = Vec::new();
+    for (number, run) in reader.runs().enumerate() {
+        match ranges.last_mut() {
+            Some(last) if run.end - last.bytes.start <= RANGE_BYTES => {
+                last.runs.end = number + 1;
+                last.bytes.end = run.end;
+            }
+            _ => ranges.push(FetchRange { runs: number..number + 1, bytes: run }),
+        }
+    }
+    ranges
+}
+
+/// The range's bytes; from the tail that is here already where it covers them.
+async fn fetch(
+    storage: &Storage,
+    name: &str,
+    range: &FetchRange,
+    tail: &Bytes,
+    size: u64,
+) -> Result<Option<Bytes>, StorageError> {
+    let tail_start = size - tail.len() as u64;
+    if range.bytes.start >= tail_start {
+        let within = (range.bytes.start - tail_start) as usize..(range.bytes.end - tail_start) as usize;
+        return Ok(Some(tail.slice(within)));
+    }
+    storage.get_range(name, range.bytes.clone()).await
+}
+
+fn decode_range(reader: &SnapshotReader, range: &FetchRange, bytes: &[u8]) -> Result<Vec<blob::DecodedRun>, BlobError> {
+    let runs = reader.runs().enumerate().skip(range.runs.start).take(range.runs.len());
+    runs.map(|(number, run)| {
+        let start = (run.start - range.bytes.start) as usize;
+        let stored = bytes.get(start..start + (run.end - run.start) as usize);
+        reader.decode_run(number, stored.ok_or(BlobError::Magic { place: "middle" })?)
+    })
+    .collect()
+}

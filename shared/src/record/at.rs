@@ -1,0 +1,83 @@
+//! One record in a view, as the generated readers hold it.
+
+use crate::ids::{Ordinal, TypeId};
+use crate::schema::bind::{ABSENT, TypeBinding, ValueBinding};
+use crate::segment::{Cell, RowAt};
+use crate::view::Viewed;
+
+use super::Field;
+
+/// A record in a view: where its row is, and where each declared field is in the row. Copy it freely.
+#[derive(Clone, Copy)]
+pub struct RecordAt<'v> {
+    row: RowAt<'v>,
+    binding: &'v TypeBinding,
+    scope: Scope<'v>,
+    ordinal: Ordinal,
+}
+
+/// The view that a record is read in; leads from a reference to what it refers to.
+#[derive(Clone, Copy)]
+pub struct Scope<'v> {
+    pub(crate) view: &'v Viewed,
+}
+
+impl<'v> RecordAt<'v> {
+    #[inline]
+    pub(crate) fn new(row: RowAt<'v>, binding: &'v TypeBinding, scope: Scope<'v>, ordinal: Ordinal) -> RecordAt<'v> {
+        RecordAt { row, binding, scope, ordinal }
+    }
+
+    /// Reads the declared field at `index`.
+    #[inline]
+    #[must_use]
+    pub fn field<F: Field>(self, index: usize) -> F::Ref<'v> {
+        F::read(self.cell(index), &self.binding.values[index], self.scope)
+    }
+
+    /// A copy of the declared field at `index`.
+    #[must_use]
+    pub fn own<F: Field>(self, index: usize) -> F::Owned {
+        F::own(self.field::<F>(index))
+    }
+
+    /// The record's number in its type.
+    #[inline]
+    #[must_use]
+    pub fn ordinal(self) -> Ordinal {
+        self.ordinal
+    }
+
+    /// The cell, if the chain has the column and the row has a value.
+    #[inline]
+    fn cell(self, index: usize) -> Option<Cell<'v>> {
+        let column = self.binding.columns[index];
+        if column == ABSENT {
+            return None;
+        }
+        let cell = self.row.cell(column as usize);
+        cell.is_present().then_some(cell)
+    }
+}
+
+impl<'v> Scope<'v> {
+    /// The component record that a reference leads to.
+    #[inline]
+    pub(crate) fn component(self, binding: &ValueBinding, image: u64) -> RecordAt<'v> {
+        let ordinal = Ordinal(image as u32);
+        let row = self.row(binding.chain, ordinal);
+        RecordAt::new(row, self.view.binding.at(binding.declared), self, ordinal)
+    }
+
+    /// The text of a deduplicated string.
+    #[inline]
+    pub(crate) fn dedup(self, binding: &ValueBinding, image: u64) -> &'v str {
+        let column = self.view.binding.at(binding.declared).columns[0];
+        self.row(binding.chain, Ordinal(image as u32)).cell(column as usize).text()
+    }
+
+    #[inline]
+    fn row(self, chain: TypeId, ordinal: Ordinal) -> RowAt<'v> {
+        self.view.state.table(chain).row(ordinal).expect("references are checked when a segment is made")
+    }
+}

@@ -1,0 +1,201 @@
+//! A whole field: a value, a list, a set, a map, or `Option` of one of them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt::Debug;
+use std::hash::{BuildHasher, Hash};
+
+use crate::schema::Shape;
+use crate::schema::bind::ValueBinding;
+use crate::segment::Cell;
+
+use super::{CellWriter, Element, FieldDeclaration, List, Map, Ordered, RecordWriter, Scope, Set, Value, WriteError};
+
+/// What a field holds when it is not `Option`.
+#[diagnostic::on_unimplemented(
+    message = "a field of a record can't be `{Self}`",
+    label = "not a value, list, set or map that a record can hold",
+    note = "a list of u8 is bytes; nesting goes one level deep: put an inner list, set, map or Option into a component",
+    note = "sets and map keys are never floats"
+)]
+pub trait Present: 'static {
+    /// What a struct holds.
+    type Owned;
+    /// What a reader gets.
+    type Ref<'v>: Copy + Debug + PartialEq;
+    /// Whether `#[record(default)]` can stand on it.
+    const HAS_DEFAULT: bool;
+
+    /// Says what it is.
+    fn declare(field: &mut FieldDeclaration<'_>) -> Shape;
+    /// Writes its cell.
+    fn write(value: &Self::Owned, cell: CellWriter<'_, '_, '_>) -> Result<(), WriteError>;
+    /// Reads its cell in place.
+    fn read<'v>(cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> Self::Ref<'v>;
+    /// What an absent cell reads as; asked only where there is a default.
+    fn absent<'v>() -> Self::Ref<'v>;
+    /// A copy of what was read.
+    fn own(value: Self::Ref<'_>) -> Self::Owned;
+}
+
+/// A field of a record.
+#[diagnostic::on_unimplemented(
+    message = "a field of a record can't be `{Self}`",
+    label = "not a value, list, set or map that a record can hold, or Option of it",
+    note = "a struct with a key is a root: refer to it by Key<{Self}>",
+    note = "nesting goes one level deep: put an inner list, set, map or Option into a component"
+)]
+pub trait Field: 'static {
+    /// What a struct holds.
+    type Owned;
+    /// What a reader gets.
+    type Ref<'v>: Copy + Debug + PartialEq;
+    /// Whether it is an `Option`.
+    const OPTIONAL: bool;
+    /// Whether `#[record(default)]` can stand on it.
+    const HAS_DEFAULT: bool;
+
+    /// Says what it is.
+    fn declare(field: &mut FieldDeclaration<'_>) -> Shape;
+    /// Writes its cell, or none.
+    fn write(value: &Self::Owned, index: usize, writer: &mut RecordWriter<'_, '_>) -> Result<(), WriteError>;
+    /// Reads its cell in place.
+    fn read<'v>(cell: Option<Cell<'v>>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> Self::Ref<'v>;
+    /// A copy of what was read.
+    fn own(value: Self::Ref<'_>) -> Self::Owned;
+}
+
+impl<P: Present> Field for P {
+    type Owned = P::Owned;
+    type Ref<'v> = P::Ref<'v>;
+    const OPTIONAL: bool = false;
+    const HAS_DEFAULT: bool = P::HAS_DEFAULT;
+
+    fn declare(field: &mut FieldDeclaration<'_>) -> Shape {
+        P::declare(field)
+    }
+    fn write(value: &P::Owned, index: usize, writer: &mut RecordWriter<'_, '_>) -> Result<(), WriteError> {
+        writer.cell(index, |cell| P::write(value, cell))
+    }
+    #[inline]
+    fn read<'v>(cell: Option<Cell<'v>>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> P::Ref<'v> {
+        match cell {
+            Some(cell) => P::read(cell, bindings, scope),
+            None => P::absent(),
+        }
+    }
+    fn own(value: P::Ref<'_>) -> P::Owned {
+        P::own(value)
+    }
+}
+
+impl<P: Present> Field for Option<P> {
+    type Owned = Option<P::Owned>;
+    type Ref<'v> = Option<P::Ref<'v>>;
+    const OPTIONAL: bool = true;
+    const HAS_DEFAULT: bool = true;
+
+    fn declare(field: &mut FieldDeclaration<'_>) -> Shape {
+        P::declare(field)
+    }
+    fn write(value: &Option<P::Owned>, index: usize, writer: &mut RecordWriter<'_, '_>) -> Result<(), WriteError> {
+        match value {
+            Some(value) => writer.cell(index, |cell| P::write(value, cell)),
+            None => Ok(()),
+        }
+    }
+    #[inline]
+    fn read<'v>(cell: Option<Cell<'v>>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> Option<P::Ref<'v>> {
+        cell.map(|cell| P::read(cell, bindings, scope))
+    }
+    fn own(value: Option<P::Ref<'_>>) -> Option<P::Owned> {
+        value.map(P::own)
+    }
+}
+
+impl<V: Element> Present for Vec<V> {
+    type Owned = Vec<V::Owned>;
+    type Ref<'v> = List<'v, V>;
+    const HAS_DEFAULT: bool = true;
+
+    fn declare(field: &mut FieldDeclaration<'_>) -> Shape {
+        Shape::List(V::declare(field))
+    }
+    fn write(value: &Vec<V::Owned>, cell: CellWriter<'_, '_, '_>) -> Result<(), WriteError> {
+        cell.list::<V>(value)
+    }
+    #[inline]
+    fn read<'v>(cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> List<'v, V> {
+        List::new(cell.elements(), &bindings[0], scope)
+    }
+    fn absent<'v>() -> Self::Ref<'v> {
+        List::EMPTY
+    }
+    fn own(value: List<'_, V>) -> Vec<V::Owned> {
+        value.iter().map(V::own).collect()
+    }
+}
+
+macro_rules! set {
+    ([$($generics:tt)*] $set:ty, $owned:ty) => {
+        impl<$($generics)*> Present for $set {
+            type Owned = $owned;
+            type Ref<'v> = Set<'v, V>;
+            const HAS_DEFAULT: bool = true;
+
+            fn declare(field: &mut FieldDeclaration<'_>) -> Shape {
+                Shape::Set(V::declare(field))
+            }
+            fn write(value: &$owned, cell: CellWriter<'_, '_, '_>) -> Result<(), WriteError> {
+                cell.set::<V>(value.iter())
+            }
+            #[inline]
+            fn read<'v>(cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> Set<'v, V> {
+                Set::new(List::new(cell.elements(), &bindings[0], scope))
+            }
+            fn absent<'v>() -> Self::Ref<'v> {
+                Set::new(List::EMPTY)
+            }
+            fn own(value: Set<'_, V>) -> $owned {
+                value.iter().map(V::own).collect()
+            }
+        }
+    };
+}
+
+set!([V: Value<Owned: Ord>] BTreeSet<V>, BTreeSet<V::Owned>);
+set!([V: Value<Owned: Eq + Hash>, S: BuildHasher + Default + 'static] HashSet<V, S>, HashSet<V::Owned, S>);
+
+macro_rules! map {
+    ([$($generics:tt)*] $map:ty, $owned:ty) => {
+        impl<$($generics)*> Present for $map {
+            type Owned = $owned;
+            type Ref<'v> = Map<'v, K, V>;
+            const HAS_DEFAULT: bool = true;
+
+            fn declare(field: &mut FieldDeclaration<'_>) -> Shape {
+                let key = K::declare(field);
+                Shape::Map(key, V::declare(field))
+            }
+            fn write(value: &$owned, cell: CellWriter<'_, '_, '_>) -> Result<(), WriteError> {
+                cell.map::<K, V>(value.iter())
+            }
+            #[inline]
+            fn read<'v>(cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> Map<'v, K, V> {
+                let (keys, values) = cell.entries();
+                Map::new(List::new(keys, &bindings[0], scope), List::new(values, &bindings[1], scope))
+            }
+            fn absent<'v>() -> Self::Ref<'v> {
+                Map::new(List::EMPTY, List::EMPTY)
+            }
+            fn own(value: Map<'_, K, V>) -> $owned {
+                value.iter().map(|(key, value)| (K::own(key), V::own(value))).collect()
+            }
+        }
+    };
+}
+
+map!([K: Ordered<Owned: Ord>, V: Value] BTreeMap<K, V>, BTreeMap<K::Owned, V::Owned>);
+map!(
+    [K: Ordered<Owned: Eq + Hash>, V: Value, S: BuildHasher + Default + 'static]
+    HashMap<K, V, S>, HashMap<K::Owned, V::Owned, S>
+);

@@ -1,0 +1,487 @@
+//! Keys: what identifies a root, and references to roots that carry it.
+//!
+//! A key's canonical bytes are those of [`schema::KeyForm`](crate::schema::KeyForm). Look-ups take keys borrowed, so
+//! that `view.get::<Movie>(42)` and `view.get::<Country>("nl")` allocate nothing.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+
+use crate::keys::{KeyBuf, KeyRef};
+use crate::schema::ValueKind;
+use crate::schema::bind::ValueBinding;
+use crate::view::View;
+
+use super::value::{compare_signed, compare_unsigned};
+use super::{Element, FieldDeclaration, Ordered, Root, Scope, Source, Value, WriteContext, WriteError};
+
+/// The form of a key's canonical bytes, known to the compiler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyShape {
+    /// One integer or bool.
+    Image {
+        /// Whether it is ordered as a signed number.
+        signed: bool,
+    },
+    /// One string or enum.
+    Text,
+    /// One byte field.
+    Bytes,
+    /// Several parts.
+    Composite,
+}
+
+/// What can identify a root: integers, bool, String, bytes, enums, [`Key`], and tuples of them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be a key",
+    label = "not a key",
+    note = "a key is made of integers, bool, String, Vec<u8>, enums and Key<T>; never of Option, floats, lists or components",
+    note = "lead into a component with a path: #[record(key = \"address.zip\")]"
+)]
+pub trait KeyValue: Sized + 'static {
+    /// The key as a look-up takes it.
+    type Borrowed<'a>: Copy;
+    /// Its form.
+    const SHAPE: KeyShape;
+
+    /// Lends it.
+    fn borrow(&self) -> Self::Borrowed<'_>;
+    /// Calls `look` with the canonical key.
+    fn with<R>(key: Self::Borrowed<'_>, look: impl FnOnce(KeyRef<'_>) -> R) -> R;
+    /// Appends it as a part of a key of several.
+    fn write_part(key: Self::Borrowed<'_>, out: &mut Vec<u8>);
+    /// Takes it off the front of the parts; none if they are of another form, or of a variant that isn't known.
+    fn read_part<'a>(bytes: &mut &'a [u8]) -> Option<Self::Borrowed<'a>>;
+    /// Reads it alone; none like `read_part`.
+    fn read(key: KeyRef<'_>) -> Option<Self::Borrowed<'_>>;
+}
+
+macro_rules! image_key {
+    ($signed:literal, $wide:ty: $($key:ty),*) => { $(
+        impl KeyValue for $key {
+            type Borrowed<'a> = $key;
+            const SHAPE: KeyShape = KeyShape::Image { signed: $signed };
+
+            #[inline]
+            fn borrow(&self) -> $key {
+                *self
+            }
+            #[inline]
+            fn with<R>(key: $key, look: impl FnOnce(KeyRef<'_>) -> R) -> R {
+                look(KeyRef::Image(<$wide>::from(key) as u64))
+            }
+            fn write_part(key: $key, out: &mut Vec<u8>) {
+                out.extend_from_slice(&<$wide>::from(key).to_le_bytes());
+            }
+            fn read_part(bytes: &mut &[u8]) -> Option<$key> {
+                let (image, rest) = bytes.split_first_chunk()?;
+                *bytes = rest;
+                from_image(u64::from_le_bytes(*image) as $wide)
+            }
+            fn read(key: KeyRef<'_>) -> Option<$key> {
+                match key {
+                    KeyRef::Image(image) => from_image(image as $wide),
+                    KeyRef::Bytes(_) => None,
+                }
+            }
+        }
+    )* };
+}
+
+image_key!(true, i64: i8, i16, i32, i64);
+image_key!(false, u64: u8, u16, u32, u64);
+
+fn from_image<W, K: TryFrom<W>>(image: W) -> Option<K> {
+    image.try_into().ok()
+}
+
+impl KeyValue for bool {
+    type Borrowed<'a> = bool;
+    const SHAPE: KeyShape = KeyShape::Image { signed: false };
+
+    fn borrow(&self) -> bool {
+        *self
+    }
+    fn with<R>(key: bool, look: impl FnOnce(KeyRef<'_>) -> R) -> R {
+        u8::with(u8::from(key), look)
+    }
+    fn write_part(key: bool, out: &mut Vec<u8>) {
+        u8::write_part(u8::from(key), out);
+    }
+    fn read_part(bytes: &mut &[u8]) -> Option<bool> {
+        u8::read_part(bytes).map(|image| image != 0)
+    }
+    fn read(key: KeyRef<'_>) -> Option<bool> {
+        <u8 as KeyValue>::read(key).map(|image| image != 0)
+    }
+}
+
+fn write_sized(bytes: &[u8], out: &mut Vec<u8>) {
+    let length = u32::try_from(bytes.len()).expect("a key fits a record, which has at most 16 MiB");
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(bytes);
+}
+
+fn read_sized<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let (part, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    *bytes = rest;
+    Some(part)
+}
+
+macro_rules! byte_key {
+    ($owned:ty, $borrowed:ty, $shape:ident, $key:ident => $as_bytes:expr, $bytes:ident => $from_bytes:expr) => {
+        impl KeyValue for $owned {
+            type Borrowed<'a> = &'a $borrowed;
+            const SHAPE: KeyShape = KeyShape::$shape;
+
+            #[inline]
+            fn borrow(&self) -> &$borrowed {
+                self
+            }
+            #[inline]
+            fn with<R>($key: &$borrowed, look: impl FnOnce(KeyRef<'_>) -> R) -> R {
+                look(KeyRef::Bytes($as_bytes))
+            }
+            fn write_part($key: &$borrowed, out: &mut Vec<u8>) {
+                write_sized($as_bytes, out);
+            }
+            fn read_part<'a>(bytes: &mut &'a [u8]) -> Option<&'a $borrowed> {
+                let $bytes = read_sized(bytes)?;
+                $from_bytes
+            }
+            fn read(key: KeyRef<'_>) -> Option<&$borrowed> {
+                match key {
+                    KeyRef::Image(_) => None,
+                    KeyRef::Bytes($bytes) => $from_bytes,
+                }
+            }
+        }
+    };
+}
+
+byte_key!(String, str, Text, key => key.as_bytes(), bytes => std::str::from_utf8(bytes).ok());
+byte_key!(Vec<u8>, [u8], Bytes, key => key, bytes => Some(bytes));
+
+/// What the derive needs to make an enum a key: its variant's name as text.
+#[doc(hidden)]
+pub mod text_key {
+    use super::{KeyRef, KeyValue};
+
+    pub fn with<R>(name: &str, look: impl FnOnce(KeyRef<'_>) -> R) -> R {
+        String::with(name, look)
+    }
+    pub fn write_part(name: &str, out: &mut Vec<u8>) {
+        String::write_part(name, out);
+    }
+    pub fn read_part<E: super::super::Enum>(bytes: &mut &[u8]) -> Option<E> {
+        String::read_part(bytes).and_then(variant)
+    }
+    pub fn read<E: super::super::Enum>(key: KeyRef<'_>) -> Option<E> {
+        <String as KeyValue>::read(key).and_then(variant)
+    }
+    fn variant<E: super::super::Enum>(name: &str) -> Option<E> {
+        let place = E::VARIANTS.iter().position(|known| *known == name).map(|place| place as u32);
+        place.or(E::OTHER).map(E::from_number)
+    }
+}
+
+macro_rules! tuple_key {
+    ($($part:ident $at:tt),*) => {
+        impl<$($part: KeyValue),*> KeyValue for ($($part,)*) {
+            type Borrowed<'a> = ($($part::Borrowed<'a>,)*);
+            const SHAPE: KeyShape = KeyShape::Composite;
+
+            fn borrow(&self) -> Self::Borrowed<'_> {
+                ($(self.$at.borrow(),)*)
+            }
+            fn with<R>(key: Self::Borrowed<'_>, look: impl FnOnce(KeyRef<'_>) -> R) -> R {
+                let mut bytes = Vec::with_capacity(64);
+                Self::write_part(key, &mut bytes);
+                look(KeyRef::Bytes(&bytes))
+            }
+            fn write_part(key: Self::Borrowed<'_>, out: &mut Vec<u8>) {
+                $($part::write_part(key.$at, out);)*
+            }
+            fn read_part<'a>(bytes: &mut &'a [u8]) -> Option<Self::Borrowed<'a>> {
+                Some(($($part::read_part(bytes)?,)*))
+            }
+            fn read(key: KeyRef<'_>) -> Option<Self::Borrowed<'_>> {
+                match key {
+                    KeyRef::Image(_) => None,
+                    KeyRef::Bytes(mut bytes) => Self::read_part(&mut bytes).filter(|_| bytes.is_empty()),
+                }
+            }
+        }
+    };
+}
+
+tuple_key!(A 0, B 1);
+tuple_key!(A 0, B 1, C 2);
+tuple_key!(A 0, B 1, C 2, D 3);
+tuple_key!(A 0, B 1, C 2, D 3, E 4);
+tuple_key!(A 0, B 1, C 2, D 3, E 4, F 5);
+tuple_key!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+tuple_key!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+
+/// A reference to a root record by its key. The record may not exist.
+pub struct Key<T> {
+    canonical: KeyBuf,
+    root: PhantomData<fn() -> T>,
+}
+
+/// A [`Key`] as a reader sees it: it borrows the view.
+pub struct KeyOf<'v, T> {
+    canonical: KeyRef<'v>,
+    root: PhantomData<fn() -> T>,
+}
+
+impl<T: Root> Key<T> {
+    /// The key of the record that this identifies: `Key::new(42)`, `Key::new("nl")`, `Key::new((2024, "nl"))`.
+    #[must_use]
+    pub fn new(key: <T::Key as KeyValue>::Borrowed<'_>) -> Key<T> {
+        T::Key::with(key, |key| KeyOf::new(key).to_owned())
+    }
+
+    /// The key of this record.
+    #[must_use]
+    pub fn of(record: &T) -> Key<T> {
+        Key::new(record.key())
+    }
+
+    /// What it says; none if it holds an enum variant that this program does not know.
+    #[must_use]
+    pub fn value(&self) -> Option<<T::Key as KeyValue>::Borrowed<'_>> {
+        <T::Key as KeyValue>::read(self.as_key_ref())
+    }
+
+    /// The record in this view, if it is there.
+    #[must_use]
+    pub fn get<'v>(&self, view: &'v View) -> Option<T::Ref<'v>> {
+        view.get_key(self.lend())
+    }
+}
+
+impl<T> Key<T> {
+    /// The same, borrowed.
+    #[must_use]
+    pub fn lend(&self) -> KeyOf<'_, T> {
+        KeyOf::new(self.as_key_ref())
+    }
+
+    fn as_key_ref(&self) -> KeyRef<'_> {
+        self.canonical.as_ref()
+    }
+}
+
+impl<'v, T> KeyOf<'v, T> {
+    #[inline]
+    pub(crate) fn new(canonical: KeyRef<'v>) -> KeyOf<'v, T> {
+        KeyOf { canonical, root: PhantomData }
+    }
+
+    /// The canonical key.
+    #[must_use]
+    pub fn canonical(self) -> KeyRef<'v> {
+        self.canonical
+    }
+
+    /// A key of its own.
+    #[must_use]
+    pub fn to_owned(self) -> Key<T> {
+        Key { canonical: self.canonical.to_buf(), root: PhantomData }
+    }
+}
+
+impl<'v, T: Root> KeyOf<'v, T> {
+    /// What it says; none if it holds an enum variant that this program does not know.
+    #[must_use]
+    pub fn value(self) -> Option<<T::Key as KeyValue>::Borrowed<'v>> {
+        <T::Key as KeyValue>::read(self.canonical)
+    }
+
+    /// The record in this view, if it is there.
+    #[must_use]
+    pub fn get(self, view: &View) -> Option<T::Ref<'_>> {
+        view.get_key(self)
+    }
+}
+
+impl<T: Root> Value for Key<T> {
+    type Owned = Key<T>;
+    type Ref<'v> = KeyOf<'v, T>;
+    const VARIABLE: bool = !matches!(T::Key::SHAPE, KeyShape::Image { .. });
+    const HAS_DEFAULT: bool = false;
+
+    fn declare(field: &mut FieldDeclaration<'_>) -> ValueKind {
+        field.key::<T>()
+    }
+    fn write(
+        value: &Key<T>,
+        _: &ValueBinding,
+        out: &mut Vec<u8>,
+        context: &mut WriteContext<'_>,
+    ) -> Result<(), WriteError> {
+        match &value.canonical {
+            KeyBuf::Image(image) => context.append(out, &image.to_le_bytes()),
+            KeyBuf::Bytes(bytes) => context.append(out, bytes),
+        }
+    }
+    fn compare(left: &[u8], right: &[u8]) -> Ordering {
+        match T::Key::SHAPE {
+            KeyShape::Image { signed: true } => compare_signed(left, right),
+            KeyShape::Image { signed: false } => compare_unsigned(left, right),
+            _ => left.cmp(right),
+        }
+    }
+    #[inline]
+    fn read<'v, S: Source<'v>>(source: S, _: &'v ValueBinding, _: Scope<'v>) -> KeyOf<'v, T> {
+        KeyOf::new(match T::Key::SHAPE {
+            KeyShape::Image { .. } => KeyRef::Image(source.image()),
+            KeyShape::Text => KeyRef::Bytes(source.text().as_bytes()),
+            KeyShape::Bytes | KeyShape::Composite => KeyRef::Bytes(source.bytes()),
+        })
+    }
+    fn absent<'v>() -> Self::Ref<'v> {
+        unreachable!("a Key has no default; the derive and the binding refuse it")
+    }
+    fn own(value: KeyOf<'_, T>) -> Key<T> {
+        value.to_owned()
+    }
+}
+
+impl<T: Root> Element for Key<T> {}
+crate::__one_value!([T: Root] Key<T>, crate::__derive);
+
+impl<T: Root> Ordered for Key<T> {
+    fn compare_at<'v, S: Source<'v>>(source: S, wanted: KeyOf<'_, T>, _: &ValueBinding) -> Ordering {
+        match (T::Key::SHAPE, wanted.canonical) {
+            (KeyShape::Image { signed: true }, KeyRef::Image(image)) => {
+                source.image().cast_signed().cmp(&image.cast_signed())
+            }
+            (KeyShape::Image { .. }, KeyRef::Image(image)) => source.image().cmp(&image),
+            (KeyShape::Text, KeyRef::Bytes(bytes)) => source.text().as_bytes().cmp(bytes),
+            (_, KeyRef::Bytes(bytes)) => source.bytes().cmp(bytes),
+            (_, KeyRef::Image(_)) => unreachable!("keys of one type have one form"),
+        }
+    }
+}
+
+impl<T: Root> KeyValue for Key<T> {
+    type Borrowed<'a> = KeyOf<'a, T>;
+    const SHAPE: KeyShape = T::Key::SHAPE;
+
+    fn borrow(&self) -> KeyOf<'_, T> {
+        self.lend()
+    }
+    fn with<R>(key: KeyOf<'_, T>, look: impl FnOnce(KeyRef<'_>) -> R) -> R {
+        look(key.canonical)
+    }
+    fn write_part(key: KeyOf<'_, T>, out: &mut Vec<u8>) {
+        match (T::Key::SHAPE, key.canonical) {
+            (_, KeyRef::Image(image)) => out.extend_from_slice(&image.to_le_bytes()),
+            // Its parts stand among ours.
+            (KeyShape::Composite, KeyRef::Bytes(bytes)) => out.extend_from_slice(bytes),
+            (_, KeyRef::Bytes(bytes)) => write_sized(bytes, out),
+        }
+    }
+    fn read_part<'a>(bytes: &mut &'a [u8]) -> Option<KeyOf<'a, T>> {
+        let canonical = match T::Key::SHAPE {
+            KeyShape::Image { .. } => {
+                let (image, rest) = bytes.split_first_chunk()?;
+                *bytes = rest;
+                KeyRef::Image(u64::from_le_bytes(*image))
+            }
+            KeyShape::Text | KeyShape::Bytes => KeyRef::Bytes(read_sized(bytes)?),
+            KeyShape::Composite => {
+                let all = *bytes;
+                T::Key::read_part(bytes)?;
+                KeyRef::Bytes(&all[..all.len() - bytes.len()])
+            }
+        };
+        Some(KeyOf::new(canonical))
+    }
+    fn read(key: KeyRef<'_>) -> Option<KeyOf<'_, T>> {
+        Some(KeyOf::new(key))
+    }
+}
+
+// By hand: a derive would ask the same of T.
+
+impl<T> Clone for Key<T> {
+    fn clone(&self) -> Self {
+        Key { canonical: self.canonical.clone(), root: PhantomData }
+    }
+}
+
+impl<T> PartialEq for Key<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.canonical == other.canonical
+    }
+}
+
+impl<T> Eq for Key<T> {}
+
+impl<T> PartialOrd for Key<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> Ord for Key<T> {
+    /// By canonical bytes: total, and the same in every program; not always the order of the values.
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.canonical.cmp(&other.canonical)
+    }
+}
+
+impl<T> Hash for Key<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.canonical.hash(state);
+    }
+}
+
+impl<T> fmt::Debug for Key<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.lend().fmt(f)
+    }
+}
+
+impl<T> Clone for KeyOf<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for KeyOf<'_, T> {}
+
+impl<T> PartialEq for KeyOf<'_, T> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self.canonical, other.canonical) {
+            (KeyRef::Image(left), KeyRef::Image(right)) => left == right,
+            (KeyRef::Bytes(left), KeyRef::Bytes(right)) => left == right,
+            _ => false,
+        }
+    }
+}
+
+impl<T> Eq for KeyOf<'_, T> {}
+
+impl<T> PartialEq<Key<T>> for KeyOf<'_, T> {
+    fn eq(&self, other: &Key<T>) -> bool {
+        *self == other.lend()
+    }
+}
+
+impl<T> fmt::Debug for KeyOf<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.canonical {
+            KeyRef::Image(image) => write!(f, "Key({image})"),
+            KeyRef::Bytes(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => write!(f, "Key({text:?})"),
+                Err(_) => write!(f, "Key({bytes:?})"),
+            },
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Records as a program sees them: what a struct declares, how it is written to a row, and how it is read in place.
+//!
+//! `#[derive(Record)]` implements [`Record`] and makes a zero-copy reader (`MovieRef<'view>` for `Movie`). The derive
+//! stays slim: it lists fields, and the traits here do the work.
+//!
+//! | trait | for |
+//! | --- | --- |
+//! | [`Value`] | one value: numbers, text, bytes, enums, [`Key`], components |
+//! | [`Present`] | what a field holds: a value, a list, a set, a map |
+//! | [`Field`] | the same, or `Option` of it |
+//! | [`KeyValue`] | what can identify a root: also tuples of values |
+//!
+//! Rules: reading copies nothing and allocates nothing; a field is found by a slot of the [`Binding`], made once when
+//! a program and a schema meet, off the read path; a written row is in the chain's numbers, not the program's.
+//!
+//! [`Binding`]: crate::schema::Binding
+
+mod at;
+mod collections;
+mod declare;
+mod field;
+mod key;
+mod value;
+mod write;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use at::{RecordAt, Scope};
+pub use collections::{Elements as ListIter, Entries as MapIter, List, Map, Set};
+pub use declare::{DeclareError, Declared, FieldDeclaration, FieldHints, Registry, Slot, TypeDeclaration};
+pub use field::{Field, Present};
+pub use key::{Key, KeyOf, KeyShape, KeyValue, text_key};
+pub use value::{Dedup, Element, Enum, Ordered, Source, Value};
+#[doc(hidden)]
+pub use value::{compare_enum, compare_unsigned, read_enum, variant_name, write_enum};
+pub use write::{CellWriter, Interner, RecordWriter, RowWriter, WriteContext, WriteError};
+
+use std::fmt::Debug;
+
+/// A struct whose values are kept in a dataset. Derive it: `#[derive(Record)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a record",
+    label = "not a record",
+    note = "put #[derive(Record)] on it; add #[record(key = \"field\")] if it has an identity"
+)]
+pub trait Record: Sized + 'static {
+    /// The type's name in the dataset.
+    const NAME: &'static str;
+    /// The key's parts, each a path; empty for a component.
+    const KEY: &'static [&'static [&'static str]];
+    /// The zero-copy reader.
+    type Ref<'v>: Copy + Debug + PartialEq;
+
+    /// Where this program keeps the type's number.
+    fn slot() -> &'static Slot;
+    /// Lists the fields, in their order.
+    fn declare(declaration: &mut TypeDeclaration<'_>);
+    /// Writes the fields, in the order in which they are declared.
+    fn write(&self, writer: &mut RecordWriter<'_, '_>) -> Result<(), WriteError>;
+    /// The reader for a record.
+    fn view<'v>(at: RecordAt<'v>) -> Self::Ref<'v>;
+    /// The record that a reader looks at.
+    fn at<'v>(reader: Self::Ref<'v>) -> RecordAt<'v>;
+    /// A copy of its own.
+    fn own(at: RecordAt<'_>) -> Self;
+}
+
+/// A record with a key: added, updated, deleted; referred to by `Key<T>`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a root: it has no key",
+    label = "needs a key",
+    note = "write #[record(key = \"field\")] on the struct `{Self}`",
+    note = "a component is declared by the roots that hold it, and reached through them"
+)]
+pub trait Root: Record {
+    /// What identifies it.
+    type Key: KeyValue;
+
+    /// The record's key.
+    fn key(&self) -> <Self::Key as KeyValue>::Borrowed<'_>;
+}
+
+/// A record without a key: part of others, stored once however many hold it.
+#[diagnostic::on_unimplemented(
+    message = "a field of a record can't be `{Self}`",
+    label = "not a value that a record can hold",
+    note = "a struct with a key is a root: refer to it by Key<{Self}>",
+    note = "a struct or enum of your own needs #[derive(Record)]",
+    note = "nesting goes one level deep: put an inner list, set, map or Option into a component"
+)]
+pub trait Component: Record {}
+
+/// Finds a field's type by its name, so that a key can lead through components.
+#[diagnostic::on_unimplemented(
+    message = "the key leads to a field that `{Self}` does not have",
+    note = "each part of #[record(key = \"…\")] is a field, or a path to a field of a component: \"address.zip\""
+)]
+pub trait Named<const NAME: u64> {
+    /// The field's type.
+    type Of;
+    /// The field.
+    fn get(&self) -> &Self::Of;
+}

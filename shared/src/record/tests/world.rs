@@ -1,0 +1,87 @@
+//! A dataset in miniature: writes records to rows, rows to a state, and shows it as a view.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::delta::Changes;
+use crate::ids::{Ordinal, Timestamp, TypeId, Version};
+use crate::record::{Declared, Interner, Record, Registry, RowWriter, WriteError};
+use crate::row::Row;
+use crate::schema::{Binding, Schema};
+use crate::state::State;
+use crate::view::View;
+
+pub(crate) struct World {
+    pub(crate) declared: Declared,
+    pub(crate) state: State,
+    components: Components,
+}
+
+/// Equal rows become one, as in a producer.
+#[derive(Default)]
+struct Components {
+    known: HashMap<TypeId, Vec<Row>>,
+    fresh: Vec<(TypeId, Ordinal, Row)>,
+}
+
+impl Interner for Components {
+    fn intern(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, WriteError> {
+        let cells = |row: &Row| (0..row.columns()).map(|at| row.cell(at).map(<[u8]>::to_vec)).collect::<Vec<_>>();
+        let known = self.known.entry(component).or_default();
+        if let Some(place) = known.iter().position(|known| cells(known) == cells(row)) {
+            return Ok(Ordinal(place as u32));
+        }
+        let ordinal = Ordinal(known.len() as u32);
+        known.push(row.clone());
+        self.fresh.push((component, ordinal, row.clone()));
+        Ok(ordinal)
+    }
+}
+
+impl World {
+    /// An empty dataset with the schema that these types declare.
+    pub(crate) fn of(with: impl FnOnce(Registry) -> Registry) -> World {
+        let declared = with(Registry::new()).finish().expect("the types are sound");
+        let mut chain = declared.schema().clone();
+        chain.types.iter_mut().for_each(|schema| schema.segment_rows_log2 = 4);
+        World::on(declared, chain)
+    }
+
+    /// An empty dataset of this schema, met by these types.
+    pub(crate) fn on(declared: Declared, chain: Schema) -> World {
+        let state = State::empty(Arc::new(chain), 7).expect("the schema is sound");
+        World { declared, state, components: Components::default() }
+    }
+
+    pub(crate) fn binding(&self) -> Binding {
+        Binding::new(&self.declared, self.state.schema()).expect("the types fit the dataset")
+    }
+
+    pub(crate) fn row<T: Record>(&mut self, record: &T) -> Result<Row, WriteError> {
+        let mut row = Row::default();
+        RowWriter::new().write(record, &self.binding(), &mut self.components, &mut row)?;
+        Ok(row)
+    }
+
+    /// Commits the records, from the table's end on.
+    pub(crate) fn add_all<T: Record>(&mut self, records: &[T]) {
+        let id = self.state.schema().find(T::NAME).expect("the dataset has the type");
+        let first = self.state.table(id).ordinal_ceiling().min(self.state.table(id).len() as u32);
+        let rows: Vec<Row> = records.iter().map(|record| self.row(record).expect("within the limits")).collect();
+        let state = self.state.clone();
+        let mut changes = Changes::new(&state);
+        for (component, ordinal, row) in self.components.fresh.drain(..) {
+            changes.add(component, ordinal, &row);
+        }
+        for (at, row) in rows.iter().enumerate() {
+            changes.add(id, Ordinal(first + at as u32), row);
+        }
+        let version = Version(state.version().0 + 1);
+        self.state = state.applied(&changes.finish(), version, 1).expect("the changes fit");
+        self.state.check_invariants();
+    }
+
+    pub(crate) fn view(&self) -> View {
+        View::new(self.state.clone(), Arc::new(self.binding()), Timestamp(0))
+    }
+}

@@ -1,0 +1,410 @@
+//! One value: how it is declared, written in canonical form, read in place.
+//!
+//! Implemented for every kind of value of DESIGN §3; the derive adds enums, and components by way of [`Component`].
+
+use std::cmp::Ordering;
+use std::fmt::Debug;
+
+use crate::schema::ValueKind;
+use crate::schema::bind::{ABSENT, ValueBinding};
+use crate::segment::{Cell, Elements};
+
+use super::{Component, FieldDeclaration, Scope, WriteContext, WriteError};
+
+/// One value of a field, a list, a set or a map.
+#[diagnostic::on_unimplemented(
+    message = "a field of a record can't hold `{Self}`",
+    label = "not a value that a record can hold",
+    note = "values are bool, i8 to i64, u8 to u64, f32, f64, String, Vec<u8>, fieldless enums, Key<T> and components",
+    note = "nesting goes one level deep: put an inner list, set, map or Option into a component"
+)]
+pub trait Value: 'static {
+    /// What a struct holds.
+    type Owned;
+    /// What a reader gets: a copy of a number, a borrow of anything else.
+    type Ref<'v>: Copy + Debug + PartialEq;
+    /// Whether elements have their length before them.
+    const VARIABLE: bool;
+    /// Whether `#[record(default)]` can stand on a field of it.
+    const HAS_DEFAULT: bool;
+
+    /// Says what it is.
+    fn declare(field: &mut FieldDeclaration<'_>) -> ValueKind;
+    /// Appends its canonical bytes (see [`row`](crate::row)).
+    fn write(
+        value: &Self::Owned,
+        binding: &ValueBinding,
+        out: &mut Vec<u8>,
+        context: &mut WriteContext<'_>,
+    ) -> Result<(), WriteError>;
+    /// The order of sets and maps, on canonical bytes.
+    fn compare(left: &[u8], right: &[u8]) -> Ordering;
+    /// Reads it in place.
+    fn read<'v, S: Source<'v>>(source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> Self::Ref<'v>;
+    /// What an absent value reads as; asked only where there is a default.
+    fn absent<'v>() -> Self::Ref<'v>;
+    /// A copy of what was read.
+    fn own(value: Self::Ref<'_>) -> Self::Owned;
+}
+
+/// A value that a list can hold: all of them, but `u8`, whose lists are bytes.
+#[diagnostic::on_unimplemented(
+    message = "a list can't hold `{Self}`",
+    label = "not an element of a list",
+    note = "nesting goes one level deep: put an inner list, set, map or Option into a component",
+    note = "a struct with a key is a root: refer to it by Key<{Self}>"
+)]
+pub trait Element: Value {}
+
+/// A value that sets can be searched for and maps are sorted by: anything but floats and components.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be the key of a map",
+    label = "not a key of a map",
+    note = "maps go from bool, integers, enums or String to values; a float is never equal to all of itself"
+)]
+pub trait Ordered: Value {
+    /// What stands in the set compares to `wanted` so.
+    fn compare_at<'v, S: Source<'v>>(source: S, wanted: Self::Ref<'_>, binding: &ValueBinding) -> Ordering;
+}
+
+/// A place that a value is read from: a cell, or an element of one.
+pub trait Source<'v>: Copy {
+    /// A number.
+    fn image(self) -> u64;
+    /// Text.
+    fn text(self) -> &'v str;
+    /// Bytes.
+    fn bytes(self) -> &'v [u8];
+}
+
+impl<'v> Source<'v> for Cell<'v> {
+    #[inline]
+    fn image(self) -> u64 {
+        Cell::image(self)
+    }
+    #[inline]
+    fn text(self) -> &'v str {
+        Cell::text(self)
+    }
+    #[inline]
+    fn bytes(self) -> &'v [u8] {
+        Cell::bytes(self)
+    }
+}
+
+impl<'v> Source<'v> for (Elements<'v>, usize) {
+    #[inline]
+    fn image(self) -> u64 {
+        self.0.image(self.1)
+    }
+    #[inline]
+    fn text(self) -> &'v str {
+        self.0.text(self.1)
+    }
+    #[inline]
+    fn bytes(self) -> &'v [u8] {
+        self.0.bytes(self.1)
+    }
+}
+
+/// Makes a [`Value`] the whole of a field as well. The derive says the same of enums.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __one_value {
+    ([$($generics:tt)*] $value:ty, $record:path) => {
+        const _: () = {
+            use $record as record;
+            impl<$($generics)*> record::Present for $value {
+                type Owned = <$value as record::Value>::Owned;
+                type Ref<'v> = <$value as record::Value>::Ref<'v>;
+                const HAS_DEFAULT: bool = <$value as record::Value>::HAS_DEFAULT;
+                fn declare(field: &mut record::FieldDeclaration<'_>) -> record::Shape {
+                    record::Shape::One(<$value as record::Value>::declare(field))
+                }
+                fn write(value: &Self::Owned, cell: record::CellWriter<'_, '_, '_>) -> Result<(), record::WriteError> {
+                    cell.one::<$value>(value)
+                }
+                #[inline]
+                fn read<'v>(
+                    cell: record::Cell<'v>,
+                    bindings: &'v [record::ValueBinding; 2],
+                    scope: record::Scope<'v>,
+                ) -> Self::Ref<'v> {
+                    <$value as record::Value>::read(cell, &bindings[0], scope)
+                }
+                fn absent<'v>() -> Self::Ref<'v> {
+                    <$value as record::Value>::absent()
+                }
+                fn own(value: Self::Ref<'_>) -> Self::Owned {
+                    <$value as record::Value>::own(value)
+                }
+            }
+        };
+    };
+}
+
+pub(crate) fn compare_signed(left: &[u8], right: &[u8]) -> Ordering {
+    image(left).cast_signed().cmp(&image(right).cast_signed())
+}
+
+#[doc(hidden)]
+#[must_use]
+pub fn compare_unsigned(left: &[u8], right: &[u8]) -> Ordering {
+    image(left).cmp(&image(right))
+}
+
+/// Up to 8 little-endian bytes.
+fn image(bytes: &[u8]) -> u64 {
+    let mut all = [0; 8];
+    all[..bytes.len()].copy_from_slice(bytes);
+    u64::from_le_bytes(all)
+}
+
+macro_rules! number {
+    ($number:ty, $kind:expr, $value:ident => $to_image:expr, $image:ident => $from_image:expr, $compare:ident) => {
+        impl Value for $number {
+            type Owned = $number;
+            type Ref<'v> = $number;
+            const VARIABLE: bool = false;
+            const HAS_DEFAULT: bool = true;
+            fn declare(field: &mut FieldDeclaration<'_>) -> ValueKind {
+                field.plain($kind)
+            }
+            fn write(
+                value: &$number,
+                _: &ValueBinding,
+                out: &mut Vec<u8>,
+                _: &mut WriteContext<'_>,
+            ) -> Result<(), WriteError> {
+                let $value = *value;
+                out.extend_from_slice(&$to_image.to_le_bytes());
+                Ok(())
+            }
+            fn compare(left: &[u8], right: &[u8]) -> Ordering {
+                $compare(left, right)
+            }
+            #[inline]
+            fn read<'v, S: Source<'v>>(source: S, _: &'v ValueBinding, _: Scope<'v>) -> $number {
+                let $image = source.image();
+                $from_image
+            }
+            fn absent<'v>() -> Self::Ref<'v> {
+                <$number>::default()
+            }
+            fn own(value: $number) -> $number {
+                value
+            }
+        }
+        $crate::__one_value!([] $number, $crate::__derive);
+    };
+}
+
+macro_rules! integer {
+    ($number:ty, $kind:ident, $wide:ty, $compare:ident) => {
+        number!(
+            $number, ValueKind::$kind(size_of::<$number>() as u8),
+            value => <$wide>::from(value), image => image as $number, $compare
+        );
+        impl Ordered for $number {
+            fn compare_at<'v, S: Source<'v>>(source: S, wanted: $number, _: &ValueBinding) -> Ordering {
+                (source.image() as $wide).cmp(&<$wide>::from(wanted))
+            }
+        }
+    };
+}
+
+integer!(i8, Int, i64, compare_signed);
+integer!(i16, Int, i64, compare_signed);
+integer!(i32, Int, i64, compare_signed);
+integer!(i64, Int, i64, compare_signed);
+integer!(u8, UInt, u64, compare_unsigned);
+integer!(u16, UInt, u64, compare_unsigned);
+integer!(u32, UInt, u64, compare_unsigned);
+integer!(u64, UInt, u64, compare_unsigned);
+number!(bool, ValueKind::Bool, value => u64::from(value), image => image != 0, compare_unsigned);
+// By bits, so that every NaN survives.
+number!(f32, ValueKind::F32, value => value.to_bits(), image => f32::from_bits(image as u32), compare_unsigned);
+number!(f64, ValueKind::F64, value => value.to_bits(), image => f64::from_bits(image), compare_unsigned);
+
+impl Ordered for bool {
+    fn compare_at<'v, S: Source<'v>>(source: S, wanted: bool, _: &ValueBinding) -> Ordering {
+        (source.image() != 0).cmp(&wanted)
+    }
+}
+
+macro_rules! elements {
+    ($($value:ty),*) => { $(impl Element for $value {})* };
+}
+elements!(bool, i8, i16, i32, i64, u16, u32, u64, f32, f64, String, Vec<u8>, Dedup);
+
+macro_rules! heap {
+    ($owned:ty, $borrowed:ty, $kind:ident, $read:ident, $as_bytes:ident, $empty:expr) => {
+        impl Value for $owned {
+            type Owned = $owned;
+            type Ref<'v> = &'v $borrowed;
+            const VARIABLE: bool = true;
+            const HAS_DEFAULT: bool = true;
+            fn declare(field: &mut FieldDeclaration<'_>) -> ValueKind {
+                field.plain(ValueKind::$kind)
+            }
+            fn write(
+                value: &$owned,
+                _: &ValueBinding,
+                out: &mut Vec<u8>,
+                context: &mut WriteContext<'_>,
+            ) -> Result<(), WriteError> {
+                context.append(out, value.$as_bytes())
+            }
+            fn compare(left: &[u8], right: &[u8]) -> Ordering {
+                left.cmp(right)
+            }
+            #[inline]
+            fn read<'v, S: Source<'v>>(source: S, _: &'v ValueBinding, _: Scope<'v>) -> &'v $borrowed {
+                source.$read()
+            }
+            fn absent<'v>() -> Self::Ref<'v> {
+                $empty
+            }
+            fn own(value: &$borrowed) -> $owned {
+                value.to_owned()
+            }
+        }
+        impl Ordered for $owned {
+            fn compare_at<'v, S: Source<'v>>(source: S, wanted: &$borrowed, _: &ValueBinding) -> Ordering {
+                source.$read().cmp(wanted)
+            }
+        }
+        $crate::__one_value!([] $owned, $crate::__derive);
+    };
+}
+
+heap!(String, str, String, text, as_bytes, "");
+heap!(Vec<u8>, [u8], Bytes, bytes, as_slice, &[]);
+
+/// A String under `#[record(dedup)]`: each text is kept once.
+#[derive(Debug)]
+pub enum Dedup {}
+
+impl Value for Dedup {
+    type Owned = String;
+    type Ref<'v> = &'v str;
+    const VARIABLE: bool = false;
+    const HAS_DEFAULT: bool = true;
+    fn declare(field: &mut FieldDeclaration<'_>) -> ValueKind {
+        field.dedup()
+    }
+    fn write(
+        value: &String,
+        binding: &ValueBinding,
+        out: &mut Vec<u8>,
+        context: &mut WriteContext<'_>,
+    ) -> Result<(), WriteError> {
+        let ordinal = context.dedup(value, binding)?;
+        out.extend_from_slice(&ordinal.0.to_le_bytes());
+        Ok(())
+    }
+    fn compare(left: &[u8], right: &[u8]) -> Ordering {
+        compare_unsigned(left, right)
+    }
+    #[inline]
+    fn read<'v, S: Source<'v>>(source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> &'v str {
+        scope.dedup(binding, source.image())
+    }
+    fn absent<'v>() -> Self::Ref<'v> {
+        ""
+    }
+    fn own(value: &str) -> String {
+        value.to_owned()
+    }
+}
+crate::__one_value!([] Dedup, crate::__derive);
+
+impl<T: Component> Value for T {
+    type Owned = T;
+    type Ref<'v> = T::Ref<'v>;
+    const VARIABLE: bool = false;
+    const HAS_DEFAULT: bool = false;
+    fn declare(field: &mut FieldDeclaration<'_>) -> ValueKind {
+        field.component::<T>()
+    }
+    fn write(
+        value: &T,
+        binding: &ValueBinding,
+        out: &mut Vec<u8>,
+        context: &mut WriteContext<'_>,
+    ) -> Result<(), WriteError> {
+        let ordinal = context.component(value, binding)?;
+        out.extend_from_slice(&ordinal.0.to_le_bytes());
+        Ok(())
+    }
+    fn compare(left: &[u8], right: &[u8]) -> Ordering {
+        compare_unsigned(left, right)
+    }
+    #[inline]
+    fn read<'v, S: Source<'v>>(source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> T::Ref<'v> {
+        T::view(scope.component(binding, source.image()))
+    }
+    fn absent<'v>() -> Self::Ref<'v> {
+        unreachable!("a component has no default; the derive and the binding refuse it")
+    }
+    fn own(value: T::Ref<'_>) -> T {
+        T::own(T::at(value))
+    }
+}
+
+impl<T: Component> Element for T {}
+crate::__one_value!([T: Component] T, crate::__derive);
+
+/// A fieldless enum; the derive implements it.
+pub trait Enum: Copy + Debug + PartialEq + 'static {
+    /// The names, in the order of declaration.
+    const VARIANTS: &'static [&'static str];
+    /// The variant marked `#[record(other)]`.
+    const OTHER: Option<u32>;
+    /// The variant marked `#[default]`.
+    const DEFAULT: Option<Self>;
+
+    /// The place among the names.
+    fn number(self) -> u32;
+    /// The variant at a place among the names.
+    fn from_number(number: u32) -> Self;
+}
+
+/// Appends an enum's number in the chain.
+#[doc(hidden)]
+pub fn write_enum<E: Enum>(
+    value: E,
+    binding: &ValueBinding,
+    out: &mut Vec<u8>,
+    context: &mut WriteContext<'_>,
+) -> Result<(), WriteError> {
+    let number = value.number();
+    match binding.to_chain.get(number as usize) {
+        Some(&chain) if chain != ABSENT => out.extend_from_slice(&u64::from(chain).to_le_bytes()),
+        _ => return Err(context.unknown_variant(E::VARIANTS[number as usize])),
+    }
+    Ok(())
+}
+
+/// The declared variant for an enum's number in the chain.
+#[doc(hidden)]
+#[inline]
+#[must_use]
+pub fn read_enum<E: Enum>(image: u64, binding: &ValueBinding) -> E {
+    E::from_number(binding.to_declared[image as usize])
+}
+
+/// What stands in a set compares to an enum's variant so: by the chain's numbers.
+#[doc(hidden)]
+#[must_use]
+pub fn compare_enum<E: Enum>(image: u64, wanted: E, binding: &ValueBinding) -> Ordering {
+    let wanted = binding.to_chain.get(wanted.number() as usize).copied().unwrap_or(ABSENT);
+    image.cmp(&u64::from(wanted))
+}
+
+/// A variant's name in the dataset.
+#[doc(hidden)]
+#[must_use]
+pub fn variant_name<E: Enum>(value: E) -> &'static str {
+    E::VARIANTS[value.number() as usize]
+}

@@ -1,0 +1,360 @@
+//! From a struct to a row in canonical form (see [`row`](crate::row)).
+//!
+//! The row is in the chain's numbers: columns, enum variants and component ordinals are translated on the way.
+//! Components are written first, each into a row of its own, and become ordinals by way of an [`Interner`].
+//!
+//! Rules: sets and maps are sorted by value and hold nothing twice; limits are checked before bytes are copied; rows
+//! and buffers are reused, so that a record costs no allocation once they have grown.
+
+use std::cmp::Ordering;
+
+use crate::ids::{Ordinal, TypeId};
+use crate::row::{LIST_ELEMENTS_MAX, RECORD_BYTES_MAX, Row};
+use crate::schema::Binding;
+use crate::schema::bind::{ABSENT, TypeBinding, ValueBinding};
+
+use super::{Element, Field, Record, Value};
+
+/// Turns component rows into ordinals: equal rows into the same one.
+pub trait Interner {
+    /// The ordinal of this row among those of `component`, a type of the chain.
+    fn intern(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, WriteError>;
+}
+
+/// A record can't be written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// A record's canonical bytes are too many.
+    #[error(
+        "a {type_name} has more than {RECORD_BYTES_MAX} bytes at field {field}; split it, or keep large content elsewhere"
+    )]
+    RecordTooLarge {
+        /// The type.
+        type_name: String,
+        /// The field that passes the limit.
+        field: String,
+    },
+    /// A list, set or map has too many elements.
+    #[error("{type_name}.{field} has {elements} elements; {LIST_ELEMENTS_MAX} are the limit")]
+    TooManyElements {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+        /// How many it has.
+        elements: usize,
+    },
+    /// An enum variant that the dataset does not have.
+    #[error("{type_name}.{field} can't be {variant}: the dataset's schema does not have that variant")]
+    UnknownVariant {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+        /// The variant.
+        variant: &'static str,
+    },
+    /// A type that the program did not declare, or that the dataset lacks.
+    #[error("{type_name} is not declared; add .with::<{type_name}>()")]
+    Undeclared {
+        /// The type.
+        type_name: &'static str,
+    },
+    /// A type has no more room.
+    #[error("{type_name} has no free ordinal; a type holds 4,294,967,295 records")]
+    OrdinalsExhausted {
+        /// The type.
+        type_name: String,
+    },
+}
+
+/// Writes records to rows, one after another. Keep it: its buffers are reused.
+#[derive(Debug, Default)]
+pub struct RowWriter {
+    pool: Pool,
+}
+
+#[derive(Debug, Default)]
+struct Pool {
+    rows: Vec<Row>,
+    sorters: Vec<Sorter>,
+}
+
+/// What a write needs beside the value: where things go, and where it stands, for errors.
+pub struct WriteContext<'w> {
+    binding: &'w Binding,
+    interner: &'w mut dyn Interner,
+    pool: &'w mut Pool,
+    at: &'w TypeBinding,
+    field: usize,
+}
+
+/// Takes the fields of one record.
+pub struct RecordWriter<'r, 'w> {
+    row: &'r mut Row,
+    context: &'r mut WriteContext<'w>,
+}
+
+/// Takes one field's values.
+pub struct CellWriter<'c, 'b, 'w> {
+    out: &'c mut Vec<u8>,
+    bindings: &'b [ValueBinding; 2],
+    context: &'c mut WriteContext<'w>,
+}
+
+impl RowWriter {
+    /// A writer with empty buffers.
+    #[must_use]
+    pub fn new() -> RowWriter {
+        RowWriter::default()
+    }
+
+    /// Writes `record` into `row`, which is cleared first; its components go to `interner`.
+    pub fn write<T: Record>(
+        &mut self,
+        record: &T,
+        binding: &Binding,
+        interner: &mut dyn Interner,
+        row: &mut Row,
+    ) -> Result<(), WriteError> {
+        let at = binding.by_slot(T::slot().number()).filter(|at| at.chain.is_some());
+        let at = at.ok_or(WriteError::Undeclared { type_name: T::NAME })?;
+        let mut context = WriteContext { binding, interner, pool: &mut self.pool, at, field: 0 };
+        context.record(record, row)
+    }
+}
+
+impl<'w> WriteContext<'w> {
+    fn record<T: Record>(&mut self, record: &T, row: &mut Row) -> Result<(), WriteError> {
+        row.clear(self.at.chain_columns);
+        record.write(&mut RecordWriter { row, context: self })
+    }
+
+    /// Writes a component and gives its ordinal.
+    pub(crate) fn component<T: Record>(&mut self, record: &T, binding: &ValueBinding) -> Result<Ordinal, WriteError> {
+        self.interned(binding, |context, row| context.record(record, row))
+    }
+
+    /// Writes a deduplicated text and gives its ordinal.
+    pub(crate) fn dedup(&mut self, text: &str, binding: &ValueBinding) -> Result<Ordinal, WriteError> {
+        self.interned(binding, |context, row| {
+            row.clear(context.at.chain_columns);
+            row.set(context.at.columns[0] as usize, |out| context.append(out, text.as_bytes()))
+        })
+    }
+
+    fn interned(
+        &mut self,
+        binding: &ValueBinding,
+        write: impl FnOnce(&mut Self, &mut Row) -> Result<(), WriteError>,
+    ) -> Result<Ordinal, WriteError> {
+        let outer = (self.at, self.field);
+        (self.at, self.field) = (self.binding.at(binding.declared), 0);
+        let mut row = self.pool.rows.pop().unwrap_or_default();
+        let written = write(self, &mut row);
+        (self.at, self.field) = outer;
+        let ordinal = written.and_then(|()| self.interner.intern(binding.chain, &row));
+        self.pool.rows.push(row);
+        ordinal
+    }
+
+    /// Appends bytes, if the record stays within its limit.
+    pub(crate) fn append(&self, out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), WriteError> {
+        self.check_room(out.len(), bytes.len())?;
+        out.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn check_room(&self, used: usize, more: usize) -> Result<(), WriteError> {
+        if used.saturating_add(more) > RECORD_BYTES_MAX {
+            let (type_name, field) = self.place();
+            return Err(WriteError::RecordTooLarge { type_name, field });
+        }
+        Ok(())
+    }
+
+    fn check_elements(&self, elements: usize) -> Result<(), WriteError> {
+        if elements > LIST_ELEMENTS_MAX {
+            let (type_name, field) = self.place();
+            return Err(WriteError::TooManyElements { type_name, field, elements });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn unknown_variant(&self, variant: &'static str) -> WriteError {
+        let (type_name, field) = self.place();
+        WriteError::UnknownVariant { type_name, field, variant }
+    }
+
+    fn place(&self) -> (String, String) {
+        (self.at.name.clone(), self.at.fields[self.field].clone())
+    }
+}
+
+impl<'w> RecordWriter<'_, 'w> {
+    /// Writes the declared field at `index`.
+    pub fn field<F: Field>(&mut self, index: usize, value: &F::Owned) -> Result<(), WriteError> {
+        F::write(value, index, self)
+    }
+
+    /// Writes one cell, unless the chain lacks its column.
+    pub(crate) fn cell(
+        &mut self,
+        index: usize,
+        write: impl FnOnce(CellWriter<'_, '_, 'w>) -> Result<(), WriteError>,
+    ) -> Result<(), WriteError> {
+        let at = self.context.at;
+        let column = at.columns[index];
+        if column == ABSENT {
+            return Ok(());
+        }
+        let context = &mut *self.context;
+        context.field = index;
+        self.row.set(column as usize, |out| {
+            write(CellWriter { out, bindings: &at.values[index], context })?;
+            context.check_room(out.len(), 0)
+        })
+    }
+}
+
+impl CellWriter<'_, '_, '_> {
+    /// One value.
+    pub fn one<V: Value>(self, value: &V::Owned) -> Result<(), WriteError> {
+        V::write(value, &self.bindings[0], self.out, self.context)
+    }
+
+    /// A list: the elements as they come.
+    pub(crate) fn list<V: Element>(self, values: &[V::Owned]) -> Result<(), WriteError> {
+        self.context.check_elements(values.len())?;
+        self.out.extend_from_slice(&(values.len() as u32).to_le_bytes());
+        for value in values {
+            write_element::<V>(value, &self.bindings[0], self.out, self.context)?;
+        }
+        Ok(())
+    }
+
+    /// A set: sorted, each once.
+    pub(crate) fn set<'a, V: Value>(
+        self,
+        values: impl ExactSizeIterator<Item = &'a V::Owned>,
+    ) -> Result<(), WriteError> {
+        self.context.check_elements(values.len())?;
+        let mut sorter = self.context.pool.sorters.pop().unwrap_or_default();
+        for value in values {
+            sorter.begin();
+            V::write(value, &self.bindings[0], &mut sorter.bytes, self.context)?;
+            sorter.end_key();
+            self.context.check_room(self.out.len(), sorter.bytes.len())?;
+        }
+        sorter.sort(V::compare);
+        sorter.write(V::VARIABLE, false, self.out);
+        sorter.put_back(&mut self.context.pool.sorters);
+        Ok(())
+    }
+
+    /// A map: sorted by key, each once.
+    pub(crate) fn map<'a, K: Value, V: Value>(
+        self,
+        entries: impl ExactSizeIterator<Item = (&'a K::Owned, &'a V::Owned)>,
+    ) -> Result<(), WriteError> {
+        self.context.check_elements(entries.len())?;
+        let mut sorter = self.context.pool.sorters.pop().unwrap_or_default();
+        for (key, value) in entries {
+            sorter.begin();
+            K::write(key, &self.bindings[0], &mut sorter.bytes, self.context)?;
+            sorter.end_key();
+            V::write(value, &self.bindings[1], &mut sorter.bytes, self.context)?;
+            sorter.end_value();
+            self.context.check_room(self.out.len(), sorter.bytes.len())?;
+        }
+        sorter.sort(K::compare);
+        sorter.write(K::VARIABLE, V::VARIABLE, self.out);
+        sorter.put_back(&mut self.context.pool.sorters);
+        Ok(())
+    }
+}
+
+fn write_element<V: Value>(
+    value: &V::Owned,
+    binding: &ValueBinding,
+    out: &mut Vec<u8>,
+    context: &mut WriteContext<'_>,
+) -> Result<(), WriteError> {
+    let length_at = out.len();
+    if V::VARIABLE {
+        out.extend_from_slice(&[0; 4]);
+    }
+    let start = out.len();
+    V::write(value, binding, out, context)?;
+    context.check_room(out.len(), 0)?;
+    if V::VARIABLE {
+        let length = (out.len() - start) as u32;
+        out[length_at..start].copy_from_slice(&length.to_le_bytes());
+    }
+    Ok(())
+}
+
+/// Elements or entries on their way into order.
+#[derive(Debug, Default)]
+struct Sorter {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: usize,
+    key_end: usize,
+    end: usize,
+}
+
+impl Sorter {
+    fn begin(&mut self) {
+        let start = self.bytes.len();
+        self.spans.push(Span { start, key_end: start, end: start });
+    }
+
+    fn end_key(&mut self) {
+        let end = self.bytes.len();
+        let span = self.spans.last_mut().expect("begin was called");
+        (span.key_end, span.end) = (end, end);
+    }
+
+    fn end_value(&mut self) {
+        self.spans.last_mut().expect("begin was called").end = self.bytes.len();
+    }
+
+    fn sort(&mut self, compare: fn(&[u8], &[u8]) -> Ordering) {
+        let Sorter { bytes, spans } = self;
+        let by_key =
+            |left: &Span, right: &Span| compare(&bytes[left.start..left.key_end], &bytes[right.start..right.key_end]);
+        // Most sets come sorted already, from a BTreeSet.
+        if !spans.is_sorted_by(|left, right| by_key(left, right).is_lt()) {
+            // Stable, so that of equal keys the first stands.
+            spans.sort_by(by_key);
+            spans.dedup_by(|later, first| by_key(later, first).is_eq());
+        }
+    }
+
+    fn write(&self, variable_key: bool, variable_value: bool, out: &mut Vec<u8>) {
+        out.extend_from_slice(&(self.spans.len() as u32).to_le_bytes());
+        for span in &self.spans {
+            write_part(&self.bytes[span.start..span.key_end], variable_key, out);
+            write_part(&self.bytes[span.key_end..span.end], variable_value, out);
+        }
+    }
+
+    fn put_back(mut self, pool: &mut Vec<Sorter>) {
+        self.bytes.clear();
+        self.spans.clear();
+        pool.push(self);
+    }
+}
+
+fn write_part(bytes: &[u8], variable: bool, out: &mut Vec<u8>) {
+    if variable {
+        out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+    }
+    out.extend_from_slice(bytes);
+}

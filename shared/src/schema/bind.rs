@@ -1,0 +1,318 @@
+//! Binding: where each declared type and field is in the chain's schema.
+//!
+//! A program's structs and a dataset meet by name, once for each schema, off the read path: afterwards a read is a
+//! look into a slot. What can't be read without loss is refused here, all of it in one error.
+//!
+//! Rules: a type or field that the dataset lacks is an empty table, or a default; integers may be declared wider than
+//! they are stored, never narrower; enum variants meet by name.
+
+use crate::ids::TypeId;
+use crate::record::{Declared, FieldHints};
+
+use super::{Field, Schema, Shape, TypeSchema, ValueKind};
+
+/// In place of a field index: the chain has no such column.
+pub(crate) const ABSENT: u32 = u32::MAX;
+/// In place of a type's number: the program did not declare it.
+const UNDECLARED: u16 = u16::MAX;
+
+/// Where everything declared is in one schema of the chain.
+#[derive(Debug)]
+pub struct Binding {
+    types: Box<[TypeBinding]>,
+    /// From a Rust type's number in this program to its place in `types`.
+    by_slot: Box<[u16]>,
+}
+
+/// Where a declared type's fields are.
+#[derive(Debug)]
+pub(crate) struct TypeBinding {
+    pub(crate) name: String,
+    /// The type in the chain; none if the dataset lacks it.
+    pub(crate) chain: Option<TypeId>,
+    /// How many fields the chain's type has.
+    pub(crate) chain_columns: usize,
+    /// For each declared field, its index among the chain's, or [`ABSENT`].
+    pub(crate) columns: Box<[u32]>,
+    /// For each declared field, its values'; a map has two.
+    pub(crate) values: Box<[[ValueBinding; 2]]>,
+    /// Names of the declared fields, for errors.
+    pub(crate) fields: Box<[String]>,
+}
+
+/// What a value's numbers mean.
+#[derive(Debug, Default)]
+pub struct ValueBinding {
+    /// The component that a reference leads to, as declared.
+    pub(crate) declared: u16,
+    /// The same in the chain.
+    pub(crate) chain: TypeId,
+    /// From the chain's enum numbers to the declared ones.
+    pub(crate) to_declared: Box<[u32]>,
+    /// From the declared enum numbers to the chain's; [`ABSENT`] if it lacks the variant.
+    pub(crate) to_chain: Box<[u32]>,
+}
+
+/// What the program declares can't be read from this dataset.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the program's records don't fit the dataset's: {}", list(.problems))]
+pub struct BindError {
+    /// All that does not fit, in the order of declaration.
+    pub problems: Vec<BindProblem>,
+}
+
+/// One thing that does not fit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindProblem {
+    /// One side has a key, the other has none.
+    #[error("{type_name} is a {found} in the dataset, and a {declared} in the program; {}", root_remedy(.declared))]
+    Kind {
+        /// The type.
+        type_name: String,
+        /// In the dataset.
+        found: &'static str,
+        /// In the program.
+        declared: &'static str,
+    },
+    /// The keys differ.
+    #[error(
+        "{type_name} has the key ({found}) in the dataset, and ({declared}) in the program; write #[record(key = \"{found}\")]"
+    )]
+    Key {
+        /// The type.
+        type_name: String,
+        /// In the dataset.
+        found: String,
+        /// In the program.
+        declared: String,
+    },
+    /// The dataset lacks a field that has no default.
+    #[error("{type_name}.{field} is missing in the dataset; write Option, or add #[record(default)]")]
+    Missing {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+    },
+    /// Some rows of the dataset lack the value.
+    #[error("{type_name}.{field} may be absent in the dataset; write Option, or add #[record(default)]")]
+    Optional {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+    },
+    /// The field holds something else.
+    #[error("{type_name}.{field} is {found} in the dataset, and {declared} in the program; declare it as {found}")]
+    Shape {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+        /// In the dataset.
+        found: String,
+        /// In the program.
+        declared: String,
+    },
+    /// An enum has a variant that the program does not know.
+    #[error("{type_name}.{field} can be {variant} in the dataset; add that variant, or mark one with #[record(other)]")]
+    Variant {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+        /// The variant.
+        variant: String,
+    },
+}
+
+fn list(problems: &[BindProblem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn root_remedy(declared: &str) -> &'static str {
+    if declared == "root" { "remove its #[record(key = …)]" } else { "give it the dataset's #[record(key = …)]" }
+}
+
+impl Binding {
+    /// Finds everything declared in `chain`, or says all that does not fit.
+    pub fn new(declared: &Declared, chain: &Schema) -> Result<Binding, BindError> {
+        let mut binder = Binder { declared: declared.schema(), chain, problems: Vec::new() };
+        let types = declared.schema().iter().map(|(id, schema)| binder.type_binding(schema, declared.hints(id)));
+        let types: Box<[TypeBinding]> = types.collect();
+        if !binder.problems.is_empty() {
+            return Err(BindError { problems: binder.problems });
+        }
+        Ok(Binding { types, by_slot: by_slot(declared) })
+    }
+
+    /// The binding of the type with this number in this program.
+    #[inline]
+    pub(crate) fn by_slot(&self, number: u32) -> Option<&TypeBinding> {
+        let place = *self.by_slot.get(number as usize)?;
+        self.types.get(usize::from(place))
+    }
+
+    /// The binding of a declared type.
+    #[inline]
+    pub(crate) fn at(&self, declared: u16) -> &TypeBinding {
+        &self.types[usize::from(declared)]
+    }
+}
+
+fn by_slot(declared: &Declared) -> Box<[u16]> {
+    let mut by_slot = Vec::new();
+    for (number, id) in declared.slots() {
+        let at = number as usize;
+        if by_slot.len() <= at {
+            by_slot.resize(at + 1, UNDECLARED);
+        }
+        by_slot[at] = id.0;
+    }
+    by_slot.into()
+}
+
+struct Binder<'a> {
+    declared: &'a Schema,
+    chain: &'a Schema,
+    problems: Vec<BindProblem>,
+}
+
+impl Binder<'_> {
+    fn type_binding(&mut self, declared: &TypeSchema, hints: &[FieldHints]) -> TypeBinding {
+        // A removed type keeps its place without fields: to a reader it is not there.
+        let chain = self.chain.find(&declared.name).filter(|&id| !self.chain.get(id).fields.is_empty());
+        if let Some(id) = chain {
+            self.check_kind(declared, self.chain.get(id));
+        }
+        let found = chain.map(|id| self.chain.get(id));
+        let mut columns = Vec::with_capacity(declared.fields.len());
+        let mut values = Vec::with_capacity(declared.fields.len());
+        for (field, hints) in declared.fields.iter().zip(hints) {
+            let (column, binding) = self.field_binding(declared, field, hints, found);
+            columns.push(column);
+            values.push(binding);
+        }
+        TypeBinding {
+            name: declared.name.clone(),
+            chain,
+            chain_columns: found.map_or(0, |found| found.fields.len()),
+            columns: columns.into(),
+            values: values.into(),
+            fields: declared.fields.iter().map(|field| field.name.clone()).collect(),
+        }
+    }
+
+    fn check_kind(&mut self, declared: &TypeSchema, found: &TypeSchema) {
+        let word = |schema: &TypeSchema| if schema.is_root() { "root" } else { "component" };
+        let type_name = declared.name.clone();
+        if declared.is_root() != found.is_root() {
+            let (found, declared) = (word(found), word(declared));
+            self.problems.push(BindProblem::Kind { type_name, found, declared });
+        } else if declared.key_paths() != found.key_paths() {
+            let (found, declared) = (written_key(found), written_key(declared));
+            self.problems.push(BindProblem::Key { type_name, found, declared });
+        }
+    }
+
+    fn field_binding(
+        &mut self,
+        declared: &TypeSchema,
+        field: &Field,
+        hints: &FieldHints,
+        found: Option<&TypeSchema>,
+    ) -> (u32, [ValueBinding; 2]) {
+        // Without the type there is no row whose fields could be asked for.
+        let Some(found) = found else { return (ABSENT, Default::default()) };
+        let type_name = || declared.name.clone();
+        let has_default = field.optional || hints.default;
+        let Some(index) = found.field(&field.name) else {
+            if !has_default {
+                self.problems.push(BindProblem::Missing { type_name: type_name(), field: field.name.clone() });
+            }
+            return (ABSENT, Default::default());
+        };
+        let stored = &found.fields[index];
+        if stored.sparse && !has_default {
+            self.problems.push(BindProblem::Optional { type_name: type_name(), field: field.name.clone() });
+        }
+        if !self.readable(&stored.shape, &field.shape) {
+            let shape_of =
+                |schema: &Schema, field: &Field| schema.display_field(&Field { optional: false, ..field.clone() });
+            self.problems.push(BindProblem::Shape {
+                type_name: type_name(),
+                field: field.name.clone(),
+                found: shape_of(self.chain, stored),
+                declared: shape_of(self.declared, field),
+            });
+            return (ABSENT, Default::default());
+        }
+        let mut bindings = <[ValueBinding; 2]>::default();
+        for (at, (stored, wanted)) in stored.shape.kinds().zip(field.shape.kinds()).enumerate() {
+            let mut unknown = Vec::new();
+            bindings[at] = value_binding(stored, wanted, hints.other[at], &mut unknown);
+            self.problems.extend(unknown.into_iter().map(|variant| BindProblem::Variant {
+                type_name: type_name(),
+                field: field.name.clone(),
+                variant,
+            }));
+        }
+        (index as u32, bindings)
+    }
+
+    fn readable(&self, stored: &Shape, wanted: &Shape) -> bool {
+        match (stored, wanted) {
+            (Shape::One(stored), Shape::One(wanted))
+            | (Shape::List(stored), Shape::List(wanted))
+            | (Shape::Set(stored), Shape::Set(wanted)) => self.readable_kind(stored, wanted),
+            (Shape::Map(stored_key, stored), Shape::Map(wanted_key, wanted)) => {
+                self.readable_kind(stored_key, wanted_key) && self.readable_kind(stored, wanted)
+            }
+            _ => false,
+        }
+    }
+
+    fn readable_kind(&self, stored: &ValueKind, wanted: &ValueKind) -> bool {
+        use ValueKind::{Component, Dedup, Enum, Int, Key, UInt};
+        match (stored, wanted) {
+            (Int(stored), Int(wanted)) | (UInt(stored), UInt(wanted)) => stored <= wanted,
+            (UInt(stored), Int(wanted)) => stored < wanted,
+            (Enum(_), Enum(_)) => true,
+            (Key(stored), Key(wanted)) | (Component(stored), Component(wanted)) | (Dedup(stored), Dedup(wanted)) => {
+                self.chain.get(*stored).name == self.declared.get(*wanted).name
+            }
+            _ => stored == wanted,
+        }
+    }
+}
+
+fn value_binding(
+    stored: &ValueKind,
+    wanted: &ValueKind,
+    other: Option<u32>,
+    unknown: &mut Vec<String>,
+) -> ValueBinding {
+    let mut binding = ValueBinding::default();
+    if let (Some(chain), Some(declared)) = (stored.refers_to(), wanted.refers_to()) {
+        binding.chain = chain;
+        binding.declared = declared.0;
+    }
+    if let (ValueKind::Enum(stored), ValueKind::Enum(wanted)) = (stored, wanted) {
+        let place = |names: &[String], name: &String| names.iter().position(|known| known == name).map(|at| at as u32);
+        let to_declared = stored.iter().map(|name| {
+            place(wanted, name).or(other).unwrap_or_else(|| {
+                unknown.push(name.clone());
+                ABSENT
+            })
+        });
+        binding.to_declared = to_declared.collect();
+        binding.to_chain = wanted.iter().map(|name| place(stored, name).unwrap_or(ABSENT)).collect();
+    }
+    binding
+}
+
+/// A key as it is written in an attribute.
+pub(crate) fn written_key(schema: &TypeSchema) -> String {
+    schema.key_paths().iter().map(|path| path.join(".")).collect::<Vec<_>>().join(", ")
+}

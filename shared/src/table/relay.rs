@@ -1,0 +1,104 @@
+//! A schema change on a running chain: a type's segments laid out anew, one by one.
+//!
+//! Columns are matched by number. A column that came is absent in every row; one that went takes its sums with it,
+//! which is the one change that may cost its type (I10).
+
+use std::sync::Arc;
+
+use crate::digest::{Sums, stored_cell_digest};
+use crate::ids::{Ordinal, TypeId};
+use crate::layout::{Form, ImageKind, Layout, Many};
+use crate::parallel;
+use crate::schema::{KeyError, Schema};
+use crate::segment::{Segment, SegmentBuilder};
+
+use super::Table;
+
+impl Table {
+    /// This table under another schema of its type.
+    pub(crate) fn relaid(&self, schema: &Schema, id: TypeId, threads: usize) -> Result<Table, KeyError> {
+        let empty = Table::empty(schema, id, self.seed)?;
+        if schema.get(id).fields.is_empty() {
+            return Ok(empty);
+        }
+        if same_places(&self.layout, &empty.layout) {
+            return Ok(Table { layout: empty.layout, key: empty.key, ..self.clone() });
+        }
+        let sources: Vec<Option<usize>> = empty.layout.columns.iter().map(|column| self.field_of(column.id)).collect();
+        let dropped: Vec<usize> =
+            (0..self.layout.columns.len()).filter(|field| !sources.contains(&Some(*field))).collect();
+        let numbers: Vec<usize> = (0..self.segments.len()).collect();
+        let relaid =
+            |number: &usize| Some(Arc::new(self.relaid_segment(*number, &empty.layout, &sources, &dropped)?));
+        let segments = parallel::map(&numbers, threads, relaid);
+        let columns = sources.iter().map(|source| source.map_or(0, |field| self.sums.columns[field])).collect();
+        Ok(Table {
+            layout: empty.layout,
+            key: empty.key,
+            segments: segments.into_iter().collect(),
+            sums: Sums { columns, presence: self.sums.presence },
+            ..self.clone()
+        })
+    }
+
+    fn field_of(&self, column: crate::ids::ColumnId) -> Option<usize> {
+        self.layout.columns.iter().position(|old| old.id == column)
+    }
+
+    fn relaid_segment(
+        &self,
+        number: usize,
+        layout: &Layout,
+        sources: &[Option<usize>],
+        dropped: &[usize],
+    ) -> Option<Segment> {
+        let old = self.segment(number)?;
+        let first = number as u32 * self.segment_rows();
+        let mut digest = old.digest();
+        let mut scratch = Vec::new();
+        let mut builder = SegmentBuilder::new(layout);
+        for row in 0..old.rows() {
+            let ordinal = Ordinal(first + row);
+            let at = old.row(&self.layout, row).expect("the row is below the segment's count");
+            if !self.is_live(ordinal) {
+                builder.push_dead();
+                continue;
+            }
+            builder.push_relaid(at, sources);
+            for field in dropped {
+                digest = digest.wrapping_sub(stored_cell_digest(ordinal, at, *field, &mut scratch));
+            }
+        }
+        Some(builder.finish(digest))
+    }
+}
+
+/// Whether segments of one layout can be read by the other: they may differ in how many variants an enum has.
+fn same_places(old: &Layout, new: &Layout) -> bool {
+    let leveled = |layout: &Layout| {
+        let mut layout = layout.clone();
+        let level = |kind: &mut ImageKind| {
+            if let ImageKind::Variant(variants) = kind {
+                *variants = 0;
+            }
+        };
+        let level_many = |many: &mut Many| {
+            if let Many::Images { kind, .. } = many {
+                level(kind);
+            }
+        };
+        for column in &mut layout.columns {
+            match &mut column.form {
+                Form::Image { kind, .. } => level(kind),
+                Form::Many(many) => level_many(many),
+                Form::Map(keys, values) => {
+                    level_many(keys);
+                    level_many(values);
+                }
+                Form::Text(_) | Form::Bytes(_) => {}
+            }
+        }
+        layout
+    };
+    leveled(old) == leveled(new)
+}

@@ -1,0 +1,107 @@
+//! A view: one version of the dataset, as a program's types see it.
+//!
+//! Cheap to clone, `Send`, never changing (I2, I3); everything read from it borrows it. Types and fields were bound
+//! when the view was made, so that a read looks into slots only.
+
+mod table;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use table::{Records, TableRef};
+
+use crate::ids::{Timestamp, Version};
+use crate::record::{KeyOf, KeyValue, Record, Root};
+use crate::schema::{Binding, Schema};
+use crate::state::State;
+
+/// One version of a dataset, for as long as it is held.
+#[derive(Clone)]
+pub struct View {
+    viewed: Arc<Viewed>,
+}
+
+/// What a view shares with its clones, and what readers borrow.
+pub struct Viewed {
+    pub(crate) state: State,
+    pub(crate) binding: Arc<Binding>,
+    committed_at: Timestamp,
+}
+
+impl View {
+    /// A state as the program's types see it. `binding` was made for the state's schema.
+    #[must_use]
+    pub fn new(state: State, binding: Arc<Binding>, committed_at: Timestamp) -> View {
+        View { viewed: Arc::new(Viewed { state, binding, committed_at }) }
+    }
+
+    /// The version that all of it is of.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.viewed.state.version()
+    }
+
+    /// When the version was committed, by its producer's clock.
+    #[must_use]
+    pub fn committed_at(&self) -> Timestamp {
+        self.viewed.committed_at
+    }
+
+    /// The dataset's schema at this version.
+    #[must_use]
+    pub fn schema(&self) -> &Arc<Schema> {
+        self.viewed.state.schema()
+    }
+
+    /// The state itself.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.viewed.state
+    }
+
+    /// The record with this key: `view.get::<Movie>(42)`, `view.get::<Country>("nl")`.
+    ///
+    /// # Panics
+    /// If the view's owner was not built `.with::<T>()`; so do all methods here that name a type.
+    #[inline]
+    #[must_use]
+    pub fn get<T: Root>(&self, key: <T::Key as KeyValue>::Borrowed<'_>) -> Option<T::Ref<'_>> {
+        self.table::<T>().get(key)
+    }
+
+    /// The record that a [`Key`](crate::record::Key) refers to, if it is there.
+    #[inline]
+    #[must_use]
+    pub fn get_key<T: Root>(&self, key: KeyOf<'_, T>) -> Option<T::Ref<'_>> {
+        self.table::<T>().get_key(key)
+    }
+
+    /// The records of one type.
+    #[inline]
+    #[must_use]
+    pub fn table<T: Record>(&self) -> TableRef<'_, T> {
+        TableRef::new(&self.viewed)
+    }
+
+    /// How many records of this type there are.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "a view has a length per type; its tables can say if they are empty"
+    )]
+    #[must_use]
+    pub fn len<T: Record>(&self) -> usize {
+        self.table::<T>().len()
+    }
+
+    /// All records of one type, by ordinal.
+    #[must_use]
+    pub fn all<T: Record>(&self) -> Records<'_, T> {
+        self.table::<T>().iter()
+    }
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("version", &self.version()).field("committed_at", &self.committed_at()).finish()
+    }
+}

@@ -1,0 +1,141 @@
+//! The records of one type in a view.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use crate::ids::Ordinal;
+use crate::keys::KeyRef;
+use crate::record::{KeyOf, KeyValue, Record, RecordAt, Root, Scope};
+use crate::schema::bind::TypeBinding;
+use crate::table::Table;
+
+use super::Viewed;
+
+/// The records of one type in a view. Copy it freely; keep it where several look-ups follow.
+pub struct TableRef<'v, T> {
+    /// None if the dataset lacks the type: consumers deploy first.
+    pub(super) table: Option<&'v Table>,
+    pub(super) binding: &'v TypeBinding,
+    pub(super) scope: Scope<'v>,
+    record: PhantomData<fn() -> T>,
+}
+
+/// Goes through the records of one type, by ordinal.
+pub struct Records<'v, T> {
+    table: TableRef<'v, T>,
+    next: u32,
+    left: usize,
+}
+
+#[cold]
+#[inline(never)]
+fn undeclared(name: &str) -> ! {
+    panic!("{name} is not declared: add .with::<{name}>() where the consumer or producer is built")
+}
+
+impl<'v, T: Record> TableRef<'v, T> {
+    #[inline]
+    pub(super) fn new(viewed: &'v Viewed) -> TableRef<'v, T> {
+        let Some(binding) = viewed.binding.by_slot(T::slot().number()) else { undeclared(T::NAME) };
+        let table = binding.chain.map(|id| &**viewed.state.table(id));
+        TableRef { table, binding, scope: Scope { view: viewed }, record: PhantomData }
+    }
+
+    /// How many records there are.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.table.map_or(0, Table::len)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The record with this ordinal, if there is one in this version.
+    #[must_use]
+    pub fn at(self, ordinal: Ordinal) -> Option<T::Ref<'v>> {
+        let table = self.table.filter(|table| table.is_live(ordinal))?;
+        Some(self.reader(RecordAt::new(table.row(ordinal)?, self.binding, self.scope, ordinal)))
+    }
+
+    /// All records, by ordinal.
+    #[must_use]
+    pub fn iter(self) -> Records<'v, T> {
+        Records { table: self, next: 0, left: self.len() }
+    }
+
+    #[inline]
+    fn reader(self, at: RecordAt<'v>) -> T::Ref<'v> {
+        T::view(at)
+    }
+}
+
+impl<'v, T: Root> TableRef<'v, T> {
+    /// The record with this key.
+    #[inline]
+    #[must_use]
+    pub fn get(self, key: <T::Key as KeyValue>::Borrowed<'_>) -> Option<T::Ref<'v>> {
+        T::Key::with(key, |key| self.find(key))
+    }
+
+    /// The record that a [`Key`](crate::record::Key) refers to, if it is there.
+    #[inline]
+    #[must_use]
+    pub fn get_key(self, key: KeyOf<'_, T>) -> Option<T::Ref<'v>> {
+        self.find(key.canonical())
+    }
+
+    /// The record with this key in canonical form.
+    #[inline]
+    #[must_use]
+    pub fn find(self, key: KeyRef<'_>) -> Option<T::Ref<'v>> {
+        let (ordinal, row) = self.table?.find_row(key, &self.scope.view.state)?;
+        Some(self.reader(RecordAt::new(row, self.binding, self.scope, ordinal)))
+    }
+}
+
+impl<'v, T: Record> Iterator for Records<'v, T> {
+    type Item = T::Ref<'v>;
+
+    fn next(&mut self) -> Option<T::Ref<'v>> {
+        while self.left > 0 {
+            let ordinal = Ordinal(self.next);
+            self.next += 1;
+            if let Some(found) = self.table.at(ordinal) {
+                self.left -= 1;
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl<T: Record> ExactSizeIterator for Records<'_, T> {}
+
+impl<'v, T: Record> IntoIterator for TableRef<'v, T> {
+    type Item = T::Ref<'v>;
+    type IntoIter = Records<'v, T>;
+    fn into_iter(self) -> Records<'v, T> {
+        self.iter()
+    }
+}
+
+impl<T> Clone for TableRef<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for TableRef<'_, T> {}
+
+impl<T: Record> fmt::Debug for TableRef<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TableRef").field("type", &T::NAME).field("len", &self.len()).finish()
+    }
+}
