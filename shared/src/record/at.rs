@@ -78,6 +78,6 @@ impl<'v> Scope<'v> {
 
     #[inline]
     fn row(self, chain: TypeId, ordinal: Ordinal) -> RowAt<'v> {
-        self.view.state.table(chain).row(ordinal).expect("references are checked when a segment is made")
+        self.view.state.table(chain).referenced(ordinal)
     }
 }

@@ -19,7 +19,7 @@ use crate::index::{Directory, KeyIndex, LiveSet};
 use crate::keys::{KeyPlan, KeyRef};
 use crate::layout::Layout;
 use crate::schema::{KeyError, Schema};
-use crate::segment::{RowAt, Segment};
+use crate::segment::{RowAt, Segment, SegmentBuilder};
 use crate::state::State;
 
 /// All records of one type at one version.
@@ -33,6 +33,8 @@ pub struct Table {
     live: LiveSet,
     keys: KeyIndex,
     sums: Sums,
+    /// One dead row: what a reference reads that leads nowhere.
+    blank: Arc<Segment>,
 }
 
 impl Table {
@@ -48,6 +50,7 @@ impl Table {
             live: LiveSet::new(),
             keys: KeyIndex::new(),
             sums: Sums::new(layout.columns.len()),
+            blank: Arc::new(blank(&layout)),
             layout: Arc::new(layout),
         })
     }
@@ -133,6 +136,14 @@ impl Table {
         }
         let segment = self.segments.page(number).as_ref()?;
         segment.row(&self.layout, ordinal.0 & ((1 << self.segment_rows_log2) - 1))
+    }
+
+    /// The row that a reference leads to. Where a hostile writer left none, a row of empty values: readers do not panic
+    /// over what came from outside (I9).
+    #[inline]
+    #[must_use]
+    pub fn referenced(&self, ordinal: Ordinal) -> RowAt<'_> {
+        self.row(ordinal).unwrap_or_else(|| self.blank.row(&self.layout, 0).expect("the blank segment has one row"))
     }
 
     /// The record with this key.
@@ -264,4 +275,10 @@ impl TableMemory {
     pub fn bytes(&self) -> usize {
         self.segment_bytes + self.key_index_bytes + self.live_bytes
     }
+}
+
+fn blank(layout: &Layout) -> Segment {
+    let mut builder = SegmentBuilder::new(layout);
+    builder.push_dead();
+    builder.finish(0)
 }

@@ -22,7 +22,7 @@ impl Table {
             return Ok(empty);
         }
         if same_places(&self.layout, &empty.layout) {
-            return Ok(Table { layout: empty.layout, key: empty.key, ..self.clone() });
+            return Ok(Table { layout: empty.layout, key: empty.key, blank: empty.blank, ..self.clone() });
         }
         let sources: Vec<Option<usize>> = empty.layout.columns.iter().map(|column| self.field_of(column.id)).collect();
         let dropped: Vec<usize> =
@@ -35,6 +35,7 @@ impl Table {
         Ok(Table {
             layout: empty.layout,
             key: empty.key,
+            blank: empty.blank,
             segments: segments.into_iter().collect(),
             sums: Sums { columns, presence: self.sums.presence },
             ..self.clone()
