@@ -63,17 +63,8 @@ impl ValueIndex {
                 None => none.push(ordinal),
             }
         }
-        // By hash first: comparing the bytes of equal values a dozen times each would cost more than the sort.
-        some.sort_unstable_by_key(|(hash, ordinal, _)| (*hash, *ordinal));
         let mut builder = Builder::default();
-        for run in some.chunk_by_mut(|a, b| a.0 == b.0) {
-            if run.iter().any(|entry| entry.2.as_ref() != run[0].2.as_ref()) {
-                run.sort_by(|a, b| a.2.as_ref().cmp(b.2.as_ref()));
-            }
-            for same in run.chunk_by(|a, b| a.2.as_ref() == b.2.as_ref()) {
-                builder.add(same[0].0, same[0].2.as_ref(), same.iter().map(|entry| entry.1));
-            }
-        }
+        builder.add_all(&mut some);
         none.sort_unstable();
         none.dedup();
         builder.finish(seed, Postings::from_sorted(&none))
@@ -246,6 +237,21 @@ struct Builder {
 }
 
 impl Builder {
+    /// Adds (hash, ordinal, value) entries in any order.
+    fn add_all<V: AsRef<[u8]>>(&mut self, entries: &mut [(u64, u32, V)]) {
+        // By hash first: comparing the bytes of equal values a dozen times each would cost more than the sort.
+        entries.sort_unstable_by_key(|(hash, ordinal, _)| (*hash, *ordinal));
+        for run in entries.chunk_by_mut(|a, b| a.0 == b.0) {
+            if run.iter().any(|entry| entry.2.as_ref() != run[0].2.as_ref()) {
+                run.sort_by(|a, b| a.2.as_ref().cmp(b.2.as_ref()));
+            }
+            for same in run.chunk_by(|a, b| a.2.as_ref() == b.2.as_ref()) {
+                self.add(same[0].0, same[0].2.as_ref(), same.iter().map(|entry| entry.1));
+            }
+        }
+    }
+
+    /// Adds a value that was not added before, its ordinals ascending.
     fn add(&mut self, hash: u64, value: &[u8], ordinals: impl Iterator<Item = u32>) {
         self.ordinals.clear();
         self.ordinals.extend(ordinals);

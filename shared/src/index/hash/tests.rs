@@ -69,6 +69,20 @@ fn what_is_built_does_not_depend_on_the_order_of_entries() {
     check(&forward, &model);
 }
 
+/// A hash only finds a value; bytes decide.
+#[test]
+fn values_with_equal_hashes_stay_apart() {
+    let mut builder = Builder::default();
+    let name = |ordinal: u32| ["ash", "elm", "oak"][ordinal as usize % 3];
+    builder.add_all(&mut (0..30).rev().map(|ordinal| (7, ordinal, name(ordinal))).collect::<Vec<_>>());
+    let index = builder.finish(SEED, Postings::new());
+    assert_eq!(index.distinct(), 3);
+    for (value, postings) in index.values() {
+        let expected = (0..30).filter(|ordinal| Some(name(*ordinal).as_bytes()) == value);
+        assert!(postings.iter().eq(expected));
+    }
+}
+
 /// I10: a change copies the page of its value and no other.
 #[test]
 fn an_edit_shares_the_pages_that_it_does_not_touch() {
