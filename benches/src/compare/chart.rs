@@ -5,8 +5,7 @@ use super::table::human;
 /// One chart.
 pub(super) struct Chart {
     pub(super) caption: String,
-    /// What is across.
-    pub(super) across: &'static str,
+    pub(super) across: Across,
     /// Of what is up.
     pub(super) unit: String,
     pub(super) curves: Vec<Curve>,
@@ -15,8 +14,36 @@ pub(super) struct Chart {
 /// A system's line.
 pub(super) struct Curve {
     pub(super) name: String,
-    pub(super) color: String,
+    pub(super) color: &'static str,
     pub(super) points: Vec<(f64, f64)>,
+}
+
+/// What is across.
+#[derive(Clone, Copy)]
+pub(super) enum Across {
+    /// Numbers of something.
+    Counts(&'static str),
+    /// The median and rarer look-ups, at 2, 100, 1,000 and 1,000,000.
+    Quantiles,
+}
+
+impl Across {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Counts(name) => name,
+            Self::Quantiles => "share of look-ups that take no longer",
+        }
+    }
+
+    fn tick(self, value: f64) -> String {
+        match self {
+            Self::Counts(_) => short(value),
+            Self::Quantiles if value >= 1e6 => "all".to_owned(),
+            Self::Quantiles => {
+                format!("{:.3}", 100.0 - 100.0 / value).trim_end_matches('0').trim_end_matches('.').to_owned() + " %"
+            }
+        }
+    }
 }
 
 const WIDTH: f64 = 560.0;
@@ -85,13 +112,25 @@ impl Chart {
             let text = human(tick, &self.unit);
             svg += &format!("<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{text}</text>", LEFT - 6.0, y + 4.0);
         }
-        for tick in across.ticks() {
-            let (x, text) = (across.place(tick), short(tick));
+        for tick in self.places_across() {
+            let (x, text) = (across.place(tick), self.across.tick(tick));
             svg += &format!("<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{text}</text>", floor + 16.0);
         }
         let middle = (LEFT + right) / 2.0;
         svg += &format!("<line x1=\"{LEFT}\" x2=\"{right}\" y1=\"{floor}\" y2=\"{floor}\" stroke=\"#7b8794\"/>");
-        svg + &format!("<text x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">{}</text>", HEIGHT - 6.0, self.across)
+        svg + &format!(
+            "<text x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+            HEIGHT - 6.0,
+            self.across.name()
+        )
+    }
+
+    /// Where the points stand across: few, and the values that were measured.
+    fn places_across(&self) -> Vec<f64> {
+        let mut places: Vec<_> = self.curves.iter().flat_map(|curve| &curve.points).map(|point| point.0).collect();
+        places.sort_by(f64::total_cmp);
+        places.dedup();
+        places
     }
 
     /// Names beside the ends of the lines, moved apart where they would overlap.

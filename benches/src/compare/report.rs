@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::chart::{Chart, Curve};
+use super::chart::{Across, Chart, Curve};
 use super::rows::Row;
 use super::table::{figures, human, systems, title};
 
@@ -60,7 +60,7 @@ fn sizes(rows: &[&Row]) -> Vec<u64> {
 }
 
 /// A chart with a curve per system; `point` says which rows are on it, and where.
-fn chart(rows: &[&Row], caption: String, across: &'static str, point: impl Fn(&Row) -> Option<f64>) -> Chart {
+fn chart(rows: &[&Row], caption: String, across: Across, point: impl Fn(&Row) -> Option<f64>) -> Chart {
     let on: Vec<_> = rows.iter().copied().filter(|row| point(row).is_some()).collect();
     let curve = |system: &str| {
         let own = on.iter().filter(|row| row.system == system);
@@ -72,10 +72,14 @@ fn chart(rows: &[&Row], caption: String, across: &'static str, point: impl Fn(&R
     Chart { caption, across, unit, curves: systems(&on).into_iter().map(curve).collect() }
 }
 
-/// The same color for a system in all charts.
-fn color(systems: &[&str], system: &str) -> String {
+/// The same color for a system in all charts; the engine comes first and gets the strongest.
+fn color(systems: &[&str], system: &str) -> &'static str {
+    const COLORS: [&str; 12] = [
+        "#0b6e99", "#d1495b", "#3a7d44", "#b5651d", "#6c4ab6", "#c2185b", "#5f6b2f", "#00897b", "#8d6e63", "#455a64",
+        "#e0851b", "#3949ab",
+    ];
     let place = systems.iter().position(|&own| own == system).unwrap_or_default();
-    format!("hsl({} 65% 42%)", (place * 137 + 200) % 360)
+    COLORS[place % COLORS.len()]
 }
 
 fn by_records(rows: &[&Row]) -> Vec<Chart> {
@@ -96,7 +100,7 @@ fn by_records(rows: &[&Row]) -> Vec<Chart> {
         let caption = rows.iter().find(|row| like(row)).map(|row| title(row)).unwrap_or_default();
         if !seen.contains(&caption) {
             seen.push(caption.clone());
-            charts.push(chart(rows, caption, "records", |row| like(row).then_some(row.records as f64)));
+            charts.push(chart(rows, caption, Across::Counts("records"), |row| like(row).then_some(row.records as f64)));
         }
     }
     charts
@@ -107,7 +111,7 @@ fn by_changes(rows: &[&Row]) -> Vec<Chart> {
     ["apply_delta", "update_cycle", "delta_bytes", "refresh_peak_ratio"]
         .into_iter()
         .map(|figure| {
-            chart(rows, format!("{figure}, {largest} records"), "changes", |row| {
+            chart(rows, format!("{figure}, {largest} records"), Across::Counts("changes"), |row| {
                 let on = row.records == largest && row.sample.figure == figure;
                 on.then_some(row.sample.changes? as f64)
             })
@@ -117,13 +121,13 @@ fn by_changes(rows: &[&Row]) -> Vec<Chart> {
 
 fn by_quantile(rows: &[&Row]) -> Vec<Chart> {
     let Some(&largest) = sizes(rows).last() else { return Vec::new() };
-    // One in so many look-ups takes longer; the maximum is one in all of them, drawn at a million.
+    // Placed by how many look-ups there are per slower one; the slowest of all stands apart, at a million.
     let quantiles = [("lookup_p50", 2.0), ("lookup_p99", 1e2), ("lookup_p999", 1e3), ("lookup_max", 1e6)];
     ["none", "1/s", "continuous"]
         .into_iter()
         .map(|refreshes| {
             let caption = format!("refreshes: {refreshes}, {largest} records");
-            chart(rows, caption, "one look-up in so many is slower", |row| {
+            chart(rows, caption, Across::Quantiles, |row| {
                 let on = row.records == largest && row.sample.refreshes.as_deref() == Some(refreshes);
                 let (_, share) = quantiles.iter().find(|(figure, _)| *figure == row.sample.figure)?;
                 on.then_some(*share)

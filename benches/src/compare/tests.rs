@@ -83,3 +83,36 @@ fn what_a_system_lacks_is_a_note() {
     let said = turn("map-plain");
     assert!(said.iter().any(|said| matches!(said, Said::Note { note } if note.starts_with("lookup_hit"))));
 }
+
+#[test]
+fn the_report_stands_on_its_own() {
+    let mut samples = Samples::default();
+    for records in [100_000, 1_000_000] {
+        for (system, factor) in [("map", 1.0), ("hollow", 3.0)] {
+            let seconds = records as f64 * factor * 1e-6;
+            samples.push(system, records, Sample::new("load_warm", "s", seconds));
+            for changes in [10, 1_000] {
+                samples.push(system, records, Sample::new("apply_delta", "s", seconds).changes(changes));
+            }
+        }
+    }
+    let folder = tempfile::tempdir().expect("a folder for the report");
+    write_report(&samples.rows(), folder.path()).expect("the report is written");
+    let page = std::fs::read_to_string(folder.path().join("index.html")).expect("the report is there");
+    // Two charts against records, one against changes, and a table per size.
+    assert_eq!(page.matches("<svg").count(), 3);
+    assert_eq!(page.matches("<table").count(), 2);
+    assert!(!page.contains("src=") && !page.contains("href="), "nothing is fetched from elsewhere");
+    assert!(!page.contains("NaN") && !page.contains("inf"), "every place is a number");
+}
+
+#[test]
+fn the_table_shows_ratios_to_the_engine() {
+    let mut samples = Samples::default();
+    samples.push("cenote", 100_000, Sample::new("load_warm", "s", 0.5));
+    samples.push("map", 100_000, Sample::new("load_warm", "s", 1.25));
+    let mut table = Vec::new();
+    write_table(&samples.rows(), &mut table).expect("a list takes all bytes");
+    let table = String::from_utf8(table).expect("tables are text");
+    assert!(table.contains("500 ms") && table.contains("1.25 s (2.50×)"), "{table}");
+}
