@@ -98,13 +98,6 @@ impl Outline {
             && self.snapshots.iter().all(|kept| kept.snapshot.version <= self.version && names_ours(kept));
         if sound { Ok(()) } else { Err(DecodeError::damaged(object, "its numbers contradict each other")) }
     }
-
-    /// The name of the checkpoint that a writer of `epoch` would put now.
-    #[must_use]
-    pub(super) fn checkpoint_name(&self, epoch: Epoch, id: [u8; 16]) -> String {
-        let position = self.position.next();
-        ObjectName { folder: Folder::Checkpoints, position, epoch, id }.to_string()
-    }
 }
 
 #[cfg(any(test, feature = "testing"))]

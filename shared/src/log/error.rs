@@ -98,6 +98,16 @@ pub enum ReadError {
         /// The first position that still holds an entry, as far as the tombstone knows.
         floor: Position,
     },
+    /// An object that an entry names is not there, and the entry is: wait a few minutes, then it is damage.
+    #[error(
+        "{object} is missing, and {named_by} names it: if it doesn't appear within minutes, the dataset is damaged"
+    )]
+    Missing {
+        /// The object.
+        object: String,
+        /// The entry.
+        named_by: String,
+    },
     /// The log itself does not fit together.
     #[error("the log is damaged at {object}: {cause}")]
     Damaged {

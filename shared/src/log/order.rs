@@ -165,6 +165,12 @@ impl Rules {
         found > own && self.keep(Rule::R3)
     }
 
+    /// Rule 3. Whether a commit must name the newest version as its parent: a writer that was superseded has another
+    /// reason to be found out than its epoch.
+    pub(super) fn checks_parents(self) -> bool {
+        self.keep(Rule::R3)
+    }
+
     /// Rule 4. The order of trimming. A crash between any two leaves tombstones to write and garbage to delete; at no
     /// moment does an entry that readers may still need name what is gone.
     #[must_use]

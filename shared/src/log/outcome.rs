@@ -1,0 +1,183 @@
+//! What becomes of an entry, by what the caller does about it.
+
+use bytes::Bytes;
+
+use super::error::DecodeError;
+use super::head::Kind;
+use super::writer::LogWriter;
+use crate::ids::{Epoch, Position, Version};
+use crate::storage::StorageError;
+
+/// What became of an entry.
+#[derive(Clone, Debug)]
+#[must_use = "an outcome may be that nothing was written, or that nobody knows"]
+pub enum Outcome {
+    /// It stands at this position.
+    Committed(Position),
+    /// It does not stand in the log and never will.
+    Lost(Lost),
+    /// It does not stand in the log and never will: another producer holds the dataset. Final.
+    Fenced(Fenced),
+    /// Nobody knows: it may still land. The pending entry is the only way on.
+    Unknown(Pending),
+}
+
+/// Why an entry does not stand in the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Lost {
+    /// The newest commit is another one: rebuild on it.
+    #[error("its parent is version {parent}, and the newest is {newest}: build it anew on that")]
+    StaleParent {
+        /// What the commit was built on.
+        parent: Version,
+        /// The newest commit.
+        newest: Version,
+    },
+    /// The log's floor has passed what the entry would name or set. The writer can go on.
+    #[error("the log's floor is {floor}, above what the entry would name")]
+    BelowFloor {
+        /// The floor.
+        floor: Position,
+    },
+    /// A checkpoint tells of the place just before it, and another entry took its own: write a new one.
+    #[error("log position {position} was taken, so the checkpoint tells of an older place: write a new one")]
+    Outdated {
+        /// The position that was taken.
+        position: Position,
+    },
+    /// Somebody put an entry before the `open`: catch up, then open again.
+    #[error("log position {position} was taken before the dataset was opened: catch up and open again")]
+    Behind {
+        /// The position that was taken.
+        position: Position,
+    },
+    /// The log went on without this writer, and was trimmed behind it: open anew.
+    #[error(
+        "log position {position} was written and trimmed by others, the log begins at {floor}: open the dataset anew"
+    )]
+    Trimmed {
+        /// The position that was meant.
+        position: Position,
+        /// Where the log begins.
+        floor: Position,
+    },
+    /// Something stands there that does not belong there: look at it.
+    #[error("something else stands at {object}: {cause}")]
+    Foreign {
+        /// The object.
+        object: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// Nothing readable stands there.
+    #[error("nothing that can be read stands at log position {position}")]
+    Nothing {
+        /// The position that was meant.
+        position: Position,
+    },
+}
+
+/// Another producer holds the dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "fenced: epoch {epoch} was opened at log position {position}, this producer's is {own}; open anew to take over"
+)]
+pub struct Fenced {
+    /// Where it was met.
+    pub position: Position,
+    /// The higher epoch.
+    pub epoch: Epoch,
+    /// This writer's.
+    pub own: Epoch,
+}
+
+/// An entry that may still land. It owns the bytes; the writer that put it settles it before anything else.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    position: Position,
+    kind: Kind,
+    nonce: [u8; 16],
+    bytes: Bytes,
+    is_earlier: bool,
+}
+
+impl Pending {
+    pub(super) fn new(position: Position, kind: Kind, nonce: [u8; 16], bytes: Bytes) -> Pending {
+        Pending { position, kind, nonce, bytes, is_earlier: false }
+    }
+
+    pub(super) fn earlier(self) -> Pending {
+        Pending { is_earlier: true, ..self }
+    }
+
+    /// Where it may land.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Whether it was left by an earlier call: then the body of this call was not put.
+    #[must_use]
+    pub fn is_earlier(&self) -> bool {
+        self.is_earlier
+    }
+
+    /// Tries again for another `commit_timeout`. If the writer has settled it meanwhile, says how, as long as it is the
+    /// last that the writer settled; else it stays unknown, and the log itself tells.
+    pub async fn settle(self, writer: &mut LogWriter) -> Outcome {
+        writer.settle_nonce(self.nonce).await.unwrap_or(Outcome::Unknown(self))
+    }
+}
+
+/// Nothing was put: what the caller has to change.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// Larger than an entry may be, or it contradicts itself.
+    #[error("the entry can't be written: {0}")]
+    Encode(#[source] DecodeError),
+    /// The object that it names could not be put. Nobody names it: try again.
+    #[error("the object that the entry would name could not be put")]
+    Object(#[source] StorageError),
+    /// The writer holds nothing, or `open` is not the caller's to put.
+    #[error("an entry of kind {kind} can't be put by this writer: only a writer that opened the dataset commits")]
+    NotHolder {
+        /// The kind.
+        kind: Kind,
+    },
+    /// An object of another epoch may be deleted by anybody at any time: put one of one's own.
+    #[error("it names an object of epoch {found}, this writer's is {own}: write the object anew")]
+    OthersObject {
+        /// The object's epoch.
+        found: Epoch,
+        /// The writer's.
+        own: Epoch,
+    },
+    /// Nobody could start behind the newest checkpoint: write one first.
+    #[error("floor {floor} is above the newest checkpoint, at {checkpoint}: write a checkpoint first")]
+    FloorAboveCheckpoint {
+        /// The floor that was asked for.
+        floor: Position,
+        /// The newest checkpoint.
+        checkpoint: Position,
+    },
+    /// A checkpoint that is due before anything else stays unknown: settle it.
+    #[error("the checkpoint at log position {position} is not settled: settle it, then append again")]
+    Unsettled {
+        /// Where it may land.
+        position: Position,
+    },
+}
