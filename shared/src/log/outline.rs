@@ -182,7 +182,7 @@ impl Outline {
     /// The log up to and with `version`; where marks were dropped, up to the nearest one below that is known.
     #[must_use]
     pub fn cost_at(&self, version: Version) -> Cost {
-        if version >= self.version {
+        if version > self.version {
             return self.cost;
         }
         let snapshots = self.snapshots.iter().map(|kept| (kept.snapshot.version, kept.cost));

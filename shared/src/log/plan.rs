@@ -45,7 +45,7 @@ impl CostModel {
 pub struct Have {
     /// Its version.
     pub version: Version,
-    /// [`Outline::cost_at`] of it, by any outline that knew it.
+    /// [`Outline::cost_at`] of it, by the outline of when it was the newest: later ones know old versions roughly.
     pub cost: Cost,
 }
 

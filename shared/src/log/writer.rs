@@ -380,7 +380,7 @@ impl LogWriter {
 
     /// Puts what is in flight until it is decided, or the time is up. A dropped future leaves it in flight.
     async fn drive(&mut self) -> Outcome {
-        let started = self.env.instant();
+        let mut started = self.env.instant();
         let mut pause = FIRST_PAUSE;
         loop {
             let left = self.options.commit_timeout.saturating_sub(self.env.instant() - started);
@@ -390,7 +390,8 @@ impl LogWriter {
                     if let ControlFlow::Break(outcome) = self.lost(found) {
                         return self.finish(outcome);
                     }
-                    pause = FIRST_PAUSE;
+                    // Another position, another put: it has its own time.
+                    (started, pause) = (self.env.instant(), FIRST_PAUSE);
                     continue;
                 }
                 Attempt::Undecided => {}

@@ -1,0 +1,11 @@
+//! The log through its public API: racing writers, lost answers, takeovers, crashes, retention, damage.
+
+#[path = "../log_walk/mod.rs"]
+mod log_walk;
+
+mod crashes;
+mod follow;
+mod house;
+mod outcomes;
+mod retention;
+mod takeover;

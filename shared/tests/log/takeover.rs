@@ -1,0 +1,135 @@
+//! One holder at a time (rule 3, I1): waiting, taking over, being fenced, saying goodbye.
+
+use std::time::Duration;
+
+use cenote_shared::env::Env;
+use cenote_shared::ids::{Epoch, Position};
+use cenote_shared::log::tail::read_hint;
+use cenote_shared::log::{LogReader, LogWriter, OpenError, Outcome};
+use cenote_shared::storage::faults::{CountingStore, Fault, FaultyStore, RequestKind, Rule};
+
+use crate::house::{committed, memory, open, options, put, reader, taking_over};
+use crate::log_walk::{positions_of, walk};
+
+#[tokio::test(start_paused = true)]
+async fn whoever_opens_waits_for_a_live_holder() {
+    let (env, storage) = (Env::simulated(1), memory());
+    let mut first = open(&storage, &env, options("first")).await.unwrap();
+    let beating = env.spawn(first.heart().beat());
+    let waiting = open(&storage, &env, options("second"));
+    assert!(env.timeout(Duration::from_secs(300), waiting).await.is_err(), "the first one lives");
+    committed(&mut first, "still here").await;
+    // The process dies: no more beats, no goodbye.
+    beating.abort();
+    let died = env.instant();
+    let mut second = open(&storage, &env, options("second")).await.unwrap();
+    let waited = env.instant() - died;
+    assert!(waited >= Duration::from_secs(15) && waited < Duration::from_secs(20), "{waited:?}");
+    committed(&mut second, "now me").await;
+    match put(&mut first, "too late").await {
+        Outcome::Fenced(fenced) => assert_eq!((fenced.own, fenced.epoch), (Epoch(1), Epoch(2))),
+        other => panic!("{other:?}"),
+    }
+    // Final: also for what would fit.
+    assert!(matches!(put(&mut first, "again").await, Outcome::Fenced(_)));
+    let entries = walk(&storage).await;
+    assert!(positions_of(&entries, "too late").is_empty() && positions_of(&entries, "again").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_goodbye_nobody_waits() {
+    let (env, storage) = (Env::simulated(2), memory());
+    let mut first = open(&storage, &env, options("first")).await.unwrap();
+    let beating = env.spawn(first.heart().beat());
+    committed(&mut first, "one").await;
+    assert!(first.close().await.is_none());
+    beating.await.unwrap();
+    assert_eq!(read_hint(&storage).await.unwrap().unwrap().holder, None);
+    let closed = env.instant();
+    open(&storage, &env, options("second")).await.unwrap();
+    assert_eq!(env.instant() - closed, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn taking_over_does_not_wait_and_fences() {
+    let (env, storage) = (Env::simulated(3), memory());
+    let mut first = open(&storage, &env, options("first")).await.unwrap();
+    let started = env.instant();
+    let mut second = open(&storage, &env, taking_over("second")).await.unwrap();
+    assert_eq!(env.instant() - started, Duration::ZERO);
+    assert!(matches!(put(&mut first, "x").await, Outcome::Fenced(_)));
+    committed(&mut second, "y").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_superseded_holders_late_hint_does_not_open_the_door() {
+    let (env, storage) = (Env::simulated(4), memory());
+    let first = open(&storage, &env, options("first")).await.unwrap();
+    let mut second = open(&storage, &env, taking_over("second")).await.unwrap();
+    let beating = env.spawn(second.heart().beat());
+    // The first one's hint lands over the second's.
+    env.sleep(Duration::from_secs(6)).await;
+    assert!(first.heart().offer().await);
+    let waiting = open(&storage, &env, options("third"));
+    assert!(env.timeout(Duration::from_secs(60), waiting).await.is_err(), "the second one lives");
+    committed(&mut second, "mine").await;
+    beating.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_in_flight_lands_before_or_is_fenced() {
+    // The old holder's put may land after its answer; the new one opens at the same position.
+    for lands_after in [1, 120] {
+        let (env, storage) = (Env::simulated(5), memory());
+        let faults = FaultyStore::new(env.clone());
+        let mut first = open(&faults.wrap(&storage), &env, options("first")).await.unwrap();
+        let late = Fault::LandsLater(Duration::from_secs(lands_after));
+        faults.add(Rule::new(late).on(RequestKind::Create).nth(1));
+        faults.add(Rule::new(Fault::Unavailable).on(RequestKind::Create));
+        let told = env.timeout(Duration::from_millis(10), put(&mut first, "late")).await;
+        assert!(told.is_err(), "nothing is told while it may land");
+        env.sleep(Duration::from_secs(10)).await;
+        let second = open(&storage, &env, taking_over("second")).await.unwrap();
+        env.sleep(Duration::from_secs(200)).await;
+        faults.clear();
+        let outcome = first.settle().await.expect("it is in flight");
+        let stands = positions_of(&walk(&storage).await, "late");
+        if lands_after == 1 {
+            assert!(matches!(outcome, Outcome::Committed(Position(2))), "{outcome:?}");
+            assert_eq!((stands, second.outline().position), (vec![2], Position(3)));
+        } else {
+            assert!(matches!(outcome, Outcome::Fenced(_)), "{outcome:?}");
+            assert!(stands.is_empty());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn creators_race_and_one_makes_the_dataset() {
+    let (env, storage) = (Env::simulated(6), memory());
+    let empty = LogReader::empty(storage.clone());
+    LogWriter::open(&empty, env.clone(), options("one")).await.unwrap();
+    let behind = LogWriter::open(&empty, env.clone(), options("two")).await;
+    assert!(matches!(behind, Err(OpenError::Behind { position: Position(1) })));
+    assert_eq!(walk(&storage).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_hint_is_put_once_a_second_at_most_and_as_promised() {
+    let (env, storage) = (Env::simulated(7), memory());
+    let counting = CountingStore::new();
+    let mut writer = open(&counting.wrap(&storage), &env, options("one")).await.unwrap();
+    env.spawn(writer.heart().beat());
+    counting.take();
+    for index in 0..100 {
+        committed(&mut writer, &format!("{index}")).await;
+        env.sleep(Duration::from_millis(100)).await;
+    }
+    let busy = counting.take().of(RequestKind::Put);
+    assert!((9..=11).contains(&busy), "{busy} puts in 10 s of commits");
+    env.sleep(Duration::from_secs(60)).await;
+    let idle = counting.take().of(RequestKind::Put);
+    assert!((11..=13).contains(&idle), "{idle} puts in 60 idle s");
+    let hint = read_hint(&storage).await.unwrap().unwrap();
+    assert_eq!(hint.position, reader(&storage).await.unwrap().outline().position);
+}
