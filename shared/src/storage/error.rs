@@ -126,7 +126,7 @@ fn kind_of(error: &object_store::Error) -> StorageErrorKind {
         Error::NotImplemented { .. } | Error::NotSupported { .. } | Error::UnknownConfigurationKey { .. } => {
             StorageErrorKind::Configuration
         }
-        Error::NotFound { .. } if is_bucket_missing(error) => StorageErrorKind::Configuration,
+        error if is_bucket_missing(error) => StorageErrorKind::Configuration,
         // S3's 409: two conditional writes met; which of them landed is open.
         Error::AlreadyExists { .. } => StorageErrorKind::Unavailable,
         _ => kind_of_chain(error),
@@ -156,7 +156,7 @@ fn kind_of_status(status: u16) -> Option<StorageErrorKind> {
         408 | 504 => Some(StorageErrorKind::Timeout),
         409 | 429 | 500 | 502 | 503 => Some(StorageErrorKind::Unavailable),
         507 => Some(StorageErrorKind::Full),
-        301 | 302 | 307 | 308 => Some(StorageErrorKind::Configuration),
+        301 | 302 | 307 | 308 | 501 => Some(StorageErrorKind::Configuration),
         _ => None,
     }
 }
