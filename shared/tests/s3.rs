@@ -57,3 +57,20 @@ async fn a_server_that_is_gone_is_unavailable() {
     assert_eq!(error.kind, StorageErrorKind::Unavailable, "{error}: {}", error.source);
     assert!(error.is_retryable());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_silent_times_out() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let pairs = [
+        ("endpoint", format!("http://{}", silent.local_addr().unwrap())),
+        ("access_key_id", ACCESS_KEY_ID.to_owned()),
+        ("secret_access_key", "any".to_owned()),
+        ("read_timeout", "200ms".to_owned()),
+    ];
+    let options: Vec<_> = pairs.map(|(key, value)| (key.to_owned(), value)).into();
+    let storage = Storage::open("s3://bucket/x", &options).await.unwrap();
+    let error = storage.get("hint").await.unwrap_err();
+    assert_eq!(error.kind, StorageErrorKind::Timeout, "{error}: {}", error.source);
+    let error = storage.create("hint", Bytes::new()).await.unwrap_err();
+    assert_eq!(error.kind, StorageErrorKind::Timeout, "{error}: {}", error.source);
+}

@@ -127,6 +127,7 @@ fn kind_of(error: &object_store::Error) -> StorageErrorKind {
             StorageErrorKind::Configuration
         }
         error if is_bucket_missing(error) => StorageErrorKind::Configuration,
+        error if asked_for_credentials(&chain(error)) => StorageErrorKind::Denied,
         // S3's 409: two conditional writes met; which of them landed is open.
         Error::AlreadyExists { .. } => StorageErrorKind::Unavailable,
         _ => kind_of_chain(error),
@@ -207,6 +208,16 @@ pub(super) fn is_bucket_missing(error: &object_store::Error) -> bool {
     ["NoSuchBucket", "ContainerNotFound", "bucket does not exist"].iter().any(|sign| text.contains(sign))
 }
 
+/// Whether it is the machine's own credentials that could not be had: nobody set any.
+fn asked_for_credentials(said: &str) -> bool {
+    ["/latest/api/token", "/latest/meta-data/iam"].iter().any(|path| said.contains(path))
+}
+
+/// Whether a read began behind the object's end.
+fn begins_behind_end(said: &str) -> bool {
+    ["status code: 416", "Wanted range starting at"].iter().any(|sign| said.contains(sign))
+}
+
 /// Every message of the chain; the sources of `object_store` repeat each other, which does no harm here.
 fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
@@ -233,11 +244,17 @@ fn remedy(object: &str, operation: Operation, kind: StorageErrorKind, said: &str
         }
         StorageErrorKind::Configuration => "check the URL, the options and the environment".to_owned(),
         StorageErrorKind::TooLarge => "larger than any such object may be; it is damaged or not ours".to_owned(),
+        StorageErrorKind::Other if begins_behind_end(said) => "the object is shorter than expected".to_owned(),
         StorageErrorKind::Other => "the store failed".to_owned(),
     }
 }
 
 fn denied(object: &str, operation: Operation, said: &str) -> String {
+    if asked_for_credentials(said) {
+        return "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a role \
+                (profiles in files are not read)"
+            .to_owned();
+    }
     let keys_are_wrong = ["InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"];
     if let Some(sign) = keys_are_wrong.iter().find(|sign| said.contains(**sign)) {
         return format!("the store does not accept the credentials ({sign}); check the keys, the token and the clock");
@@ -296,6 +313,14 @@ mod tests {
             assert!(text.contains(part), "{part} is missing in: {text}");
         }
         assert!(!error.is_retryable());
+    }
+
+    #[test]
+    fn the_machine_without_a_role_is_told_of_credentials() {
+        let source = generic("Error performing PUT http://169.254.169.254/latest/api/token in 2s");
+        let error = StorageError::classify("s3://media/log/1".into(), Operation::Read, source);
+        assert_eq!(error.kind, StorageErrorKind::Denied);
+        assert!(error.to_string().contains("AWS_ACCESS_KEY_ID"), "{error}");
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! the callers know what an unanswered put means.
 //!
 //! Rules: a name is checked before it becomes a key; a body is as long as announced or the read fails; an object with
-//! a limit is refused before its body is read (I9); an error of a write means that nobody knows whether it landed.
+//! a limit is refused before its body is read (I9); a put that was answered survives a crash of the machine (local
+//! files and their folders are synced); an error of a write means that nobody knows whether it landed.
 
 #[cfg(feature = "testing")]
 pub mod conformance;

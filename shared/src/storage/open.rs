@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use object_store::ObjectStore;
+#[cfg(feature = "s3")]
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path as Key;
@@ -65,15 +67,18 @@ fn file_path(url: &str) -> Result<PathBuf, StorageError> {
 /// Local files, synced with their folders before a put is answered. The folder itself is made by the first put.
 fn local(url: &str, path: &Path, options: Options<'_>) -> Result<Opened, StorageError> {
     no_options(url, options)?;
-    if let Some((scheme @ ("s3" | "gs" | "az" | "file" | "memory"), _)) = url.split_once(":/") {
-        if !url.contains("://") {
-            return Err(wrong(url, format!("`{scheme}:` wants two slashes behind it")));
-        }
+    // Without `//` this would silently be a folder of that name.
+    if let Some(scheme) = ["s3", "gs", "az", "file", "memory"].iter().find(|scheme| starts(url, scheme)) {
+        return Err(wrong(url, format!("`{scheme}:` wants two slashes behind it")));
     }
     let folder = settled(path).map_err(|error| wrong(url, error))?;
     let prefix = Key::from_absolute_path(&folder).map_err(|error| wrong(url, error))?;
     let store = rooted(LocalFileSystem::new().with_fsync(true), prefix);
     Ok(Opened { url: format!("file://{}", folder.display()), store, folder: Some(folder) })
+}
+
+fn starts(url: &str, scheme: &str) -> bool {
+    url.strip_prefix(scheme).is_some_and(|rest| rest.starts_with(':') && !rest.starts_with("://"))
 }
 
 /// The absolute path, links resolved as far as it exists, so that every process means the same files by it.
@@ -175,8 +180,23 @@ fn s3(
     options: Options<'_>,
     environment: impl Iterator<Item = (String, String)>,
 ) -> Result<Opened, StorageError> {
-    use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
     let (bucket, prefix) = cloud::bucket_and_prefix(url, rest)?;
+    let store = s3_builder(url, bucket, options, environment)?.build().map_err(|error| wrong(url, error))?;
+    Ok(Opened { url: url.trim_end_matches('/').to_owned(), store: rooted(store, prefix), folder: None })
+}
+
+#[cfg(feature = "s3")]
+pub(super) fn s3_builder(
+    url: &str,
+    bucket: &str,
+    options: Options<'_>,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<AmazonS3Builder, StorageError> {
+    let overruled = overruled(options);
+    let environment = environment.filter(|(name, _)| {
+        let key = name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>();
+        key.map_or(true, |key| !overruled.contains(&key))
+    });
     let builder = cloud::configured!(AmazonS3Builder, AmazonS3ConfigKey, "AWS_", url, options, environment);
     let has = |key| builder.get_config_value(&key).filter(|value| !value.is_empty());
     let endpoint = has(AmazonS3ConfigKey::S3Endpoint).or_else(|| has(AmazonS3ConfigKey::Endpoint));
@@ -196,13 +216,20 @@ fn s3(
         ));
     }
     let plain_http = endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
-    let builder = builder
-        .with_bucket_name(bucket)
-        .with_allow_http(plain_http)
-        // One object per call: no store needs to know the bulk form.
-        .with_config(AmazonS3ConfigKey::DisableBulkDelete, "true");
-    let store = builder.build().map_err(|error| wrong(url, error))?;
-    Ok(Opened { url: url.trim_end_matches('/').to_owned(), store: rooted(store, prefix), folder: None })
+    let builder = builder.with_bucket_name(bucket).with_allow_http(plain_http);
+    // One object per call: no store needs to know the bulk form.
+    Ok(builder.with_config(AmazonS3ConfigKey::DisableBulkDelete, "true"))
+}
+
+/// What the environment has no say in because options speak of it: keys go together, and so do the two endpoints.
+#[cfg(feature = "s3")]
+fn overruled(options: Options<'_>) -> Vec<AmazonS3ConfigKey> {
+    use AmazonS3ConfigKey::{AccessKeyId, Endpoint, S3Endpoint, SecretAccessKey, SkipSignature, Token};
+    let given: Vec<AmazonS3ConfigKey> =
+        options.iter().filter_map(|(name, _)| name.to_ascii_lowercase().parse().ok()).collect();
+    let groups: [&[AmazonS3ConfigKey]; 2] =
+        [&[AccessKeyId, SecretAccessKey, Token, SkipSignature], &[Endpoint, S3Endpoint]];
+    groups.into_iter().filter(|group| group.iter().any(|key| given.contains(key))).flatten().copied().collect()
 }
 
 #[cfg(feature = "gcs")]

@@ -1,5 +1,4 @@
 use super::*;
-use crate::storage::open::open;
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -7,7 +6,7 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 
 fn refused(url: &str, options: &[(&str, &str)], environment: &[(&str, &str)]) -> String {
     let environment = pairs(environment).into_iter().map(|(key, value)| (key.into(), value.into()));
-    let error = open(url, &pairs(options), environment).expect_err("this must not open");
+    let error = open::open(url, &pairs(options), environment).expect_err("this must not open");
     assert_eq!(error.kind, StorageErrorKind::Configuration);
     assert!(error.to_string().contains(url), "{error} does not name {url}");
     error.source.to_string()
@@ -19,6 +18,7 @@ fn wrong_urls_are_refused_with_the_reason() {
     assert!(refused("memory://", &[], &[]).contains("name"));
     assert!(refused("file://host/x", &[], &[]).contains("without a host"));
     assert!(refused("s3:/bucket/x", &[], &[]).contains("two slashes"));
+    assert!(refused("s3:bucket/x", &[], &[]).contains("two slashes"));
     assert!(refused("s3://", &[], &[]).contains("bucket"));
     assert!(refused("", &[], &[]).contains("empty"));
     #[cfg(not(feature = "gcs"))]
@@ -42,17 +42,40 @@ fn an_endpoint_without_credentials_says_so() {
     assert!(said.contains("localhost:9000"), "{said}");
 }
 
+#[cfg(feature = "s3")]
+#[test]
+fn the_environment_counts_and_options_stand_over_it() {
+    use object_store::aws::AmazonS3ConfigKey as Key;
+    let environment = [
+        ("AWS_ENDPOINT_URL_S3", "http://environment"),
+        ("AWS_ACCESS_KEY_ID", "environment"),
+        ("AWS_SECRET_ACCESS_KEY", "environment"),
+        ("AWS_SESSION_TOKEN", "environment"),
+        ("AWS_REGION", "environment"),
+        ("AWS_NOT_FOR_US", "environment"),
+    ];
+    let found = |options: &[(&str, &str)]| {
+        let builder =
+            open::s3_builder("s3://b", "b", &pairs(options), pairs(&environment).into_iter()).expect("it is complete");
+        [Key::S3Endpoint, Key::Endpoint, Key::AccessKeyId, Key::Token, Key::Region]
+            .map(|key| builder.get_config_value(&key).unwrap_or_default())
+    };
+    assert_eq!(found(&[]), ["http://environment", "", "environment", "environment", "environment"]);
+    assert_eq!(found(&[("Endpoint", "https://o")]), ["", "https://o", "environment", "environment", "environment"]);
+    // A token belongs to its keys.
+    let keys = [("access_key_id", "o"), ("secret_access_key", "o")];
+    assert_eq!(found(&keys), ["http://environment", "", "o", "", "environment"]);
+}
+
+#[cfg(feature = "s3")]
 #[tokio::test]
-async fn the_environment_counts_and_options_stand_over_it() {
-    let environment = pairs(&[
-        ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
-        ("AWS_ACCESS_KEY_ID", "a"),
-        ("AWS_SECRET_ACCESS_KEY", "b"),
-        ("AWS_NOT_FOR_US", "c"),
-    ]);
-    let environment = environment.into_iter().map(|(key, value)| (key.into(), value.into()));
-    let opened = open("s3://bucket/a/b/", &pairs(&[("Region", "eu-west-1")]), environment).unwrap();
-    assert_eq!(opened.url, "s3://bucket/a/b");
+async fn a_machine_without_credentials_is_told_so() {
+    let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let options = pairs(&[("metadata_endpoint", &format!("http://{refused}"))]);
+    let opened = open::open("s3://bucket/x", &options, std::iter::empty()).unwrap();
+    let error = Storage::new(opened.url, opened.store).get("hint").await.unwrap_err();
+    assert_eq!(error.kind, StorageErrorKind::Denied, "{error}: {}", error.source);
+    assert!(error.to_string().contains("AWS_ACCESS_KEY_ID"), "{error}");
 }
 
 #[tokio::test]
