@@ -1,7 +1,7 @@
 //! What Cenote's producer and consumer agree on.
 //!
 //! In the order in which one thing is made of another: numbers ([`ids`]), the shape of records ([`schema`]), one
-//! record ([`row`]), records as structs ([`record`]), what a reader holds ([`view`]), the outside ([`env`], [`storage`]).
+//! record ([`row`]), records as structs ([`record`]), what a reader holds ([`view`]), the outside ([`mod@env`], [`storage`]).
 
 #![forbid(unsafe_code)]
 

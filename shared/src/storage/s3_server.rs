@@ -1,7 +1,7 @@
 //! An S3 server within the process, over HTTP on loopback: for tests only (feature `s3-server`).
 //!
 //! It is `s3s-fs` on a folder of the test's, with signatures checked. As shipped its put-if-absent looks first and
-//! writes later, so that several racing writers win: [`Locked`] makes each write exclusive.
+//! writes later, so that several racing writers win: `Locked` makes each write exclusive.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Stores that misbehave, count, stop, or take their time: for tests and simulations only.
 //!
 //! Each is a handle (cheap to clone) that wraps a [`Storage`](super::Storage) and stays in the test's hands: script it,
-//! ask it. They share one interception ([`intercept`]) and nest: wrap the wrapped.
+//! ask it. They share one interception (`intercept`) and nest: wrap the wrapped.
 //!
 //! Rules: all waiting and all chance go through [`Env`](crate::env::Env), so that a seed replays; keys are names
 //! relative to the dataset.
