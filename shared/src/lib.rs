@@ -32,7 +32,8 @@ pub mod view;
 pub use cenote_derive::Record;
 pub use ids::{Ordinal, Timestamp, Token, Version};
 pub use record::{Key, KeyOf, List, Map, Record, Root, Set};
-pub use view::{TableRef, View};
+pub use schema::Allow;
+pub use view::{Diff, TableRef, View};
 
 /// What generated code names.
 #[doc(hidden)]

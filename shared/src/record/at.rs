@@ -16,6 +16,9 @@ pub struct RecordAt<'v> {
     ordinal: Ordinal,
 }
 
+/// A deduplicated text's component type has this one field.
+pub(super) const DEDUP_FIELD: usize = 0;
+
 /// The view that a record is read in; leads from a reference to what it refers to.
 #[derive(Clone, Copy)]
 pub struct Scope<'v> {
@@ -72,8 +75,7 @@ impl<'v> Scope<'v> {
     /// The text of a deduplicated string.
     #[inline]
     pub(crate) fn dedup(self, binding: &ValueBinding, image: u64) -> &'v str {
-        let column = self.view.binding.at(binding.declared).columns[0];
-        self.row(binding.chain, Ordinal(image as u32)).cell(column as usize).text()
+        self.row(binding.chain, Ordinal(image as u32)).cell(DEDUP_FIELD).text()
     }
 
     #[inline]

@@ -13,6 +13,7 @@ use crate::row::{LIST_ELEMENTS_MAX, RECORD_BYTES_MAX, Row};
 use crate::schema::Binding;
 use crate::schema::bind::{ABSENT, TypeBinding, ValueBinding};
 
+use super::at::DEDUP_FIELD;
 use super::{Element, Field, Record, Value};
 
 /// Turns component rows into ordinals: equal rows into the same one.
@@ -133,27 +134,28 @@ impl<'w> WriteContext<'w> {
 
     /// Writes a component and gives its ordinal.
     pub(crate) fn component<T: Record>(&mut self, record: &T, binding: &ValueBinding) -> Result<Ordinal, WriteError> {
-        self.interned(binding, |context, row| context.record(record, row))
+        let outer = (self.at, self.field);
+        (self.at, self.field) = (self.binding.at(binding.declared), 0);
+        let mut row = self.pool.rows.pop().unwrap_or_default();
+        let written = self.record(record, &mut row);
+        (self.at, self.field) = outer;
+        self.intern(binding, row, written)
     }
 
     /// Writes a deduplicated text and gives its ordinal.
     pub(crate) fn dedup(&mut self, text: &str, binding: &ValueBinding) -> Result<Ordinal, WriteError> {
-        self.interned(binding, |context, row| {
-            row.clear(context.at.chain_columns);
-            row.set(context.at.columns[0] as usize, |out| context.append(out, text.as_bytes()))
-        })
+        let mut row = self.pool.rows.pop().unwrap_or_default();
+        row.clear(1);
+        let written = row.set(DEDUP_FIELD, |out| self.append(out, text.as_bytes()));
+        self.intern(binding, row, written)
     }
 
-    fn interned(
+    fn intern(
         &mut self,
         binding: &ValueBinding,
-        write: impl FnOnce(&mut Self, &mut Row) -> Result<(), WriteError>,
+        row: Row,
+        written: Result<(), WriteError>,
     ) -> Result<Ordinal, WriteError> {
-        let outer = (self.at, self.field);
-        (self.at, self.field) = (self.binding.at(binding.declared), 0);
-        let mut row = self.pool.rows.pop().unwrap_or_default();
-        let written = write(self, &mut row);
-        (self.at, self.field) = outer;
         let ordinal = written.and_then(|()| self.interner.intern(binding.chain, &row));
         self.pool.rows.push(row);
         ordinal

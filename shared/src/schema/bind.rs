@@ -104,7 +104,7 @@ pub enum BindProblem {
         field: String,
     },
     /// The field holds something else.
-    #[error("{type_name}.{field} is {found} in the dataset, and {declared} in the program; declare it as {found}")]
+    #[error("{type_name}.{field} is {found} in the dataset, and {declared} in the program; {}", declare_as(.found))]
     Shape {
         /// The type.
         type_name: String,
@@ -131,6 +131,14 @@ fn list(problems: &[BindProblem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
+/// How to declare what the dataset has.
+pub(super) fn declare_as(found: &str) -> String {
+    match found.contains(" (dedup)") {
+        true => format!("declare it as {} with #[record(dedup)]", found.replace(" (dedup)", "")),
+        false => format!("declare it as {found}"),
+    }
+}
+
 fn root_remedy(declared: &str) -> &'static str {
     if declared == "root" { "remove its #[record(key = …)]" } else { "give it the dataset's #[record(key = …)]" }
 }
@@ -138,8 +146,8 @@ fn root_remedy(declared: &str) -> &'static str {
 impl Binding {
     /// Finds everything declared in `chain`, or says all that does not fit.
     pub fn new(declared: &Declared, chain: &Schema) -> Result<Binding, BindError> {
-        let mut binder = Binder { declared: declared.schema(), chain, problems: Vec::new() };
-        let types = declared.schema().iter().map(|(id, schema)| binder.type_binding(schema, declared.hints(id)));
+        let mut binder = Binder { whole: declared, declared: declared.schema(), chain, problems: Vec::new() };
+        let types = declared.schema().iter().map(|(id, schema)| binder.type_binding(id, schema));
         let types: Box<[TypeBinding]> = types.collect();
         if !binder.problems.is_empty() {
             return Err(BindError { problems: binder.problems });
@@ -174,22 +182,23 @@ fn by_slot(declared: &Declared) -> Box<[u16]> {
 }
 
 struct Binder<'a> {
+    whole: &'a Declared,
     declared: &'a Schema,
     chain: &'a Schema,
     problems: Vec<BindProblem>,
 }
 
 impl Binder<'_> {
-    fn type_binding(&mut self, declared: &TypeSchema, hints: &[FieldHints]) -> TypeBinding {
+    fn type_binding(&mut self, id: TypeId, declared: &TypeSchema) -> TypeBinding {
         // A removed type keeps its place without fields: to a reader it is not there.
         let chain = self.chain.find(&declared.name).filter(|&id| !self.chain.get(id).fields.is_empty());
-        if let Some(id) = chain {
-            self.check_kind(declared, self.chain.get(id));
-        }
         let found = chain.map(|id| self.chain.get(id));
+        if let Some(found) = found {
+            self.check_kind(id, declared, found);
+        }
         let mut columns = Vec::with_capacity(declared.fields.len());
         let mut values = Vec::with_capacity(declared.fields.len());
-        for (field, hints) in declared.fields.iter().zip(hints) {
+        for (field, hints) in declared.fields.iter().zip(self.whole.hints(id)) {
             let (column, binding) = self.field_binding(declared, field, hints, found);
             columns.push(column);
             values.push(binding);
@@ -204,13 +213,13 @@ impl Binder<'_> {
         }
     }
 
-    fn check_kind(&mut self, declared: &TypeSchema, found: &TypeSchema) {
+    fn check_kind(&mut self, id: TypeId, declared: &TypeSchema, found: &TypeSchema) {
         let word = |schema: &TypeSchema| if schema.is_root() { "root" } else { "component" };
         let type_name = declared.name.clone();
         if declared.is_root() != found.is_root() {
             let (found, declared) = (word(found), word(declared));
             self.problems.push(BindProblem::Kind { type_name, found, declared });
-        } else if declared.key_paths() != found.key_paths() {
+        } else if chain_key(self.whole, id, self.chain) != found.key_paths() {
             let (found, declared) = (written_key(found), written_key(declared));
             self.problems.push(BindProblem::Key { type_name, found, declared });
         }
@@ -227,7 +236,7 @@ impl Binder<'_> {
         let Some(found) = found else { return (ABSENT, Default::default()) };
         let type_name = || declared.name.clone();
         let has_default = field.optional || hints.default;
-        let Some(index) = found.field(&field.name) else {
+        let Some(index) = chain_field(found, field, hints) else {
             if !has_default {
                 self.problems.push(BindProblem::Missing { type_name: type_name(), field: field.name.clone() });
             }
@@ -279,7 +288,9 @@ impl Binder<'_> {
             (Int(stored), Int(wanted)) | (UInt(stored), UInt(wanted)) => stored <= wanted,
             (UInt(stored), Int(wanted)) => stored < wanted,
             (Enum(_), Enum(_)) => true,
-            (Key(stored), Key(wanted)) | (Component(stored), Component(wanted)) | (Dedup(stored), Dedup(wanted)) => {
+            // Its type is named after the field that had it first, which may have had another name.
+            (Dedup(_), Dedup(_)) => true,
+            (Key(stored), Key(wanted)) | (Component(stored), Component(wanted)) => {
                 self.chain.get(*stored).name == self.declared.get(*wanted).name
             }
             _ => stored == wanted,
@@ -310,6 +321,33 @@ fn value_binding(
         binding.to_chain = wanted.iter().map(|name| place(stored, name).unwrap_or(ABSENT)).collect();
     }
     binding
+}
+
+/// Where the chain's type has a declared field: under its name, or under the one that it had.
+pub(crate) fn chain_field(chain: &TypeSchema, field: &Field, hints: &FieldHints) -> Option<usize> {
+    chain.field(&field.name).or_else(|| chain.field(hints.was?))
+}
+
+/// A declared key in the chain's names.
+pub(crate) fn chain_key(declared: &Declared, id: TypeId, chain: &Schema) -> Vec<Vec<String>> {
+    let paths = declared.schema().get(id).key_paths().iter();
+    paths.map(|path| chain_path(declared, id, chain, path)).collect()
+}
+
+fn chain_path(declared: &Declared, mut id: TypeId, chain: &Schema, path: &[String]) -> Vec<String> {
+    let mut found = Vec::with_capacity(path.len());
+    for name in path {
+        let schema = declared.schema().get(id);
+        let index = schema.field(name).expect("a declaration's keys were checked");
+        let field = &schema.fields[index];
+        let of_chain = chain.find(&schema.name).map(|id| chain.get(id));
+        let place = of_chain.and_then(|chain| Some((chain, chain_field(chain, field, &declared.hints(id)[index])?)));
+        found.push(place.map_or_else(|| name.clone(), |(chain, index)| chain.fields[index].name.clone()));
+        if let Shape::One(ValueKind::Component(next)) = field.shape {
+            id = next;
+        }
+    }
+    found
 }
 
 /// A key as it is written in an attribute.

@@ -8,13 +8,17 @@
 //! deeper is a component; a key is made of integers, bools, enums, strings, bytes and keys, never optional.
 
 pub(crate) mod bind;
+mod evolve;
 mod key;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 pub use bind::{BindError, BindProblem, Binding};
+pub use evolve::{Allow, Evolved, Refusal, SchemaChange, SchemaError};
 pub use key::{KeyError, KeyForm};
 
 use crate::ids::{ColumnId, TypeId};

@@ -3,11 +3,22 @@
 //! Cheap to clone, `Send`, never changing (I2, I3); everything read from it borrows it. Types and fields were bound
 //! when the view was made, so that a read looks into slots only.
 
+mod diff;
+mod named;
+mod named_key;
+mod same;
+mod serialize;
 mod table;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use diff::Diff;
+pub use named::{NamedList, NamedMap, NamedRecord, NamedTable, NamedValue};
+pub use named_key::{NamedKey, NamedKeyError};
 pub use table::{Records, TableRef};
 
 use crate::ids::{Timestamp, Version};
@@ -97,6 +108,23 @@ impl View {
     #[must_use]
     pub fn all<T: Record>(&self) -> Records<'_, T> {
         self.table::<T>().iter()
+    }
+
+    /// What changed since `older`, a view of the same dataset. Costs what changed, and a look at each live bit.
+    #[must_use]
+    pub fn diff<'v, T: Root>(&'v self, older: &'v View) -> Diff<'v, T> {
+        Diff::between(older.table::<T>(), self.table::<T>())
+    }
+
+    /// The records of a type by its name, without a Rust type.
+    #[must_use]
+    pub fn named(&self, type_name: &str) -> Option<NamedTable<'_>> {
+        NamedTable::find(&self.viewed.state, type_name)
+    }
+
+    /// The types, in the order of the schema.
+    pub fn names(&self) -> impl Iterator<Item = NamedTable<'_>> {
+        NamedTable::all(&self.viewed.state)
     }
 }
 

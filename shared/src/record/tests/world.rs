@@ -66,7 +66,7 @@ impl World {
     /// Commits the records, from the table's end on.
     pub(crate) fn add_all<T: Record>(&mut self, records: &[T]) {
         let id = self.state.schema().find(T::NAME).expect("the dataset has the type");
-        let first = self.state.table(id).ordinal_ceiling().min(self.state.table(id).len() as u32);
+        let first = self.state.table(id).ordinals().last().map_or(0, |last| last.0 + 1);
         let rows: Vec<Row> = records.iter().map(|record| self.row(record).expect("within the limits")).collect();
         let state = self.state.clone();
         let mut changes = Changes::new(&state);
@@ -79,6 +79,16 @@ impl World {
         let version = Version(state.version().0 + 1);
         self.state = state.applied(&changes.finish(), version, 1).expect("the changes fit");
         self.state.check_invariants();
+    }
+
+    /// Commits that these ordinals go; the components that only they held stay.
+    pub(crate) fn remove<T: Record>(&mut self, ordinals: &[u32]) {
+        let id = self.state.schema().find(T::NAME).expect("the dataset has the type");
+        let state = self.state.clone();
+        let mut changes = Changes::new(&state);
+        ordinals.iter().for_each(|ordinal| changes.remove(id, Ordinal(*ordinal)));
+        let version = Version(state.version().0 + 1);
+        self.state = state.applied(&changes.finish(), version, 1).expect("the changes fit");
     }
 
     pub(crate) fn view(&self) -> View {

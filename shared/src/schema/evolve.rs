@@ -1,0 +1,570 @@
+//! Evolution: what a producer's structs make of the chain's schema.
+//!
+//! Types and fields meet by name, and the chain only grows by itself: new types, new fields (sparse: older rows lack
+//! them), wider integers, new variants, `Option` where there was none, new names (`was`). Whatever would lose a value
+//! needs a word from the user, so that rolling back a deployment destroys nothing; a refusal lists all of it, with the
+//! `allow(…)` to write.
+//!
+//! Rules: type and column numbers are never reused; a removed or replaced column's values are gone from that version
+//! on; keys, and whether a type has one, never change.
+
+use std::collections::BTreeSet;
+
+use crate::ids::{ColumnId, TypeId};
+use crate::record::{Declared, FieldHints};
+
+use super::bind::{chain_field, chain_key, declare_as, written_key};
+use super::{Field, KeyError, Schema, Shape, TypeKind, TypeSchema, ValueKind, limits};
+
+/// Leave to lose something of the dataset's. Paths are `Type.field` and `Type.field.Variant`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Allow {
+    /// The field goes, with its values.
+    Remove(String),
+    /// The field's values go; it starts anew as it is declared.
+    Replace(String),
+    /// The structs do without the variant; the dataset's schema keeps it.
+    WithoutVariant(String),
+}
+
+impl Allow {
+    /// Lets the field at `Type.field` go, with its values.
+    #[must_use]
+    pub fn remove(path: impl Into<String>) -> Allow {
+        Allow::Remove(path.into())
+    }
+
+    /// Lets the values of the field at `Type.field` go; it starts anew as it is declared.
+    #[must_use]
+    pub fn replace(path: impl Into<String>) -> Allow {
+        Allow::Replace(path.into())
+    }
+
+    /// Lets the structs do without the variant at `Type.field.Variant`; the dataset's schema keeps it.
+    #[must_use]
+    pub fn without_variant(path: impl Into<String>) -> Allow {
+        Allow::WithoutVariant(path.into())
+    }
+}
+
+/// A schema that a producer's structs fit, and how it came about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evolved {
+    /// The chain's next schema; the same as before if nothing changed.
+    pub schema: Schema,
+    /// What changed, in the order of declaration.
+    pub changes: Vec<SchemaChange>,
+}
+
+/// One change of a schema.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SchemaChange {
+    /// A new type. The producer sets its segment size at its first commit.
+    #[error("type {type_name} is new")]
+    TypeAdded {
+        /// The type.
+        type_name: String,
+    },
+    /// A new field; older rows read as its default.
+    #[error("{type_name}.{field} is new")]
+    FieldAdded {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+    },
+    /// A field that is gone.
+    #[error("{type_name}.{field} is removed")]
+    FieldRemoved {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+    },
+    /// A field with another name.
+    #[error("{type_name}.{from} is renamed to {to}")]
+    FieldRenamed {
+        /// The type.
+        type_name: String,
+        /// Its name before.
+        from: String,
+        /// Its name now.
+        to: String,
+    },
+    /// A field that holds more than before: a wider integer, or nothing.
+    #[error("{type_name}.{field} widens from {from} to {to}")]
+    FieldWidened {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+        /// What it held.
+        from: String,
+        /// What it holds.
+        to: String,
+    },
+    /// An enum with one more variant.
+    #[error("{type_name}.{field} can be {variant}")]
+    VariantAdded {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+        /// The variant.
+        variant: String,
+    },
+}
+
+/// The structs can't be published on this chain as they are.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the structs don't fit the dataset, so nothing was written: {}", list(.refusals))]
+pub struct SchemaError {
+    /// All reasons, in the order of declaration.
+    pub refusals: Vec<Refusal>,
+}
+
+/// One reason.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The struct lacks a field of the dataset's.
+    #[error(
+        "{type_name}.{field} is in the dataset and not in the struct; declare it ({found}), or write .allow(Allow::remove(\"{type_name}.{field}\")) to lose its values"
+    )]
+    LacksField {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+        /// What it holds.
+        found: String,
+    },
+    /// An enum lacks a variant of the dataset's.
+    #[error(
+        "{type_name}.{field} can be {variant} in the dataset and not in the struct; add the variant, or write .allow(Allow::without_variant(\"{type_name}.{field}.{variant}\"))"
+    )]
+    LacksVariant {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+        /// The variant.
+        variant: String,
+    },
+    /// A field holds less than before, or something else.
+    #[error(
+        "{type_name}.{field} is {found} in the dataset and {declared} in the struct; {}, or write .allow(Allow::replace(\"{type_name}.{field}\")) to start it anew",
+        declare_as(.found)
+    )]
+    Narrows {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+        /// In the dataset.
+        found: String,
+        /// In the struct.
+        declared: String,
+    },
+    /// The same of a field of the key, which can't start anew.
+    #[error(
+        "{type_name}.{field} is {found} in the dataset and {declared} in the struct; a key never narrows: {}",
+        declare_as(.found)
+    )]
+    NarrowsKey {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+        /// In the dataset.
+        found: String,
+        /// In the struct.
+        declared: String,
+    },
+    /// A new field that older rows have no value for.
+    #[error("{type_name}.{field} is new, and older records lack it; write Option, or add #[record(default)]")]
+    NoDefault {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+    },
+    /// The key differs; it never changes.
+    #[error(
+        "{type_name} has the key ({found}) in the dataset and ({declared}) in the struct; a key never changes: write #[record(key = \"{found}\")], or publish a type of another name"
+    )]
+    KeyChanged {
+        /// The type.
+        type_name: String,
+        /// In the dataset.
+        found: String,
+        /// In the struct.
+        declared: String,
+    },
+    /// One side has a key, the other has none.
+    #[error(
+        "{type_name} is a {found} in the dataset and a {declared} in the program; that never changes: publish a type of another name"
+    )]
+    KindChanged {
+        /// The type.
+        type_name: String,
+        /// In the dataset.
+        found: &'static str,
+        /// In the program.
+        declared: &'static str,
+    },
+    /// More types or columns than a dataset can have.
+    #[error("the dataset would have {found} {what}; {max} are the limit")]
+    TooMany {
+        /// Types or columns.
+        what: &'static str,
+        /// How many.
+        found: usize,
+        /// How many there may be.
+        max: usize,
+    },
+    /// A key that can't be one.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+fn list(refusals: &[Refusal]) -> String {
+    refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Segments of a type whose rows nobody has measured yet: 1,024 rows.
+const SEGMENT_ROWS_LOG2: u8 = 10;
+
+impl Schema {
+    /// What `declared` makes of this schema, the chain's; or all that stands against it.
+    pub fn evolve(&self, declared: &Declared, allow: &[Allow]) -> Result<Evolved, SchemaError> {
+        let mut evolution = Evolution {
+            declared,
+            allow: allow.iter().collect(),
+            schema: self.clone(),
+            changes: Vec::new(),
+            refusals: Vec::new(),
+        };
+        evolution.rename();
+        evolution.types();
+        evolution.check();
+        let Evolution { schema, changes, refusals, .. } = evolution;
+        if refusals.is_empty() { Ok(Evolved { schema, changes }) } else { Err(SchemaError { refusals }) }
+    }
+}
+
+struct Evolution<'a> {
+    declared: &'a Declared,
+    allow: BTreeSet<&'a Allow>,
+    schema: Schema,
+    changes: Vec<SchemaChange>,
+    refusals: Vec<Refusal>,
+}
+
+impl<'a> Evolution<'a> {
+    /// Gives renamed fields their new names first, in keys as well, so that all else meets by name.
+    fn rename(&mut self) {
+        let declared = self.declared;
+        let old = self.schema.clone();
+        for (id, schema) in declared.schema().iter() {
+            let Some(chain) = old.find(&schema.name) else { continue };
+            self.rename_key(id, chain, &old);
+            for (field, hints) in schema.fields.iter().zip(declared.hints(id)) {
+                let Some(index) = chain_field(old.get(chain), field, hints) else { continue };
+                let name = &mut self.schema.types[chain.index()].fields[index].name;
+                if *name != field.name {
+                    let from = std::mem::replace(name, field.name.clone());
+                    let (type_name, to) = (schema.name.clone(), field.name.clone());
+                    self.changes.push(SchemaChange::FieldRenamed { type_name, from, to });
+                }
+            }
+        }
+    }
+
+    /// The key's paths in new names, if the declared key means the same fields.
+    fn rename_key(&mut self, id: TypeId, chain: TypeId, old: &Schema) {
+        let schema = self.declared.schema().get(id);
+        if let TypeKind::Root { key } = &mut self.schema.types[chain.index()].kind
+            && *key == chain_key(self.declared, id, old)
+        {
+            *key = schema.key_paths().to_vec();
+        }
+    }
+
+    fn types(&mut self) {
+        let declared = self.declared;
+        let texts: BTreeSet<TypeId> = declared.schema().types.iter().flat_map(dedup_types).collect();
+        let types = || declared.schema().iter().filter(|(id, _)| !texts.contains(id));
+        // All take their places before any field refers to one.
+        let known: Vec<bool> = types().map(|(_, schema)| self.exists(&schema.name)).collect();
+        for (_, schema) in types() {
+            self.place(schema);
+        }
+        for ((id, schema), known) in types().zip(known) {
+            self.fields(id, schema, known);
+        }
+    }
+
+    /// Whether the chain has records of this type, or had.
+    fn exists(&self, name: &str) -> bool {
+        self.schema.find(name).is_some_and(|id| !self.schema.get(id).fields.is_empty())
+    }
+
+    /// The type's place in the chain, taken now if there was none.
+    fn place(&mut self, declared: &TypeSchema) -> TypeId {
+        if let Some(id) = self.schema.find(&declared.name) {
+            let found = &mut self.schema.types[id.index()];
+            if found.fields.is_empty() {
+                found.kind = declared.kind.clone();
+            }
+            return id;
+        }
+        let id = TypeId(u16::try_from(self.schema.types.len()).unwrap_or(u16::MAX));
+        let (name, kind) = (declared.name.clone(), declared.kind.clone());
+        self.changes.push(SchemaChange::TypeAdded { type_name: name.clone() });
+        let segment_rows_log2 = SEGMENT_ROWS_LOG2;
+        self.schema.types.push(TypeSchema { name, kind, fields: Vec::new(), next_column: 0, segment_rows_log2 });
+        id
+    }
+
+    fn fields(&mut self, id: TypeId, declared: &'a TypeSchema, known: bool) {
+        let chain = self.place(declared);
+        if known && !self.check_kind(declared, chain) {
+            return;
+        }
+        for (field, hints) in declared.fields.iter().zip(self.declared.hints(id)) {
+            match self.schema.get(chain).field(&field.name) {
+                Some(index) => self.meet(chain, index, field, hints),
+                None => self.add(chain, field, hints, known),
+            }
+        }
+        self.remove_lacking(chain, declared);
+    }
+
+    fn check_kind(&mut self, declared: &TypeSchema, chain: TypeId) -> bool {
+        let found = self.schema.get(chain);
+        let type_name = declared.name.clone();
+        let word = |schema: &TypeSchema| if schema.is_root() { "root" } else { "component" };
+        if declared.is_root() != found.is_root() {
+            let (found, declared) = (word(found), word(declared));
+            self.refusals.push(Refusal::KindChanged { type_name, found, declared });
+            return false;
+        }
+        if declared.key_paths() != found.key_paths() {
+            let (found, declared) = (written_key(found), written_key(declared));
+            self.refusals.push(Refusal::KeyChanged { type_name, found, declared });
+        }
+        true
+    }
+
+    fn add(&mut self, chain: TypeId, field: &Field, hints: &FieldHints, known: bool) {
+        let type_name = self.schema.get(chain).name.clone();
+        if known {
+            if !field.optional && !hints.default {
+                let field = field.name.clone();
+                self.refusals.push(Refusal::NoDefault { type_name, field });
+                return;
+            }
+            self.changes.push(SchemaChange::FieldAdded { type_name, field: field.name.clone() });
+        }
+        let shape = self.translated(&field.shape);
+        let schema = &mut self.schema.types[chain.index()];
+        let column = ColumnId(schema.next_column);
+        schema.next_column = schema.next_column.saturating_add(1);
+        let sparse = field.optional || known;
+        schema.fields.push(Field { column, sparse, shape, ..field.clone() });
+    }
+
+    /// A field that both have: widened, refused, replaced, or left alone.
+    fn meet(&mut self, chain: TypeId, index: usize, declared: &Field, hints: &FieldHints) {
+        let stored = self.schema.get(chain).fields[index].clone();
+        let type_name = self.schema.get(chain).name.clone();
+        // A default does not help: published again, what was absent would be a value.
+        let shape = if stored.optional && !declared.optional {
+            None
+        } else {
+            widened(&self.schema, self.declared.schema(), &stored.shape, &declared.shape)
+        };
+        let Some(shape) = shape else { return self.replace(chain, index, declared, hints) };
+        self.check_variants(&type_name, &stored, declared);
+        let optional = stored.optional || declared.optional;
+        let next = Field { optional, sparse: stored.sparse || optional, shape, ..stored.clone() };
+        self.note_widening(type_name, &stored, &next);
+        self.schema.types[chain.index()].fields[index] = next;
+    }
+
+    fn note_widening(&mut self, type_name: String, before: &Field, after: &Field) {
+        let field = before.name.clone();
+        let old = before.shape.kinds().collect::<Vec<_>>();
+        for (old, new) in old.into_iter().zip(after.shape.kinds()) {
+            if let (ValueKind::Enum(old), ValueKind::Enum(new)) = (old, new) {
+                let fresh = new[old.len()..].iter().map(|variant| SchemaChange::VariantAdded {
+                    type_name: type_name.clone(),
+                    field: field.clone(),
+                    variant: variant.clone(),
+                });
+                self.changes.extend(fresh);
+            }
+        }
+        let (from, to) = (plain(&self.schema, before), plain(&self.schema, after));
+        if from != to {
+            self.changes.push(SchemaChange::FieldWidened { type_name, field, from, to });
+        }
+    }
+
+    fn check_variants(&mut self, type_name: &str, stored: &Field, declared: &Field) {
+        for (stored_kind, wanted) in stored.shape.kinds().zip(declared.shape.kinds()) {
+            let (ValueKind::Enum(known), ValueKind::Enum(wanted)) = (stored_kind, wanted) else { continue };
+            for variant in known.iter().filter(|variant| !wanted.contains(variant)) {
+                let allowed = Allow::without_variant(format!("{type_name}.{}.{variant}", stored.name));
+                if !self.allow.contains(&allowed) {
+                    let (type_name, field, variant) = (type_name.to_owned(), stored.name.clone(), variant.clone());
+                    self.refusals.push(Refusal::LacksVariant { type_name, field, variant });
+                }
+            }
+        }
+    }
+
+    fn replace(&mut self, chain: TypeId, index: usize, declared: &Field, hints: &FieldHints) {
+        let schema = self.schema.get(chain);
+        let (type_name, stored) = (schema.name.clone(), &schema.fields[index]);
+        let (field, found) = (stored.name.clone(), self.schema.display_field(stored));
+        let declared_as = self.declared.schema().display_field(declared);
+        if self.is_in_key(chain, &field) {
+            self.refusals.push(Refusal::NarrowsKey { type_name, field, found, declared: declared_as });
+            return;
+        }
+        if !self.allow.contains(&Allow::replace(format!("{type_name}.{field}"))) {
+            self.refusals.push(Refusal::Narrows { type_name, field, found, declared: declared_as });
+            return;
+        }
+        self.schema.types[chain.index()].fields.remove(index);
+        self.changes.push(SchemaChange::FieldRemoved { type_name, field });
+        self.add(chain, declared, hints, true);
+    }
+
+    /// Whether any root's key leads to or through this field.
+    fn is_in_key(&self, id: TypeId, field: &str) -> bool {
+        let schema = &self.schema;
+        let steps = |root: TypeId, path: &[String]| {
+            let mut at = Some(root);
+            path.iter().any(|name| {
+                let here = at == Some(id) && name == field;
+                at = at.and_then(|at| {
+                    let index = schema.get(at).field(name)?;
+                    schema.get(at).fields[index].shape.kinds().next()?.component()
+                });
+                here
+            })
+        };
+        schema.iter().any(|(root, root_schema)| root_schema.key_paths().iter().any(|path| steps(root, path)))
+    }
+
+    fn remove_lacking(&mut self, chain: TypeId, declared: &TypeSchema) {
+        let schema = self.schema.get(chain).clone();
+        for field in schema.fields.iter().filter(|field| declared.field(&field.name).is_none()) {
+            let (type_name, name) = (schema.name.clone(), field.name.clone());
+            let allowed = self.allow.contains(&Allow::remove(format!("{type_name}.{name}")));
+            if allowed && !self.is_in_key(chain, &name) {
+                self.schema.types[chain.index()].fields.retain(|kept| kept.column != field.column);
+                self.changes.push(SchemaChange::FieldRemoved { type_name, field: name });
+            } else {
+                let found = self.schema.display_field(field);
+                self.refusals.push(Refusal::LacksField { type_name, field: name, found });
+            }
+        }
+    }
+
+    /// A declared shape with the chain's numbers.
+    fn translated(&mut self, shape: &Shape) -> Shape {
+        let mut shape = shape.clone();
+        for kind in shape.kinds_mut() {
+            match kind {
+                ValueKind::Key(id) | ValueKind::Component(id) => {
+                    *id = self.place(self.declared.schema().get(*id));
+                }
+                ValueKind::Dedup(id) => *id = self.place_text(*id),
+                _ => {}
+            }
+        }
+        shape
+    }
+
+    /// The component type of a deduplicated text.
+    fn place_text(&mut self, declared: TypeId) -> TypeId {
+        let schema = self.declared.schema().get(declared);
+        let id = self.place(schema);
+        let placed = &mut self.schema.types[id.index()];
+        if placed.fields.is_empty() {
+            placed.fields.clone_from(&schema.fields);
+            placed.fields[0].column = ColumnId(placed.next_column);
+            placed.next_column += 1;
+        }
+        id
+    }
+
+    fn check(&mut self) {
+        let columns = self.schema.types.iter().map(|schema| schema.fields.len()).sum();
+        let counts = [("types", self.schema.types.len(), limits::TYPES), ("columns", columns, limits::COLUMNS)];
+        for (what, found, max) in counts.into_iter().filter(|(_, found, max)| found > max) {
+            self.refusals.push(Refusal::TooMany { what, found, max });
+        }
+        if self.refusals.is_empty() {
+            let roots = self.schema.iter().filter(|(_, schema)| schema.is_root() && !schema.fields.is_empty());
+            let unsound = roots.filter_map(|(id, _)| self.schema.key_form(id).err()).map(Refusal::Key);
+            self.refusals.extend(unsound.collect::<Vec<_>>());
+        }
+    }
+}
+
+fn dedup_types(schema: &TypeSchema) -> impl Iterator<Item = TypeId> {
+    schema.fields.iter().flat_map(|field| field.shape.kinds()).filter_map(|kind| match kind {
+        ValueKind::Dedup(id) => Some(*id),
+        _ => None,
+    })
+}
+
+/// What holds both; none if the declared shape holds less than the stored one, or something else.
+fn widened(chain: &Schema, declared: &Schema, stored: &Shape, wanted: &Shape) -> Option<Shape> {
+    let kind = |stored, wanted| widened_kind(chain, declared, stored, wanted);
+    Some(match (stored, wanted) {
+        (Shape::One(stored), Shape::One(wanted)) => Shape::One(kind(stored, wanted)?),
+        (Shape::List(stored), Shape::List(wanted)) => Shape::List(kind(stored, wanted)?),
+        (Shape::Set(stored), Shape::Set(wanted)) => Shape::Set(kind(stored, wanted)?),
+        (Shape::Map(stored_key, stored), Shape::Map(wanted_key, wanted)) => {
+            Shape::Map(kind(stored_key, wanted_key)?, kind(stored, wanted)?)
+        }
+        _ => return None,
+    })
+}
+
+fn widened_kind(chain: &Schema, declared: &Schema, stored: &ValueKind, wanted: &ValueKind) -> Option<ValueKind> {
+    use ValueKind::{Component, Dedup, Enum, Int, Key, UInt};
+    match (stored, wanted) {
+        (Int(old), Int(new)) | (UInt(old), UInt(new)) if old <= new => Some(wanted.clone()),
+        (UInt(old), Int(new)) if old < new => Some(wanted.clone()),
+        (Enum(known), Enum(wanted)) => {
+            let fresh = wanted.iter().filter(|name| !known.contains(name));
+            Some(Enum(known.iter().chain(fresh).cloned().collect()))
+        }
+        // Its type is named after the field that had it first, which may have had another name.
+        (Dedup(_), Dedup(_)) => Some(stored.clone()),
+        (Key(old), Key(new)) | (Component(old), Component(new)) => {
+            (chain.get(*old).name == declared.get(*new).name).then(|| stored.clone())
+        }
+        (Int(_) | UInt(_), _) => None,
+        _ => (stored == wanted).then(|| stored.clone()),
+    }
+}
+
+/// A field's type with its enums' variants left out: they are told one by one.
+fn plain(schema: &Schema, field: &Field) -> String {
+    let mut field = field.clone();
+    for kind in field.shape.kinds_mut() {
+        if let ValueKind::Enum(names) = kind {
+            names.clear();
+        }
+    }
+    schema.display_field(&field)
+}

@@ -1,0 +1,250 @@
+//! A dataset's schema over the years: what grows by itself, what is refused, what readers make of it.
+
+use std::collections::BTreeMap;
+
+use crate::record::tests::World;
+use crate::record::{Declared, Registry};
+use crate::schema::{Allow, Binding, Schema};
+use crate::{Key, Record};
+
+fn declared<T: crate::Root>() -> Declared {
+    Registry::new().with::<T>().finish().expect("the types are sound")
+}
+
+fn first<T: crate::Root>() -> Schema {
+    Schema::default().evolve(&declared::<T>(), &[]).expect("an empty chain takes anything").schema
+}
+
+/// The refusals, or the changes.
+fn check<T: crate::Root>(chain: &Schema, allow: &[Allow], expected: &[&str]) -> Option<Schema> {
+    match chain.evolve(&declared::<T>(), allow) {
+        Ok(evolved) => {
+            assert_eq!(evolved.changes.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
+            Some(evolved.schema)
+        }
+        Err(error) => {
+            assert_eq!(error.refusals.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
+            None
+        }
+    }
+}
+
+/// What stands against reading `chain` with `T`.
+fn check_bind<T: crate::Root>(chain: &Schema, expected: &[&str]) {
+    let problems = match Binding::new(&declared::<T>(), chain) {
+        Ok(_) => Vec::new(),
+        Err(error) => error.problems.iter().map(ToString::to_string).collect(),
+    };
+    assert_eq!(problems, expected);
+}
+
+mod old {
+    use super::*;
+
+    #[derive(Clone, Copy, Debug, PartialEq, Record)]
+    pub(super) enum Genre {
+        Drama,
+        Comedy,
+    }
+
+    #[derive(Record)]
+    pub(super) struct Place {
+        pub(super) zip: u16,
+    }
+
+    #[derive(Record)]
+    #[record(key = "id, place.zip")]
+    pub(super) struct Movie {
+        pub(super) id: u32,
+        pub(super) place: Place,
+        pub(super) genre: Genre,
+        #[record(dedup)]
+        pub(super) country: String,
+        pub(super) rating: Option<f32>,
+    }
+}
+
+mod new {
+    use super::*;
+
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Record)]
+    pub(super) enum Genre {
+        Comedy,
+        #[default]
+        Horror,
+        Drama,
+    }
+
+    #[derive(Record)]
+    pub(super) struct Place {
+        #[record(was = "zip")]
+        pub(super) postcode: u32,
+    }
+
+    #[derive(Record)]
+    #[record(key = "number, place.postcode")]
+    pub(super) struct Movie {
+        #[record(was = "id")]
+        pub(super) number: i64,
+        pub(super) place: Place,
+        pub(super) genre: Option<Genre>,
+        #[record(dedup, was = "country")]
+        pub(super) land: String,
+        pub(super) rating: Option<f32>,
+        #[record(default)]
+        pub(super) tags: BTreeMap<String, Key<Movie>>,
+        #[record(default)]
+        pub(super) second: Genre,
+    }
+}
+
+#[test]
+fn a_schema_grows_by_itself() {
+    let chain = first::<old::Movie>();
+    let expected = [
+        "Movie.id is renamed to number",
+        "Movie.country is renamed to land",
+        "Place.zip is renamed to postcode",
+        "Movie.number widens from u32 to i64",
+        "Movie.genre can be Horror",
+        "Movie.genre widens from enum {  } to Option<enum {  }>",
+        "Movie.tags is new",
+        "Movie.second is new",
+        "Place.postcode widens from u16 to u32",
+    ];
+    let next = check::<new::Movie>(&chain, &[], &expected).expect("nothing is lost");
+    let movie = next.get(next.find("Movie").expect("it is there"));
+    assert_eq!(movie.key_paths(), [vec!["number".to_owned()], vec!["place".to_owned(), "postcode".to_owned()]]);
+    assert_eq!(movie.fields.iter().map(|field| field.column.0).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5, 6]);
+    assert!(movie.fields[5].sparse && !movie.fields[5].optional);
+    check::<new::Movie>(&next, &[], &[]).expect("the same again changes nothing");
+}
+
+#[test]
+fn readers_meet_both_schemas_by_name() {
+    check_bind::<new::Movie>(&first::<old::Movie>(), &[]);
+    check_bind::<new::Movie>(&Schema::default(), &[]);
+    let mut world = World::on(declared::<old::Movie>(), first::<old::Movie>());
+    let place = old::Place { zip: 7 };
+    world.add_all(&[old::Movie { id: 1, place, genre: old::Genre::Drama, country: "nl".into(), rating: None }]);
+    world.declared = declared::<new::Movie>();
+    let view = world.view();
+    let movie = view.get::<new::Movie>((1, 7)).expect("it was added");
+    assert_eq!((movie.number(), movie.place().postcode(), movie.land()), (1, 7, "nl"));
+    assert_eq!((movie.genre(), movie.second(), movie.rating()), (Some(new::Genre::Drama), new::Genre::Horror, None));
+    assert!(movie.tags().is_empty() && movie.tags().get("x").is_none());
+}
+
+#[test]
+fn rolling_back_destroys_nothing() {
+    let chain = first::<old::Movie>().evolve(&declared::<new::Movie>(), &[]).expect("it grows").schema;
+    mod back {
+        use super::*;
+
+        #[derive(Clone, Copy, Debug, PartialEq, Record)]
+        pub(super) enum Genre {
+            Drama,
+        }
+
+        #[derive(Record)]
+        pub(super) struct Place {
+            postcode: u32,
+        }
+
+        #[derive(Record)]
+        #[record(key = "number, place.postcode")]
+        pub(super) struct Movie {
+            number: i32,
+            place: Place,
+            genre: Option<Genre>,
+            land: String,
+            rating: f32,
+            fresh: u8,
+        }
+    }
+    let refusals = [
+        "Movie.number is i64 in the dataset and i32 in the struct; a key never narrows: declare it as i64",
+        "Movie.genre can be Comedy in the dataset and not in the struct; add the variant, or write .allow(Allow::without_variant(\"Movie.genre.Comedy\"))",
+        "Movie.genre can be Horror in the dataset and not in the struct; add the variant, or write .allow(Allow::without_variant(\"Movie.genre.Horror\"))",
+        "Movie.land is String (dedup) in the dataset and String in the struct; declare it as String with #[record(dedup)], or write .allow(Allow::replace(\"Movie.land\")) to start it anew",
+        "Movie.rating is Option<f32> in the dataset and f32 in the struct; declare it as Option<f32>, or write .allow(Allow::replace(\"Movie.rating\")) to start it anew",
+        "Movie.fresh is new, and older records lack it; write Option, or add #[record(default)]",
+        "Movie.tags is in the dataset and not in the struct; declare it (BTreeMap<String, Key<Movie>>), or write .allow(Allow::remove(\"Movie.tags\")) to lose its values",
+        "Movie.second is in the dataset and not in the struct; declare it (enum { Comedy, Horror, Drama }), or write .allow(Allow::remove(\"Movie.second\")) to lose its values",
+    ];
+    assert!(check::<back::Movie>(&chain, &[], &refusals).is_none());
+    let problems = [
+        "Movie.number is i64 in the dataset, and i32 in the program; declare it as i64",
+        "Movie.genre can be Comedy in the dataset; add that variant, or mark one with #[record(other)]",
+        "Movie.genre can be Horror in the dataset; add that variant, or mark one with #[record(other)]",
+        "Movie.land is String (dedup) in the dataset, and String in the program; declare it as String with #[record(dedup)]",
+        "Movie.rating may be absent in the dataset; write Option, or add #[record(default)]",
+        "Movie.fresh is missing in the dataset; write Option, or add #[record(default)]",
+    ];
+    check_bind::<back::Movie>(&chain, &problems);
+}
+
+#[test]
+fn what_is_allowed_goes_and_its_column_is_never_reused() {
+    #[derive(Record)]
+    #[record(key = "id")]
+    struct Wide {
+        id: u8,
+        gone: u32,
+        count: u32,
+    }
+    #[derive(Record)]
+    #[record(key = "id", name = "Wide")]
+    struct Narrow {
+        id: u8,
+        #[record(default)]
+        count: u16,
+    }
+    let chain = first::<Wide>();
+    let allow = [Allow::remove("Wide.gone"), Allow::replace("Wide.count")];
+    let expected = ["Wide.count is removed", "Wide.count is new", "Wide.gone is removed"];
+    let next = check::<Narrow>(&chain, &allow, &expected).expect("it is allowed");
+    let columns: Vec<_> = next.types[0].fields.iter().map(|field| (field.name.as_str(), field.column.0)).collect();
+    assert_eq!(columns, [("id", 0), ("count", 3)]);
+    assert_eq!(next.types[0].next_column, 4);
+}
+
+#[test]
+fn keys_and_kinds_never_change() {
+    #[derive(Record)]
+    struct Part {
+        name: String,
+    }
+    #[derive(Record)]
+    #[record(key = "id")]
+    struct Whole {
+        id: u8,
+        code: u16,
+        part: Part,
+    }
+    #[derive(Record)]
+    #[record(key = "name", name = "Part")]
+    struct RootPart {
+        name: String,
+    }
+    #[derive(Record)]
+    #[record(key = ["id", "code"], name = "Whole")]
+    struct OtherKey {
+        id: u8,
+        code: u16,
+        part: Part,
+    }
+    let chain = first::<Whole>();
+    let kind = "Part is a component in the dataset and a root in the program; that never changes: publish a type of another name";
+    assert!(check::<RootPart>(&chain, &[], &[kind]).is_none());
+    let key = "Whole has the key (id) in the dataset and (id, code) in the struct; a key never changes: write #[record(key = \"id\")], or publish a type of another name";
+    assert!(check::<OtherKey>(&chain, &[], &[key]).is_none());
+    check_bind::<RootPart>(
+        &chain,
+        &["Part is a component in the dataset, and a root in the program; remove its #[record(key = …)]"],
+    );
+    check_bind::<OtherKey>(
+        &chain,
+        &["Whole has the key (id) in the dataset, and (id, code) in the program; write #[record(key = \"id\")]"],
+    );
+}

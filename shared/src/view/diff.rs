@@ -1,0 +1,87 @@
+//! What changed between two views, by key.
+//!
+//! Records stand at the same ordinal as long as they live, so only rows of segments that the two views don't share,
+//! and ordinals that live in one of them, are looked at. Keys decide: an ordinal may have been given to another
+//! record, and a record that went and came back may stand elsewhere.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::ids::Ordinal;
+use crate::record::{RecordAt, Root};
+
+use super::same::same_record;
+use super::{NamedRecord, TableRef};
+
+/// What changed between two views, by key; each list in the order of ordinals.
+pub struct Diff<'v, T: Root> {
+    /// In the newer view only.
+    pub added: Vec<T::Ref<'v>>,
+    /// In the older view only.
+    pub removed: Vec<T::Ref<'v>>,
+    /// In both, and different: the older, the newer.
+    pub updated: Vec<(T::Ref<'v>, T::Ref<'v>)>,
+}
+
+impl<'v, T: Root> Diff<'v, T> {
+    pub(super) fn between(older: TableRef<'v, T>, newer: TableRef<'v, T>) -> Diff<'v, T> {
+        let mut diff = Diff { added: Vec::new(), removed: Vec::new(), updated: Vec::new() };
+        for before in suspects(older, newer) {
+            match counterpart(before, newer) {
+                None => diff.removed.push(reader(older, before)),
+                Some(after) if same_record(before, after) => {}
+                Some(after) => diff.updated.push((reader(older, before), reader(newer, after))),
+            }
+        }
+        let fresh = suspects(newer, older).filter(|after| counterpart(*after, older).is_none());
+        diff.added.extend(fresh.map(|after| reader(newer, after)));
+        diff
+    }
+
+    /// Whether nothing changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty() && self.updated.is_empty()
+    }
+}
+
+/// The records of `of` that may differ from those of `other`.
+fn suspects<'v, T: Root>(of: TableRef<'v, T>, other: TableRef<'v, T>) -> impl Iterator<Item = NamedRecord<'v>> {
+    let segments = of.table.map_or(0, |table| table.segment_count());
+    let ordinals = (0..segments).flat_map(move |number| {
+        let shared = shares(of, other, number);
+        let table = of.table.expect("there are no segments without a table");
+        let differs = move |ordinal| !(shared && other.table.is_some_and(|other| other.is_live(Ordinal(ordinal))));
+        table.live_in(number).filter(move |ordinal| differs(*ordinal))
+    });
+    let state = &of.scope.view.state;
+    ordinals.filter_map(move |ordinal| NamedRecord::new(state, of.binding.chain?, Ordinal(ordinal)))
+}
+
+/// Whether both tables hold the same segment under this number.
+fn shares<T: Root>(left: TableRef<'_, T>, right: TableRef<'_, T>, number: usize) -> bool {
+    let (Some(left), Some(right)) = (left.table, right.table) else { return false };
+    match (left.segment(number), right.segment(number)) {
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b) && left.segment_rows() == right.segment_rows(),
+        _ => false,
+    }
+}
+
+/// The record with the same key on the other side.
+fn counterpart<'v, T: Root>(record: NamedRecord<'v>, other: TableRef<'v, T>) -> Option<NamedRecord<'v>> {
+    let (table, state) = (other.table?, &other.scope.view.state);
+    let plan = record.state.table(record.id).key_plan()?;
+    let (ordinal, row) = plan.with_key(record.row, record.state, |key| table.find_row(key, state))?;
+    Some(NamedRecord { state, id: other.binding.chain?, row, ordinal })
+}
+
+fn reader<'v, T: Root>(table: TableRef<'v, T>, record: NamedRecord<'v>) -> T::Ref<'v> {
+    T::view(RecordAt::new(record.row, table.binding, table.scope, record.ordinal))
+}
+
+impl<T: Root> fmt::Debug for Diff<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Diff { added, removed, updated } = self;
+        f.debug_struct("Diff").field("added", added).field("removed", removed).field("updated", updated).finish()
+    }
+}

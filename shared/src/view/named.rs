@@ -1,0 +1,269 @@
+//! The same data by name, without Rust types: for tools, sidecars and other languages.
+//!
+//! It needs no binding: the chain's schema says what there is. Slower than typed reading, by a look at the schema.
+
+use crate::ids::{Ordinal, TypeId};
+use crate::keys::{KeyBuf, KeyRef};
+use crate::schema::{Field, Shape, TypeSchema, ValueKind};
+use crate::segment::{Elements, RowAt};
+use crate::state::State;
+use crate::table::Table;
+
+use crate::record::Source;
+
+use super::named_key::NamedKey;
+
+/// The records of one type, by name.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedTable<'v> {
+    pub(super) state: &'v State,
+    pub(super) id: TypeId,
+}
+
+/// One record, by name.
+#[derive(Clone, Copy)]
+pub struct NamedRecord<'v> {
+    pub(super) state: &'v State,
+    pub(super) id: TypeId,
+    pub(super) row: RowAt<'v>,
+    pub(super) ordinal: Ordinal,
+}
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug)]
+pub enum NamedValue<'v> {
+    /// `None`, or a column that came after the row.
+    Absent,
+    /// A bool.
+    Bool(bool),
+    /// A signed integer.
+    Int(i64),
+    /// An unsigned integer.
+    UInt(u64),
+    /// A 32-bit float.
+    F32(f32),
+    /// A 64-bit float.
+    F64(f64),
+    /// Text, deduplicated or not.
+    Text(&'v str),
+    /// Bytes.
+    Bytes(&'v [u8]),
+    /// An enum's variant.
+    Variant(&'v str),
+    /// The key of a root record, which may not exist.
+    Key(NamedKey<'v>),
+    /// A component.
+    Record(NamedRecord<'v>),
+    /// Values in their order.
+    List(NamedList<'v>),
+    /// Values, each once.
+    Set(NamedList<'v>),
+    /// Values by key.
+    Map(NamedMap<'v>),
+}
+
+/// The values of a list or a set.
+#[derive(Clone, Copy)]
+pub struct NamedList<'v> {
+    state: &'v State,
+    kind: &'v ValueKind,
+    stored: Elements<'v>,
+}
+
+/// The entries of a map.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedMap<'v> {
+    keys: NamedList<'v>,
+    values: NamedList<'v>,
+}
+
+impl<'v> NamedTable<'v> {
+    pub(super) fn find(state: &'v State, name: &str) -> Option<NamedTable<'v>> {
+        let id = state.schema().find(name)?;
+        (!state.schema().get(id).fields.is_empty()).then_some(NamedTable { state, id })
+    }
+
+    pub(super) fn all(state: &'v State) -> impl Iterator<Item = NamedTable<'v>> {
+        let present = state.schema().iter().filter(|(_, schema)| !schema.fields.is_empty());
+        present.map(move |(id, _)| NamedTable { state, id })
+    }
+
+    /// The type's name, fields and key.
+    #[must_use]
+    pub fn schema(self) -> &'v TypeSchema {
+        self.state.schema().get(self.id)
+    }
+
+    /// How many records there are.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.table().len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The record with this ordinal, if there is one in this version.
+    #[must_use]
+    pub fn at(self, ordinal: Ordinal) -> Option<NamedRecord<'v>> {
+        self.table().is_live(ordinal).then(|| NamedRecord::new(self.state, self.id, ordinal))?
+    }
+
+    /// All records, by ordinal.
+    pub fn iter(self) -> impl Iterator<Item = NamedRecord<'v>> {
+        self.table().ordinals().filter_map(move |ordinal| NamedRecord::new(self.state, self.id, ordinal))
+    }
+
+    /// The record with this key in canonical form; see [`key_of_text`](NamedTable::key_of_text).
+    #[must_use]
+    pub fn get(self, key: KeyRef<'_>) -> Option<NamedRecord<'v>> {
+        let (ordinal, row) = self.table().find_row(key, self.state)?;
+        Some(NamedRecord { state: self.state, id: self.id, row, ordinal })
+    }
+
+    pub(super) fn table(self) -> &'v Table {
+        self.state.table(self.id)
+    }
+}
+
+impl<'v> NamedRecord<'v> {
+    pub(super) fn new(state: &'v State, id: TypeId, ordinal: Ordinal) -> Option<NamedRecord<'v>> {
+        let row = state.table(id).row(ordinal)?;
+        Some(NamedRecord { state, id, row, ordinal })
+    }
+
+    /// The type's name, fields and key.
+    #[must_use]
+    pub fn schema(self) -> &'v TypeSchema {
+        self.state.schema().get(self.id)
+    }
+
+    /// The record's number in its type.
+    #[must_use]
+    pub fn ordinal(self) -> Ordinal {
+        self.ordinal
+    }
+
+    /// A root record's key in canonical form.
+    #[must_use]
+    pub fn key(self) -> Option<KeyBuf> {
+        let plan = self.state.table(self.id).key_plan()?;
+        Some(plan.with_key(self.row, self.state, |key| key.to_buf()))
+    }
+
+    /// The value of the field with this name; none if the type has no such field.
+    #[must_use]
+    pub fn get(self, field: &str) -> Option<NamedValue<'v>> {
+        self.schema().field(field).map(|index| self.value(index))
+    }
+
+    /// The fields' names and values, in the schema's order.
+    pub fn fields(self) -> impl ExactSizeIterator<Item = (&'v str, NamedValue<'v>)> {
+        let fields = self.schema().fields.iter().enumerate();
+        fields.map(move |(index, field)| (field.name.as_str(), self.value(index)))
+    }
+
+    pub(super) fn value(self, index: usize) -> NamedValue<'v> {
+        let cell = self.row.cell(index);
+        if !cell.is_present() {
+            return NamedValue::Absent;
+        }
+        let field: &'v Field = &self.schema().fields[index];
+        let list = |kind, stored| NamedList { state: self.state, kind, stored };
+        match &field.shape {
+            Shape::One(kind) => one(self.state, kind, cell),
+            Shape::List(kind) => NamedValue::List(list(kind, cell.elements())),
+            Shape::Set(kind) => NamedValue::Set(list(kind, cell.elements())),
+            Shape::Map(key, value) => {
+                let (keys, values) = cell.entries();
+                NamedValue::Map(NamedMap { keys: list(key, keys), values: list(value, values) })
+            }
+        }
+    }
+}
+
+/// One value, wherever it stands.
+fn one<'v>(state: &'v State, kind: &'v ValueKind, source: impl Source<'v>) -> NamedValue<'v> {
+    match kind {
+        ValueKind::Bool => NamedValue::Bool(source.image() != 0),
+        ValueKind::Int(_) => NamedValue::Int(source.image().cast_signed()),
+        ValueKind::UInt(_) => NamedValue::UInt(source.image()),
+        ValueKind::F32 => NamedValue::F32(f32::from_bits(source.image() as u32)),
+        ValueKind::F64 => NamedValue::F64(f64::from_bits(source.image())),
+        ValueKind::String => NamedValue::Text(source.text()),
+        ValueKind::Bytes => NamedValue::Bytes(source.bytes()),
+        ValueKind::Enum(names) => NamedValue::Variant(names.get(source.image() as usize).map_or("", String::as_str)),
+        ValueKind::Key(root) => NamedValue::Key(NamedKey::read(state, *root, source)),
+        ValueKind::Component(id) => match NamedRecord::new(state, *id, Ordinal(source.image() as u32)) {
+            Some(record) => NamedValue::Record(record),
+            None => NamedValue::Absent,
+        },
+        ValueKind::Dedup(id) => {
+            let row = state.table(*id).row(Ordinal(source.image() as u32));
+            row.map_or(NamedValue::Absent, |row| NamedValue::Text(row.cell(0).text()))
+        }
+    }
+}
+
+impl<'v> NamedList<'v> {
+    /// How many values there are.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.stored.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.stored.is_empty()
+    }
+
+    /// The value at `index`.
+    #[must_use]
+    pub fn get(self, index: usize) -> Option<NamedValue<'v>> {
+        (index < self.stored.len()).then(|| one(self.state, self.kind, (self.stored, index)))
+    }
+
+    /// The values in their order.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = NamedValue<'v>> {
+        (0..self.len()).map(move |index| one(self.state, self.kind, (self.stored, index)))
+    }
+}
+
+impl<'v> NamedMap<'v> {
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The entries, sorted by key.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = (NamedValue<'v>, NamedValue<'v>)> {
+        self.keys.iter().zip(self.values.iter())
+    }
+}
+
+impl std::fmt::Debug for NamedRecord<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut fields = f.debug_struct(&self.schema().name);
+        self.fields().for_each(|(name, value)| {
+            fields.field(name, &value);
+        });
+        fields.finish()
+    }
+}
+
+impl std::fmt::Debug for NamedList<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}

@@ -1,0 +1,66 @@
+//! Whether two records say the same, though they stand in different versions.
+//!
+//! Ordinals don't tell: a component's may have been freed and given to another between the two. So components are
+//! compared by what they hold; floats by their bits; fields by name, since the schemas may differ.
+
+use std::sync::Arc;
+
+use super::{NamedList, NamedRecord, NamedValue};
+
+pub(super) fn same_record(left: NamedRecord<'_>, right: NamedRecord<'_>) -> bool {
+    if left.ordinal == right.ordinal && shares_segment(left, right) {
+        return true;
+    }
+    let known = left.schema();
+    left.fields().all(|(name, value)| same(value, right.get(name).unwrap_or(NamedValue::Absent)))
+        && right.fields().all(|(name, value)| known.field(name).is_some() || matches!(value, NamedValue::Absent))
+}
+
+/// A segment that both states hold has not changed between them, nor have the components that its rows hold.
+fn shares_segment(left: NamedRecord<'_>, right: NamedRecord<'_>) -> bool {
+    let (left_table, right_table) = (left.state.table(left.id), right.state.table(right.id));
+    if left_table.layout() != right_table.layout() {
+        return false;
+    }
+    let number = (left.ordinal.0 / left_table.segment_rows()) as usize;
+    match (left_table.segment(number), right_table.segment(number)) {
+        (Some(left), Some(right)) => Arc::ptr_eq(left, right),
+        _ => false,
+    }
+}
+
+fn same(left: NamedValue<'_>, right: NamedValue<'_>) -> bool {
+    use NamedValue::{Absent, Bool, Bytes, F32, F64, Int, Key, List, Map, Record, Set, Text, UInt, Variant};
+    match (left, right) {
+        (Absent, Absent) => true,
+        (Bool(left), Bool(right)) => left == right,
+        (Int(left), Int(right)) => left == right,
+        (UInt(left), UInt(right)) => left == right,
+        // Widened in between.
+        (Int(signed), UInt(unsigned)) | (UInt(unsigned), Int(signed)) => i128::from(signed) == i128::from(unsigned),
+        (F32(left), F32(right)) => left.to_bits() == right.to_bits(),
+        (F64(left), F64(right)) => left.to_bits() == right.to_bits(),
+        (Text(left), Text(right)) | (Variant(left), Variant(right)) => left == right,
+        (Bytes(left), Bytes(right)) => left == right,
+        (Key(left), Key(right)) => left.canonical() == right.canonical(),
+        (Record(left), Record(right)) => same_record(left, right),
+        (List(left), List(right)) => same_list(left, right),
+        (Set(left), Set(right)) => same_set(left, right),
+        (Map(left), Map(right)) => {
+            let pairs = left.iter().zip(right.iter());
+            left.len() == right.len()
+                && pairs.into_iter().all(|(left, right)| same(left.0, right.0) && same(left.1, right.1))
+        }
+        _ => false,
+    }
+}
+
+fn same_list(left: NamedList<'_>, right: NamedList<'_>) -> bool {
+    left.len() == right.len() && left.iter().zip(right.iter()).all(|(left, right)| same(left, right))
+}
+
+/// Sets of components are sorted by ordinal, and the same set may stand in another order.
+fn same_set(left: NamedList<'_>, right: NamedList<'_>) -> bool {
+    same_list(left, right)
+        || (left.len() == right.len() && left.iter().all(|left| right.iter().any(|right| same(left, right))))
+}

@@ -1,0 +1,137 @@
+//! Differences between views, and the same data by name.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::json;
+
+use crate::keys::KeyRef;
+use crate::record::tests::World;
+use crate::{Key, Record};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Record)]
+struct Place {
+    zip: String,
+    #[record(dedup)]
+    city: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Record)]
+enum Kind {
+    #[record(name = "shop")]
+    Shop,
+    #[record(name = "bar")]
+    Bar,
+}
+
+#[derive(Clone, Debug, PartialEq, Record)]
+#[record(key = "kind, place.zip, number")]
+struct Venue {
+    kind: Kind,
+    place: Place,
+    number: i16,
+    rating: f32,
+    seats: Option<u32>,
+    logo: Vec<u8>,
+    doors: Vec<f64>,
+    next: Option<Key<Venue>>,
+    hours: BTreeMap<Kind, String>,
+    prices: HashMap<i8, Place>,
+}
+
+fn venue(number: i16) -> Venue {
+    let place = Place { zip: "1011".into(), city: "Amsterdam".into() };
+    Venue {
+        kind: Kind::Bar,
+        place: place.clone(),
+        number,
+        rating: f32::NAN,
+        seats: (number > 0).then_some(0),
+        logo: vec![0xCA, 0xFE],
+        doors: vec![0.5, f64::NEG_INFINITY],
+        next: Some(Key::new((Kind::Shop, "2", -1))),
+        hours: [(Kind::Bar, "all".into())].into(),
+        prices: [(-1, place)].into(),
+    }
+}
+
+#[test]
+fn keys_of_several_parts_find_their_records() {
+    let mut world = World::of(|registry| registry.with::<Venue>());
+    world.add_all(&[venue(1), venue(-1)]);
+    let view = world.view();
+    assert_eq!(view.get::<Venue>((Kind::Bar, "1011", -1)).expect("it was added").seats(), None);
+    assert_eq!(view.get::<Venue>((Kind::Bar, "1011", 1)).expect("it was added").seats(), Some(0));
+    assert!(view.get::<Venue>((Kind::Shop, "1011", 1)).is_none());
+    let next = view.get::<Venue>((Kind::Bar, "1011", 1)).expect("it was added").next().expect("there is a key");
+    assert_eq!(next.value(), Some((Kind::Shop, "2", -1)));
+    assert!(next.get(&view).is_none(), "a key may dangle");
+}
+
+#[test]
+fn the_same_data_is_reached_by_name() {
+    let mut world = World::of(|registry| registry.with::<Venue>());
+    world.add_all(&[venue(1), venue(-1)]);
+    let view = world.view();
+    let table = view.named("Venue").expect("the dataset has the type");
+    let key = table.key_of_text(r#"["bar", "1011", -1]"#).expect("it is a key");
+    let record = table.get(key.as_ref()).expect("it was added");
+    assert_eq!(record.key(), Some(key));
+    let place = json!({"zip": "1011", "city": "Amsterdam"});
+    let expected = json!({
+        "kind": "bar", "place": place, "number": -1, "rating": "NaN", "seats": null, "logo": "cafe",
+        "doors": [0.5, "-Infinity"], "next": ["shop", "2", -1], "hours": {"bar": "all"}, "prices": {"-1": place},
+    });
+    assert_eq!(serde_json::to_value(record).expect("it is JSON"), expected);
+    assert!(view.named("Nothing").is_none());
+    assert!(record.get("nothing").is_none());
+}
+
+#[test]
+fn what_is_no_key_is_told() {
+    let world = World::of(|registry| registry.with::<Venue>());
+    let view = world.view();
+    let table = view.named("Venue").expect("the dataset has the type");
+    let told = |text| table.key_of_text(text).expect_err("it is no key").to_string();
+    assert_eq!(
+        told("7"),
+        "a key of Venue has 3 parts, not 1; write a JSON array in the order of (kind, place.zip, number)"
+    );
+    assert_eq!(
+        told(r#"["bar", "1", 40000]"#),
+        "40000 is no i16, which the key (kind, place.zip, number) of Venue needs"
+    );
+    let components = view.named("Place").expect("the dataset has the type");
+    assert!(components.key_of_text("7").expect_err("no key").to_string().starts_with("Place is a component"));
+    assert!(table.get(KeyRef::Bytes(&[1, 2])).is_none());
+}
+
+#[test]
+fn a_diff_is_by_key_and_by_bits() {
+    let mut world = World::of(|registry| registry.with::<Venue>());
+    world.add_all(&[venue(1), venue(2), venue(3)]);
+    let older = world.view();
+    world.remove::<Venue>(&[0, 1]);
+    let mut changed = venue(2);
+    changed.place.city = "Utrecht".into();
+    world.add_all(&[changed, venue(4)]);
+    let newer = world.view();
+    let diff = newer.diff::<Venue>(&older);
+    assert_eq!(diff.removed.iter().map(|venue| venue.number()).collect::<Vec<_>>(), [1]);
+    assert_eq!(diff.added.iter().map(|venue| venue.number()).collect::<Vec<_>>(), [4]);
+    let [(before, after)] = diff.updated.as_slice() else { panic!("NaN is the same NaN: {:?}", diff.updated) };
+    assert_eq!((before.place().city(), after.place().city()), ("Amsterdam", "Utrecht"));
+    assert!(newer.diff::<Venue>(&newer.clone()).is_empty());
+}
+
+#[test]
+#[should_panic(expected = "Missing is not declared: add .with::<Missing>()")]
+fn an_undeclared_type_is_named() {
+    #[derive(Record)]
+    #[record(key = "id")]
+    struct Missing {
+        id: u64,
+    }
+    let world = World::of(|registry| registry.with::<Venue>());
+    let missing = world.view().len::<Missing>();
+    unreachable!("{missing} records of a type that was not declared");
+}
