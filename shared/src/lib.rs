@@ -33,7 +33,7 @@ pub use cenote_derive::Record;
 pub use ids::{Ordinal, Timestamp, Token, Version};
 pub use record::{Key, KeyOf, List, Map, Record, Root, Set};
 pub use schema::Allow;
-pub use view::{Diff, TableRef, View};
+pub use view::{Diff, HashIndex, TableRef, View};
 
 /// What generated code names.
 #[doc(hidden)]

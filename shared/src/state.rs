@@ -84,6 +84,14 @@ impl State {
         self.tables.iter().map(|table| table.memory()).collect()
     }
 
+    /// Bytes of this state's segments that `newer`, which came of it, does not share: what letting go of it would free
+    /// if `newer` were all that is left.
+    #[must_use]
+    pub fn bytes_apart(&self, newer: &State) -> u64 {
+        let tables = self.tables.iter().zip(newer.tables.iter());
+        tables.filter(|(old, new)| !Arc::ptr_eq(old, new)).map(|(old, new)| old.bytes_apart(new)).sum()
+    }
+
     /// The same records under another schema of the chain: types and columns keep their numbers.
     pub fn relaid(&self, schema: Arc<Schema>, threads: usize) -> Result<State, KeyError> {
         if schema == self.schema {
@@ -95,6 +103,15 @@ impl State {
         });
         let tables = tables.collect::<Result<Vec<_>, _>>()?;
         Ok(self.with_tables(Arc::clone(&schema), tables))
+    }
+
+    /// This state with the first `types` tables of `newer`: what a view would be if types were swapped one by one.
+    /// Never right; for the test that shows that such a build is caught.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn torn(&self, newer: &State, types: usize) -> State {
+        let tables = newer.tables.iter().take(types).chain(self.tables.iter().skip(types));
+        self.with_tables(Arc::clone(&newer.schema), tables.cloned().collect())
     }
 
     /// The same state with other tables; they fit the schema.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::ids::{ColumnId, TypeId};
 use crate::schema::{Field as SchemaField, KeyError, Schema, Shape, TypeKind, TypeSchema, ValueKind, limits};
 
-use super::{Enum, Field, Record, Root};
+use super::{Enum, Field, Record, Root, Value};
 
 /// Where a Rust type keeps its number in this program, so that a view finds its binding without hashing.
 ///
@@ -280,6 +280,15 @@ impl Declared {
     pub(crate) fn slots(&self) -> impl Iterator<Item = (u32, TypeId)> {
         self.slots.iter().copied()
     }
+}
+
+/// What a value is, in a schema of its own.
+pub(crate) fn kind_of<V: Value>() -> (Schema, ValueKind) {
+    let mut registry = Registry::new();
+    let id = registry.add_type("", &[]);
+    let mut field = FieldDeclaration { registry: &mut registry, id, name: "", other: [None; 2], seen: 0 };
+    let kind = V::declare(&mut field);
+    (registry.declared.schema, kind)
 }
 
 fn check(schema: &Schema) -> Result<(), DeclareError> {

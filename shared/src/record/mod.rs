@@ -28,6 +28,7 @@ pub(crate) mod tests;
 
 pub use at::{RecordAt, Scope};
 pub use collections::{Elements as ListIter, Entries as MapIter, List, Map, Set};
+pub(crate) use declare::kind_of;
 pub use declare::{DeclareError, Declared, FieldDeclaration, FieldHints, Registry, Slot, TypeDeclaration};
 pub use field::{Field, Present};
 pub use key::{Key, KeyOf, KeyShape, KeyValue, text_key};

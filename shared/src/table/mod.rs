@@ -186,6 +186,16 @@ impl Table {
         }
     }
 
+    /// Bytes of segments that `newer` does not share.
+    pub(crate) fn bytes_apart(&self, newer: &Table) -> u64 {
+        let own = (0..self.segment_count()).filter_map(|number| {
+            let segment = self.segment(number)?;
+            let shared = newer.segment(number).is_some_and(|other| Arc::ptr_eq(segment, other));
+            (!shared).then(|| segment.memory_bytes() as u64)
+        });
+        own.sum()
+    }
+
     /// Builds the key index of a loaded table from its live rows, on `threads` threads.
     pub(crate) fn with_key_index(&self, state: &State, threads: usize) -> Table {
         let Some(plan) = &self.key else { return self.clone() };

@@ -4,8 +4,11 @@
 //! when the view was made, so that a read looks into slots only.
 
 mod diff;
+mod find;
+pub mod indexes;
 mod named;
 mod named_key;
+mod path;
 mod same;
 mod serialize;
 mod table;
@@ -17,6 +20,8 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use diff::Diff;
+pub use find::{HashIndex, IndexValue, Matches};
+pub use indexes::{IndexDeclaration, IndexError, Indexes};
 pub use named::{NamedList, NamedMap, NamedRecord, NamedTable, NamedValue};
 pub use named_key::{NamedKey, NamedKeyError};
 pub use table::{Records, TableRef};
@@ -36,6 +41,7 @@ pub struct View {
 pub struct Viewed {
     pub(crate) state: State,
     pub(crate) binding: Arc<Binding>,
+    indexes: Indexes,
     committed_at: Timestamp,
 }
 
@@ -43,7 +49,13 @@ impl View {
     /// A state as the program's types see it. `binding` was made for the state's schema.
     #[must_use]
     pub fn new(state: State, binding: Arc<Binding>, committed_at: Timestamp) -> View {
-        View { viewed: Arc::new(Viewed { state, binding, committed_at }) }
+        View::with_indexes(state, binding, Indexes::default(), committed_at)
+    }
+
+    /// The same with hash indexes, which are the state's.
+    #[must_use]
+    pub fn with_indexes(state: State, binding: Arc<Binding>, indexes: Indexes, committed_at: Timestamp) -> View {
+        View { viewed: Arc::new(Viewed { state, binding, indexes, committed_at }) }
     }
 
     /// The version that all of it is of.
@@ -68,6 +80,24 @@ impl View {
     #[must_use]
     pub fn state(&self) -> &State {
         &self.viewed.state
+    }
+
+    /// How the program's types were found in the schema.
+    #[must_use]
+    pub fn binding(&self) -> &Arc<Binding> {
+        &self.viewed.binding
+    }
+
+    /// The hash indexes.
+    #[must_use]
+    pub fn indexes(&self) -> &Indexes {
+        &self.viewed.indexes
+    }
+
+    /// How many handles there are on this view, this one included. Exact only while nobody else can make one.
+    #[must_use]
+    pub fn holders(&self) -> usize {
+        Arc::strong_count(&self.viewed)
     }
 
     /// The record with this key: `view.get::<Movie>(42)`, `view.get::<Country>("nl")`.

@@ -41,6 +41,11 @@ impl<'v, T: Record> TableRef<'v, T> {
         TableRef { table, binding, scope: Scope { view: viewed }, record: PhantomData }
     }
 
+    /// Whether both are the same table of the same view.
+    pub(super) fn is_of_same_view(self, other: TableRef<'_, T>) -> bool {
+        std::ptr::eq(self.scope.view, other.scope.view)
+    }
+
     /// How many records there are.
     #[must_use]
     pub fn len(self) -> usize {

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::delta::Changes;
+use crate::delta::{Changes, Delta};
 use crate::ids::{Ordinal, Timestamp, TypeId, Version};
 use crate::record::{Declared, Interner, Record, Registry, RowWriter, WriteError};
 use crate::row::Row;
 use crate::schema::{Binding, Schema};
+use crate::segment::RowAt;
 use crate::state::State;
 use crate::view::View;
 
@@ -91,7 +92,39 @@ impl World {
         self.state = state.applied(&changes.finish(), version, 1).expect("the changes fit");
     }
 
+    /// Removes, adds and replaces roots of one type in one commit; gives the delta.
+    pub(crate) fn change<T: Record>(&mut self, removed: &[u32], added: &[(u32, T)], replaced: &[(u32, T)]) -> Delta {
+        let id = self.state.schema().find(T::NAME).expect("the dataset has the type");
+        let mut rows = |records: &[(u32, T)]| -> Vec<(u32, Row)> {
+            records.iter().map(|(at, record)| (*at, self.row(record).expect("within the limits"))).collect()
+        };
+        let (added, replaced) = (rows(added), rows(replaced));
+        let state = self.state.clone();
+        let mut changes = Changes::new(&state);
+        for (component, ordinal, row) in self.components.fresh.drain(..) {
+            changes.add(component, ordinal, &row);
+        }
+        removed.iter().for_each(|ordinal| changes.remove(id, Ordinal(*ordinal)));
+        added.iter().for_each(|(ordinal, row)| changes.add(id, Ordinal(*ordinal), row));
+        for (ordinal, row) in &replaced {
+            let stored = state.table(id).row(Ordinal(*ordinal)).expect("only what is there is replaced");
+            let fields: Vec<usize> = (0..row.columns()).filter(|at| differs(stored, row, *at)).collect();
+            if !fields.is_empty() {
+                changes.patch(id, Ordinal(*ordinal), &fields, row);
+            }
+        }
+        let delta = changes.finish();
+        self.state = state.applied(&delta, Version(state.version().0 + 1), 1).expect("the changes fit");
+        delta
+    }
+
     pub(crate) fn view(&self) -> View {
         View::new(self.state.clone(), Arc::new(self.binding()), Timestamp(0))
     }
+}
+
+fn differs(stored: RowAt<'_>, row: &Row, field: usize) -> bool {
+    let mut bytes = Vec::new();
+    let is_present = stored.cell(field).canonical(&mut bytes);
+    row.cell(field) != is_present.then_some(bytes.as_slice())
 }
