@@ -69,7 +69,7 @@ impl DecodeError {
 #[non_exhaustive]
 pub enum ReadError {
     /// The store failed: try again.
-    #[error("the store did not answer while reading the log")]
+    #[error(transparent)]
     Storage(#[from] StorageError),
     /// An object's bytes are wrong.
     #[error(transparent)]

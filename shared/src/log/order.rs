@@ -139,7 +139,9 @@ impl Rules {
     /// `hint` has been unchanged for `unchanged_for`, by our own monotonic clock. A hint of an epoch below the log's is
     /// a superseded producer's, and no hint at all may be that of a producer that just opened: both are as good as a
     /// promise of `default_promise`, because whoever holds the dataset is about to put its own.
-    #[must_use]
+    ///
+    /// # Errors
+    /// How long to wait.
     pub fn may_open(
         self,
         log_epoch: Epoch,
@@ -222,5 +224,85 @@ impl Rules {
     #[must_use]
     pub fn reads_back(self) -> bool {
         self.keep(Rule::R7)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::DatasetId;
+    use crate::log::names::Folder;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn hint(epoch: u64, holder: Option<&str>) -> Hint {
+        Hint {
+            dataset: DatasetId([1; 16]),
+            position: Position(9),
+            epoch: Epoch(epoch),
+            beat: 1,
+            holder: holder.map(str::to_owned),
+            next_within: 10 * SECOND,
+        }
+    }
+
+    #[test]
+    fn opening_waits_for_the_promise_of_the_newest_epoch() {
+        let rules = Rules::default();
+        let check = |log_epoch, hint: Option<Hint>, unchanged_s: u32, expected: Result<(), u32>| {
+            let may = rules.may_open(Epoch(log_epoch), hint.as_ref(), unchanged_s * SECOND, 15 * SECOND);
+            assert_eq!(may, expected.map_err(|seconds| seconds * SECOND), "{log_epoch} {hint:?} {unchanged_s}");
+        };
+        check(0, None, 0, Ok(())); // there is no dataset yet
+        check(2, Some(hint(2, None)), 0, Ok(())); // it said goodbye
+        check(2, Some(hint(2, Some("a"))), 0, Err(10));
+        check(2, Some(hint(2, Some("a"))), 4, Err(6));
+        check(2, Some(hint(2, Some("a"))), 10, Ok(()));
+        check(2, Some(hint(3, Some("a"))), 0, Err(10)); // it opened since we read the log
+        check(2, Some(hint(1, None)), 0, Err(15)); // a superseded one's goodbye says nothing of the holder
+        check(2, None, 14, Err(1));
+        check(2, None, 15, Ok(()));
+    }
+
+    #[test]
+    fn the_end_of_the_log_is_behind_an_entry_and_not_below_the_hint() {
+        let rules = Rules::default();
+        assert_eq!(rules.is_end(Position(9), true, None), NotFound::End);
+        assert_eq!(rules.is_end(Position(9), true, Some(Position(9))), NotFound::End);
+        assert_eq!(rules.is_end(Position(9), true, Some(Position(10))), NotFound::Damage);
+        assert_eq!(rules.is_end(Position(9), false, None), NotFound::Damage);
+    }
+
+    #[test]
+    fn garbage_is_what_nobody_can_name_any_more() {
+        let rules = Rules::default();
+        for (position, epoch) in [(9, 2), (9, 1), (4, 2), (4, 1), (5, 2)] {
+            let name =
+                ObjectName { folder: Folder::Blobs, position: Position(position), epoch: Epoch(epoch), id: [0; 16] };
+            let (log_epoch, floor) = (Epoch(2), Position(5));
+            // The two sides of rule 5 never meet: what may be deleted may not be named.
+            let garbage = rules.is_garbage(&name, false, log_epoch, floor);
+            assert_ne!(garbage, rules.may_name(&name, log_epoch, floor), "{name}");
+            assert!(!rules.is_garbage(&name, true, log_epoch, floor));
+        }
+    }
+
+    #[test]
+    fn each_rule_can_be_broken_alone() {
+        for broken in Rule::ALL {
+            let rules = Rules::broken(broken);
+            let kept = [
+                rules.publish_steps()[0] == PublishStep::Objects,
+                rules.judge_put(Standing::Nothing) == Verdict::Undecided,
+                rules.is_fenced(Epoch(1), Epoch(2)),
+                rules.trim_steps()[0] == TrimStep::Trim,
+                rules.is_end(Position(9), false, None) == NotFound::Damage,
+                !rules.is_proven(1, 2),
+            ];
+            let order = [Rule::R1, Rule::R2, Rule::R3, Rule::R4, Rule::R6, Rule::R7];
+            for (kept, rule) in kept.into_iter().zip(order) {
+                assert_eq!(kept, rule != broken, "{rule:?} with {broken:?} broken");
+            }
+        }
     }
 }

@@ -20,6 +20,9 @@ use crate::ids::{DatasetId, Epoch, Position, Timestamp, Version};
 /// Marks kept; beyond that, every other one is dropped from the older half: they only serve estimates.
 const MARKS_MAX: usize = 8_192;
 
+/// Snapshots told, the newest; with a snapshot every minute that is more than a day, and it fits a checkpoint.
+const SNAPSHOTS_MAX: usize = 2_048;
+
 /// Bytes and requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
@@ -175,6 +178,9 @@ impl Outline {
         let kept = KeptSnapshot { snapshot: snapshot.clone(), time, cost: self.cost_at(snapshot.version) };
         let at = self.snapshots.partition_point(|other| other.snapshot.version <= snapshot.version);
         self.snapshots.insert(at, kept);
+        if self.snapshots.len() > SNAPSHOTS_MAX {
+            self.snapshots.remove(0);
+        }
         let newest = self.snapshots.last().map_or(Version::EMPTY, |kept| kept.snapshot.version);
         self.marks.retain(|mark| mark.version >= newest);
     }

@@ -55,7 +55,8 @@ impl Walk {
         if self.ahead.is_empty() && self.next <= self.last {
             self.read_ahead().await?;
         }
-        let Some(entry) = self.ahead.pop_front() else { return Ok(None) };
+        // Taken only once it is judged: an error comes again, it is never followed by "that was all".
+        let Some(entry) = self.ahead.front() else { return Ok(None) };
         if let Some(link) = self.link {
             link.check(&entry.head)?;
         }
@@ -63,7 +64,7 @@ impl Walk {
             return Err(ReadError::damaged(names::log_entry(self.last), "it is not the entry that was read before"));
         }
         self.link = Some(Link::of_head(&entry.head));
-        Ok(Some(entry))
+        Ok(self.ahead.pop_front())
     }
 
     async fn read_ahead(&mut self) -> Result<(), ReadError> {

@@ -3,6 +3,7 @@
 #[path = "../log_walk/mod.rs"]
 mod log_walk;
 
+mod broken;
 mod crashes;
 mod follow;
 mod house;
