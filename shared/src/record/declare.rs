@@ -145,6 +145,38 @@ impl Registry {
         self
     }
 
+    /// Declares the types of a schema that no Rust types stand for; its roots count as named. Numbers in it are its
+    /// own: what it declares meets the dataset's by name.
+    #[must_use]
+    pub fn with_schema(mut self, schema: &Schema) -> Registry {
+        // A removed type keeps its number and has no fields: it is not declared.
+        let present = || schema.iter().filter(|(_, declared)| !declared.fields.is_empty());
+        let numbers: Vec<(TypeId, TypeId)> = present()
+            .map(|(id, declared)| {
+                let key: Vec<Vec<&str>> =
+                    declared.key_paths().iter().map(|path| path.iter().map(String::as_str).collect()).collect();
+                let key: Vec<&[&str]> = key.iter().map(Vec::as_slice).collect();
+                (id, self.add_type(&declared.name, &key))
+            })
+            .collect();
+        for ((_, declared), (_, id)) in present().zip(&numbers) {
+            for field in &declared.fields {
+                let mut shape = field.shape.clone();
+                for kind in shape.kinds_mut() {
+                    if let ValueKind::Key(at) | ValueKind::Component(at) | ValueKind::Dedup(at) = kind {
+                        *at = numbers.iter().find(|(old, _)| old == at).map_or(*at, |(_, new)| *new);
+                    }
+                }
+                let default = field.sparse && !field.optional;
+                self.add_field(*id, &field.name, field.optional, shape, FieldHints { default, ..FieldHints::default() });
+            }
+            if declared.is_root() {
+                self.declared.roots.push(*id);
+            }
+        }
+        self
+    }
+
     /// The declaration, or the first thing that is wrong with it.
     pub fn finish(self) -> Result<Declared, DeclareError> {
         if let Some(problem) = self.problem {

@@ -18,7 +18,8 @@ impl Table {
     /// This table under another schema of its type.
     pub(crate) fn relaid(&self, schema: &Schema, id: TypeId, threads: usize) -> Result<Table, KeyError> {
         let empty = Table::empty(schema, id, self.seed)?;
-        if schema.get(id).fields.is_empty() {
+        // How many rows a segment has is decided when a type gets its first records.
+        if schema.get(id).fields.is_empty() || self.segments.len() == 0 {
             return Ok(empty);
         }
         if same_places(&self.layout, &empty.layout) {

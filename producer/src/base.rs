@@ -1,0 +1,88 @@
+//! What a cycle starts from: the newest committed state, and what the producer knows about it.
+//!
+//! A cycle reads all of it and changes none: what it finds out is kept apart ([`Follow`]) until its commit stands. So a
+//! cycle that fails, or a future that is dropped, leaves the producer as it was (I6).
+
+use std::sync::Arc;
+
+use cenote_shared::ids::TypeId;
+use cenote_shared::schema::KeyError;
+use cenote_shared::state::State;
+
+use crate::content::Content;
+use crate::ordinals::Ordinals;
+use crate::plan::Plans;
+use crate::references::References;
+
+/// The newest state and its indexes. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Base {
+    /// The newest version's records, under the schema that the next commit has.
+    pub(crate) state: State,
+    pub(crate) plans: Arc<Plans>,
+    pub(crate) content: Arc<Content>,
+    pub(crate) references: Arc<References>,
+    pub(crate) ordinals: Arc<Ordinals>,
+    /// Components that nobody refers to since a schema change; the next commit takes them away.
+    pub(crate) orphans: Arc<[(TypeId, u32)]>,
+}
+
+/// How the indexes follow a commit, at its cost.
+#[derive(Debug, Default)]
+pub(crate) struct Follow {
+    /// Ordinals that went and that came, ascending, by type; types without are left out.
+    pub(crate) types: Vec<TypeFollow>,
+    /// Changes in the number of references to components.
+    pub(crate) references: Vec<(TypeId, u32, i64)>,
+}
+
+/// How the indexes of one type follow.
+#[derive(Debug)]
+pub(crate) struct TypeFollow {
+    pub(crate) type_id: TypeId,
+    pub(crate) removed: Vec<u32>,
+    pub(crate) added: Vec<u32>,
+}
+
+impl Base {
+    /// Everything made from the state: what opening costs.
+    pub(crate) fn of_state(state: State) -> Result<Base, KeyError> {
+        let plans = Plans::new(state.schema())?;
+        let references = References::of_state(&state, &plans);
+        Ok(Base {
+            content: Arc::new(Content::of_state(&state)),
+            orphans: references.orphans(&state).into(),
+            references: Arc::new(references),
+            ordinals: Arc::new(Ordinals::of_state(&state)),
+            plans: Arc::new(plans),
+            state,
+        })
+    }
+
+    /// Moves on to a committed state. Nobody else should hold a clone by now: what is shared is copied first.
+    pub(crate) fn follow(&mut self, next: State, follow: &Follow) {
+        let content = Arc::make_mut(&mut self.content);
+        let ordinals = Arc::make_mut(&mut self.ordinals);
+        for TypeFollow { type_id, removed, added } in &follow.types {
+            ordinals.follow(*type_id, &next, removed, added);
+            if next.table(*type_id).key_plan().is_none() {
+                content.follow(*type_id, &self.state, removed, &next, added);
+            }
+        }
+        Arc::make_mut(&mut self.references).follow(&follow.references);
+        self.orphans = Arc::new([]);
+        self.state = next;
+    }
+
+    /// Asserts that what followed commit by commit is what the state alone says.
+    ///
+    /// # Panics
+    /// When it is not: for tests.
+    #[cfg(test)]
+    pub(crate) fn check_invariants(&self) {
+        self.state.check_invariants();
+        self.references.check_invariants(&self.state, &self.plans);
+        self.ordinals.check_invariants(&self.state);
+        self.content.check_invariants(&self.state);
+    }
+}

@@ -1,0 +1,132 @@
+//! Which component records there are, found by their content: equal records are one record.
+//!
+//! A hash of the framed record finds candidates, bytes decide. The indexes are persistent: a cycle reads the last
+//! version's and brings its own additions along, so that one that fails leaves nothing behind (I6). They are made
+//! from the state when a producer opens, and follow each commit at its cost.
+
+use cenote_shared::ids::{Ordinal, TypeId};
+use cenote_shared::index::KeyIndex;
+use cenote_shared::state::State;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::framed::{Strings, frame_stored};
+
+/// The live component records of one state, by content.
+#[derive(Clone)]
+pub(crate) struct Content {
+    seed: u64,
+    /// By type; those of roots stay empty.
+    types: Vec<KeyIndex>,
+}
+
+impl Content {
+    /// Of every component in the state.
+    pub(crate) fn of_state(state: &State) -> Content {
+        let seed = state.seed();
+        let types = state.schema().iter().map(|(id, schema)| {
+            if schema.is_root() {
+                return KeyIndex::new();
+            }
+            let table = state.table(id);
+            let mut scratch = Vec::new();
+            let entries = table.ordinals().map(|ordinal| (stored_hash(state, id, ordinal.0, seed, &mut scratch), ordinal.0));
+            KeyIndex::build(&entries.collect::<Vec<_>>())
+        });
+        Content { seed, types: types.collect() }
+    }
+
+    /// The hash by which a framed record is found.
+    pub(crate) fn hash(&self, framed: &[u8]) -> u64 {
+        xxh3_64_with_seed(framed, self.seed)
+    }
+
+    /// The record with this content, in the state that the index is of. `scratch` is overwritten.
+    pub(crate) fn find(
+        &self,
+        state: &State,
+        id: TypeId,
+        hash: u64,
+        framed: &[u8],
+        scratch: &mut Vec<u8>,
+    ) -> Option<Ordinal> {
+        let table = state.table(id);
+        let found = self.types[id.index()].find(hash, |ordinal| {
+            let row = table.row(Ordinal(ordinal)).expect("the index names live rows only");
+            scratch.clear();
+            frame_stored(row, scratch);
+            scratch == framed
+        });
+        found.map(Ordinal)
+    }
+
+    /// Follows a commit: what went from `old`, what came in `new`.
+    pub(crate) fn follow(&mut self, id: TypeId, old: &State, removed: &[u32], new: &State, added: &[u32]) {
+        let Content { seed, types } = self;
+        let (seed, index) = (*seed, &mut types[id.index()]);
+        let mut scratch = Vec::new();
+        for ordinal in removed {
+            let hash = stored_hash(old, id, *ordinal, seed, &mut scratch);
+            let found = index.remove(hash, *ordinal);
+            debug_assert!(found, "the index names every live component");
+        }
+        for ordinal in added {
+            let hash = stored_hash(new, id, *ordinal, seed, &mut scratch);
+            index.insert(hash, *ordinal, &mut |other| stored_hash(new, id, other, seed, &mut Vec::new()));
+        }
+    }
+
+    /// Asserts that every live component is found, and nothing else is named.
+    ///
+    /// # Panics
+    /// When that is not so: for tests.
+    #[cfg(test)]
+    pub(crate) fn check_invariants(&self, state: &State) {
+        for table in state.tables().iter().filter(|table| table.key_plan().is_none()) {
+            let id = table.layout().type_id;
+            let index = &self.types[id.index()];
+            index.check_invariants(&mut |ordinal| stored_hash(state, id, ordinal, self.seed, &mut Vec::new()));
+            let mut named: Vec<u32> = index.iter().collect();
+            named.sort_unstable();
+            assert!(named.iter().copied().eq(table.ordinals().map(|ordinal| ordinal.0)), "components of type {id}");
+        }
+    }
+}
+
+fn stored_hash(state: &State, id: TypeId, ordinal: u32, seed: u64, scratch: &mut Vec<u8>) -> u64 {
+    let row = state.table(id).row(Ordinal(ordinal)).expect("a live ordinal has a row");
+    scratch.clear();
+    frame_stored(row, scratch);
+    xxh3_64_with_seed(scratch, seed)
+}
+
+/// Component records of one type that a cycle brings and the last version lacks, in the order in which they came.
+#[derive(Default)]
+pub(crate) struct Fresh {
+    rows: Strings,
+    hashes: Vec<u64>,
+    index: KeyIndex,
+}
+
+impl Fresh {
+    /// The number of the record with this content, which is now there if it wasn't.
+    pub(crate) fn intern(&mut self, hash: u64, framed: &[u8]) -> u32 {
+        let Fresh { rows, hashes, index } = self;
+        if let Some(number) = index.find(hash, |number| rows.get(number) == framed) {
+            return number;
+        }
+        let number = rows.push(framed);
+        hashes.push(hash);
+        index.insert(hash, number, &mut |other| hashes[other as usize]);
+        number
+    }
+
+    /// The framed record with this number.
+    pub(crate) fn get(&self, number: u32) -> &[u8] {
+        self.rows.get(number)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> u32 {
+        self.rows.len()
+    }
+}

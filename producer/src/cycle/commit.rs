@@ -1,0 +1,89 @@
+//! Commit: what the log is asked to put.
+
+use std::collections::BTreeMap;
+
+use cenote_shared::delta::DeltaSize;
+use cenote_shared::digest::PRESENCE;
+use cenote_shared::ids::{ColumnId, TypeId, Version};
+use cenote_shared::log::entry::INLINE_DELTA_BYTES_MAX;
+use cenote_shared::log::names::ObjectName;
+use cenote_shared::log::{Body, Commit, DeltaPlace, NewObject};
+use cenote_shared::schema::Schema;
+use cenote_shared::state::State;
+
+use super::validate::Validated;
+use super::verify::Verified;
+use crate::base::Follow;
+
+/// What a commit says beside its change.
+pub(crate) struct CommitNotes {
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) republishes: Option<Version>,
+    /// The newest commit's schema.
+    pub(crate) parent_schema: Schema,
+    /// The newest commit's digest, which the schema change may differ from.
+    pub(crate) parent_digest: u128,
+    /// A name for the delta, should it need an object of its own.
+    pub(crate) blob: ObjectName,
+}
+
+/// An entry to put, and how the producer goes on once it stands.
+pub(crate) struct Proposal {
+    pub(crate) body: Body,
+    pub(crate) object: Option<NewObject>,
+    pub(crate) next: Next,
+}
+
+/// How the producer goes on once the entry stands.
+#[derive(Debug)]
+pub(crate) struct Next {
+    pub(crate) state: State,
+    pub(crate) follow: Follow,
+    pub(crate) size: DeltaSize,
+    pub(crate) delta_bytes: u64,
+    pub(crate) schema_changed: bool,
+}
+
+impl Validated {
+    /// The entry for this change.
+    pub(crate) fn commit(self, notes: CommitNotes) -> Proposal {
+        let Validated(Verified { before, after, bytes, size, follow }) = self;
+        let delta_bytes = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        let (delta, object) = match bytes {
+            None => (DeltaPlace::None, None),
+            Some(bytes) if bytes.len() <= INLINE_DELTA_BYTES_MAX => (DeltaPlace::Inline(bytes), None),
+            Some(bytes) => {
+                let object = NewObject { name: notes.blob, parts: vec![bytes] };
+                (DeltaPlace::Blob(object.reference()), Some(object))
+            }
+        };
+        let schema_changed = **after.schema() != notes.parent_schema;
+        let commit = Commit {
+            parent: before.version(),
+            parent_digest: notes.parent_digest,
+            digest: after.digest(),
+            column_digests: changed_digests(&before, &after),
+            counts: after.counts(),
+            tags: notes.tags,
+            schema: schema_changed.then(|| after.schema().as_ref().clone()),
+            delta,
+            republishes: notes.republishes,
+        };
+        let next = Next { state: after, follow, size, delta_bytes, schema_changed };
+        Proposal { body: Body::Commit(Box::new(commit)), object, next }
+    }
+}
+
+/// The digests by column that differ.
+fn changed_digests(before: &State, after: &State) -> Vec<(TypeId, ColumnId, u128)> {
+    let mut changed = Vec::new();
+    for (old, new) in before.tables().iter().zip(after.tables()) {
+        let id = new.layout().type_id;
+        let ids = new.layout().columns.iter().map(|column| column.id).chain([PRESENCE]);
+        let olds = old.sums().columns.iter().chain([&old.sums().presence]);
+        let news = new.sums().columns.iter().chain([&new.sums().presence]);
+        let pairs = ids.zip(olds.zip(news)).filter(|(_, (old, new))| old != new);
+        changed.extend(pairs.map(|(column, (_, new))| (id, column, *new)));
+    }
+    changed
+}

@@ -1,0 +1,349 @@
+//! Diff: what of the input is new, which ordinals it gets, which components go.
+//!
+//! In this order, each answer needed by the next: what happens to each root; which components are referred to in the
+//! end; which ordinals new records get; the delta, and beside it the digest of what the user gave.
+//!
+//! Rules: fresh components that nobody refers to are never emitted; an orphan goes, and what only it referred to; the
+//! digest is summed from the user's rows and the old state's records, never from the delta, so that verifying the
+//! delta against it compares two paths; the same input on the same parent gives the same delta (I12).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cenote_shared::delta::{Changes, Delta};
+use cenote_shared::digest::{Sums, cell_digest, stored_cell_digest};
+use cenote_shared::ids::{Ordinal, TypeId};
+use cenote_shared::layout::Layout;
+use cenote_shared::row::Row;
+use cenote_shared::schema::{KeyError, limits};
+use cenote_shared::segment::SegmentBuilder;
+use cenote_shared::state::State;
+
+use super::populate::{Input, RootInput};
+use crate::base::{Base, Follow, TypeFollow};
+use crate::content::Fresh;
+use crate::framed::{changed_fields, unframe};
+use crate::plan::Plans;
+use crate::references::Recount;
+
+/// A segment is about this large in all.
+const SEGMENT_BYTES: usize = 64 << 10;
+/// Rows that are looked at to tell how large a type's rows are.
+const SAMPLE_ROWS: usize = 1_024;
+
+/// The change that a cycle found.
+pub(crate) struct Diffed {
+    /// What it was found against.
+    pub(crate) base: Base,
+    /// What turns the base's state into the next.
+    pub(crate) delta: Delta,
+    /// What the next state's sums must be, by type.
+    pub(crate) sums: Vec<Sums>,
+    /// How the base's indexes follow.
+    pub(crate) follow: Follow,
+}
+
+/// Why an input can't become a version.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DiffError {
+    /// A type has no more room.
+    #[error("{type_name} has no free ordinals; a type holds 4,294,967,295 records")]
+    OrdinalsExhausted {
+        /// The type.
+        type_name: String,
+    },
+    /// The schema has a key that can't be one: only a schema made by hand gets here.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+/// What happens to the records of one root type; numbers are those of the input's rows.
+#[derive(Default)]
+struct RootChanges {
+    removed: Vec<u32>,
+    changed: Vec<(u32, u32)>,
+    added: Vec<u32>,
+}
+
+/// What becomes of components.
+struct Recounted {
+    /// How often each fresh record is referred to, by type and number.
+    fresh: Vec<Vec<u64>>,
+    /// Changes in the references to records of the last version.
+    known: BTreeMap<(TypeId, u32), i64>,
+    /// Records of the last version that go.
+    orphans: Vec<(TypeId, u32)>,
+}
+
+impl Input {
+    /// Finds what changes.
+    pub(crate) fn diff(self) -> Result<Diffed, DiffError> {
+        let Input { base, fresh, roots, .. } = self;
+        let changes: Vec<RootChanges> = roots.iter().zip(0..).map(|(root, id)| changes(root, TypeId(id), &base)).collect();
+        let recounted = recount(&base, &fresh, &roots, &changes);
+        let base = with_segment_rows(base, &fresh, &roots, &changes, &recounted)?;
+        let numbers = Numbers::new(&base, &recounted)?;
+        let mut emitter = Emitter::new(&base.state, &base.plans, &numbers);
+        for (index, (fresh, root)) in fresh.iter().zip(&roots).enumerate() {
+            let id = TypeId(index as u16);
+            if base.state.schema().get(id).is_root() {
+                let changes = &changes[index];
+                let ordinals = allocate(&base, id, changes.added.len())?;
+                emitter.root(id, root, changes, ordinals);
+            } else {
+                let orphans = recounted.orphans.iter().filter(|(of, _)| *of == id).map(|(_, ordinal)| *ordinal);
+                emitter.component(id, fresh, orphans.collect());
+            }
+        }
+        let (delta, sums, types) = emitter.finish();
+        let follow = Follow { types, references: numbers.references(recounted) };
+        Ok(Diffed { base, delta, sums, follow })
+    }
+}
+
+fn changes(root: &RootInput, id: TypeId, base: &Base) -> RootChanges {
+    let table = base.state.table(id);
+    let mut changes = RootChanges::default();
+    if root.replaces {
+        changes.removed = table.live().iter().filter(|ordinal| !root.was_seen(*ordinal)).collect();
+    }
+    let key = base.plans.of(id).key.as_ref();
+    let (mut row, mut scratch) = (Row::default(), Vec::new());
+    for (ordinal, value) in &root.known {
+        let Some(value) = *value else {
+            changes.removed.push(*ordinal);
+            continue;
+        };
+        let stored = table.row(Ordinal(*ordinal)).expect("a known record has a row");
+        unframe(root.rows.get(value), stored.columns(), &mut row);
+        // A key that leads through a component can be the same though the component is another: its index entry
+        // hangs on the reference, so the record moves.
+        let moves = changed_fields(&row, stored, &mut scratch).iter().any(|field| key.is_some_and(|key| key.has_field(*field)));
+        if moves {
+            changes.removed.push(*ordinal);
+            changes.added.push(value);
+        } else {
+            changes.changed.push((*ordinal, value));
+        }
+    }
+    changes.removed.sort_unstable();
+    changes.added.extend(root.new.rows.iter().flatten());
+    changes
+}
+
+/// Counts references: of roots first, then of the fresh components that they lead to; orphans last.
+fn recount(base: &Base, fresh: &[Fresh], roots: &[RootInput], changes: &[RootChanges]) -> Recounted {
+    let (state, plans) = (&base.state, &*base.plans);
+    let counts: Vec<u32> = fresh.iter().map(Fresh::len).collect();
+    let mut recount = Recount::new(state, plans, &base.references, &counts);
+    let mut row = Row::default();
+    for ((root, changes), id) in roots.iter().zip(changes).zip((0..).map(TypeId)) {
+        let columns = plans.of(id).columns.len();
+        let gone = changes.removed.iter().chain(changes.changed.iter().map(|(ordinal, _)| ordinal));
+        gone.for_each(|ordinal| recount.remove_all(id, *ordinal));
+        for number in changes.changed.iter().map(|(_, number)| number).chain(&changes.added) {
+            unframe(root.rows.get(*number), columns, &mut row);
+            plans.of(id).references(&row, |id, ordinal| recount.add(id, ordinal));
+        }
+    }
+    while let Some((id, number)) = recount.next_reached() {
+        unframe(fresh[id.index()].get(number), plans.of(id).columns.len(), &mut row);
+        plans.of(id).references(&row, |id, ordinal| recount.add(id, ordinal));
+    }
+    let orphans = recount.orphans(&base.orphans);
+    let (fresh, known) = recount.into_counts();
+    Recounted { fresh, known, orphans }
+}
+
+/// Decides how many rows a segment has, for types that get their first records.
+fn with_segment_rows(
+    mut base: Base,
+    fresh: &[Fresh],
+    roots: &[RootInput],
+    changes: &[RootChanges],
+    recounted: &Recounted,
+) -> Result<Base, DiffError> {
+    let mut schema = base.state.schema().as_ref().clone();
+    for (index, of_type) in schema.types.iter_mut().enumerate() {
+        let table = base.state.table(TypeId(index as u16));
+        if table.segment_count() > 0 {
+            continue;
+        }
+        let rows_log2 = if of_type.is_root() {
+            let rows = changes[index].added.iter().map(|number| roots[index].rows.get(*number));
+            segment_rows_log2(table.layout(), rows)
+        } else {
+            let kept = (0..).zip(&recounted.fresh[index]).filter(|(_, count)| **count > 0);
+            segment_rows_log2(table.layout(), kept.map(|(number, _)| fresh[index].get(number)))
+        };
+        of_type.segment_rows_log2 = rows_log2.unwrap_or(of_type.segment_rows_log2);
+    }
+    if schema != **base.state.schema() {
+        base.state = base.state.relaid(Arc::new(schema), 1)?;
+    }
+    Ok(base)
+}
+
+/// How many of these rows make a segment of the right size; none if there are no rows.
+fn segment_rows_log2<'r>(layout: &Layout, rows: impl Iterator<Item = &'r [u8]>) -> Option<u8> {
+    let mut builder = SegmentBuilder::new(layout);
+    let mut row = Row::default();
+    for framed in rows.take(SAMPLE_ROWS) {
+        unframe(framed, layout.columns.len(), &mut row);
+        builder.push(&row);
+    }
+    let count = builder.rows() as usize;
+    let mean = builder.finish(0).memory_bytes().checked_div(count)?.max(1);
+    let rows = (SEGMENT_BYTES / mean).max(1);
+    Some((rows.ilog2() as u8).min(limits::SEGMENT_ROWS_LOG2))
+}
+
+fn allocate(base: &Base, id: TypeId, count: usize) -> Result<Vec<u32>, DiffError> {
+    base.ordinals.allocate(&base.state, id, count).ok_or_else(|| {
+        let type_name = base.state.schema().get(id).name.clone();
+        DiffError::OrdinalsExhausted { type_name }
+    })
+}
+
+/// From provisional ordinals to the ones that fresh components get.
+struct Numbers {
+    /// By type: provisional ordinals begin here.
+    ceilings: Vec<u32>,
+    /// By type and number; none for those that nobody refers to.
+    given: Vec<Vec<Option<u32>>>,
+}
+
+impl Numbers {
+    fn new(base: &Base, recounted: &Recounted) -> Result<Numbers, DiffError> {
+        let ceilings = base.state.tables().iter().map(|table| table.ordinal_ceiling()).collect();
+        let mut given = Vec::new();
+        for (counts, id) in recounted.fresh.iter().zip((0..).map(TypeId)) {
+            let kept = counts.iter().filter(|count| **count > 0).count();
+            let mut ordinals = allocate(base, id, kept)?.into_iter();
+            given.push(counts.iter().map(|count| if *count > 0 { ordinals.next() } else { None }).collect());
+        }
+        Ok(Numbers { ceilings, given })
+    }
+
+    fn get(&self, id: TypeId, ordinal: u32) -> u32 {
+        match ordinal.checked_sub(self.ceilings[id.index()]) {
+            Some(number) => self.given[id.index()][number as usize].expect("what is referred to is kept"),
+            None => ordinal,
+        }
+    }
+
+    /// The changes in reference counts, under the ordinals given.
+    fn references(&self, recounted: Recounted) -> Vec<(TypeId, u32, i64)> {
+        let known = recounted.known.into_iter().map(|((id, ordinal), change)| (id, ordinal, change));
+        let fresh = self.given.iter().zip(&recounted.fresh).zip((0..).map(TypeId)).flat_map(|((given, counts), id)| {
+            let pairs = given.iter().zip(counts);
+            pairs.filter_map(move |(given, count)| Some((id, (*given)?, *count as i64)))
+        });
+        known.chain(fresh).filter(|(_, _, change)| *change != 0).collect()
+    }
+}
+
+/// Writes the delta, and sums up what the user gave.
+struct Emitter<'s> {
+    state: &'s State,
+    plans: &'s Plans,
+    numbers: &'s Numbers,
+    changes: Changes<'s>,
+    sums: Vec<Sums>,
+    types: Vec<TypeFollow>,
+    row: Row,
+    renumbered: Row,
+    scratch: Vec<u8>,
+}
+
+impl<'s> Emitter<'s> {
+    fn new(state: &'s State, plans: &'s Plans, numbers: &'s Numbers) -> Emitter<'s> {
+        Emitter {
+            state,
+            plans,
+            numbers,
+            changes: Changes::new(state),
+            sums: state.tables().iter().map(|table| table.sums().clone()).collect(),
+            types: Vec::new(),
+            row: Row::default(),
+            renumbered: Row::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    fn component(&mut self, id: TypeId, fresh: &Fresh, removed: Vec<u32>) {
+        self.remove(id, &removed);
+        let numbers = self.numbers;
+        let mut added = Vec::new();
+        for (number, ordinal) in (0..).zip(&numbers.given[id.index()]) {
+            if let Some(ordinal) = *ordinal {
+                self.add(id, ordinal, fresh.get(number));
+                added.push(ordinal);
+            }
+        }
+        self.follow(id, removed, added);
+    }
+
+    fn root(&mut self, id: TypeId, root: &RootInput, changes: &RootChanges, ordinals: Vec<u32>) {
+        self.remove(id, &changes.removed);
+        for (ordinal, number) in &changes.changed {
+            self.patch(id, *ordinal, root.rows.get(*number));
+        }
+        for (ordinal, number) in ordinals.iter().zip(&changes.added) {
+            self.add(id, *ordinal, root.rows.get(*number));
+        }
+        self.follow(id, changes.removed.clone(), ordinals);
+    }
+
+    fn remove(&mut self, id: TypeId, ordinals: &[u32]) {
+        let table = self.state.table(id);
+        for ordinal in ordinals {
+            let ordinal = Ordinal(*ordinal);
+            let row = table.row(ordinal).expect("only records that are there go");
+            self.sums[id.index()].remove_stored(ordinal, row, &mut self.scratch);
+            self.changes.remove(id, ordinal);
+        }
+    }
+
+    fn add(&mut self, id: TypeId, ordinal: u32, framed: &[u8]) {
+        self.read(id, framed);
+        self.sums[id.index()].add_row(Ordinal(ordinal), &self.plans.of(id).columns, &self.renumbered);
+        self.changes.add(id, Ordinal(ordinal), &self.renumbered);
+    }
+
+    fn patch(&mut self, id: TypeId, ordinal: u32, framed: &[u8]) {
+        self.read(id, framed);
+        let ordinal = Ordinal(ordinal);
+        let stored = self.state.table(id).row(ordinal).expect("only records that are there change");
+        let fields = changed_fields(&self.renumbered, stored, &mut self.scratch);
+        let columns = &self.plans.of(id).columns;
+        for field in &fields {
+            let before = stored_cell_digest(ordinal, stored, *field, &mut self.scratch);
+            let after = self.renumbered.cell(*field).map_or(0, |cell| cell_digest(ordinal, columns[*field], cell));
+            let sum = &mut self.sums[id.index()].columns[*field];
+            *sum = sum.wrapping_sub(before).wrapping_add(after);
+        }
+        if !fields.is_empty() {
+            self.changes.patch(id, ordinal, &fields, &self.renumbered);
+        }
+    }
+
+    /// Puts the record into `renumbered`, with the ordinals that its components were given.
+    fn read(&mut self, id: TypeId, framed: &[u8]) {
+        let plan = self.plans.of(id);
+        unframe(framed, plan.columns.len(), &mut self.row);
+        let numbers = self.numbers;
+        plan.renumbered(&self.row, |id, ordinal| numbers.get(id, ordinal), &mut self.renumbered);
+    }
+
+    fn follow(&mut self, type_id: TypeId, removed: Vec<u32>, added: Vec<u32>) {
+        if !removed.is_empty() || !added.is_empty() {
+            self.types.push(TypeFollow { type_id, removed, added });
+        }
+    }
+
+    fn finish(self) -> (Delta, Vec<Sums>, Vec<TypeFollow>) {
+        (self.changes.finish(), self.sums, self.types)
+    }
+}

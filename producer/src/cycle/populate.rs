@@ -1,0 +1,282 @@
+//! Populate: rows come in, and are told apart by key into what is unchanged, changed and new.
+//!
+//! Equal records cost a key look-up and a comparison, and nothing is kept of them. Component rows are looked up by
+//! content; those that the last version lacks get *provisional* ordinals, behind all that its tables have room for,
+//! because only the whole input tells which of them are referred to in the end.
+
+use std::collections::BTreeMap;
+
+use cenote_shared::ids::{Ordinal, TypeId};
+use cenote_shared::index::KeyIndex;
+use cenote_shared::keys::KeyRef;
+use cenote_shared::record::{Interner, WriteError};
+use cenote_shared::row::{RECORD_BYTES_MAX, Row};
+use cenote_shared::schema::TypeSchema;
+
+use crate::base::Base;
+use crate::content::Fresh;
+use crate::framed::{Strings, cells, frame, is_same};
+use crate::key::{Components, KeyBuffer, key_bytes};
+
+/// Keys that are named when some were added twice.
+const NAMED_KEYS: usize = 10;
+
+/// What a cycle or an update was given so far.
+pub(crate) struct Input {
+    pub(crate) base: Base,
+    /// By type; those of roots stay empty.
+    pub(crate) fresh: Vec<Fresh>,
+    /// By type; those of components stay empty.
+    pub(crate) roots: Vec<RootInput>,
+    scratch: Scratch,
+}
+
+#[derive(Default)]
+struct Scratch {
+    framed: Vec<u8>,
+    candidate: Vec<u8>,
+    key: KeyBuffer,
+}
+
+/// What was given of one root type.
+#[derive(Default)]
+pub(crate) struct RootInput {
+    /// Whether what is not given goes: the type is one of a cycle's.
+    pub(crate) replaces: bool,
+    /// In a cycle, the ordinals of the last version that were given, a bit each.
+    seen: Vec<u64>,
+    /// New values of records that the last version has; none for those that go.
+    pub(crate) known: BTreeMap<u32, Option<u32>>,
+    /// Records that the last version lacks.
+    pub(crate) new: NewRecords,
+    /// The rows that the numbers above stand for, framed.
+    pub(crate) rows: Strings,
+    duplicates: Duplicates,
+}
+
+/// Records whose keys the last version lacks, in the order in which the keys came.
+#[derive(Default)]
+pub(crate) struct NewRecords {
+    keys: Strings,
+    hashes: Vec<u64>,
+    index: KeyIndex,
+    /// By key: the newest row's number; none after a delete.
+    pub(crate) rows: Vec<Option<u32>>,
+}
+
+/// Keys that were given twice.
+#[derive(Default)]
+struct Duplicates {
+    count: u64,
+    first: Vec<String>,
+}
+
+/// Keys that were given twice in one cycle.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{count} records of {type_name} came under a key that was taken, the first: {}; add each record once",
+    .first.join("; ")
+)]
+pub struct DuplicateKeys {
+    /// The type.
+    pub type_name: String,
+    /// How many records too many.
+    pub count: u64,
+    /// The first ten keys.
+    pub first: Vec<String>,
+}
+
+impl Input {
+    /// Nothing given. The records of the types in `replaced` go unless they are given again.
+    pub(crate) fn new(base: Base, replaced: &[TypeId]) -> Input {
+        let types = base.state.schema().types.len();
+        let mut roots: Vec<RootInput> = (0..types).map(|_| RootInput::default()).collect();
+        for id in replaced {
+            let words = (base.state.table(*id).ordinal_ceiling() as usize).div_ceil(64);
+            let root = &mut roots[id.index()];
+            (root.replaces, root.seen) = (true, vec![0; words]);
+        }
+        let fresh = (0..types).map(|_| Fresh::default()).collect();
+        Input { base, fresh, roots, scratch: Scratch::default() }
+    }
+
+    /// A record of a cycle: its key must be new to the cycle.
+    pub(crate) fn add(&mut self, id: TypeId, row: &Row) -> Result<(), WriteError> {
+        self.check(id, row)?;
+        self.read_key(id, row);
+        let Input { base, roots, scratch, .. } = self;
+        let root = &mut roots[id.index()];
+        let is_new = match base.state.table(id).find_row(scratch.key.get(), &base.state) {
+            Some((ordinal, stored)) => {
+                let is_new = root.see(ordinal);
+                if is_new && !is_same(row, stored, &mut scratch.candidate) {
+                    let number = root.keep(row, &mut scratch.framed);
+                    root.known.insert(ordinal.0, Some(number));
+                }
+                is_new
+            }
+            None => {
+                let number = root.new.number(scratch.key.get(), base.state.seed());
+                let is_new = root.new.rows[number].is_none();
+                if is_new {
+                    root.new.rows[number] = Some(root.keep(row, &mut scratch.framed));
+                }
+                is_new
+            }
+        };
+        if !is_new {
+            self.duplicate(id);
+        }
+        Ok(())
+    }
+
+    /// A record of an update: whatever its key had before, this stands.
+    pub(crate) fn upsert(&mut self, id: TypeId, row: &Row) -> Result<(), WriteError> {
+        self.check(id, row)?;
+        self.read_key(id, row);
+        let Input { base, roots, scratch, .. } = self;
+        let root = &mut roots[id.index()];
+        match base.state.table(id).find_row(scratch.key.get(), &base.state) {
+            Some((ordinal, stored)) if is_same(row, stored, &mut scratch.candidate) => {
+                root.known.remove(&ordinal.0);
+            }
+            Some((ordinal, _)) => {
+                let number = root.keep(row, &mut scratch.framed);
+                root.known.insert(ordinal.0, Some(number));
+            }
+            None => {
+                let number = root.new.number(scratch.key.get(), base.state.seed());
+                root.new.rows[number] = Some(root.keep(row, &mut scratch.framed));
+            }
+        }
+        Ok(())
+    }
+
+    /// The record with this key goes; says whether there was one.
+    pub(crate) fn delete(&mut self, id: TypeId, key: KeyRef<'_>) -> bool {
+        let root = &mut self.roots[id.index()];
+        match self.base.state.table(id).find(key, &self.base.state) {
+            Some(ordinal) => root.known.insert(ordinal.0, None) != Some(None),
+            None => match root.new.find(key, self.base.state.seed()) {
+                Some(number) => root.new.rows[number].take().is_some(),
+                None => false,
+            },
+        }
+    }
+
+    /// The keys that were given twice, of the first type that has some.
+    pub(crate) fn duplicate_keys(&self) -> Option<DuplicateKeys> {
+        let (id, root) = self.roots.iter().enumerate().find(|(_, root)| root.duplicates.count > 0)?;
+        let type_name = self.base.state.schema().types[id].name.clone();
+        Some(DuplicateKeys { type_name, count: root.duplicates.count, first: root.duplicates.first.clone() })
+    }
+
+    fn read_key(&mut self, id: TypeId, row: &Row) {
+        let mut key = std::mem::take(&mut self.scratch.key);
+        let reader = self.base.plans.of(id).key.as_ref().expect("only roots are added, and they have keys");
+        reader.read(row, &*self, &mut key);
+        self.scratch.key = key;
+    }
+
+    fn duplicate(&mut self, id: TypeId) {
+        let Input { base, roots, scratch, .. } = self;
+        let duplicates = &mut roots[id.index()].duplicates;
+        duplicates.count += 1;
+        if duplicates.first.len() < NAMED_KEYS {
+            let reader = base.plans.of(id).key.as_ref().expect("only roots are added, and they have keys");
+            key_bytes(scratch.key.get(), |key| duplicates.first.push(reader.display(key)));
+        }
+    }
+
+    fn check(&self, id: TypeId, row: &Row) -> Result<(), WriteError> {
+        if row.bytes() <= RECORD_BYTES_MAX {
+            return Ok(());
+        }
+        let schema = self.base.state.schema().get(id);
+        Err(WriteError::RecordTooLarge { type_name: schema.name.clone(), field: largest(schema, row) })
+    }
+}
+
+/// The field that takes most of a row.
+fn largest(schema: &TypeSchema, row: &Row) -> String {
+    let bytes = |field: &usize| row.cell(*field).map_or(0, <[u8]>::len);
+    let field = (0..row.columns()).max_by_key(bytes);
+    field.map_or(String::new(), |field| schema.fields[field].name.clone())
+}
+
+impl Interner for Input {
+    fn intern(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, WriteError> {
+        let Input { base, fresh, scratch, .. } = self;
+        scratch.framed.clear();
+        frame(row, &mut scratch.framed);
+        let hash = base.content.hash(&scratch.framed);
+        let found = base.content.find(&base.state, component, hash, &scratch.framed, &mut scratch.candidate);
+        if let Some(ordinal) = found {
+            return Ok(ordinal);
+        }
+        let number = fresh[component.index()].intern(hash, &scratch.framed);
+        let ordinal = base.state.table(component).ordinal_ceiling().checked_add(number);
+        ordinal.filter(|ordinal| *ordinal < u32::MAX).map(Ordinal).ok_or_else(|| WriteError::OrdinalsExhausted {
+            type_name: base.state.schema().get(component).name.clone(),
+        })
+    }
+}
+
+impl Components for Input {
+    fn cell(&self, id: TypeId, ordinal: Ordinal, field: usize, out: &mut Vec<u8>) {
+        let table = self.base.state.table(id);
+        match ordinal.0.checked_sub(table.ordinal_ceiling()) {
+            Some(number) => {
+                let cell = cells(self.fresh[id.index()].get(number)).nth(field).flatten();
+                out.extend_from_slice(cell.expect("a key leads through fields that always have a value"));
+            }
+            None => {
+                let row = table.row(ordinal).expect("the interner gives ordinals of live records");
+                row.cell(field).canonical(out);
+            }
+        }
+    }
+}
+
+impl RootInput {
+    /// Notes that a cycle was given this record; says whether it is the first time.
+    fn see(&mut self, ordinal: Ordinal) -> bool {
+        let (word, bit) = (ordinal.index() / 64, 1_u64 << (ordinal.0 % 64));
+        let is_new = self.seen[word] & bit == 0;
+        self.seen[word] |= bit;
+        is_new
+    }
+
+    /// Whether a cycle was given this record.
+    pub(crate) fn was_seen(&self, ordinal: u32) -> bool {
+        self.seen[ordinal as usize / 64] >> (ordinal % 64) & 1 == 1
+    }
+
+    fn keep(&mut self, row: &Row, framed: &mut Vec<u8>) -> u32 {
+        framed.clear();
+        frame(row, framed);
+        self.rows.push(framed)
+    }
+}
+
+impl NewRecords {
+    /// The number of this key, which is now there if it wasn't.
+    fn number(&mut self, key: KeyRef<'_>, seed: u64) -> usize {
+        if let Some(number) = self.find(key, seed) {
+            return number;
+        }
+        let hash = key.hash(seed);
+        let number = self.rows.len();
+        key_bytes(key, |bytes| self.keys.push(bytes));
+        self.hashes.push(hash);
+        self.rows.push(None);
+        let hashes = &self.hashes;
+        self.index.insert(hash, number as u32, &mut |other| hashes[other as usize]);
+        number
+    }
+
+    fn find(&self, key: KeyRef<'_>, seed: u64) -> Option<usize> {
+        let is_same = |number| key_bytes(key, |bytes| self.keys.get(number) == bytes);
+        self.index.find(key.hash(seed), is_same).map(|number| number as usize)
+    }
+}

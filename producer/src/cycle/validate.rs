@@ -1,0 +1,42 @@
+//! Validate: the user's say, before anything is written.
+
+use std::sync::Arc;
+
+use cenote_shared::ids::Timestamp;
+use cenote_shared::schema::Binding;
+use cenote_shared::view::View;
+
+use super::verify::Verified;
+use crate::validators::{Validator, ValidationError};
+
+/// A change that every validator accepted.
+pub(crate) struct Validated(pub(crate) Verified);
+
+/// What validators are shown.
+pub(crate) struct Exhibit {
+    /// How the program's types are found in the states.
+    pub(crate) binding: Arc<Binding>,
+    /// When the old version was committed.
+    pub(crate) committed_at: Timestamp,
+    /// Now.
+    pub(crate) now: Timestamp,
+}
+
+impl Verified {
+    /// Asks the validators, in the order in which they were given.
+    pub(crate) fn validate(
+        self,
+        validators: &[Arc<dyn Validator>],
+        exhibit: &Exhibit,
+    ) -> Result<Validated, ValidationError> {
+        if !validators.is_empty() {
+            let old = View::new(self.before.clone(), exhibit.binding.clone(), exhibit.committed_at);
+            let new = View::new(self.after.clone(), exhibit.binding.clone(), exhibit.now);
+            for validator in validators {
+                let refused = |source| ValidationError { validator: validator.name(), source };
+                validator.validate(&old, &new).map_err(refused)?;
+            }
+        }
+        Ok(Validated(self))
+    }
+}

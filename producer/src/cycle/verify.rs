@@ -1,0 +1,72 @@
+//! Verify: the delta as written is read again, applied to the old state, and the result compared with what the user
+//! gave.
+//!
+//! Two paths must agree: the digest that the diff summed from the user's rows, and the digest of the state that every
+//! reader will come to. A difference is a bug of ours or broken memory, and never reaches the log.
+
+use bytes::Bytes;
+use cenote_shared::blob::{BlobError, decode_delta};
+use cenote_shared::delta::{ApplyError, DeltaSize};
+use cenote_shared::ids::Version;
+use cenote_shared::state::State;
+
+use super::encode::Encoded;
+use crate::base::Follow;
+
+/// A change whose bytes lead where they should.
+pub(crate) struct Verified {
+    /// The old state, under the new schema.
+    pub(crate) before: State,
+    /// The new state, as read back.
+    pub(crate) after: State,
+    pub(crate) bytes: Option<Bytes>,
+    pub(crate) size: DeltaSize,
+    pub(crate) follow: Follow,
+}
+
+/// The delta does not lead to the state that it was made for. Nothing was written; report it as a bug.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// It can't be read again.
+    #[error("the delta can't be read again: {0}; nothing was written, please report this")]
+    Decode(#[from] BlobError),
+    /// It does not fit the state that it was made from.
+    #[error("the delta does not fit its parent: {0}; nothing was written, please report this")]
+    Apply(#[from] ApplyError),
+    /// It leads elsewhere.
+    #[error(
+        "type {type_name} has the digest {found:032x} where {expected:032x} was given; nothing was written, please report this"
+    )]
+    Digest {
+        /// The type.
+        type_name: String,
+        /// Of what the user gave.
+        expected: u128,
+        /// Of what readers would see.
+        found: u128,
+    },
+}
+
+impl Encoded {
+    /// Reads back, applies, compares.
+    pub(crate) fn verify(self, version: Version, threads: usize) -> Result<Verified, VerifyError> {
+        let Encoded { diffed, dataset, bytes } = self;
+        let before = diffed.base.state;
+        let after = match &bytes {
+            Some(bytes) => {
+                let delta = decode_delta(bytes, dataset, &before, u64::MAX)?;
+                before.applied(&delta, version, threads)?
+            }
+            None => before.with_version(version),
+        };
+        for (table, expected) in after.tables().iter().zip(&diffed.sums) {
+            if table.sums() != expected {
+                let type_name = before.schema().get(table.layout().type_id).name.clone();
+                let (expected, found) = (expected.total(), table.sums().total());
+                return Err(VerifyError::Digest { type_name, expected, found });
+            }
+        }
+        Ok(Verified { before, after, bytes, size: diffed.delta.size(), follow: diffed.follow })
+    }
+}

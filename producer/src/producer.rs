@@ -1,0 +1,606 @@
+//! The producer: holds a dataset, and turns what it is given into versions.
+//!
+//! It owns the log's tail and the newest state, and does one thing at a time. What is about to be put is kept here
+//! first, so that a future that is dropped loses nothing: the next call settles it before anything else (rule 2).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cenote_shared::delta::DeltaSize;
+use cenote_shared::env::{Env, Task};
+use cenote_shared::ids::{DatasetId, Epoch, Token, TypeId, Version};
+use cenote_shared::log::names::Folder;
+use cenote_shared::log::plan::{CostModel, is_snapshot_due};
+use cenote_shared::log::retention::Keep;
+use cenote_shared::log::{LogReader, LogWriter, OpenError as LogOpenError, Outcome, Pending, ReadError, WriterOptions};
+use cenote_shared::schema::{Allow, Binding, Schema};
+use cenote_shared::state::State;
+use cenote_shared::storage::Storage;
+use cenote_shared::view::View;
+
+use crate::BoxError;
+use crate::base::Base;
+use crate::builder::{Place, ProducerBuilder};
+use crate::cycle::commit::{CommitNotes, Next, Proposal};
+use crate::cycle::populate::Input;
+use crate::cycle::validate::Exhibit;
+use crate::cycle::verify::Verified;
+use crate::error::{CycleError, OpenError, SnapshotError, Unknown};
+use crate::load::{Loaded, Loader};
+use crate::republish;
+use crate::snapshot::{Job, Running, SnapshotReport, Snapshots};
+use crate::typed::Typed;
+use crate::update::Update;
+use crate::validators::Validator;
+use crate::writer::Writer;
+
+/// Holds a dataset and publishes its versions. See the [crate's page](crate) for the story.
+///
+/// Every method that writes is safe to drop half-way: the next one settles what was under way. Dropping the producer
+/// stops its background work; [`close`](Producer::close) also tells others that the dataset is free.
+pub struct Producer {
+    env: Env,
+    log: LogWriter,
+    heartbeat: Task<()>,
+    loader: Loader,
+    /// The newest committed version, as readers have it.
+    committed: Loaded,
+    /// The same under the schema of the next commit, and what is known about it.
+    base: Base,
+    binding: Arc<Binding>,
+    roots: Arc<[TypeId]>,
+    validators: Arc<[Arc<dyn Validator>]>,
+    in_flight: Option<Next>,
+    snapshots: Snapshots,
+    keep: Keep,
+    running: Option<Running>,
+    options: WriterOptions,
+}
+
+/// What came of a cycle.
+#[derive(Clone, Debug)]
+pub enum Cycled {
+    /// A new version stands in the log.
+    Committed(Report),
+    /// Nothing differs from the newest version, so nothing was written.
+    Unchanged(Version),
+}
+
+/// What came of an update: what the closure returned, and the version.
+#[derive(Clone, Debug)]
+pub struct Updated<R> {
+    /// What the closure returned.
+    pub value: R,
+    /// What came of it.
+    pub cycled: Cycled,
+}
+
+/// A new version.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The version.
+    pub version: Version,
+    /// Records that went, came and changed; components among them.
+    pub size: DeltaSize,
+    /// The delta's size on storage.
+    pub delta_bytes: u64,
+    /// Whether the schema changed with it.
+    pub schema_changed: bool,
+    /// From the call to the commit, reading the source included.
+    pub took: Duration,
+}
+
+/// What became of an earlier call that was dropped, or that ended in `Unknown`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// There is nothing that is not known.
+    Nothing,
+    /// Its version stands in the log.
+    Committed(Version),
+    /// It does not stand in the log and never will.
+    NotCommitted,
+}
+
+impl Cycled {
+    /// The newest version: the new one, or the one that is as it should be.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        match self {
+            Cycled::Committed(report) => report.version,
+            Cycled::Unchanged(version) => *version,
+        }
+    }
+
+    /// A read `at_least` this token sees what was published.
+    #[must_use]
+    pub fn token(&self) -> Token {
+        self.version().into()
+    }
+
+    /// The report, if there is a new version.
+    #[must_use]
+    pub fn committed(&self) -> Option<&Report> {
+        match self {
+            Cycled::Committed(report) => Some(report),
+            Cycled::Unchanged(_) => None,
+        }
+    }
+}
+
+impl<R> Updated<R> {
+    /// The newest version.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.cycled.version()
+    }
+
+    /// A read `at_least` this token sees the update.
+    #[must_use]
+    pub fn token(&self) -> Token {
+        self.cycled.token()
+    }
+}
+
+/// What a version says beside its records.
+#[derive(Default)]
+struct Notes {
+    tags: BTreeMap<String, String>,
+    republishes: Option<Version>,
+}
+
+impl Producer {
+    /// A producer for the dataset at `url`: `s3://bucket/path`, `file:///path`, a plain path, `memory://name`, …
+    pub fn builder(url: impl Into<String>) -> ProducerBuilder {
+        ProducerBuilder::new(Place::Url(url.into(), Vec::new()))
+    }
+
+    /// A producer for a dataset on a storage that one has.
+    pub fn on(storage: Storage) -> ProducerBuilder {
+        ProducerBuilder::new(Place::Storage(storage))
+    }
+
+    pub(crate) async fn open(builder: ProducerBuilder) -> Result<Producer, OpenError> {
+        let ProducerBuilder { place, registry, allow, validators, env, writer, keep, snapshots, bytes_max } = builder;
+        let declared = registry.finish()?;
+        if declared.roots().is_empty() {
+            return Err(OpenError::NothingDeclared);
+        }
+        let storage = match place {
+            Place::Storage(storage) => storage,
+            Place::Url(url, options) => Storage::open(&url, &options).await?,
+        };
+        let loader = Loader { env: env.clone(), seed: env.random(), bytes_max };
+        let mut reader = start(&storage, &writer).await?;
+        let mut committed = loader.load(&reader, reader.outline().version).await?;
+        let (log, schema) = loop {
+            // The schema may be refused, so it is looked at before anything is written.
+            let schema = evolved(committed.state.schema(), &declared, &allow)?;
+            match LogWriter::open(&reader, env.clone(), writer.clone()).await {
+                Ok(log) => break (log, schema),
+                Err(LogOpenError::Behind { .. }) => {
+                    reader = start(&storage, &writer).await?;
+                    committed = caught_up(&loader, &reader, committed).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let roots = declared.roots().iter().map(|id| {
+            let name = &declared.schema().get(*id).name;
+            schema.find(name).expect("the next schema has every declared type")
+        });
+        let roots = roots.collect();
+        let binding = Arc::new(Binding::new(&declared, &schema)?);
+        let (state, threads) = (committed.state.clone(), env.threads());
+        let base = env.cpu(move || Base::of_state(state.relaid(Arc::new(schema), threads)?)).await??;
+        let heartbeat = env.spawn(log.heart().beat());
+        let version = committed.state.version();
+        tracing::info!(dataset = storage.url(), epoch = %log.epoch(), %version, "dataset opened");
+        Ok(Producer {
+            log,
+            heartbeat,
+            loader,
+            committed,
+            base,
+            binding,
+            roots,
+            validators: validators.into(),
+            in_flight: None,
+            snapshots,
+            keep,
+            running: None,
+            options: writer,
+            env,
+        })
+    }
+
+    /// Publishes the whole dataset: the records that the closure adds replace all records of the types that were
+    /// declared with `with`; other types are carried over. Keeps quiet if nothing differs.
+    ///
+    /// # Errors
+    /// See [`CycleError`]. Unless it is `Unknown`, readers see no trace of the cycle, and the producer can go on.
+    pub async fn cycle<F>(&mut self, fill: F) -> Result<Cycled, CycleError>
+    where
+        F: AsyncFnOnce(&mut Writer) -> Result<(), BoxError>,
+    {
+        let started = self.env.instant();
+        self.settle().await?;
+        let mut writer = self.writer();
+        fill(&mut writer).await.map_err(CycleError::of_closure)?;
+        self.written(writer, started).await
+    }
+
+    /// The same with a plain closure, which runs in place: call it where blocking is fine.
+    ///
+    /// # Errors
+    /// As for [`cycle`](Producer::cycle).
+    pub async fn cycle_blocking<F>(&mut self, fill: F) -> Result<Cycled, CycleError>
+    where
+        F: FnOnce(&mut Writer) -> Result<(), BoxError>,
+    {
+        let started = self.env.instant();
+        self.settle().await?;
+        let mut writer = self.writer();
+        fill(&mut writer).map_err(CycleError::of_closure)?;
+        self.written(writer, started).await
+    }
+
+    /// Publishes just changes: calls apply in order, and of those to one key the last stands. All of them become one
+    /// version.
+    ///
+    /// # Errors
+    /// As for [`cycle`](Producer::cycle).
+    pub async fn update<R>(
+        &mut self,
+        change: impl FnOnce(&mut Update) -> Result<R, BoxError>,
+    ) -> Result<Updated<R>, CycleError> {
+        let started = self.env.instant();
+        self.settle().await?;
+        let mut update = Update::new(Input::new(self.base.clone(), &[]), self.typed());
+        let value = change(&mut update).map_err(CycleError::of_closure)?;
+        let (input, tags) = update.into_parts();
+        let cycled = self.publish(input, Notes { tags, republishes: None }, started).await?;
+        Ok(Updated { value, cycled })
+    }
+
+    /// Commits the state of an old version anew, as the newest one, under today's schema. Validators are not asked:
+    /// the version passed them once.
+    ///
+    /// # Errors
+    /// As for [`cycle`](Producer::cycle); `Republish` if the version can't be loaded.
+    pub async fn republish(&mut self, version: Version) -> Result<Cycled, CycleError> {
+        let started = self.env.instant();
+        self.settle().await?;
+        let reader = LogReader::at(self.log.storage().clone(), self.log.outline().clone());
+        let failed = |source| CycleError::Republish { version, source: Box::new(source) };
+        let old = self.loader.load(&reader, version).await.map_err(failed)?;
+        let (base, threads) = (self.base.clone(), self.env.threads());
+        let input = self.env.cpu(move || republish::input(base, &old.state, threads)).await??;
+        self.publish(input, Notes { republishes: Some(version), ..Notes::default() }, started).await
+    }
+
+    /// Finds out what became of an earlier call that was dropped, or that ended in `Unknown`. All other methods do so
+    /// first, by themselves.
+    ///
+    /// # Errors
+    /// `Unknown` if it still can't be told; `Fenced` if another producer holds the dataset.
+    pub async fn settle(&mut self) -> Result<Settled, CycleError> {
+        let outcome = self.log.settle().await;
+        // The log's newest commit tells more than the outcome, which may be that of a checkpoint: nobody else commits
+        // in our epoch.
+        let newest = self.log.outline().version;
+        if newest > self.committed.state.version() && self.in_flight.is_some() {
+            self.install(newest);
+            return Ok(Settled::Committed(newest));
+        }
+        match outcome {
+            Some(Outcome::Unknown(pending)) => return Err(unknown(&pending).into()),
+            Some(Outcome::Fenced(fenced)) => {
+                self.in_flight = None;
+                return Err(fenced.into());
+            }
+            _ => {}
+        }
+        Ok(if self.in_flight.take().is_some() { Settled::NotCommitted } else { Settled::Nothing })
+    }
+
+    /// Makes a snapshot of the newest version now, and waits for it. One that is under way is waited for first.
+    ///
+    /// # Errors
+    /// See [`SnapshotError`].
+    pub async fn snapshot(&mut self) -> Result<SnapshotReport, SnapshotError> {
+        if let Some(Err(error)) = self.finished_snapshot().await {
+            tracing::warn!(%error, "the snapshot that was under way failed");
+        }
+        if self.committed.state.version() == Version::EMPTY {
+            return Err(SnapshotError::Empty);
+        }
+        self.running = Some(self.env.spawn(self.job().run()));
+        self.finished_snapshot().await.expect("one was started")
+    }
+
+    /// Waits for the snapshot that is made in the background, if there is one.
+    pub async fn finished_snapshot(&mut self) -> Option<Result<SnapshotReport, SnapshotError>> {
+        let running = self.running.as_mut()?;
+        let result = running.await.unwrap_or(Err(SnapshotError::Stopped));
+        self.running = None;
+        Some(result)
+    }
+
+    /// Settles what is under way, waits for a snapshot that is being made, and tells others that the dataset is free.
+    ///
+    /// # Errors
+    /// As for [`settle`](Producer::settle). The producer can then be closed again.
+    pub async fn close(&mut self) -> Result<(), CycleError> {
+        self.settle().await?;
+        if let Some(Err(error)) = self.finished_snapshot().await {
+            tracing::warn!(%error, "the snapshot failed; the next producer makes one");
+        }
+        match self.log.close().await {
+            Some(pending) => Err(unknown(&pending).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// The newest committed version, seen by the types that were declared.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View::new(self.base.state.clone(), self.binding.clone(), self.committed.committed_at)
+    }
+
+    /// The newest committed version.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.committed.state.version()
+    }
+
+    /// The schema that the next version has.
+    #[must_use]
+    pub fn schema(&self) -> &Arc<Schema> {
+        self.base.state.schema()
+    }
+
+    /// The dataset's id.
+    #[must_use]
+    pub fn dataset(&self) -> DatasetId {
+        self.log.outline().dataset
+    }
+
+    /// This producer's epoch.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.log.epoch()
+    }
+
+    fn typed(&self) -> Typed {
+        Typed::new(self.binding.clone(), self.roots.clone())
+    }
+
+    fn writer(&self) -> Writer {
+        Writer::new(Input::new(self.base.clone(), &self.roots), self.typed())
+    }
+
+    async fn written(
+        &mut self,
+        writer: Writer,
+        started: cenote_shared::env::Instant,
+    ) -> Result<Cycled, CycleError> {
+        let (input, tags) = writer.into_parts();
+        self.publish(input, Notes { tags, republishes: None }, started).await
+    }
+
+    /// All steps after populate.
+    async fn publish(
+        &mut self,
+        input: Input,
+        notes: Notes,
+        started: cenote_shared::env::Instant,
+    ) -> Result<Cycled, CycleError> {
+        let published = self.steps(input, notes, started).await;
+        match &published {
+            Ok(Cycled::Committed(report)) => {
+                note_commit(report);
+                self.snapshot_if_due();
+            }
+            Ok(Cycled::Unchanged(_)) => metrics::counter!("cenote_producer_unchanged_total").increment(1),
+            Err(error) => {
+                metrics::counter!("cenote_producer_failures_total").increment(1);
+                tracing::warn!(%error, "nothing was committed");
+            }
+        }
+        published
+    }
+
+    async fn steps(
+        &mut self,
+        input: Input,
+        notes: Notes,
+        started: cenote_shared::env::Instant,
+    ) -> Result<Cycled, CycleError> {
+        let verified = self.verified(input).await?;
+        if verified.bytes.is_none() && verified.after.schema() == self.committed.state.schema() {
+            return Ok(Cycled::Unchanged(self.version()));
+        }
+        let exhibit = Exhibit {
+            binding: self.binding.clone(),
+            committed_at: self.committed.committed_at,
+            now: self.env.now(),
+        };
+        let validators = if notes.republishes.is_some() { Arc::new([]) } else { self.validators.clone() };
+        let validated = self.env.cpu(move || verified.validate(&validators, &exhibit)).await??;
+        let proposal = validated.commit(CommitNotes {
+            tags: notes.tags,
+            republishes: notes.republishes,
+            parent_schema: self.committed.state.schema().as_ref().clone(),
+            parent_digest: self.log.outline().digest,
+            blob: self.log.object_name(Folder::Blobs, None),
+        });
+        let (size, delta_bytes, schema_changed) =
+            (proposal.next.size, proposal.next.delta_bytes, proposal.next.schema_changed);
+        let version = self.commit(proposal).await?;
+        let took = self.env.instant() - started;
+        Ok(Cycled::Committed(Report { version, size, delta_bytes, schema_changed, took }))
+    }
+
+    /// Diff, encode, verify: off the async threads.
+    async fn verified(&self, input: Input) -> Result<Verified, CycleError> {
+        if let Some(duplicates) = input.duplicate_keys() {
+            return Err(duplicates.into());
+        }
+        let (dataset, threads) = (self.dataset(), self.env.threads());
+        let version = Version(self.log.outline().position.next().0);
+        let steps = move || -> Result<Verified, CycleError> {
+            Ok(input.diff()?.encode(dataset, threads).verify(version, threads)?)
+        };
+        self.env.cpu(steps).await?
+    }
+
+    async fn commit(&mut self, proposal: Proposal) -> Result<Version, CycleError> {
+        let Proposal { body, object, next } = proposal;
+        self.in_flight = Some(next);
+        let outcome = match object {
+            Some(object) => self.log.publish(object, body).await,
+            None => self.log.append(body).await,
+        };
+        match outcome {
+            Ok(Outcome::Committed(position)) => {
+                let version = Version(position.0);
+                self.install(version);
+                Ok(version)
+            }
+            Ok(Outcome::Unknown(pending)) => {
+                if pending.is_earlier() {
+                    self.in_flight = None;
+                }
+                Err(unknown(&pending).into())
+            }
+            Ok(Outcome::Lost(lost)) => {
+                self.in_flight = None;
+                Err(lost.into())
+            }
+            Ok(Outcome::Fenced(fenced)) => {
+                self.in_flight = None;
+                Err(fenced.into())
+            }
+            Err(refused) => {
+                self.in_flight = None;
+                Err(refused.into())
+            }
+        }
+    }
+
+    /// The entry in flight stands at this version: the producer moves on.
+    fn install(&mut self, version: Version) {
+        let next = self.in_flight.take().expect("what stands was in flight");
+        let state = next.state.with_version(version);
+        debug_assert_eq!(state.digest(), self.log.outline().digest, "the log and the producer agree");
+        self.base.follow(state.clone(), &next.follow);
+        self.committed = Loaded { state, committed_at: self.env.now() };
+    }
+
+    fn snapshot_if_due(&mut self) {
+        if self.running.as_ref().is_some_and(|running| !running.is_finished()) || self.snapshots == Snapshots::ByHand {
+            return;
+        }
+        if is_snapshot_due(self.log.outline(), &CostModel::default()) {
+            self.running = Some(self.env.spawn(background(self.job())));
+        }
+    }
+
+    fn job(&self) -> Job {
+        let reader = LogReader::at(self.log.storage().clone(), self.log.outline().clone());
+        Job {
+            env: self.env.clone(),
+            writer: LogWriter::join(&reader, self.env.clone(), self.options.clone()),
+            reader,
+            state: self.committed.state.clone(),
+            keep: self.keep,
+            bytes_max: self.loader.bytes_max,
+        }
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        // Without its producer a heart would promise what nobody keeps.
+        self.heartbeat.abort();
+        if let Some(running) = &self.running {
+            running.abort();
+        }
+    }
+}
+
+impl std::fmt::Debug for Producer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let url = self.log.storage().url();
+        f.debug_struct("Producer").field("dataset", &url).field("version", &self.version()).finish_non_exhaustive()
+    }
+}
+
+async fn background(job: Job) -> Result<SnapshotReport, SnapshotError> {
+    let result = job.run().await;
+    if let Err(error) = &result {
+        metrics::counter!("cenote_producer_snapshot_failures_total").increment(1);
+        tracing::warn!(%error, "no snapshot was made; it is tried again after the next commit");
+    }
+    result
+}
+
+fn note_commit(report: &Report) {
+    metrics::counter!("cenote_producer_commits_total").increment(1);
+    metrics::gauge!("cenote_producer_version").set(report.version.0 as f64);
+    metrics::histogram!("cenote_producer_delta_bytes").record(report.delta_bytes as f64);
+    metrics::histogram!("cenote_producer_cycle_seconds").record(report.took.as_secs_f64());
+    let DeltaSize { removed, added, patched } = report.size;
+    tracing::info!(version = %report.version, removed, added, patched, took = ?report.took, "committed");
+}
+
+fn unknown(pending: &Pending) -> Unknown {
+    Unknown { position: pending.position() }
+}
+
+/// A reader at the tail; before the first entry if there is no dataset yet.
+async fn start(storage: &Storage, options: &WriterOptions) -> Result<LogReader, OpenError> {
+    match LogReader::start_with(storage.clone(), options.rules).await {
+        Err(ReadError::NotFound { .. }) => Ok(LogReader::empty(storage.clone()).with_rules(options.rules)),
+        other => Ok(other?),
+    }
+}
+
+/// The newest state: rolled forward from one that was loaded a moment ago, if its way is still there.
+async fn caught_up(loader: &Loader, reader: &LogReader, from: Loaded) -> Result<Loaded, OpenError> {
+    let newest = reader.outline().version;
+    match loader.forward(reader, from, newest).await {
+        Ok(loaded) if loaded.state.version() == newest => Ok(loaded),
+        Err(error) if !matches!(error, OpenError::Read(ReadError::Trimmed { .. } | ReadError::Replaced { .. })) => {
+            Err(error)
+        }
+        _ => loader.load(reader, newest).await,
+    }
+}
+
+fn evolved(
+    chain: &Schema,
+    declared: &cenote_shared::record::Declared,
+    allow: &[Allow],
+) -> Result<Schema, OpenError> {
+    let evolved = chain.evolve(declared, allow)?;
+    for change in &evolved.changes {
+        tracing::info!(%change, "the schema changes with the next version");
+    }
+    Ok(evolved.schema)
+}
+
+/// The state that readers have: for tests.
+#[doc(hidden)]
+impl Producer {
+    #[must_use]
+    pub fn committed_state(&self) -> &State {
+        &self.committed.state
+    }
+
+    #[cfg(test)]
+    pub(crate) fn check_invariants(&self) {
+        self.base.check_invariants();
+    }
+}

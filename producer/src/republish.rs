@@ -1,0 +1,63 @@
+//! An old version's records as the input of a cycle.
+//!
+//! Going through populate again finds by key and content what of the old version is here already, so that the delta is
+//! as small as it can be, and records get the ordinals that today's version has for them.
+
+use std::collections::HashMap;
+
+use cenote_shared::ids::{Ordinal, TypeId};
+use cenote_shared::record::Interner;
+use cenote_shared::row::Row;
+use cenote_shared::state::State;
+
+use crate::base::Base;
+use crate::cycle::populate::Input;
+use crate::error::CycleError;
+use crate::framed::{frame_stored, unframe};
+
+/// All records of `old`, under the base's schema, in place of all that the base has.
+pub(crate) fn input(base: Base, old: &State, threads: usize) -> Result<Input, CycleError> {
+    let old = old.relaid(base.state.schema().clone(), threads).map_err(crate::cycle::diff::DiffError::from)?;
+    let schema = base.state.schema().clone();
+    let roots = || schema.iter().filter(|(_, of_type)| of_type.is_root() && !of_type.fields.is_empty());
+    let all: Vec<TypeId> = roots().map(|(id, _)| id).collect();
+    let mut copier = Copier { old: &old, input: Input::new(base, &all), components: HashMap::new() };
+    for (id, _) in roots() {
+        for ordinal in old.table(id).ordinals() {
+            let row = copier.row(id, ordinal)?;
+            copier.input.add(id, &row)?;
+        }
+    }
+    Ok(copier.input)
+}
+
+struct Copier<'o> {
+    old: &'o State,
+    input: Input,
+    /// From the old version's components to the input's.
+    components: HashMap<(TypeId, u32), u32>,
+}
+
+impl Copier<'_> {
+    /// The record in the input's ordinals.
+    fn row(&mut self, id: TypeId, ordinal: Ordinal) -> Result<Row, CycleError> {
+        let stored = self.old.table(id).row(ordinal).expect("a live ordinal has a row");
+        let plans = self.input.base.plans.clone();
+        let mut referred = Vec::new();
+        plans.of(id).stored_references(stored, |id, ordinal| referred.push((id, ordinal)));
+        for (component, ordinal) in referred {
+            // Components nest as deep as types do, and no type contains itself.
+            if !self.components.contains_key(&(component, ordinal)) {
+                let row = self.row(component, Ordinal(ordinal))?;
+                let given = self.input.intern(component, &row)?;
+                self.components.insert((component, ordinal), given.0);
+            }
+        }
+        let (mut framed, mut row, mut renumbered) = (Vec::new(), Row::default(), Row::default());
+        frame_stored(stored, &mut framed);
+        unframe(&framed, stored.columns(), &mut row);
+        let components = &self.components;
+        plans.of(id).renumbered(&row, |id, ordinal| components[&(id, ordinal)], &mut renumbered);
+        Ok(renumbered)
+    }
+}

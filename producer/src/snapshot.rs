@@ -1,0 +1,135 @@
+//! Snapshots, made in the background, and what may go once there is a new one.
+//!
+//! The work goes through a log writer of its own, which takes part in the producer's epoch, so that a commit never
+//! waits for a snapshot. Whichever entry comes second moves on to the next position.
+//!
+//! Rules: a snapshot is read back from storage, every record of it hashed again, and its digest compared with its
+//! commit's before an entry names it (rule 7); retention comes after, and keeps what the settings say (rule 4).
+
+use std::time::Duration;
+
+use cenote_shared::blob::encode_snapshot;
+use cenote_shared::digest::{Sums, state_digest};
+use cenote_shared::env::{Env, Instant, Task};
+use cenote_shared::ids::Version;
+use cenote_shared::load::{self, SnapshotToLoad};
+use cenote_shared::log::names::Folder;
+use cenote_shared::log::retention::{self, Keep, Trimmed};
+use cenote_shared::log::{Body, LogReader, LogWriter, NewObject, Outcome, Snapshot};
+use cenote_shared::state::State;
+
+use crate::error::{SnapshotError, Unknown};
+
+/// When snapshots are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Snapshots {
+    /// When starting from the newest one and its deltas would cost twice what a new one costs: in the background, after
+    /// a commit.
+    #[default]
+    WhenDue,
+    /// Only by [`Producer::snapshot`](crate::Producer::snapshot).
+    ByHand,
+}
+
+/// What a snapshot took.
+#[derive(Clone, Debug)]
+pub struct SnapshotReport {
+    /// The version whose state it is.
+    pub version: Version,
+    /// The object's size.
+    pub bytes: u64,
+    /// From encoding to the entry that names it.
+    pub took: Duration,
+    /// What went after it.
+    pub trimmed: Trimmed,
+}
+
+/// One snapshot to make.
+pub(crate) struct Job {
+    pub(crate) env: Env,
+    /// Where the log stood when the job was made, and the storage.
+    pub(crate) reader: LogReader,
+    /// Joined to the log in the producer's epoch.
+    pub(crate) writer: LogWriter,
+    pub(crate) state: State,
+    pub(crate) keep: Keep,
+    pub(crate) bytes_max: u64,
+}
+
+/// A job under way.
+pub(crate) type Running = Task<Result<SnapshotReport, SnapshotError>>;
+
+impl Job {
+    /// Makes it, names it, trims.
+    pub(crate) async fn run(mut self) -> Result<SnapshotReport, SnapshotError> {
+        let started = self.env.instant();
+        let snapshot = self.write().await?;
+        self.prove(&snapshot).await?;
+        let (version, bytes) = (snapshot.version, snapshot.object.length);
+        settled(self.writer.append(Body::Snapshot(snapshot)).await?)?;
+        let took = self.since(started);
+        let trimmed = retention::trim(&mut self.writer, &self.keep).await?;
+        metrics::counter!("cenote_producer_snapshots_total").increment(1);
+        metrics::gauge!("cenote_producer_snapshot_bytes").set(bytes as f64);
+        tracing::info!(%version, bytes, ?took, floor = %trimmed.floor, "snapshot made");
+        Ok(SnapshotReport { version, bytes, took, trimmed })
+    }
+
+    async fn write(&self) -> Result<Snapshot, SnapshotError> {
+        let (dataset, threads, state) = (self.reader.outline().dataset, self.env.threads(), self.state.clone());
+        let blob = self.env.cpu(move || encode_snapshot(dataset, &state, threads)).await?;
+        let version = self.state.version();
+        let name = self.writer.object_name(Folder::Snapshots, Some(version));
+        let object = NewObject { name, parts: blob.parts };
+        let reference = object.reference();
+        self.reader.storage().put_large(&reference.name, object.parts).await?;
+        Ok(Snapshot { version, object: reference, digest: self.state.digest() })
+    }
+
+    async fn prove(&self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        let rules = self.writer.rules();
+        if !rules.reads_back() {
+            return Ok(());
+        }
+        let what = SnapshotToLoad {
+            name: snapshot.object.name.clone(),
+            dataset: self.reader.outline().dataset,
+            version: snapshot.version,
+            digest: snapshot.digest,
+            bytes_max: self.bytes_max,
+            seed: self.state.seed(),
+        };
+        let (read, _) = load::snapshot(self.reader.storage(), &self.env, &what, &|_, _| {}).await?;
+        let found = self.env.cpu(move || recomputed_digest(&read)).await?;
+        if rules.is_proven(snapshot.digest, found) {
+            return Ok(());
+        }
+        Err(SnapshotError::Digest { version: snapshot.version, expected: snapshot.digest, found })
+    }
+
+    fn since(&self, started: Instant) -> Duration {
+        self.env.instant() - started
+    }
+}
+
+fn settled(outcome: Outcome) -> Result<(), SnapshotError> {
+    match outcome {
+        Outcome::Committed(_) => Ok(()),
+        Outcome::Lost(lost) => Err(lost.into()),
+        Outcome::Fenced(fenced) => Err(fenced.into()),
+        Outcome::Unknown(pending) => Err(Unknown { position: pending.position() }.into()),
+    }
+}
+
+/// The state's digest from its records, not from the sums that it carries.
+fn recomputed_digest(state: &State) -> u128 {
+    let mut scratch = Vec::new();
+    state_digest(state.tables().iter().map(|table| {
+        let mut sums = Sums::new(table.layout().columns.len());
+        for ordinal in table.ordinals() {
+            let row = table.row(ordinal).expect("a live ordinal has a row");
+            sums.add_stored(ordinal, row, &mut scratch);
+        }
+        (table.layout().type_id, sums.total())
+    }))
+}

@@ -1,0 +1,83 @@
+//! The writer: what a cycle's closure gives records to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cenote_shared::ids::{Ordinal, TypeId};
+use cenote_shared::record::{Interner, Root, WriteError};
+use cenote_shared::row::Row;
+use cenote_shared::schema::Schema;
+
+use crate::BoxError;
+use crate::cycle::populate::Input;
+use crate::typed::{Typed, check_row};
+
+/// Takes the whole dataset, record by record.
+pub struct Writer {
+    input: Input,
+    typed: Typed,
+    tags: BTreeMap<String, String>,
+    added: u64,
+}
+
+impl Writer {
+    pub(crate) fn new(input: Input, typed: Typed) -> Writer {
+        Writer { input, typed, tags: BTreeMap::new(), added: 0 }
+    }
+
+    /// Adds a record. A key that comes twice ends the cycle, once all records are there, with the first ten such keys.
+    ///
+    /// # Errors
+    /// If the record breaks a limit, or its type was not declared with `with`.
+    pub fn add<T: Root>(&mut self, record: &T) -> Result<(), WriteError> {
+        let (id, row) = self.typed.write(record, &mut self.input)?;
+        self.input.add(id, row)?;
+        self.added += 1;
+        Ok(())
+    }
+
+    /// Adds a record as a row in canonical form (see [`cenote_shared::row`]), of a root type of the [`schema`].
+    /// Components come first, by [`intern_row`], and are referred to by the ordinals that it gives.
+    ///
+    /// # Errors
+    /// If the row is not one of the type's: see [`RowError`](crate::RowError).
+    ///
+    /// [`schema`]: Writer::schema
+    /// [`intern_row`]: Writer::intern_row
+    pub fn add_row(&mut self, id: TypeId, row: &Row) -> Result<(), BoxError> {
+        self.typed.check_root(self.input.base.state.schema(), id, row)?;
+        self.input.add(id, row)?;
+        self.added += 1;
+        Ok(())
+    }
+
+    /// The ordinal of a component row for this cycle; equal rows have the same.
+    ///
+    /// # Errors
+    /// If the row is not one of the type's.
+    pub fn intern_row(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, BoxError> {
+        check_row(self.input.base.state.schema(), component, row)?;
+        Ok(self.input.intern(component, row)?)
+    }
+
+    /// Attaches a tag to the version, like the source's own version. Nothing is written for a tag alone.
+    pub fn tag(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.tags.insert(name.into(), value.into());
+    }
+
+    /// The dataset's schema, whose numbers rows made by hand are in.
+    #[must_use]
+    pub fn schema(&self) -> &Arc<Schema> {
+        self.input.base.state.schema()
+    }
+
+    /// How many records were added so far.
+    #[must_use]
+    pub fn added(&self) -> u64 {
+        self.added
+    }
+
+    pub(crate) fn into_parts(self) -> (Input, BTreeMap<String, String>) {
+        (self.input, self.tags)
+    }
+}
