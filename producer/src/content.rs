@@ -29,7 +29,8 @@ impl Content {
             }
             let table = state.table(id);
             let mut scratch = Vec::new();
-            let entries = table.ordinals().map(|ordinal| (stored_hash(state, id, ordinal.0, seed, &mut scratch), ordinal.0));
+            let entries =
+                table.ordinals().map(|ordinal| (stored_hash(state, id, ordinal.0, seed, &mut scratch), ordinal.0));
             KeyIndex::build(&entries.collect::<Vec<_>>())
         });
         Content { seed, types: types.collect() }

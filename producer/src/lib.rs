@@ -21,6 +21,9 @@ mod update;
 mod validators;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use builder::ProducerBuilder;
 pub use cenote_shared::delta::DeltaSize;
 pub use cenote_shared::log::retention::Keep;
@@ -33,9 +36,7 @@ pub use producer::{Cycled, Producer, Report, Settled, Updated};
 pub use snapshot::{SnapshotReport, Snapshots};
 pub use typed::RowError;
 pub use update::Update;
-pub use validators::{
-    DanglingKeys, FractionChanged, MinimumCount, RecordCountVariance, ValidationError, Validator,
-};
+pub use validators::{DanglingKeys, FractionChanged, MinimumCount, RecordCountVariance, ValidationError, Validator};
 pub use writer::Writer;
 
 /// What closures fail with: any error, ours and yours alike, becomes one with `?`.

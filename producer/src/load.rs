@@ -84,7 +84,8 @@ impl Loader {
         commit: &Commit,
     ) -> Result<State, OpenError> {
         if commit.parent != parent.version() || commit.parent_digest != parent.digest() {
-            let cause = format!("its parent is version {}, and the one before it is {}", commit.parent, parent.version());
+            let cause =
+                format!("its parent is version {}, and the one before it is {}", commit.parent, parent.version());
             return Err(OpenError::Damaged { version, cause });
         }
         let delta = delta_bytes(reader, version, commit).await?;

@@ -127,7 +127,9 @@ impl Free {
             dead -= u64::from(self.free[tail]);
         }
         let ceiling = self.free.len() as u64 * u64::from(self.segment_rows);
-        for (free, Reverse(number)) in self.by_free.iter().rev().filter(|(_, Reverse(number))| Some(*number as usize) != tail) {
+        for (free, Reverse(number)) in
+            self.by_free.iter().rev().filter(|(_, Reverse(number))| Some(*number as usize) != tail)
+        {
             let worth = free.saturating_mul(WORTH_FILLING) >= self.segment_rows || dead * WORTH_TIDYING > ceiling;
             if given.len() == count || !worth {
                 break;

@@ -380,11 +380,7 @@ impl Producer {
         Writer::new(Input::new(self.base.clone(), &self.roots), self.typed())
     }
 
-    async fn written(
-        &mut self,
-        writer: Writer,
-        started: cenote_shared::env::Instant,
-    ) -> Result<Cycled, CycleError> {
+    async fn written(&mut self, writer: Writer, started: cenote_shared::env::Instant) -> Result<Cycled, CycleError> {
         let (input, tags) = writer.into_parts();
         self.publish(input, Notes { tags, republishes: None }, started).await
     }
@@ -421,11 +417,8 @@ impl Producer {
         if verified.bytes.is_none() && verified.after.schema() == self.committed.state.schema() {
             return Ok(Cycled::Unchanged(self.version()));
         }
-        let exhibit = Exhibit {
-            binding: self.binding.clone(),
-            committed_at: self.committed.committed_at,
-            now: self.env.now(),
-        };
+        let exhibit =
+            Exhibit { binding: self.binding.clone(), committed_at: self.committed.committed_at, now: self.env.now() };
         let validators = if notes.republishes.is_some() { Arc::new([]) } else { self.validators.clone() };
         let validated = self.env.cpu(move || verified.validate(&validators, &exhibit)).await??;
         let proposal = validated.commit(CommitNotes {
@@ -579,11 +572,7 @@ async fn caught_up(loader: &Loader, reader: &LogReader, from: Loaded) -> Result<
     }
 }
 
-fn evolved(
-    chain: &Schema,
-    declared: &cenote_shared::record::Declared,
-    allow: &[Allow],
-) -> Result<Schema, OpenError> {
+fn evolved(chain: &Schema, declared: &cenote_shared::record::Declared, allow: &[Allow]) -> Result<Schema, OpenError> {
     let evolved = chain.evolve(declared, allow)?;
     for change in &evolved.changes {
         tracing::info!(%change, "the schema changes with the next version");

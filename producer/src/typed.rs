@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cenote_shared::ids::TypeId;
 use cenote_shared::layout::{ImageKind, ValueForm};
-use cenote_shared::record::{RowWriter, Root, WriteError};
+use cenote_shared::record::{Root, RowWriter, WriteError};
 use cenote_shared::row::{LIST_ELEMENTS_MAX, Row};
 use cenote_shared::schema::{Binding, Schema, Shape, ValueKind};
 

@@ -179,10 +179,12 @@ fn count(view: &View, type_name: &str) -> u64 {
 
 /// Numbers of the segments that the two tables do not share.
 fn changed_segments<'t>(old: &'t Table, new: &'t Table) -> impl Iterator<Item = usize> + 't {
-    (0..old.segment_count().max(new.segment_count())).filter(|number| match (old.segment(*number), new.segment(*number)) {
-        (Some(old), Some(new)) => !std::sync::Arc::ptr_eq(old, new),
-        (None, None) => false,
-        _ => true,
+    (0..old.segment_count().max(new.segment_count())).filter(|number| {
+        match (old.segment(*number), new.segment(*number)) {
+            (Some(old), Some(new)) => !std::sync::Arc::ptr_eq(old, new),
+            (None, None) => false,
+            _ => true,
+        }
     })
 }
 

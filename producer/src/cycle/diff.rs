@@ -80,7 +80,8 @@ impl Input {
     /// Finds what changes.
     pub(crate) fn diff(self) -> Result<Diffed, DiffError> {
         let Input { base, fresh, roots, .. } = self;
-        let changes: Vec<RootChanges> = roots.iter().zip(0..).map(|(root, id)| changes(root, TypeId(id), &base)).collect();
+        let changes: Vec<RootChanges> =
+            roots.iter().zip(0..).map(|(root, id)| changes(root, TypeId(id), &base)).collect();
         let recounted = recount(&base, &fresh, &roots, &changes);
         let base = with_segment_rows(base, &fresh, &roots, &changes, &recounted)?;
         let numbers = Numbers::new(&base, &recounted)?;
@@ -119,7 +120,8 @@ fn changes(root: &RootInput, id: TypeId, base: &Base) -> RootChanges {
         unframe(root.rows.get(value), stored.columns(), &mut row);
         // A key that leads through a component can be the same though the component is another: its index entry
         // hangs on the reference, so the record moves.
-        let moves = changed_fields(&row, stored, &mut scratch).iter().any(|field| key.is_some_and(|key| key.has_field(*field)));
+        let moves =
+            changed_fields(&row, stored, &mut scratch).iter().any(|field| key.is_some_and(|key| key.has_field(*field)));
         if moves {
             changes.removed.push(*ordinal);
             changes.added.push(value);

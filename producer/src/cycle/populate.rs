@@ -216,9 +216,10 @@ impl Interner for Input {
         }
         let number = fresh[component.index()].intern(hash, &scratch.framed);
         let ordinal = base.state.table(component).ordinal_ceiling().checked_add(number);
-        ordinal.filter(|ordinal| *ordinal < u32::MAX).map(Ordinal).ok_or_else(|| WriteError::OrdinalsExhausted {
-            type_name: base.state.schema().get(component).name.clone(),
-        })
+        ordinal
+            .filter(|ordinal| *ordinal < u32::MAX)
+            .map(Ordinal)
+            .ok_or_else(|| WriteError::OrdinalsExhausted { type_name: base.state.schema().get(component).name.clone() })
     }
 }
 

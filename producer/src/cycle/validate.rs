@@ -7,7 +7,7 @@ use cenote_shared::schema::Binding;
 use cenote_shared::view::View;
 
 use super::verify::Verified;
-use crate::validators::{Validator, ValidationError};
+use crate::validators::{ValidationError, Validator};
 
 /// A change that every validator accepted.
 pub(crate) struct Validated(pub(crate) Verified);

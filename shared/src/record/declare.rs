@@ -168,7 +168,13 @@ impl Registry {
                     }
                 }
                 let default = field.sparse && !field.optional;
-                self.add_field(*id, &field.name, field.optional, shape, FieldHints { default, ..FieldHints::default() });
+                self.add_field(
+                    *id,
+                    &field.name,
+                    field.optional,
+                    shape,
+                    FieldHints { default, ..FieldHints::default() },
+                );
             }
             if declared.is_root() {
                 self.declared.roots.push(*id);

@@ -1,0 +1,1 @@
+//! Random cycles and updates against plain maps.
