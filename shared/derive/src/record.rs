@@ -51,11 +51,11 @@ fn record(input: &DeriveInput, attributes: &TypeAttributes, fields: &[Parsed], k
     });
     let writes = fields.iter().enumerate().map(|(index, field)| {
         let (ty, ident) = (&field.field_type, &field.ident);
-        quote!(writer.field::<#ty>(#index, &self.#ident)?;)
+        quote_spanned!(field.written.span()=> writer.field::<#ty>(#index, &self.#ident)?;)
     });
     let owns = fields.iter().enumerate().map(|(index, field)| {
         let (ty, ident) = (&field.field_type, &field.ident);
-        quote!(#ident: at.own::<#ty>(#index))
+        quote_spanned!(field.written.span()=> #ident: at.own::<#ty>(#index))
     });
     quote! {
         #[automatically_derived]
@@ -236,13 +236,16 @@ fn method(index: usize, field: &Parsed, krate: &TokenStream) -> TokenStream {
         let doc = format!("The field `{ident}`.");
         quote!(#[doc = #doc])
     });
+    // Spanned like the field's type, so that what is wrong with it is shown where it stands.
+    let body = quote_spanned!(field.written.span()=> self.at.field::<#field_type>(#index));
+    let result = quote_spanned!(field.written.span()=> <#field_type as #krate::__derive::Field>::Ref<'v>);
     quote! {
         #(#docs)*
         #fallback
         #[inline]
         #[must_use]
-        #visibility fn #ident(self) -> <#field_type as #krate::__derive::Field>::Ref<'v> {
-            self.at.field::<#field_type>(#index)
+        #visibility fn #ident(self) -> #result {
+            #body
         }
     }
 }

@@ -42,7 +42,9 @@ pub trait Present: 'static {
     message = "a field of a record can't be `{Self}`",
     label = "not a value, list, set or map that a record can hold, or Option of it",
     note = "a struct with a key is a root: refer to it by Key<{Self}>",
-    note = "nesting goes one level deep: put an inner list, set, map or Option into a component"
+    note = "a struct or enum of your own needs #[derive(Record)]",
+    note = "nesting goes one level deep: put an inner list, set, map or Option into a component",
+    note = "sets and map keys are never floats"
 )]
 pub trait Field: 'static {
     /// What a struct holds.

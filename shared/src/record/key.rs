@@ -226,13 +226,13 @@ tuple_key!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
 tuple_key!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
 
 /// A reference to a root record by its key. The record may not exist.
-pub struct Key<T> {
+pub struct Key<T: Root> {
     canonical: KeyBuf,
     root: PhantomData<fn() -> T>,
 }
 
 /// A [`Key`] as a reader sees it: it borrows the view.
-pub struct KeyOf<'v, T> {
+pub struct KeyOf<'v, T: Root> {
     canonical: KeyRef<'v>,
     root: PhantomData<fn() -> T>,
 }
@@ -263,7 +263,7 @@ impl<T: Root> Key<T> {
     }
 }
 
-impl<T> Key<T> {
+impl<T: Root> Key<T> {
     /// The same, borrowed.
     #[must_use]
     pub fn lend(&self) -> KeyOf<'_, T> {
@@ -275,7 +275,7 @@ impl<T> Key<T> {
     }
 }
 
-impl<'v, T> KeyOf<'v, T> {
+impl<'v, T: Root> KeyOf<'v, T> {
     #[inline]
     pub(crate) fn new(canonical: KeyRef<'v>) -> KeyOf<'v, T> {
         KeyOf { canonical, root: PhantomData }
@@ -409,54 +409,54 @@ impl<T: Root> KeyValue for Key<T> {
 
 // By hand: a derive would ask the same of T.
 
-impl<T> Clone for Key<T> {
+impl<T: Root> Clone for Key<T> {
     fn clone(&self) -> Self {
         Key { canonical: self.canonical.clone(), root: PhantomData }
     }
 }
 
-impl<T> PartialEq for Key<T> {
+impl<T: Root> PartialEq for Key<T> {
     fn eq(&self, other: &Self) -> bool {
         self.canonical == other.canonical
     }
 }
 
-impl<T> Eq for Key<T> {}
+impl<T: Root> Eq for Key<T> {}
 
-impl<T> PartialOrd for Key<T> {
+impl<T: Root> PartialOrd for Key<T> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<T> Ord for Key<T> {
+impl<T: Root> Ord for Key<T> {
     /// By canonical bytes: total, and the same in every program; not always the order of the values.
     fn cmp(&self, other: &Self) -> Ordering {
         self.canonical.cmp(&other.canonical)
     }
 }
 
-impl<T> Hash for Key<T> {
+impl<T: Root> Hash for Key<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.canonical.hash(state);
     }
 }
 
-impl<T> fmt::Debug for Key<T> {
+impl<T: Root> fmt::Debug for Key<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.lend().fmt(f)
     }
 }
 
-impl<T> Clone for KeyOf<'_, T> {
+impl<T: Root> Clone for KeyOf<'_, T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T> Copy for KeyOf<'_, T> {}
+impl<T: Root> Copy for KeyOf<'_, T> {}
 
-impl<T> PartialEq for KeyOf<'_, T> {
+impl<T: Root> PartialEq for KeyOf<'_, T> {
     fn eq(&self, other: &Self) -> bool {
         match (self.canonical, other.canonical) {
             (KeyRef::Image(left), KeyRef::Image(right)) => left == right,
@@ -466,15 +466,15 @@ impl<T> PartialEq for KeyOf<'_, T> {
     }
 }
 
-impl<T> Eq for KeyOf<'_, T> {}
+impl<T: Root> Eq for KeyOf<'_, T> {}
 
-impl<T> PartialEq<Key<T>> for KeyOf<'_, T> {
+impl<T: Root> PartialEq<Key<T>> for KeyOf<'_, T> {
     fn eq(&self, other: &Key<T>) -> bool {
         *self == other.lend()
     }
 }
 
-impl<T> fmt::Debug for KeyOf<'_, T> {
+impl<T: Root> fmt::Debug for KeyOf<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.canonical {
             KeyRef::Image(image) => write!(f, "Key({image})"),

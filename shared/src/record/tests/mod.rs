@@ -1,5 +1,7 @@
 //! Structs to rows to segments to readers, and back.
 
+mod declaring;
+mod round_trip;
 mod world;
 
 pub(crate) use world::World;
