@@ -226,6 +226,11 @@ impl Body {
                 ));
             }
         }
+        if let Body::Commit(commit) = self
+            && let Some(Err(cause)) = commit.schema.as_ref().map(Schema::check)
+        {
+            return Err(DecodeError::damaged(object, format!("its schema: {cause}")));
+        }
         let sound = match self {
             Body::Open(_) | Body::Checkpoint(_) => true,
             Body::Commit(commit) => commit.parent.position() < head.position,

@@ -2,7 +2,7 @@
 
 use cenote_shared::env::Env;
 use cenote_shared::log::retention::{Keep, sweep, trim};
-use cenote_shared::log::{Body, Outcome, Rules};
+use cenote_shared::log::{Outcome, Rules};
 use cenote_shared::storage::Storage;
 use cenote_shared::storage::faults::{Moment, StepStore};
 
@@ -45,9 +45,6 @@ async fn check_names(storage: &Storage) {
             );
             named.push(object.name.clone());
         }
-        if let Body::Snapshot(snapshot) = &entry.body {
-            assert!(snapshot.version < reader.outline().version || snapshot.version == reader.outline().version);
-        }
     }
     for folder in ["blobs", "snapshots", "checkpoints"] {
         for listed in storage.list(folder, None).await.unwrap() {
@@ -64,9 +61,9 @@ async fn a_crash_between_any_two_steps_hurts_nobody() {
     check_names(&storage).await;
     let steps = recorder.steps();
     assert!(steps.len() > 40, "{} steps", steps.len());
-    for number in 0..steps.len() {
+    for (number, step) in steps.iter().enumerate() {
         for moment in [Moment::Before, Moment::After] {
-            let at = format!("{moment:?} step {number}, {:?}", steps[number]);
+            let at = format!("{moment:?} step {number}, {step:?}");
             let (storage, env, told) = (memory(), Env::simulated(1), Default::default());
             let killer = StepStore::kill_at(number, moment);
             let ended = killer.until_killed(life(killer.wrap(&storage), env.clone(), &told)).await;

@@ -208,3 +208,13 @@ fn truncation_anywhere_is_noticed() {
         }
     }
 }
+
+#[test]
+fn a_schema_that_is_none_is_refused() {
+    let mut commit = commit();
+    if let Some(schema) = &mut commit.schema {
+        schema.types[0].name = "x".repeat(256);
+    }
+    let error = Entry::encode(head(42, Kind::Commit), Body::Commit(Box::new(commit))).unwrap_err().to_string();
+    assert!(error.contains("its schema: ") && error.contains("name"), "{error}");
+}

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::ids::{ColumnId, DatasetId, Epoch, Position, Timestamp, TypeId, Version};
 use crate::log::names::{Folder, ObjectName};
 use crate::log::{Body, Commit, ContentHash, DeltaPlace, Entry, Head, Kind, ObjectRef, Open, Snapshot, Trim};
-use crate::schema::{Schema, TypeKind, TypeSchema};
+use crate::schema::{Field, Schema, Shape, TypeKind, TypeSchema, ValueKind};
 
 pub(super) const DATASET: DatasetId = DatasetId(*b"0123456789abcdef");
 
@@ -33,11 +33,19 @@ pub(super) fn object(folder: Folder, position: u64, length: u64) -> ObjectRef {
 }
 
 pub(super) fn schema() -> Schema {
+    let id = Field {
+        name: "id".to_owned(),
+        column: ColumnId(0),
+        optional: false,
+        sparse: false,
+        shape: Shape::One(ValueKind::UInt(8)),
+        encoding: 0,
+    };
     let movie = TypeSchema {
         name: "Movie".to_owned(),
         kind: TypeKind::Root { key: vec![vec!["id".to_owned()]] },
-        fields: Vec::new(),
-        next_column: 0,
+        fields: vec![id],
+        next_column: 1,
         segment_rows_log2: 12,
     };
     Schema { types: vec![movie] }
