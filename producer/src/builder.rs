@@ -22,6 +22,7 @@ use crate::validators::{Own, Validator};
 pub struct ProducerBuilder {
     pub(crate) place: Place,
     pub(crate) registry: Registry,
+    pub(crate) declare: Option<Declare>,
     pub(crate) allow: Vec<Allow>,
     pub(crate) validators: Vec<Arc<dyn Validator>>,
     pub(crate) env: Env,
@@ -30,6 +31,9 @@ pub struct ProducerBuilder {
     pub(crate) snapshots: Snapshots,
     pub(crate) bytes_max: u64,
 }
+
+/// Declares types once the dataset's schema is known.
+pub(crate) type Declare = Box<dyn FnOnce(&Schema, Registry) -> Result<Registry, BoxError> + Send>;
 
 /// Where the dataset is.
 pub(crate) enum Place {
@@ -42,6 +46,7 @@ impl ProducerBuilder {
         ProducerBuilder {
             place,
             registry: Registry::new(),
+            declare: None,
             allow: Vec::new(),
             validators: Vec::new(),
             env: Env::system(),
@@ -62,6 +67,16 @@ impl ProducerBuilder {
     /// and fields are found by name.
     pub fn with_schema(mut self, schema: &Schema) -> ProducerBuilder {
         self.registry = self.registry.with_schema(schema);
+        self
+    }
+
+    /// Declares types once the dataset's schema is known: `declare` is called by [`open`](ProducerBuilder::open), before
+    /// anything is written, with the newest version's schema (empty if there is none) and what was declared so far.
+    pub fn declare_with(
+        mut self,
+        declare: impl FnOnce(&Schema, Registry) -> Result<Registry, BoxError> + Send + 'static,
+    ) -> ProducerBuilder {
+        self.declare = Some(Box::new(declare));
         self
     }
 

@@ -105,6 +105,9 @@ pub enum OpenError {
     /// The structs can't be a schema.
     #[error(transparent)]
     Declare(#[from] DeclareError),
+    /// What was given to `declare_with` failed: see what it says.
+    #[error("the types could not be declared: {0}")]
+    DeclareWith(#[source] BoxError),
     /// The structs don't fit the dataset: change them, or `allow` the loss.
     #[error(transparent)]
     Schema(#[from] SchemaError),

@@ -8,6 +8,7 @@ mod content;
 mod cycle;
 mod error;
 mod framed;
+pub mod json;
 mod key;
 mod load;
 mod ordinals;

@@ -161,11 +161,8 @@ impl Producer {
     }
 
     pub(crate) async fn open(builder: ProducerBuilder) -> Result<Producer, OpenError> {
-        let ProducerBuilder { place, registry, allow, validators, env, writer, keep, snapshots, bytes_max } = builder;
-        let declared = registry.finish()?;
-        if declared.roots().is_empty() {
-            return Err(OpenError::NothingDeclared);
-        }
+        let ProducerBuilder { place, registry, declare, allow, validators, env, writer, keep, snapshots, bytes_max } =
+            builder;
         let storage = match place {
             Place::Storage(storage) => storage,
             Place::Url(url, options) => Storage::open(&url, &options).await?,
@@ -173,6 +170,14 @@ impl Producer {
         let loader = Loader { env: env.clone(), seed: env.random(), bytes_max };
         let mut reader = start(&storage, &writer).await?;
         let mut committed = loader.load(&reader, reader.outline().version).await?;
+        let registry = match declare {
+            Some(declare) => declare(committed.state.schema(), registry).map_err(OpenError::DeclareWith)?,
+            None => registry,
+        };
+        let declared = registry.finish()?;
+        if declared.roots().is_empty() {
+            return Err(OpenError::NothingDeclared);
+        }
         let (log, schema) = loop {
             // The schema may be refused, so it is looked at before anything is written.
             let schema = evolved(committed.state.schema(), &declared, &allow)?;

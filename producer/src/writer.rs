@@ -14,7 +14,7 @@ use crate::typed::{Typed, check_row};
 
 /// Takes the whole dataset, record by record.
 pub struct Writer {
-    input: Input,
+    pub(crate) input: Input,
     typed: Typed,
     tags: BTreeMap<String, String>,
     added: u64,

@@ -183,6 +183,17 @@ impl Registry {
         self
     }
 
+    /// The same, but of its roots only `root` counts as named: the others are declared because it may lead to them.
+    #[must_use]
+    pub fn with_schema_of(self, schema: &Schema, root: &str) -> Registry {
+        let named = self.declared.roots.len();
+        let mut all = self.with_schema(schema);
+        let mut roots = all.declared.roots.split_off(named);
+        roots.retain(|id| all.declared.schema.get(*id).name == root);
+        all.declared.roots.append(&mut roots);
+        all
+    }
+
     /// The declaration, or the first thing that is wrong with it.
     pub fn finish(self) -> Result<Declared, DeclareError> {
         if let Some(problem) = self.problem {

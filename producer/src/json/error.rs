@@ -1,0 +1,256 @@
+//! What can be wrong with a line, said so that it can be mended: file, line, field, and what to do.
+
+use cenote_shared::record::WriteError;
+use cenote_shared::row::{LIST_ELEMENTS_MAX, RECORD_BYTES_MAX};
+use cenote_shared::schema::limits;
+
+use super::lines::LINE_BYTES_MAX;
+
+/// A file of JSON Lines can't be read as records.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", self.place())]
+pub struct JsonError {
+    /// The file's name, as it was given.
+    pub file: String,
+    /// The line, from 1; 0 if it is about the file.
+    pub line: u64,
+    /// The path of the field, like `cast[3].name`; empty if it is about the whole line.
+    pub field: String,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+impl JsonError {
+    fn place(&self) -> String {
+        match (self.line, self.field.as_str()) {
+            (0, _) => self.file.clone(),
+            (line, "") => format!("{}, line {line}", self.file),
+            (line, field) => format!("{}, line {line}, field {field}", self.file),
+        }
+    }
+}
+
+/// What is wrong with a line, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// Reading failed.
+    #[error("can't be read: {0}; check the path and its permissions")]
+    Io(std::io::Error),
+    /// The file has no records, and the dataset does not know the type.
+    #[error("no records; a new type's schema is found from its records, so give it at least one line")]
+    Empty,
+    /// Longer than can be a record.
+    #[error(
+        "longer than {LINE_BYTES_MAX} bytes; give each record a line of its own, and split those that are too large"
+    )]
+    LineTooLong,
+    /// Not text.
+    #[error("not UTF-8 from byte {byte} on; convert the file to UTF-8")]
+    NotUtf8 {
+        /// The place in the line, from 1.
+        byte: usize,
+    },
+    /// Not JSON.
+    #[error("malformed JSON at column {column}: expected {expected}; correct the line")]
+    Malformed {
+        /// The place in the line, in characters from 1.
+        column: usize,
+        /// What could stand there.
+        expected: &'static str,
+    },
+    /// A line that is no record.
+    #[error("{found}, where a record is expected; write an object like {{\"id\": 1}} on each line")]
+    NotAnObject {
+        /// What it is.
+        found: &'static str,
+    },
+    /// Two fields of one name.
+    #[error("there twice in one object; remove one of them")]
+    FieldTwice,
+    /// A value of another kind than the schema's.
+    #[error("{found}, but the dataset keeps {expected}; {remedy}")]
+    WrongType {
+        /// What is there.
+        found: String,
+        /// What the schema says.
+        expected: String,
+        /// What to write instead.
+        remedy: &'static str,
+    },
+    /// A value of another kind than on a line before.
+    #[error("{found}, but {before} on line {line}; make them the same kind, or use two fields")]
+    MixedKinds {
+        /// What is there.
+        found: &'static str,
+        /// What was there.
+        before: &'static str,
+        /// On that line.
+        line: u64,
+    },
+    /// A negative number and one above the range of `i64`.
+    #[error(
+        "a number above 9223372036854775807, but a negative one on line {negative_line}: no integer type holds both; write them as strings, or correct one"
+    )]
+    MixedSigns {
+        /// Where a negative number is.
+        negative_line: u64,
+    },
+    /// A whole number that an `f64` would change, among fractions.
+    #[error(
+        "a whole number that an f64 can't hold exactly, but a number with a fraction on line {fraction_line}; write them as strings, or round one"
+    )]
+    Inexact {
+        /// Where a fraction is.
+        fraction_line: u64,
+    },
+    /// A number that its type can't hold.
+    #[error(
+        "{number} is out of range: {kind} goes from {min} to {max}; correct it, or write it as a string in another field"
+    )]
+    OutOfRange {
+        /// As it stands there.
+        number: String,
+        /// The type.
+        kind: String,
+        /// The least.
+        min: String,
+        /// The greatest.
+        max: String,
+    },
+    /// A whole number that a float would change.
+    #[error("{number} can't be held exactly by {kind}; round it, or write it as a string in another field")]
+    NotExact {
+        /// As it stands there.
+        number: String,
+        /// The float type.
+        kind: &'static str,
+    },
+    /// A field of the key isn't there.
+    #[error("missing, but part of the key; give every record a value for it, or take another key")]
+    MissingKey,
+    /// Keys that stand on several lines.
+    #[error(
+        "{count} records of {type_name} have a key that an earlier line has; keep one line for each: {}",
+        shown_keys(.keys)
+    )]
+    DuplicateKeys {
+        /// The type.
+        type_name: String,
+        /// How many records too many.
+        count: u64,
+        /// The first ten such keys, each with its lines.
+        keys: Vec<(String, Vec<u64>)>,
+    },
+    /// A field that every record must have isn't there.
+    #[error("missing, but the dataset has no Option there ({expected}); give it a value")]
+    Missing {
+        /// What the schema says.
+        expected: String,
+    },
+    /// A field that the dataset's type doesn't have.
+    #[error(
+        "not a field of the dataset's {type_name}; remove it, or run again with --add-fields to add it as optional"
+    )]
+    UnknownField {
+        /// The type.
+        type_name: String,
+    },
+    /// A null in an array.
+    #[error("null in an array; leave it out, or make the elements objects, whose fields may be null")]
+    NullElement,
+    /// An array in an array.
+    #[error("an array in an array; make the inner ones objects with a field for the array")]
+    NestedArray,
+    /// Lists, sets and maps hold no empty objects.
+    #[error("an object without any field that has a value, in an array; leave it out, or give it a field")]
+    EmptyElement,
+    /// Not a variant.
+    #[error("{found:?} is none of the dataset's variants ({variants}); write one of them")]
+    UnknownVariant {
+        /// What is there.
+        found: String,
+        /// What could be there.
+        variants: String,
+    },
+    /// More columns than a dataset may have.
+    #[error(
+        "one field name too many: a dataset has {} columns at most; if the names are data, publish them as a map, from a program with a BTreeMap field",
+        limits::COLUMNS
+    )]
+    TooManyFields,
+    /// A name that is too long, or empty.
+    #[error(
+        "a name of {bytes} bytes; a field or component has a name of 1 to {} bytes, so rename it",
+        limits::NAME_BYTES
+    )]
+    Name {
+        /// How long it is.
+        bytes: usize,
+    },
+    /// A record's canonical bytes are too many.
+    #[error("the record passes {RECORD_BYTES_MAX} bytes here; split it, or keep large content elsewhere")]
+    RecordTooLarge,
+    /// A list, set or map has too many elements.
+    #[error("more than {LIST_ELEMENTS_MAX} elements; split the record")]
+    TooManyElements,
+    /// The inferred schema can't be one.
+    #[error("{0}")]
+    Schema(String),
+    /// The producer refused a component.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// Lines named for each key that stands on several.
+const NAMED_LINES: usize = 10;
+
+fn shown_keys(keys: &[(String, Vec<u64>)]) -> String {
+    let shown = keys.iter().map(|(key, lines)| {
+        let first: Vec<String> = lines.iter().take(NAMED_LINES).map(u64::to_string).collect();
+        let more = if lines.len() > NAMED_LINES { ", …" } else { "" };
+        format!("{} (lines {}{more})", shortened(key), first.join(", "))
+    });
+    shown.collect::<Vec<_>>().join("; ")
+}
+
+/// Text as errors show it: a million characters would hide the rest.
+pub(super) fn shortened(text: &str) -> String {
+    match text.char_indices().nth(40) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
+    }
+}
+
+/// A problem on its way out, from the value to the line; collects the field's path.
+#[derive(Debug)]
+pub(super) struct Fault {
+    field: String,
+    problem: Problem,
+}
+
+impl From<Problem> for Fault {
+    fn from(problem: Problem) -> Fault {
+        Fault { field: String::new(), problem }
+    }
+}
+
+impl Fault {
+    /// The same, seen from the object that has the field.
+    pub(super) fn within(self, name: &str) -> Fault {
+        let dot = if self.field.is_empty() || self.field.starts_with('[') { "" } else { "." };
+        Fault { field: format!("{name}{dot}{}", self.field), ..self }
+    }
+
+    /// The same, seen from the array that has the element.
+    pub(super) fn at(self, index: usize) -> Fault {
+        self.within(&format!("[{index}]"))
+    }
+
+    /// With the place that only the reader of lines knows.
+    pub(super) fn on(self, file: &str, line: u64) -> JsonError {
+        // What is wrong with the text as such is not about the field in which it shows.
+        let field = if matches!(self.problem, Problem::Malformed { .. }) { String::new() } else { self.field };
+        JsonError { file: file.to_owned(), line, field, problem: self.problem }
+    }
+}

@@ -1,0 +1,92 @@
+//! A file as the content of a cycle.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::Path;
+
+use cenote_shared::row::Row;
+use cenote_shared::schema::TypeSchema;
+use serde_json::Value;
+
+use super::error::{Fault, JsonError, Problem};
+use super::lines::Lines;
+use super::read::RowReader;
+use crate::{BoxError, DuplicateKeys, Writer};
+
+/// Adds a record for every line; gives their number. `progress` hears of bytes read.
+///
+/// ```no_run
+/// # use cenote_producer::{Producer, json};
+/// # async fn publish(producer: &mut Producer) -> Result<(), Box<dyn std::error::Error>> {
+/// let path = std::path::Path::new("movies.jsonl");
+/// producer.cycle_blocking(|writer| {
+///     json::fill(writer, "Movie", &mut json::Lines::open(path)?, &mut |_bytes| {})?;
+///     Ok(())
+/// }).await?;
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// A [`JsonError`], boxed, for the first line that is no record of the type; else the writer's errors.
+pub fn fill<R: Read>(
+    writer: &mut Writer,
+    type_name: &str,
+    lines: &mut Lines<R>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<u64, BoxError> {
+    let schema = writer.schema().clone();
+    let root = schema.find(type_name).filter(|id| schema.get(*id).is_root());
+    let root = root.ok_or_else(|| format!("{type_name} is no root type of the dataset; declare it first"))?;
+    let mut reader = RowReader::new(&schema, root);
+    let file = lines.file().to_owned();
+    let (mut row, mut records) = (Row::default(), 0);
+    while let Some((line, text)) = lines.next()? {
+        reader.read(&file, line, text, &mut writer.input, &mut row)?;
+        writer.add_row(root, &row)?;
+        records += 1;
+        progress(lines.bytes());
+    }
+    Ok(records)
+}
+
+/// Says on which lines the keys stand that a cycle was given twice: reads the file once more.
+///
+/// # Errors
+/// If the file can't be read.
+pub fn explain_duplicates(path: &Path, of_type: &TypeSchema, found: &DuplicateKeys) -> Result<JsonError, JsonError> {
+    let mut lines_of: HashMap<&str, Vec<u64>> = found.first.iter().map(|key| (key.as_str(), Vec::new())).collect();
+    let mut lines = Lines::open(path)?;
+    while let Some((line, text)) = lines.next()? {
+        let Ok(record) = serde_json::from_str::<Value>(text) else { continue };
+        if let Some(lines) = lines_of.get_mut(shown_key(&record, of_type).as_str()) {
+            lines.push(line);
+        }
+    }
+    let mut keys: Vec<(String, Vec<u64>)> = Vec::new();
+    for key in &found.first {
+        // A key that comes a third time is named a second time.
+        if let Some(lines) = lines_of.remove(key.as_str()) {
+            keys.push((key.clone(), lines));
+        }
+    }
+    let (type_name, count) = (found.type_name.clone(), found.count);
+    Ok(Fault::from(Problem::DuplicateKeys { type_name, count, keys }).on(lines.file(), 0))
+}
+
+/// A record's key as the producer shows it: `17`, or `nl, 17`.
+fn shown_key(record: &Value, of_type: &TypeSchema) -> String {
+    let mut parts = Vec::new();
+    for path in of_type.key_paths() {
+        let found = path.iter().try_fold(record, |at, name| at.get(name));
+        show_parts(found.unwrap_or(&Value::Null), &mut parts);
+    }
+    parts.join(", ")
+}
+
+fn show_parts(value: &Value, parts: &mut Vec<String>) {
+    match value {
+        Value::String(text) => parts.push(text.clone()),
+        Value::Array(several) => several.iter().for_each(|value| show_parts(value, parts)),
+        other => parts.push(other.to_string()),
+    }
+}

@@ -1,0 +1,169 @@
+use super::*;
+
+fn infer_lines(lines: &str) -> Result<Inferred, JsonError> {
+    infer(&mut Lines::new("movies.jsonl", lines.as_bytes()), "Movie", &[vec!["id".to_owned()]], &mut |_| {})
+}
+
+fn check(lines: &str, expected: &str) {
+    let inferred = infer_lines(lines).unwrap_or_else(|error| panic!("{lines}: {error}"));
+    let expected = format!("Movie (root, key id)\n    id: i64\n{expected}");
+    assert_eq!(inferred.schema.to_string(), expected, "{lines}");
+}
+
+fn check_error(lines: &str, expected: &str) {
+    let error = infer_lines(lines).expect_err(lines);
+    assert_eq!(error.to_string(), format!("movies.jsonl{expected}"), "{lines}");
+}
+
+#[test]
+fn kinds_are_what_every_line_says() {
+    check("{\"id\":1}", "");
+    check("{\"id\":1,\"a\":true}", "    a: bool\n");
+    check("{\"id\":1,\"a\":\"1\"}", "    a: String\n");
+    check("{\"id\":1,\"a\":-9223372036854775808}\n{\"id\":2,\"a\":9223372036854775807}", "    a: i64\n");
+    check("{\"id\":1,\"a\":9223372036854775808}\n{\"id\":2,\"a\":0}", "    a: u64\n");
+    check("{\"id\":1,\"a\":1.0}", "    a: f64\n");
+    check("{\"id\":1,\"a\":1e3}", "    a: f64\n");
+    check("{\"id\":1,\"a\":9007199254740992}\n{\"id\":2,\"a\":-0.5}", "    a: f64\n");
+    check("{\"id\":1,\"a\":18446744073709551616}\n{\"id\":2,\"a\":0.5}", "    a: f64\n");
+}
+
+#[test]
+fn missing_and_null_are_options() {
+    check("{\"id\":1,\"a\":1}\n{\"id\":2}", "    a: Option<i64>\n");
+    check("{\"id\":1}\n{\"id\":2,\"a\":1}", "    a: Option<i64>\n");
+    check("{\"id\":1,\"a\":null}\n{\"id\":2,\"a\":1}", "    a: Option<i64>\n");
+    check("{\"id\":1,\"a\":null}\n{\"id\":2,\"a\":[]}\n{\"id\":3,\"a\":[1]}", "    a: Option<Vec<i64>>\n");
+}
+
+#[test]
+fn objects_are_components_and_arrays_lists() {
+    check(
+        "{\"id\":1,\"cast\":[{\"name\":\"Ann\"},{\"name\":\"Bo\",\"age\":7}],\"home\":{\"at\":{\"lat\":0.5}}}",
+        "    cast: Vec<Movie.cast>\n    home: Movie.home\n\
+         Movie.cast (component)\n    name: String\n    age: Option<i64>\n\
+         Movie.home (component)\n    at: Movie.home.at\n\
+         Movie.home.at (component)\n    lat: f64\n",
+    );
+    check(
+        "{\"id\":1,\"a\":{}}\n{\"id\":2,\"a\":{\"b\":1}}",
+        "    a: Movie.a\nMovie.a (component)\n    b: Option<i64>\n",
+    );
+}
+
+#[test]
+fn what_says_nothing_is_left_out_and_said_to_be() {
+    let inferred =
+        infer_lines("{\"id\":1,\"a\":null,\"b\":[],\"c\":{},\"d\":{\"e\":1,\"f\":null},\"g\":[{\"h\":null}]}");
+    let inferred = inferred.expect("sound lines");
+    assert_eq!(inferred.left_out, ["a", "b", "c", "d.f", "g"]);
+    assert_eq!(inferred.records, 1);
+    let expected = "Movie (root, key id)\n    id: i64\n    d: Movie.d\nMovie.d (component)\n    e: i64\n";
+    assert_eq!(inferred.schema.to_string(), expected);
+    assert_eq!(inferred.schema.check(), Ok(()));
+}
+
+#[test]
+fn keys_may_be_of_several_parts_and_lead_through_components() {
+    let paths = [vec!["home".to_owned(), "zip".to_owned()], vec!["no".to_owned()]];
+    let infer = |lines: &str| infer(&mut Lines::new("f", lines.as_bytes()), "House", &paths, &mut |_| {});
+    let inferred = infer("{\"home\":{\"zip\":\"1011\"},\"no\":4}").expect("sound lines");
+    assert!(inferred.schema.to_string().starts_with("House (root, key home.zip, no)\n"));
+    let error =
+        infer("{\"home\":{\"zip\":\"1011\"},\"no\":4}\n{\"home\":{\"zip\":null},\"no\":4}").expect_err("no zip");
+    assert_eq!((error.line, error.field.as_str()), (2, "home.zip"));
+    let error = infer("{\"home\":{\"zip\":1.5},\"no\":4}").expect_err("floats are no keys");
+    let said = "f: type House: the key field home.zip is f64; use integers, bool, String, bytes, enums or Key";
+    assert_eq!(error.to_string(), said);
+}
+
+#[test]
+fn errors_name_the_line_the_field_and_the_remedy() {
+    check_error("", ": no records; a new type's schema is found from its records, so give it at least one line");
+    check_error(
+        "{\"id\":1}\n[2]",
+        ", line 2: an array, where a record is expected; write an object like {\"id\": 1} on each line",
+    );
+    check_error(
+        "{\"id\":1}\n\n{\"id\":2}}",
+        ", line 3: malformed JSON at column 9: expected the end of the line; correct the line",
+    );
+    check_error(
+        "{\"id\":1,\"a\":{\"b\":[1,2}}",
+        ", line 1: malformed JSON at column 22: expected a comma or the array's closing bracket; correct the line",
+    );
+    check_error(
+        "{\"id\":1}\n{\"title\":\"Up\"}",
+        ", line 2, field id: missing, but part of the key; give every record a value for it, or take another key",
+    );
+    check_error(
+        "{\"title\":\"Up\"}",
+        ", line 1, field id: missing, but part of the key; give every record a value for it, or take another key",
+    );
+    check_error(
+        "{\"id\":1,\"a\":1}\n{\"id\":2,\"a\":\"x\"}",
+        ", line 2, field a: a string, but a number on line 1; make them the same kind, or use two fields",
+    );
+    check_error(
+        "{\"id\":1,\"a\":[{\"b\":1}]}\n{\"id\":2,\"a\":[{\"b\":1},{\"b\":[]}]}",
+        ", line 2, field a[1].b: an array, but a number on line 1; make them the same kind, or use two fields",
+    );
+    check_error(
+        "{\"id\":1,\"a\":[1,null]}",
+        ", line 1, field a[1]: null in an array; leave it out, or make the elements objects, whose fields may be null",
+    );
+    check_error(
+        "{\"id\":1,\"a\":[[1]]}",
+        ", line 1, field a[0]: an array in an array; make the inner ones objects with a field for the array",
+    );
+    check_error("{\"id\":1,\"id\":1}", ", line 1, field id: there twice in one object; remove one of them");
+    check_error(
+        "{\"id\":-1}\n{\"id\":9223372036854775808}",
+        ", line 2, field id: a number above 9223372036854775807, but a negative one on line 1: no integer type holds \
+         both; write them as strings, or correct one",
+    );
+    check_error(
+        "{\"id\":1,\"a\":9007199254740993}\n{\"id\":2,\"a\":0.5}",
+        ", line 1, field a: a whole number that an f64 can't hold exactly, but a number with a fraction on line 2; \
+         write them as strings, or round one",
+    );
+    check_error(
+        "{\"id\":1,\"a\":18446744073709551616}",
+        ", line 1, field a: 18446744073709551616 is out of range: a whole number goes from -9223372036854775808 to \
+         18446744073709551615; correct it, or write it as a string in another field",
+    );
+    check_error(
+        "{\"id\":1,\"a\":1e400}",
+        ", line 1, field a: 1e400 is out of range: f64 goes from -1.7976931348623157e308 to 1.7976931348623157e308; \
+         correct it, or write it as a string in another field",
+    );
+    check_error(
+        &format!("{{\"id\":1,\"{}\":1}}", "n".repeat(256)),
+        &format!(
+            ", line 1, field {}: a name of 256 bytes; a field or component has a name of 1 to 255 bytes, so rename it",
+            "n".repeat(256)
+        ),
+    );
+}
+
+#[test]
+fn bytes_that_are_not_text_are_named() {
+    let mut lines = Lines::new("f", &b"{\"id\":1}\n{\"id\":2,\"a\":\"\xff\"}"[..]);
+    let error = infer(&mut lines, "T", &[vec!["id".to_owned()]], &mut |_| {}).expect_err("not UTF-8");
+    assert_eq!(error.to_string(), "f, line 2: not UTF-8 from byte 14 on; convert the file to UTF-8");
+}
+
+#[test]
+fn names_that_are_data_run_out_of_columns() {
+    let names: Vec<String> = (0..limits::COLUMNS).map(|number| format!("\"n{number}\":1")).collect();
+    check_error(
+        &format!("{{\"id\":1,\"votes\":{{{}}}}}", names.join(",")),
+        ", line 1, field votes.n8190: one field name too many: a dataset has 8192 columns at most; if the names are \
+         data, publish them as a map, from a program with a BTreeMap field",
+    );
+}
+
+#[test]
+fn a_byte_order_mark_blank_lines_and_line_ends_are_no_matter() {
+    check("\u{feff}{\"id\":1}\r\n\r\n  \n{\"id\":2}", "");
+}

@@ -1,0 +1,86 @@
+//! The lines of a file, one at a time, each checked for length and UTF-8.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use super::error::{Fault, JsonError, Problem};
+
+/// A line may have this many bytes: room for the largest record, escaped, and its components.
+pub const LINE_BYTES_MAX: usize = 128 << 20;
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// Goes through the lines of a file; the memory is that of the longest.
+#[derive(Debug)]
+pub struct Lines<R> {
+    file: String,
+    source: BufReader<R>,
+    buffer: Vec<u8>,
+    line: u64,
+    bytes: u64,
+}
+
+impl Lines<File> {
+    /// Of the file at `path`.
+    pub fn open(path: &Path) -> Result<Lines<File>, JsonError> {
+        let name = path.display().to_string();
+        match File::open(path) {
+            Ok(file) => Ok(Lines::new(name, file)),
+            Err(error) => Err(Fault::from(Problem::Io(error)).on(&name, 0)),
+        }
+    }
+}
+
+impl<R: Read> Lines<R> {
+    /// Of anything that can be read; `name` is what errors call it.
+    pub fn new(name: impl Into<String>, source: R) -> Lines<R> {
+        let source = BufReader::with_capacity(BUFFER_BYTES, source);
+        Lines { file: name.into(), source, buffer: Vec::new(), line: 0, bytes: 0 }
+    }
+
+    /// The next line that isn't blank, with its number.
+    ///
+    /// Not an iterator: the line is lent, so that no line is copied.
+    #[expect(clippy::should_implement_trait, reason = "it lends")]
+    pub fn next(&mut self) -> Result<Option<(u64, &str)>, JsonError> {
+        loop {
+            self.buffer.clear();
+            let limit = LINE_BYTES_MAX as u64 + 1;
+            let read = self.source.by_ref().take(limit).read_until(b'\n', &mut self.buffer);
+            let read = read.map_err(|error| self.error(Problem::Io(error)))?;
+            if read == 0 {
+                return Ok(None);
+            }
+            self.line += 1;
+            self.bytes += read as u64;
+            if read > LINE_BYTES_MAX {
+                return Err(self.error(Problem::LineTooLong));
+            }
+            if !self.buffer.iter().all(u8::is_ascii_whitespace) {
+                break;
+            }
+        }
+        // Some programs begin a file with a byte order mark.
+        let start = if self.line == 1 && self.buffer.starts_with("\u{feff}".as_bytes()) { 3 } else { 0 };
+        match std::str::from_utf8(&self.buffer[start..]) {
+            Ok(line) => Ok(Some((self.line, line))),
+            Err(error) => Err(self.error(Problem::NotUtf8 { byte: start + error.valid_up_to() + 1 })),
+        }
+    }
+
+    /// The name that errors call it.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Bytes read so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn error(&self, problem: Problem) -> JsonError {
+        Fault::from(problem).on(&self.file, self.line)
+    }
+}

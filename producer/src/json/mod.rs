@@ -1,0 +1,40 @@
+//! JSON Lines: a record on each line, as people and other programs hand data over.
+//!
+//! A file is read once or twice, a line at a time, in memory that follows the longest line and the schema: first to
+//! [`infer`] a schema, if the dataset has none for the type yet; then to make each line a row of the chain's schema
+//! ([`RowReader`]). Numbers are read from their text, so that nothing passes through an f64 on its way to an integer,
+//! and floats are rounded once, correctly.
+//!
+//! | JSON | inferred | and where the dataset's schema says so |
+//! | --- | --- | --- |
+//! | whole number | `i64`; `u64` if one is above `i64`'s range | any integer whose range it fits; a float that holds it exactly |
+//! | number with a fraction or an exponent | `f64` | `f32` |
+//! | string | `String` | deduplicated `String`, enum by its variant's name, bytes as hexadecimal digits |
+//! | `true`, `false` | `bool` | |
+//! | object | a component, named `Parent.field` | a map: its names are the keys |
+//! | array | a list | a set; a composite `Key<T>`: its parts |
+//! | missing, `null` | `Option` | |
+//! | `"NaN"`, `"Infinity"`, `"-Infinity"` | `String` | `f64`, `f32`: JSON has no numbers for them |
+//!
+//! Rules: whole numbers and fractions in one field are an `f64` only if every whole number is exactly one; a number
+//! never changes its value on the way in. A field that is null or empty (`null`, `[]`, `{}`) on every line has no type
+//! yet: it is left out, and said to be; and where the type lacks a field, such a value says nothing and is skipped,
+//! any other is an error. Fields stand in the order in which they are first met. Blank lines are skipped.
+//!
+//! Every error names the file, the line, the field, and what to do.
+
+mod cursor;
+mod error;
+mod extend;
+mod fill;
+mod infer;
+mod lines;
+mod number;
+mod read;
+
+pub use error::{JsonError, Problem};
+pub use extend::extend;
+pub use fill::{explain_duplicates, fill};
+pub use infer::{Inferred, infer};
+pub use lines::{LINE_BYTES_MAX, Lines};
+pub use read::RowReader;
