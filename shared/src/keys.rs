@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::ids::{Ordinal, TypeId};
+use crate::layout::{Form, Layout};
 use crate::schema::{KeyError, KeyForm, Schema, Shape, ValueKind};
 use crate::segment::RowAt;
 use crate::state::State;
@@ -44,7 +45,7 @@ impl KeyBuf {
 
 impl KeyRef<'_> {
     /// The seeded hash by which the key index finds it. Authors of records do not know the seed.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn hash(self, seed: u64) -> u64 {
         match self {
@@ -71,7 +72,19 @@ impl KeyRef<'_> {
 /// How a type's key is read from its rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPlan {
+    direct: Direct,
     parts: Vec<Part>,
+}
+
+/// The short way to compare a key of one plain field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direct {
+    /// A number in this slot.
+    Image(usize),
+    /// Text in this field.
+    Text(usize),
+    /// There is none.
+    No,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,12 +110,13 @@ enum Reading {
 }
 
 impl KeyPlan {
-    /// The plan for a root type.
-    pub fn new(schema: &Schema, id: TypeId) -> Result<KeyPlan, KeyError> {
+    /// The plan for a root type of this layout.
+    pub fn new(schema: &Schema, id: TypeId, layout: &Layout) -> Result<KeyPlan, KeyError> {
         // Checks every path, and that no key leads back to itself.
         schema.key_form(id)?;
         let paths = schema.get(id).key_paths();
-        Ok(KeyPlan { parts: paths.iter().map(|path| part(schema, id, path)).collect::<Result<_, _>>()? })
+        let parts = paths.iter().map(|path| part(schema, id, path)).collect::<Result<Vec<_>, _>>()?;
+        Ok(KeyPlan { direct: direct(&parts, layout), parts })
     }
 
     /// The fields of the root that its key depends on.
@@ -111,21 +125,18 @@ impl KeyPlan {
     }
 
     /// Whether the row has this key.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn matches(&self, row: RowAt<'_>, key: KeyRef<'_>, state: &State) -> bool {
-        if let [Part { through, field, reading }] = self.parts.as_slice()
-            && through.is_empty()
-        {
-            match (reading, key) {
-                (Reading::Image, KeyRef::Image(image)) => return row.cell(*field).image() == image,
-                (Reading::Text, KeyRef::Bytes(bytes)) => return row.cell(*field).text().as_bytes() == bytes,
-                _ => {}
-            }
+        match (self.direct, key) {
+            (Direct::Image(slot), KeyRef::Image(image)) => row.slot(slot) == image,
+            (Direct::Text(field), KeyRef::Bytes(bytes)) => row.cell(field).text().as_bytes() == bytes,
+            _ => self.matches_any(row, key, state),
         }
-        self.matches_any(row, key, state)
     }
 
+    #[cold]
+    #[inline(never)]
     fn matches_any(&self, row: RowAt<'_>, key: KeyRef<'_>, state: &State) -> bool {
         self.with_key(row, state, |found| found == key)
     }
@@ -185,6 +196,16 @@ impl Part {
                 Value::Bytes(Cow::Owned(name.map_or(Vec::new(), |name| name.clone().into_bytes())), true)
             }
         }
+    }
+}
+
+fn direct(parts: &[Part], layout: &Layout) -> Direct {
+    let [Part { through, field, reading }] = parts else { return Direct::No };
+    match (reading, &layout.columns[*field].form) {
+        _ if !through.is_empty() => Direct::No,
+        (Reading::Image, Form::Image { slot, .. }) => Direct::Image(*slot),
+        (Reading::Text, Form::Text(_)) => Direct::Text(*field),
+        _ => Direct::No,
     }
 }
 

@@ -19,19 +19,19 @@ pub(crate) struct Directory<P> {
 
 impl<P> Directory<P> {
     /// The number of pages.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// The page with this number; panics beyond the end.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn page(&self, number: usize) -> &P {
         &self.root[number / CHUNK][number % CHUNK]
     }
 
     /// The page with this number, if there is one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, number: usize) -> Option<&P> {
         self.root.get(number / CHUNK)?.get(number % CHUNK)
     }

@@ -79,7 +79,7 @@ impl KeyIndex {
 
     /// The first ordinal under this hash for which `is_match` says yes. It is asked about entries with the hash's
     /// tag only: about once per hit, once in twenty misses.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, hash: u64, mut is_match: impl FnMut(u32) -> bool) -> Option<u32> {
         let lines = &*self.pages.page(page_of(hash, self.pages.len())).lines;
         let home = home_of(hash, lines.len());

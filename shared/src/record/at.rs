@@ -26,13 +26,13 @@ pub struct Scope<'v> {
 }
 
 impl<'v> RecordAt<'v> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(row: RowAt<'v>, binding: &'v TypeBinding, scope: Scope<'v>, ordinal: Ordinal) -> RecordAt<'v> {
         RecordAt { row, binding, scope, ordinal }
     }
 
     /// Reads the declared field at `index`.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn field<F: Field>(self, index: usize) -> F::Ref<'v> {
         F::read(self.cell(index), &self.binding.values[index], self.scope)
@@ -45,14 +45,14 @@ impl<'v> RecordAt<'v> {
     }
 
     /// The record's number in its type.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn ordinal(self) -> Ordinal {
         self.ordinal
     }
 
     /// The cell, if the chain has the column and the row has a value.
-    #[inline]
+    #[inline(always)]
     fn cell(self, index: usize) -> Option<Cell<'v>> {
         let column = self.binding.columns[index];
         if column == ABSENT {
@@ -65,7 +65,7 @@ impl<'v> RecordAt<'v> {
 
 impl<'v> Scope<'v> {
     /// The component record that a reference leads to.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn component(self, binding: &ValueBinding, image: u64) -> RecordAt<'v> {
         let ordinal = Ordinal(image as u32);
         let row = self.row(binding.chain, ordinal);
@@ -73,12 +73,12 @@ impl<'v> Scope<'v> {
     }
 
     /// The text of a deduplicated string.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn dedup(self, binding: &ValueBinding, image: u64) -> &'v str {
         self.row(binding.chain, Ordinal(image as u32)).cell(DEDUP_FIELD).text()
     }
 
-    #[inline]
+    #[inline(always)]
     fn row(self, chain: TypeId, ordinal: Ordinal) -> RowAt<'v> {
         self.view.state.table(chain).referenced(ordinal)
     }

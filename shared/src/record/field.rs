@@ -78,7 +78,7 @@ impl<P: Present> Field for P {
     fn write(value: &P::Owned, index: usize, writer: &mut RecordWriter<'_, '_>) -> Result<(), WriteError> {
         writer.cell(index, |cell| P::write(value, cell))
     }
-    #[inline]
+    #[inline(always)]
     fn read<'v>(cell: Option<Cell<'v>>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> P::Ref<'v> {
         match cell {
             Some(cell) => P::read(cell, bindings, scope),
@@ -105,7 +105,7 @@ impl<P: Present> Field for Option<P> {
             None => Ok(()),
         }
     }
-    #[inline]
+    #[inline(always)]
     fn read<'v>(cell: Option<Cell<'v>>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> Option<P::Ref<'v>> {
         cell.map(|cell| P::read(cell, bindings, scope))
     }
@@ -125,7 +125,7 @@ impl<V: Element> Present for Vec<V> {
     fn write(value: &Vec<V::Owned>, cell: CellWriter<'_, '_, '_>) -> Result<(), WriteError> {
         cell.list::<V>(value)
     }
-    #[inline]
+    #[inline(always)]
     fn read<'v>(cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> List<'v, V> {
         List::new(cell.elements(), &bindings[0], scope)
     }
@@ -150,7 +150,7 @@ macro_rules! set {
             fn write(value: &$owned, cell: CellWriter<'_, '_, '_>) -> Result<(), WriteError> {
                 cell.set::<V>(value.iter())
             }
-            #[inline]
+            #[inline(always)]
             fn read<'v>(cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> Set<'v, V> {
                 Set::new(List::new(cell.elements(), &bindings[0], scope))
             }
@@ -181,7 +181,7 @@ macro_rules! map {
             fn write(value: &$owned, cell: CellWriter<'_, '_, '_>) -> Result<(), WriteError> {
                 cell.map::<K, V>(value.iter())
             }
-            #[inline]
+            #[inline(always)]
             fn read<'v>(cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> Map<'v, K, V> {
                 let (keys, values) = cell.entries();
                 Map::new(List::new(keys, &bindings[0], scope), List::new(values, &bindings[1], scope))

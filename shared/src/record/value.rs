@@ -78,30 +78,30 @@ pub trait Source<'v>: Copy {
 }
 
 impl<'v> Source<'v> for Cell<'v> {
-    #[inline]
+    #[inline(always)]
     fn image(self) -> u64 {
         Cell::image(self)
     }
-    #[inline]
+    #[inline(always)]
     fn text(self) -> &'v str {
         Cell::text(self)
     }
-    #[inline]
+    #[inline(always)]
     fn bytes(self) -> &'v [u8] {
         Cell::bytes(self)
     }
 }
 
 impl<'v> Source<'v> for (Elements<'v>, usize) {
-    #[inline]
+    #[inline(always)]
     fn image(self) -> u64 {
         self.0.image(self.1)
     }
-    #[inline]
+    #[inline(always)]
     fn text(self) -> &'v str {
         self.0.text(self.1)
     }
-    #[inline]
+    #[inline(always)]
     fn bytes(self) -> &'v [u8] {
         self.0.bytes(self.1)
     }
@@ -124,7 +124,7 @@ macro_rules! __one_value {
                 fn write(value: &Self::Owned, cell: record::CellWriter<'_, '_, '_>) -> Result<(), record::WriteError> {
                     cell.one::<$value>(value)
                 }
-                #[inline]
+                #[inline(always)]
                 fn read<'v>(
                     cell: record::Cell<'v>,
                     bindings: &'v [record::ValueBinding; 2],
@@ -183,7 +183,7 @@ macro_rules! number {
             fn compare(left: &[u8], right: &[u8]) -> Ordering {
                 $compare(left, right)
             }
-            #[inline]
+            #[inline(always)]
             fn read<'v, S: Source<'v>>(source: S, _: &'v ValueBinding, _: Scope<'v>) -> $number {
                 let $image = source.image();
                 $from_image
@@ -258,7 +258,7 @@ macro_rules! heap {
             fn compare(left: &[u8], right: &[u8]) -> Ordering {
                 left.cmp(right)
             }
-            #[inline]
+            #[inline(always)]
             fn read<'v, S: Source<'v>>(source: S, _: &'v ValueBinding, _: Scope<'v>) -> &'v $borrowed {
                 source.$read()
             }
@@ -306,7 +306,7 @@ impl Value for Dedup {
     fn compare(left: &[u8], right: &[u8]) -> Ordering {
         compare_unsigned(left, right)
     }
-    #[inline]
+    #[inline(always)]
     fn read<'v, S: Source<'v>>(source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> &'v str {
         scope.dedup(binding, source.image())
     }
@@ -340,7 +340,7 @@ impl<T: Component> Value for T {
     fn compare(left: &[u8], right: &[u8]) -> Ordering {
         compare_unsigned(left, right)
     }
-    #[inline]
+    #[inline(always)]
     fn read<'v, S: Source<'v>>(source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> T::Ref<'v> {
         T::view(scope.component(binding, source.image()))
     }
@@ -388,7 +388,7 @@ pub fn write_enum<E: Enum>(
 
 /// The declared variant for an enum's number in the chain.
 #[doc(hidden)]
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn read_enum<E: Enum>(image: u64, binding: &ValueBinding) -> E {
     E::from_number(binding.to_declared[image as usize])

@@ -5,7 +5,7 @@
 use crate::layout::{Column, Form, ImageKind, Layout, Many, Region};
 use crate::row::Row;
 
-use super::{PADDING, RowAt, Segment, Slot, store, width_of};
+use super::{PADDING, RowAt, Segment, Slot, fixed_part, store, width_of};
 
 /// Collects rows; [`finish`](SegmentBuilder::finish) makes the segment.
 pub struct SegmentBuilder<'l> {
@@ -233,8 +233,8 @@ impl<'l> SegmentBuilder<'l> {
         let rows = self.fixed_rows(&slots, stride);
         slots.extend(lanes);
         Segment {
-            rows: rows.into(),
-            slots: slots.into(),
+            fixed: fixed_part(&slots, &rows),
+            slots: slots.len() as u32,
             text: self.text.into(),
             bytes: bytes.into(),
             count: self.rows,

@@ -11,7 +11,7 @@ use super::{Segment, load};
 pub struct RowAt<'s> {
     segment: &'s Segment,
     layout: &'s Layout,
-    row: u32,
+    row_start: usize,
 }
 
 /// One column of one row.
@@ -20,7 +20,7 @@ pub struct Cell<'s> {
     segment: &'s Segment,
     layout: &'s Layout,
     column: &'s Column,
-    row: u32,
+    row_start: usize,
 }
 
 /// The elements of a list or a set; a map's keys, or its values.
@@ -42,16 +42,27 @@ enum ElementKind<'s> {
 }
 
 impl<'s> RowAt<'s> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(segment: &'s Segment, layout: &'s Layout, row: u32) -> RowAt<'s> {
-        RowAt { segment, layout, row }
+        RowAt { segment, layout, row_start: segment.row_start(row) }
     }
 
     /// The cell of the field at this index of the type's schema.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn cell(self, field: usize) -> Cell<'s> {
-        Cell { segment: self.segment, layout: self.layout, column: &self.layout.columns[field], row: self.row }
+        Cell {
+            segment: self.segment,
+            layout: self.layout,
+            column: &self.layout.columns[field],
+            row_start: self.row_start,
+        }
+    }
+
+    /// The number in a slot, by one's own knowledge of the layout.
+    #[inline(always)]
+    pub(crate) fn slot(self, slot: usize) -> u64 {
+        self.segment.image(slot, self.row_start)
     }
 
     /// How many fields there are.
@@ -76,12 +87,12 @@ fn misfit(form: &Form, asked: &str) -> ! {
 
 impl<'s> Cell<'s> {
     /// Whether the row has a value here.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn is_present(self) -> bool {
         match self.column.presence {
             None => true,
-            Some(presence) => self.segment.image(presence.slot, self.row) >> presence.bit & 1 == 1,
+            Some(presence) => self.segment.image(presence.slot, self.row_start) >> presence.bit & 1 == 1,
         }
     }
 
@@ -92,22 +103,22 @@ impl<'s> Cell<'s> {
     }
 
     /// A bool, integer (sign-extended), enum number, float's bits, ordinal or image-formed key.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn image(self) -> u64 {
         match &self.column.form {
-            Form::Image { slot, .. } => self.segment.image(*slot, self.row),
+            Form::Image { slot, .. } => self.segment.image(*slot, self.row_start),
             form => misfit(form, "a number"),
         }
     }
 
     /// A string, or a text-formed key.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn text(self) -> &'s str {
         match &self.column.form {
             Form::Text(region) => {
-                let (start, end) = self.segment.span(self.layout.text_start, *region, self.row);
+                let (start, end) = self.segment.span(self.layout.text_start, *region, self.row_start);
                 &self.segment.text[start..end]
             }
             form => misfit(form, "text"),
@@ -115,12 +126,12 @@ impl<'s> Cell<'s> {
     }
 
     /// Bytes, or the canonical bytes of a key of several parts.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn bytes(self) -> &'s [u8] {
         match &self.column.form {
             Form::Bytes(region) => {
-                let (start, end) = self.segment.span(self.layout.byte_start, *region, self.row);
+                let (start, end) = self.segment.span(self.layout.byte_start, *region, self.row_start);
                 &self.segment.bytes[start..end]
             }
             form => misfit(form, "bytes"),
@@ -128,7 +139,7 @@ impl<'s> Cell<'s> {
     }
 
     /// A list or a set.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn elements(self) -> Elements<'s> {
         match &self.column.form {
@@ -138,7 +149,7 @@ impl<'s> Cell<'s> {
     }
 
     /// A map's keys and values, equally many, sorted by key.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn entries(self) -> (Elements<'s>, Elements<'s>) {
         match &self.column.form {
@@ -147,16 +158,16 @@ impl<'s> Cell<'s> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn many(self, many: &'s Many) -> Elements<'s> {
         let segment = self.segment;
-        let ((start, end), (content_start, content_end)) = segment.spans(self.layout, many, self.row);
+        let ((start, end), (content_start, content_end)) = segment.spans(self.layout, many, self.row_start);
         let (kind, lane) = match many {
             Many::Images { lane, kind, .. } => (ElementKind::Images(*kind), *lane),
             Many::Texts { lane, .. } => (ElementKind::Texts(&segment.text[content_start..content_end]), *lane),
             Many::Blobs { lane, .. } => (ElementKind::Blobs(&segment.bytes[content_start..content_end]), *lane),
         };
-        let slot = &segment.slots[lane];
+        let slot = segment.slot(lane);
         let len = ((end - start) / usize::from(slot.width)) as u32;
         // To the heap's end, so that the last element's eight bytes can be read.
         Elements { kind, numbers: &segment.bytes[start..], base: slot.base, width: slot.width, len }
@@ -168,7 +179,7 @@ impl<'s> Cell<'s> {
             return false;
         }
         match &self.column.form {
-            Form::Image { slot, kind } => push_image(out, *kind, self.segment.image(*slot, self.row)),
+            Form::Image { slot, kind } => push_image(out, *kind, self.segment.image(*slot, self.row_start)),
             Form::Text(_) => out.extend_from_slice(self.text().as_bytes()),
             Form::Bytes(_) => out.extend_from_slice(self.bytes()),
             Form::Many(_) => {
@@ -195,21 +206,21 @@ fn push_image(out: &mut Vec<u8>, kind: ImageKind, image: u64) {
 
 impl<'s> Elements<'s> {
     /// How many there are.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn len(&self) -> usize {
         self.len as usize
     }
 
     /// Whether there is none.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// The number at `index`: of a list of numbers, or the end of a string.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn image(&self, index: usize) -> u64 {
         assert!(index < self.len(), "element {index} of {}", self.len);
@@ -217,7 +228,7 @@ impl<'s> Elements<'s> {
     }
 
     /// The string at `index`.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn text(&self, index: usize) -> &'s str {
         match self.kind {
@@ -230,7 +241,7 @@ impl<'s> Elements<'s> {
     }
 
     /// The byte string at `index`.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn bytes(&self, index: usize) -> &'s [u8] {
         match self.kind {
@@ -242,7 +253,7 @@ impl<'s> Elements<'s> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn bounds(&self, index: usize) -> (usize, usize) {
         let start = if index == 0 { 0 } else { self.image(index - 1) as usize };
         (start, self.image(index) as usize)

@@ -11,7 +11,7 @@
 
 use crate::layout::{Form, ImageKind, Layout, Many, Region};
 
-use super::{PADDING, Segment, Slot, load, store};
+use super::{PADDING, Segment, Slot, fixed_part, load};
 
 /// Why bytes are not a segment of this layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +68,8 @@ pub enum SegmentError {
 }
 
 const HEADER_BYTES: usize = 12;
-const SLOT_BYTES: usize = 9;
+/// A slot as stored: its place follows from the widths before it.
+const STORED_SLOT_BYTES: usize = 9;
 
 /// Appends a segment's bytes.
 pub fn encode(layout: &Layout, segment: &Segment, out: &mut Vec<u8>) {
@@ -77,13 +78,13 @@ pub fn encode(layout: &Layout, segment: &Segment, out: &mut Vec<u8>) {
     out.extend_from_slice(&segment.count.to_le_bytes());
     out.extend_from_slice(&as_u32(segment.text.len()));
     out.extend_from_slice(&as_u32(heap.len()));
-    for slot in segment.slots.iter() {
+    for slot in (0..layout.all_slots).map(|slot| segment.slot(slot)) {
         out.extend_from_slice(&slot.base.to_le_bytes());
         out.push(slot.width);
     }
     let stride = segment.stride as usize;
-    let fixed = &segment.rows[..segment.rows.len() - PADDING];
-    for slot in &segment.slots[..layout.row_slots] {
+    let fixed = &segment.fixed[segment.row_start(0)..segment.fixed.len() - PADDING];
+    for slot in (0..layout.row_slots).map(|slot| segment.slot(slot)) {
         let width = usize::from(slot.width);
         if width > 0 {
             let at = slot.offset as usize;
@@ -106,7 +107,7 @@ pub fn decode(layout: &Layout, bytes: &[u8], rows_max: u32, ceilings: Ceilings<'
 
 fn read(layout: &Layout, bytes: &[u8], rows_max: u32) -> Result<Segment, SegmentError> {
     let found = bytes.len() as u64;
-    let table_end = HEADER_BYTES + layout.all_slots * SLOT_BYTES;
+    let table_end = HEADER_BYTES + layout.all_slots * STORED_SLOT_BYTES;
     if bytes.len() < table_end {
         return Err(SegmentError::Length { expected: table_end as u64, found });
     }
@@ -129,8 +130,8 @@ fn read(layout: &Layout, bytes: &[u8], rows_max: u32) -> Result<Segment, Segment
     padded.resize(heap_len + PADDING, 0);
     let rows = interleave(fixed, &slots[..layout.row_slots], count as usize, stride as usize);
     Ok(Segment {
-        rows: rows.into(),
-        slots: slots.into(),
+        fixed: fixed_part(&slots, &rows),
+        slots: slots.len() as u32,
         text: text.into(),
         bytes: padded.into(),
         count,
@@ -142,7 +143,7 @@ fn read(layout: &Layout, bytes: &[u8], rows_max: u32) -> Result<Segment, Segment
 fn read_slots(layout: &Layout, table: &[u8]) -> Result<(Vec<Slot>, u32), SegmentError> {
     let mut stride = 0;
     let mut slots = Vec::with_capacity(layout.all_slots);
-    for (index, entry) in table.chunks_exact(SLOT_BYTES).enumerate() {
+    for (index, entry) in table.chunks_exact(STORED_SLOT_BYTES).enumerate() {
         let base = u64::from_le_bytes(entry[..8].try_into().expect("eight bytes are eight bytes"));
         let width = entry[8];
         let lane = index >= layout.row_slots;
@@ -181,7 +182,7 @@ impl Segment {
                 let outside = SegmentError::Region { row, column };
                 match &place.form {
                     Form::Image { slot, kind } => {
-                        self.check_image(row, column, *kind, self.image(*slot, row), ceilings)?
+                        self.check_image(row, column, *kind, self.image(*slot, self.row_start(row)), ceilings)?
                     }
                     Form::Text(region) => self.check_text(layout, *region, row).ok_or(outside).map(drop)?,
                     Form::Bytes(region) => self.check_bytes(layout, *region, row).ok_or(outside).map(drop)?,
@@ -229,9 +230,9 @@ impl Segment {
 
     /// The span, if no sum wraps.
     fn checked_span(&self, start: Option<usize>, region: Region, row: u32) -> Option<(usize, usize)> {
-        let start = start.map_or(0, |slot| self.image(slot, row));
-        let before = region.before.map_or(0, |slot| self.image(slot, row));
-        let end = self.image(region.end, row);
+        let start = start.map_or(0, |slot| self.image(slot, self.row_start(row)));
+        let before = region.before.map_or(0, |slot| self.image(slot, self.row_start(row)));
+        let end = self.image(region.end, self.row_start(row));
         let begin = usize::try_from(start.checked_add(before)?).ok()?;
         Some((begin, usize::try_from(start.checked_add(end)?).ok()?))
     }
@@ -255,8 +256,8 @@ impl Segment {
             return Err(outside());
         }
         let len = numbers.len() / width;
-        let (start, _) = self.span(layout.byte_start, *region, row);
-        let base = self.slots[*lane].base;
+        let (start, _) = self.span(layout.byte_start, *region, self.row_start(row));
+        let base = self.slot(*lane).base;
         let image = |index: usize| base.wrapping_add(load(&self.bytes, start + index * width, width as u8));
         match many {
             Many::Images { kind, .. } => {
@@ -286,10 +287,4 @@ fn check_ends(ends: impl Iterator<Item = u64>, len: usize, may_end: impl Fn(usiz
         before = end;
     }
     (before == len).then_some(())
-}
-
-/// Overwrites a number in fixed rows that are about to be frozen.
-pub(super) fn poke(rows: &mut [u8], stride: u32, row: u32, slot: Slot, value: u64) {
-    let at = row as usize * stride as usize + slot.offset as usize;
-    store(rows, at, slot.width, value.wrapping_sub(slot.base));
 }

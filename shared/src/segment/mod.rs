@@ -27,24 +27,43 @@ use crate::layout::{Layout, Many, Region};
 
 /// A number's place in a row, its width in bytes and its base. A lane has no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slot {
+struct Slot {
     /// Added to what is stored, wrapping.
-    pub(crate) base: u64,
+    base: u64,
     /// From the row's start.
-    pub(crate) offset: u32,
+    offset: u32,
     /// 0 to 8 bytes.
-    pub(crate) width: u8,
+    width: u8,
+}
+
+/// Slots stand before the rows, in the same buffer: a read finds both without another pointer, and near each other.
+const SLOT_BYTES: usize = 16;
+
+impl Slot {
+    /// `base u64 | width u8 | offset`, in 16 bytes.
+    #[inline(always)]
+    fn to_bytes(self) -> [u8; SLOT_BYTES] {
+        let place = u64::from(self.offset) << 8 | u64::from(self.width);
+        (u128::from(place) << 64 | u128::from(self.base)).to_le_bytes()
+    }
+
+    #[inline(always)]
+    fn from_bytes(bytes: [u8; SLOT_BYTES]) -> Slot {
+        let both = u128::from_le_bytes(bytes);
+        let place = (both >> 64) as u64;
+        Slot { base: both as u64, offset: (place >> 8) as u32, width: place as u8 }
+    }
 }
 
 /// Every buffer that numbers are read from ends with this many spare bytes, so that a read is always 8 bytes wide.
 const PADDING: usize = 8;
 
-/// What is left of 8 bytes for each width.
-const MASKS: [u64; 9] = {
-    let mut masks = [0; 9];
-    let mut width = 1;
-    while width <= 8 {
-        masks[width] = u64::MAX >> (64 - 8 * width);
+/// What is left of 8 bytes for each width. As long as a byte counts, so that looking it up needs no check.
+static MASKS: [u64; 256] = {
+    let mut masks = [u64::MAX; 256];
+    let mut width = 0;
+    while width < 8 {
+        masks[width] = (1 << (8 * width)) - 1;
         width += 1;
     }
     masks
@@ -53,12 +72,14 @@ const MASKS: [u64; 9] = {
 /// Rows of one type. Cheap to clone: the parts are shared.
 #[derive(Clone, Debug)]
 pub struct Segment {
-    rows: Arc<[u8]>,
-    slots: Arc<[Slot]>,
+    /// The slots, the rows, padding.
+    fixed: Arc<[u8]>,
     text: Arc<str>,
     bytes: Arc<[u8]>,
     count: u32,
     stride: u32,
+    /// How many slots and lanes there are.
+    slots: u32,
     digest: u128,
 }
 
@@ -86,58 +107,64 @@ impl Segment {
     pub fn memory_bytes(&self) -> usize {
         // Each `Arc` allocation begins with two counters.
         const COUNTERS: usize = 16;
-        size_of::<Segment>()
-            + COUNTERS * 4
-            + self.rows.len()
-            + self.slots.len() * size_of::<Slot>()
-            + self.text.len()
-            + self.bytes.len()
+        size_of::<Segment>() + COUNTERS * 4 + self.fixed.len() + self.text.len() + self.bytes.len()
     }
 
     /// The row at this index, to be read by `layout`.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn row<'s>(&'s self, layout: &'s Layout, row: u32) -> Option<RowAt<'s>> {
         (row < self.count).then(|| RowAt::new(self, layout, row))
     }
 
-    /// The number in a slot of a row.
-    #[inline]
-    fn image(&self, slot: usize, row: u32) -> u64 {
-        let slot = &self.slots[slot];
-        let at = row as usize * self.stride as usize + slot.offset as usize;
-        slot.base.wrapping_add(load(&self.rows, at, slot.width))
+    /// Where a row starts in the fixed part.
+    #[inline(always)]
+    fn row_start(&self, row: u32) -> usize {
+        self.slots as usize * SLOT_BYTES + row as usize * self.stride as usize
+    }
+
+    /// The number in a slot of the row that starts here.
+    #[inline(always)]
+    fn image(&self, slot: usize, row_start: usize) -> u64 {
+        let slot = self.slot(slot);
+        slot.base.wrapping_add(load(&self.fixed, row_start + slot.offset as usize, slot.width))
+    }
+
+    #[inline(always)]
+    fn slot(&self, slot: usize) -> Slot {
+        let at = slot * SLOT_BYTES;
+        Slot::from_bytes(self.fixed[at..at + SLOT_BYTES].try_into().expect("16 bytes are 16 bytes"))
     }
 
     /// From where to where a row's region reaches, in the heap whose start slot this is.
-    #[inline]
-    fn span(&self, start: Option<usize>, region: Region, row: u32) -> (usize, usize) {
-        let start = start.map_or(0, |slot| self.image(slot, row));
-        let before = region.before.map_or(0, |slot| self.image(slot, row));
-        let end = self.image(region.end, row);
+    #[inline(always)]
+    fn span(&self, start: Option<usize>, region: Region, row_start: usize) -> (usize, usize) {
+        let start = start.map_or(0, |slot| self.image(slot, row_start));
+        let before = region.before.map_or(0, |slot| self.image(slot, row_start));
+        let end = self.image(region.end, row_start);
         (start.wrapping_add(before) as usize, start.wrapping_add(end) as usize)
     }
 
     fn width(&self, lane: usize) -> usize {
-        usize::from(self.slots[lane].width)
+        usize::from(self.slot(lane).width)
     }
 
     /// The parts of several values: elements of the byte heap, and their content where that is apart.
-    fn spans(&self, layout: &Layout, many: &Many, row: u32) -> ((usize, usize), (usize, usize)) {
+    fn spans(&self, layout: &Layout, many: &Many, row_start: usize) -> ((usize, usize), (usize, usize)) {
         match many {
-            Many::Images { region, .. } => (self.span(layout.byte_start, *region, row), (0, 0)),
+            Many::Images { region, .. } => (self.span(layout.byte_start, *region, row_start), (0, 0)),
             Many::Texts { ends, content, .. } => {
-                (self.span(layout.byte_start, *ends, row), self.span(layout.text_start, *content, row))
+                (self.span(layout.byte_start, *ends, row_start), self.span(layout.text_start, *content, row_start))
             }
             Many::Blobs { ends, content, .. } => {
-                (self.span(layout.byte_start, *ends, row), self.span(layout.byte_start, *content, row))
+                (self.span(layout.byte_start, *ends, row_start), self.span(layout.byte_start, *content, row_start))
             }
         }
     }
 }
 
 /// A little-endian number of `width` bytes. The buffer is padded, so that 8 bytes can always be read.
-#[inline]
+#[inline(always)]
 fn load(bytes: &[u8], at: usize, width: u8) -> u64 {
     let eight = bytes[at..at + 8].try_into().expect("eight bytes are eight bytes");
     u64::from_le_bytes(eight) & MASKS[usize::from(width)]
@@ -152,4 +179,12 @@ fn store(bytes: &mut [u8], at: usize, width: u8, value: u64) {
 /// The bytes that a number up to `range` needs.
 fn width_of(range: u64) -> u8 {
     (u64::BITS - range.leading_zeros()).div_ceil(8) as u8
+}
+
+/// Slots and rows in one buffer.
+fn fixed_part(slots: &[Slot], rows: &[u8]) -> Arc<[u8]> {
+    let mut fixed = Vec::with_capacity(slots.len() * SLOT_BYTES + rows.len());
+    slots.iter().for_each(|slot| fixed.extend_from_slice(&slot.to_bytes()));
+    fixed.extend_from_slice(rows);
+    fixed.into()
 }

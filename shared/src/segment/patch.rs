@@ -1,10 +1,11 @@
 //! Changing cells of a segment: the fixed rows alone where numbers still fit, else the segment anew.
 
+use std::sync::Arc;
+
 use crate::layout::{Form, Layout};
 
 use super::build::image_of;
-use super::decode::poke;
-use super::{Segment, SegmentBuilder, width_of};
+use super::{Segment, SegmentBuilder, store, width_of};
 
 /// One cell's new value.
 #[derive(Clone, Copy, Debug)]
@@ -28,11 +29,13 @@ impl Segment {
     /// The heaps shared, the numbers overwritten; none where a patch does not fit that.
     fn patched_in_place(&self, layout: &Layout, patches: &[CellPatch<'_>], digest: u128) -> Option<Segment> {
         let numbers = patches.iter().map(|patch| self.as_number(layout, patch)).collect::<Option<Vec<_>>>()?;
-        let mut rows = self.rows.to_vec();
+        let mut fixed: Arc<[u8]> = Arc::from(&self.fixed[..]);
+        let bytes = Arc::make_mut(&mut fixed);
         for (patch, (slot, value)) in patches.iter().zip(numbers) {
-            poke(&mut rows, self.stride, patch.row, self.slots[slot], value);
+            let slot = self.slot(slot);
+            store(bytes, self.row_start(patch.row) + slot.offset as usize, slot.width, value.wrapping_sub(slot.base));
         }
-        Some(Segment { rows: rows.into(), digest, ..self.clone() })
+        Some(Segment { fixed, digest, ..self.clone() })
     }
 
     /// The slot and number of a patch that the segment's base and width can take.
@@ -41,11 +44,11 @@ impl Segment {
         let Form::Image { slot, kind } = column.form else { return None };
         let value = image_of(kind, patch.cell?);
         if let Some(presence) = column.presence
-            && self.image(presence.slot, patch.row) >> presence.bit & 1 == 0
+            && self.image(presence.slot, self.row_start(patch.row)) >> presence.bit & 1 == 0
         {
             return None;
         }
-        let place = self.slots[slot];
+        let place = self.slot(slot);
         (width_of(value.wrapping_sub(place.base)) <= place.width).then_some((slot, value))
     }
 

@@ -43,7 +43,7 @@ impl Table {
         let layout = Layout::new(schema, id)?;
         let root = schema.get(id).is_root() && !schema.get(id).fields.is_empty();
         Ok(Table {
-            key: if root { Some(Arc::new(KeyPlan::new(schema, id)?)) } else { None },
+            key: if root { Some(Arc::new(KeyPlan::new(schema, id, &layout)?)) } else { None },
             seed,
             segment_rows_log2: schema.get(id).segment_rows_log2,
             segments: std::iter::empty().collect(),
@@ -127,7 +127,7 @@ impl Table {
     }
 
     /// The row with this ordinal, live or not; none where no segment has it.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn row(&self, ordinal: Ordinal) -> Option<RowAt<'_>> {
         let number = (ordinal.0 >> self.segment_rows_log2) as usize;
@@ -147,7 +147,7 @@ impl Table {
     }
 
     /// The record with this key.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn find(&self, key: KeyRef<'_>, state: &State) -> Option<Ordinal> {
         let plan = self.key.as_ref()?;
@@ -156,16 +156,11 @@ impl Table {
     }
 
     /// The record with this key, and its row: what a read wants.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn find_row<'s>(&'s self, key: KeyRef<'_>, state: &State) -> Option<(Ordinal, RowAt<'s>)> {
-        let plan = self.key.as_ref()?;
-        let mut found = None;
-        let ordinal = self.keys.find(key.hash(self.seed), |ordinal| {
-            found = self.row(Ordinal(ordinal)).filter(|row| plan.matches(*row, key, state));
-            found.is_some()
-        })?;
-        found.map(|row| (Ordinal(ordinal), row))
+        let ordinal = self.find(key, state)?;
+        Some((ordinal, self.row(ordinal)?))
     }
 
     /// The hash under which the key index has the row's key.

@@ -34,7 +34,7 @@ fn undeclared(name: &str) -> ! {
 }
 
 impl<'v, T: Record> TableRef<'v, T> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(viewed: &'v Viewed) -> TableRef<'v, T> {
         let Some(binding) = viewed.binding.by_slot(T::slot().number()) else { undeclared(T::NAME) };
         let table = binding.chain.map(|id| &**viewed.state.table(id));
@@ -71,7 +71,7 @@ impl<'v, T: Record> TableRef<'v, T> {
         Records { table: self, next: 0, left: self.len() }
     }
 
-    #[inline]
+    #[inline(always)]
     fn reader(self, at: RecordAt<'v>) -> T::Ref<'v> {
         T::view(at)
     }
@@ -79,21 +79,21 @@ impl<'v, T: Record> TableRef<'v, T> {
 
 impl<'v, T: Root> TableRef<'v, T> {
     /// The record with this key.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn get(self, key: <T::Key as KeyValue>::Borrowed<'_>) -> Option<T::Ref<'v>> {
         T::Key::with(key, |key| self.find(key))
     }
 
     /// The record that a [`Key`](crate::record::Key) refers to, if it is there.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn get_key(self, key: KeyOf<'_, T>) -> Option<T::Ref<'v>> {
         self.find(key.canonical())
     }
 
     /// The record with this key in canonical form.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn find(self, key: KeyRef<'_>) -> Option<T::Ref<'v>> {
         let (ordinal, row) = self.table?.find_row(key, &self.scope.view.state)?;

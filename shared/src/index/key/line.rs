@@ -27,7 +27,7 @@ impl Line {
         Self { tags: [0; SLOTS], reach: 0, spilled: 0, spilled_tags: 0, ordinals: [0; SLOTS] };
 
     /// The slots with this tag, compared all at once; `slots_with(0)` are the free ones.
-    #[inline]
+    #[inline(always)]
     pub(super) fn slots_with(&self, tag: u8) -> Slots {
         let [a, b, c, d, e, f, g, h, rest @ ..] = self.tags;
         let first = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
@@ -43,19 +43,19 @@ impl Line {
     }
 
     /// Whether an entry with this home and tag may stand in a later line.
-    #[inline]
+    #[inline(always)]
     pub(super) fn may_have_spilled(&self, tag: u8) -> bool {
         self.spilled_tags & tag_bit(tag) != 0
     }
 
     /// How many lines after this one hold entries of this home, in a page of `lines`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn reach_in(&self, lines: usize) -> usize {
         if self.reach == u8::MAX { lines - 1 } else { usize::from(self.reach) }
     }
 
     /// Fills a slot.
-    #[inline]
+    #[inline(always)]
     pub(super) fn set(&mut self, slot: usize, tag: u8, ordinal: u32) {
         self.tags[slot] = tag;
         self.ordinals[slot] = ordinal;
@@ -93,7 +93,7 @@ impl Line {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn tag_bit(tag: u8) -> u16 {
     1 << (tag & 15)
 }
@@ -115,7 +115,7 @@ pub(super) struct Slots(u64);
 impl Iterator for Slots {
     type Item = usize;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<usize> {
         if self.0 == 0 {
             return None;
@@ -127,7 +127,7 @@ impl Iterator for Slots {
 }
 
 /// The high bit of every byte that is zero, exactly.
-#[inline]
+#[inline(always)]
 fn zero_bytes(word: u64) -> u64 {
     !(((word & !HIGH_BITS) + !HIGH_BITS) | word) & HIGH_BITS
 }
