@@ -1,0 +1,188 @@
+//! Opening, refreshing, viewing.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cenote_consumer::{Health, NotYet, OpenError, RefreshError, RefreshPath, Report, Token, Version};
+use cenote_shared::env::Env;
+
+use crate::chain::Chain;
+use crate::{BY_COUNTRY, LONG, Movie, manual, memory, movie};
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_opens_and_follows() {
+    let (storage, env) = (memory().await, Env::simulated(1));
+    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let first = chain.commit(|edit| (0..100).for_each(|id| edit.put(&movie(id, "first")))).await;
+    let consumer = manual(&storage, &env).open().await.expect("it opens");
+    let view = consumer.view();
+    assert_eq!((view.version(), view.len::<Movie>()), (first, 100));
+    assert_eq!(view.get::<Movie>(42).expect("it is there").title(), "first");
+    assert_eq!(view.find(&BY_COUNTRY, "nl").len(), 50);
+    assert_eq!(consumer.status().health, Health::Fresh);
+
+    let second = chain
+        .commit(|edit| {
+            edit.put(&movie(42, "second"));
+            edit.delete::<Movie>(1);
+            edit.put(&movie(1_000, "new"));
+        })
+        .await;
+    assert_eq!(consumer.refresh().await.expect("it refreshes"), second);
+    let newer = consumer.view();
+    assert_eq!(newer.get::<Movie>(42).expect("it is there").title(), "second");
+    assert!(newer.get::<Movie>(1).is_none());
+    assert_eq!(newer.find(&BY_COUNTRY, "nl").len(), 51);
+    assert_eq!(newer.find(&BY_COUNTRY, "be").len(), 49);
+    newer.indexes().check_invariants(newer.state());
+    // The older view is what it was (I2, I3).
+    assert_eq!(view.get::<Movie>(42).expect("it is there").title(), "first");
+    assert_eq!(view.find(&BY_COUNTRY, "be").len(), 50);
+    assert_eq!(consumer.with(|view| view.get::<Movie>(1_000).map(|movie| movie.id())), Some(1_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_takes_a_snapshot_and_the_deltas_behind_it() {
+    let (storage, env) = (memory().await, Env::simulated(1));
+    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let long = "a title that makes a snapshot worth its bytes ".repeat(40);
+    chain.commit(|edit| (0..300).for_each(|id| edit.put(&movie(id, &long)))).await;
+    let snapped = chain.commit(|edit| (0..300).for_each(|id| edit.put(&movie(id, "short")))).await;
+    chain.snapshot().await;
+    let last = chain.commit(|edit| edit.put(&movie(7, "last"))).await;
+    let reports: Arc<Mutex<Vec<Report>>> = Arc::default();
+    let told = Arc::clone(&reports);
+    let consumer = manual(&storage, &env)
+        .on_refresh(move |report| told.lock().unwrap().push(report.clone()))
+        .open()
+        .await
+        .expect("it opens");
+    let next = chain.commit(|edit| edit.put(&movie(8, "next"))).await;
+    consumer.refresh().await.expect("it refreshes");
+    let reports = reports.lock().unwrap();
+    assert_eq!((reports[0].from, reports[0].to), (Version::EMPTY, last));
+    assert_eq!(reports[0].path, RefreshPath::Snapshot { version: snapped, commits: 1 });
+    assert_eq!((reports[1].from, reports[1].to), (last, next));
+    assert_eq!(reports[1].path, RefreshPath::Deltas { commits: 1 });
+    assert!(reports.iter().all(|report| report.bytes > 0));
+    assert_eq!(consumer.view().get::<Movie>(7).expect("it is there").title(), "last");
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_a_version_looks_for_it() {
+    let (storage, env) = (memory().await, Env::simulated(1));
+    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    chain.commit(|edit| edit.put(&movie(1, "first"))).await;
+    let consumer = manual(&storage, &env).open().await.expect("it opens");
+    let written = chain.commit(|edit| edit.put(&movie(1, "second"))).await;
+    let view = consumer.view_at_least(Token::from(written), LONG).await.expect("it comes");
+    assert_eq!(view.get::<Movie>(1).expect("it is there").title(), "second");
+    let never = Token::from(Version(written.0 + 1));
+    match consumer.view_at_least(never, Duration::from_secs(3)).await {
+        Err(NotYet::TimedOut { wanted, have, .. }) => assert_eq!((wanted, have), (never.version(), written)),
+        other => panic!("{other:?}"),
+    }
+    let (found, third) = futures::join!(consumer.view_at_least(never, LONG), async {
+        env.sleep(Duration::from_secs(2)).await;
+        chain.commit(|edit| edit.put(&movie(1, "third"))).await
+    });
+    assert_eq!(found.expect("it comes").version(), third);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refresh_to_stops_where_it_is_told_and_never_goes_back() {
+    let (storage, env) = (memory().await, Env::simulated(1));
+    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let mut versions = Vec::new();
+    for round in 0..5 {
+        versions.push(chain.commit(|edit| edit.put(&movie(1, &format!("round {round}")))).await);
+        if round == 0 {
+            continue;
+        }
+    }
+    let consumer = manual(&storage, &env).open().await.expect("it opens");
+    let behind = consumer.refresh_to(versions[1]).await.expect_err("it is there already");
+    assert!(matches!(&*behind, RefreshError::Backward { .. }), "{behind}");
+    versions.push(chain.commit(|edit| edit.put(&movie(1, "six"))).await);
+    versions.push(chain.commit(|edit| edit.put(&movie(1, "seven"))).await);
+    assert_eq!(consumer.refresh_to(versions[5]).await.expect("it stands there"), versions[5]);
+    assert_eq!(consumer.view().get::<Movie>(1).expect("it is there").title(), "six");
+    assert!(matches!(consumer.status().health, Health::Stale { .. }), "it is asked to stay behind");
+    let ahead = consumer.refresh_to(Version(99)).await.expect_err("no such version");
+    assert!(matches!(&*ahead, RefreshError::NoSuchVersion { .. }), "{ahead}");
+    assert_eq!(consumer.refresh().await.expect("it goes on"), versions[6]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn polling_sees_a_new_version_and_changed_tells() {
+    let (storage, env) = (memory().await, Env::simulated(1));
+    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    chain.commit(|edit| edit.put(&movie(1, "first"))).await;
+    let consumer = manual(&storage, &env).poll(Duration::from_secs(10)).open().await.expect("it opens");
+    let started = env.instant();
+    let (seen, version) =
+        futures::join!(consumer.changed(), async { chain.commit(|edit| edit.put(&movie(1, "second"))).await });
+    assert_eq!(seen.expect("it changes").version(), version);
+    let took = env.instant() - started;
+    assert!(took <= Duration::from_secs(12), "a poll is 10 s ± 20 %, this took {took:?}");
+    assert_eq!(consumer.newer_than(Version(1)).await.expect("at once").version(), version);
+    consumer.close().await;
+    assert!(matches!(consumer.changed().await, Err(NotYet::Closed)));
+    assert_eq!(consumer.view().version(), version, "a closed consumer can still be read");
+    let closed = consumer.refresh().await.expect_err("it is closed");
+    assert!(matches!(&*closed, RefreshError::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dataset_that_is_not_there_is_waited_for() {
+    let (storage, env) = (memory().await, Env::simulated(1));
+    let started = env.instant();
+    let error = manual(&storage, &env).open().await.expect_err("nothing was published");
+    assert!(matches!(&error, OpenError::NotFound { url, .. } if url == storage.url()), "{error}");
+    let waited = env.instant() - started;
+    assert!(waited >= Duration::from_secs(60) && waited < Duration::from_secs(63), "{waited:?}");
+
+    let consumer = manual(&storage, &env).allow_empty().open().await.expect("it may be empty");
+    assert_eq!((consumer.status().health, consumer.is_serving()), (Health::Empty, false));
+    assert!(consumer.view().find(&BY_COUNTRY, "nl").is_empty());
+    assert!(consumer.view().get::<Movie>(1).is_none());
+    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    consumer.refresh().await.expect("an open entry is no version");
+    assert_eq!(consumer.status().health, Health::Empty);
+    chain.commit(|edit| edit.put(&movie(1, "first"))).await;
+    consumer.refresh().await.expect("there is a version");
+    assert_eq!((consumer.status().health, consumer.is_serving()), (Health::Fresh, true));
+    assert_eq!(consumer.view().find(&BY_COUNTRY, "be").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_version_that_comes_while_waiting_opens() {
+    let (storage, env) = (memory().await, Env::simulated(1));
+    let (opened, version) = futures::join!(manual(&storage, &env).open(), async {
+        env.sleep(Duration::from_secs(20)).await;
+        let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+        env.sleep(Duration::from_secs(20)).await;
+        chain.commit(|edit| edit.put(&movie(1, "first"))).await
+    });
+    assert_eq!(opened.expect("it opens").version(), version);
+}
+
+#[test]
+fn a_program_without_a_runtime_reads_and_waits() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = folder.path().join("dataset").display().to_string();
+    let env = Env::system();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let storage = runtime.block_on(cenote_shared::storage::Storage::open(&url, &[])).expect("a folder opens");
+    let mut chain = runtime.block_on(Chain::create(&storage, &env, |registry| registry.with::<Movie>()));
+    runtime.block_on(chain.commit(|edit| edit.put(&movie(1, "first"))));
+    let consumer = cenote_consumer::Consumer::builder(url).with::<Movie>().open_blocking().expect("it opens");
+    assert_eq!(
+        consumer.with(|view| view.get::<Movie>(1).map(|movie| movie.title().to_owned())).as_deref(),
+        Some("first")
+    );
+    let version = runtime.block_on(chain.commit(|edit| edit.put(&movie(1, "second"))));
+    let view = consumer.wait(consumer.view_at_least(Token::from(version), LONG)).expect("it comes");
+    assert_eq!(view.get::<Movie>(1).expect("it is there").title(), "second");
+    consumer.wait(consumer.close());
+}

@@ -1,0 +1,48 @@
+//! The consumer from outside: one program, so that it is linked once.
+
+mod chain;
+mod following;
+
+use std::time::Duration;
+
+use cenote_consumer::{Builder, Consumer, HashIndex, Record};
+use cenote_shared::env::Env;
+use cenote_shared::storage::Storage;
+
+/// A record to follow.
+#[derive(Clone, Debug, PartialEq, Record)]
+#[record(key = "id")]
+struct Movie {
+    id: u64,
+    title: String,
+    country: String,
+    rating: Option<u32>,
+}
+
+const BY_COUNTRY: HashIndex<Movie, str> = HashIndex::on("country");
+
+fn movie(id: u64, title: &str) -> Movie {
+    let country = if id.is_multiple_of(2) { "nl" } else { "be" };
+    Movie { id, title: title.to_owned(), country: country.to_owned(), rating: None }
+}
+
+/// A dataset in memory that nobody else has.
+async fn memory() -> Storage {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let url = format!("memory://consumer-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    Storage::open(&url, &[]).await.expect("memory opens")
+}
+
+/// A consumer of movies that looks when it is told to.
+fn manual(storage: &Storage, env: &Env) -> Builder {
+    Consumer::builder(storage.url())
+        .storage(storage.clone())
+        .env(env.clone())
+        .with::<Movie>()
+        .index(&BY_COUNTRY)
+        .manual()
+}
+
+/// Longer than anything takes in virtual time.
+const LONG: Duration = Duration::from_secs(30);
