@@ -134,6 +134,8 @@ fn values(owner: &Ident, krate: &TokenStream) -> TokenStream {
         #[automatically_derived]
         impl #krate::__derive::Element for #owner {}
         #[automatically_derived]
+        impl #krate::__derive::MapKey for #owner {}
+        #[automatically_derived]
         impl #krate::__derive::Ordered for #owner {
             fn compare_at<'v, S: #krate::__derive::Source<'v>>(
                 source: S,

@@ -8,7 +8,7 @@ use crate::schema::Shape;
 use crate::schema::bind::ValueBinding;
 use crate::segment::Cell;
 
-use super::{CellWriter, Element, FieldDeclaration, List, Map, Ordered, RecordWriter, Scope, Set, Value, WriteError};
+use super::{CellWriter, Element, FieldDeclaration, List, Map, MapKey, RecordWriter, Scope, Set, Value, WriteError};
 
 /// What a field holds when it is not `Option`.
 #[diagnostic::on_unimplemented(
@@ -196,8 +196,8 @@ macro_rules! map {
     };
 }
 
-map!([K: Ordered<Owned: Ord>, V: Value] BTreeMap<K, V>, BTreeMap<K::Owned, V::Owned>);
+map!([K: MapKey<Owned: Ord>, V: Value] BTreeMap<K, V>, BTreeMap<K::Owned, V::Owned>);
 map!(
-    [K: Ordered<Owned: Eq + Hash>, V: Value, S: BuildHasher + Default + 'static]
+    [K: MapKey<Owned: Eq + Hash>, V: Value, S: BuildHasher + Default + 'static]
     HashMap<K, V, S>, HashMap<K::Owned, V::Owned, S>
 );

@@ -32,7 +32,7 @@ pub(crate) use declare::kind_of;
 pub use declare::{DeclareError, Declared, FieldDeclaration, FieldHints, Registry, Slot, TypeDeclaration};
 pub use field::{Field, Present};
 pub use key::{Key, KeyOf, KeyShape, KeyValue, text_key};
-pub use value::{Dedup, Element, Enum, Ordered, Source, Value};
+pub use value::{Dedup, Element, Enum, MapKey, Ordered, Source, Value};
 #[doc(hidden)]
 pub use value::{compare_enum, compare_unsigned, read_enum, variant_name, write_enum};
 pub use write::{CellWriter, Interner, RecordWriter, RowWriter, WriteContext, WriteError};

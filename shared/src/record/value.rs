@@ -56,16 +56,19 @@ pub trait Value: 'static {
 )]
 pub trait Element: Value {}
 
-/// A value that sets can be searched for and maps are sorted by: anything but floats and components.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` can't be the key of a map",
-    label = "not a key of a map",
-    note = "maps go from bool, integers, enums or String to values; a float is never equal to all of itself"
-)]
+/// A value that can be searched for: anything but floats, components and deduplicated text.
 pub trait Ordered: Value {
     /// What stands in the set compares to `wanted` so.
     fn compare_at<'v, S: Source<'v>>(source: S, wanted: Self::Ref<'_>, binding: &ValueBinding) -> Ordering;
 }
+
+/// A value that a map can be sorted by: bool, integers, enums, String.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be the key of a map",
+    label = "not a key of a map",
+    note = "maps go from bool, integers, enums or String to values; make a list of components of anything else"
+)]
+pub trait MapKey: Ordered {}
 
 /// A place that a value is read from: a cell, or an element of one.
 pub trait Source<'v>: Copy {
@@ -231,6 +234,11 @@ impl Ordered for bool {
         (source.image() != 0).cmp(&wanted)
     }
 }
+
+macro_rules! map_keys {
+    ($($value:ty),*) => { $(impl MapKey for $value {})* };
+}
+map_keys!(bool, i8, i16, i32, i64, u8, u16, u32, u64, String);
 
 macro_rules! elements {
     ($($value:ty),*) => { $(impl Element for $value {})* };

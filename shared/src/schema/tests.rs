@@ -41,7 +41,7 @@ fn check_bind<T: crate::Root>(chain: &Schema, expected: &[&str]) {
 mod old {
     use super::*;
 
-    #[derive(Clone, Copy, Debug, PartialEq, Record)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Record)]
     pub(super) enum Genre {
         Drama,
         Comedy,
@@ -247,4 +247,39 @@ fn keys_and_kinds_never_change() {
         &chain,
         &["Whole has the key (id) in the dataset, and (id, code) in the program; write #[record(key = \"id\")]"],
     );
+}
+
+#[test]
+fn unknown_variants_read_as_the_one_marked_other() {
+    #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Eq, Ord, Record)]
+    enum Known {
+        #[record(other)]
+        Other,
+        Comedy,
+    }
+    #[derive(Record)]
+    #[record(key = "id", name = "Film")]
+    struct Film {
+        id: u8,
+        genre: old::Genre,
+        genres: Vec<old::Genre>,
+        by_genre: BTreeMap<old::Genre, old::Genre>,
+    }
+    #[derive(Record)]
+    #[record(key = "id", name = "Film")]
+    struct Reading {
+        id: u16,
+        genre: Known,
+        genres: Vec<Known>,
+        by_genre: BTreeMap<Known, Known>,
+    }
+    let mut world = World::on(declared::<Film>(), first::<Film>());
+    let (drama, comedy) = (old::Genre::Drama, old::Genre::Comedy);
+    world.add_all(&[Film { id: 1, genre: drama, genres: vec![comedy, drama], by_genre: [(comedy, drama)].into() }]);
+    world.declared = declared::<Reading>();
+    let view = world.view();
+    let film = view.get::<Reading>(1).expect("it was added").to_owned();
+    assert_eq!((film.id, film.genre, film.genres), (1, Known::Other, vec![Known::Comedy, Known::Other]));
+    assert_eq!(film.by_genre, [(Known::Comedy, Known::Other)].into());
+    assert_eq!(view.get::<Reading>(1).expect("it was added").by_genre().get(Known::Comedy), Some(Known::Other));
 }

@@ -50,6 +50,11 @@ struct HoldsByFloat {
 }
 
 #[derive(Record)]
+struct HoldsByKey {
+    by_key: BTreeMap<Key<Movie>, u8>, //~ a field of a record can't be `BTreeMap<cenote_shared::Key<Movie>, u8>`
+}
+
+#[derive(Record)]
 struct Defaults {
     #[record(default)]
     genre: Genre, //~ field genre: its type has no default; write Option, or mark a variant of the enum with #[default]
