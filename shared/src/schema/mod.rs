@@ -8,6 +8,7 @@
 //! deeper is a component; a key is made of integers, bools, enums, strings, bytes and keys, never optional.
 
 pub(crate) mod bind;
+mod change;
 mod evolve;
 mod key;
 #[cfg(test)]
@@ -18,7 +19,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use bind::{BindError, BindProblem, Binding};
-pub use evolve::{Allow, Evolved, Refusal, SchemaChange, SchemaError};
+pub use change::{Allow, Refusal, SchemaChange, SchemaError};
+pub use evolve::Evolved;
 pub use key::{KeyError, KeyForm};
 
 use crate::ids::{ColumnId, TypeId};

@@ -1,0 +1,214 @@
+//! What can become of a schema, in words: changes, refusals, and the leave to lose something.
+//!
+//! Each refusal says what to write; see `evolve` for when it is made.
+
+use super::KeyError;
+use super::bind::declare_as;
+
+/// Leave to lose something of the dataset's. Paths are `Type.field` and `Type.field.Variant`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Allow {
+    /// The field goes, with its values.
+    Remove(String),
+    /// The field's values go; it starts anew as it is declared.
+    Replace(String),
+    /// The structs do without the variant; the dataset's schema keeps it.
+    WithoutVariant(String),
+}
+
+impl Allow {
+    /// Lets the field at `Type.field` go, with its values.
+    #[must_use]
+    pub fn remove(path: impl Into<String>) -> Allow {
+        Allow::Remove(path.into())
+    }
+
+    /// Lets the values of the field at `Type.field` go; it starts anew as it is declared.
+    #[must_use]
+    pub fn replace(path: impl Into<String>) -> Allow {
+        Allow::Replace(path.into())
+    }
+
+    /// Lets the structs do without the variant at `Type.field.Variant`; the dataset's schema keeps it.
+    #[must_use]
+    pub fn without_variant(path: impl Into<String>) -> Allow {
+        Allow::WithoutVariant(path.into())
+    }
+}
+
+/// One change of a schema.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SchemaChange {
+    /// A new type. The producer sets its segment size at its first commit.
+    #[error("type {type_name} is new")]
+    TypeAdded {
+        /// The type.
+        type_name: String,
+    },
+    /// A new field; older rows read as its default.
+    #[error("{type_name}.{field} is new")]
+    FieldAdded {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+    },
+    /// A field that is gone.
+    #[error("{type_name}.{field} is removed")]
+    FieldRemoved {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+    },
+    /// A field with another name.
+    #[error("{type_name}.{from} is renamed to {to}")]
+    FieldRenamed {
+        /// The type.
+        type_name: String,
+        /// Its name before.
+        from: String,
+        /// Its name now.
+        to: String,
+    },
+    /// A field that holds more than before: a wider integer, or nothing.
+    #[error("{type_name}.{field} widens from {from} to {to}")]
+    FieldWidened {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+        /// What it held.
+        from: String,
+        /// What it holds.
+        to: String,
+    },
+    /// An enum with one more variant.
+    #[error("{type_name}.{field} can be {variant}")]
+    VariantAdded {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+        /// The variant.
+        variant: String,
+    },
+}
+
+/// The structs can't be published on this chain as they are.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the structs don't fit the dataset, so nothing was written: {}", list(.refusals))]
+pub struct SchemaError {
+    /// All reasons, in the order of declaration.
+    pub refusals: Vec<Refusal>,
+}
+
+/// One reason.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The struct lacks a field of the dataset's.
+    #[error(
+        "{type_name}.{field} is in the dataset and not in the struct; declare it ({found}), or write .allow(Allow::remove(\"{type_name}.{field}\")) to lose its values"
+    )]
+    LacksField {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+        /// What it holds.
+        found: String,
+    },
+    /// An enum lacks a variant of the dataset's.
+    #[error(
+        "{type_name}.{field} can be {variant} in the dataset and not in the struct; add the variant, or write .allow(Allow::without_variant(\"{type_name}.{field}.{variant}\"))"
+    )]
+    LacksVariant {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+        /// The variant.
+        variant: String,
+    },
+    /// A field holds less than before, or something else.
+    #[error(
+        "{type_name}.{field} is {found} in the dataset and {declared} in the struct; {}, or write .allow(Allow::replace(\"{type_name}.{field}\")) to start it anew",
+        declare_as(.found)
+    )]
+    Narrows {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+        /// In the dataset.
+        found: String,
+        /// In the struct.
+        declared: String,
+    },
+    /// The same of a field of the key, which can't start anew.
+    #[error(
+        "{type_name}.{field} is {found} in the dataset and {declared} in the struct; a key never narrows: {}",
+        declare_as(.found)
+    )]
+    NarrowsKey {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+        /// In the dataset.
+        found: String,
+        /// In the struct.
+        declared: String,
+    },
+    /// A new field that older rows have no value for.
+    #[error("{type_name}.{field} is new, and older records lack it; write Option, or add #[record(default)]")]
+    NoDefault {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+    },
+    /// The key differs; it never changes.
+    #[error(
+        "{type_name} has the key ({found}) in the dataset and ({declared}) in the struct; a key never changes: write #[record(key = \"{found}\")], or publish a type of another name"
+    )]
+    KeyChanged {
+        /// The type.
+        type_name: String,
+        /// In the dataset.
+        found: String,
+        /// In the struct.
+        declared: String,
+    },
+    /// One side has a key, the other has none.
+    #[error(
+        "{type_name} is a {found} in the dataset and a {declared} in the program; that never changes: publish a type of another name"
+    )]
+    KindChanged {
+        /// The type.
+        type_name: String,
+        /// In the dataset.
+        found: &'static str,
+        /// In the program.
+        declared: &'static str,
+    },
+    /// More types or columns than a dataset can have.
+    #[error("the dataset would have {found} {what}; {max} are the limit")]
+    TooMany {
+        /// Types or columns.
+        what: &'static str,
+        /// How many.
+        found: usize,
+        /// How many there may be.
+        max: usize,
+    },
+    /// A key that can't be one.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+fn list(refusals: &[Refusal]) -> String {
+    refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
