@@ -42,6 +42,8 @@ pub(crate) struct TypeFollow {
     pub(crate) type_id: TypeId,
     pub(crate) removed: Vec<u32>,
     pub(crate) added: Vec<u32>,
+    /// How many records got new values.
+    pub(crate) changed: u64,
 }
 
 impl Base {
@@ -63,7 +65,7 @@ impl Base {
     pub(crate) fn follow(&mut self, next: State, follow: &Follow) {
         let content = Arc::make_mut(&mut self.content);
         let ordinals = Arc::make_mut(&mut self.ordinals);
-        for TypeFollow { type_id, removed, added } in &follow.types {
+        for TypeFollow { type_id, removed, added, .. } in &follow.types {
             ordinals.follow(*type_id, &next, removed, added);
             if next.table(*type_id).key_plan().is_none() {
                 content.follow(*type_id, &self.state, removed, &next, added);

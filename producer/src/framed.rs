@@ -118,11 +118,6 @@ impl Strings {
     pub(crate) fn len(&self) -> u32 {
         u32::try_from(self.places.len()).expect("writers stop at the last ordinal")
     }
-
-    /// Bytes of all strings.
-    pub(crate) fn bytes(&self) -> usize {
-        self.blocks.iter().map(Vec::len).sum()
-    }
 }
 
 #[cfg(test)]
@@ -167,6 +162,5 @@ mod tests {
         assert_eq!(strings.get(1), long);
         assert_eq!(strings.get(2), b"");
         assert_eq!(strings.get(3), b"end");
-        assert_eq!(strings.bytes(), BLOCK_BYTES * 2 + 8);
     }
 }

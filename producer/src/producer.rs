@@ -5,11 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use cenote_shared::delta::DeltaSize;
 use cenote_shared::env::{Env, Task};
-use cenote_shared::ids::{DatasetId, Epoch, Token, TypeId, Version};
+use cenote_shared::ids::{DatasetId, Epoch, TypeId, Version};
 use cenote_shared::log::names::Folder;
 use cenote_shared::log::plan::{CostModel, is_snapshot_due};
 use cenote_shared::log::retention::Keep;
@@ -28,6 +26,7 @@ use crate::cycle::validate::Exhibit;
 use crate::cycle::verify::Verified;
 use crate::error::{CycleError, OpenError, SnapshotError, Unknown};
 use crate::load::{Loaded, Loader};
+use crate::report::{Cycled, Report, Settled, Updated};
 use crate::republish;
 use crate::snapshot::{Job, Running, SnapshotReport, Snapshots};
 use crate::typed::Typed;
@@ -56,90 +55,6 @@ pub struct Producer {
     keep: Keep,
     running: Option<Running>,
     options: WriterOptions,
-}
-
-/// What came of a cycle.
-#[derive(Clone, Debug)]
-pub enum Cycled {
-    /// A new version stands in the log.
-    Committed(Report),
-    /// Nothing differs from the newest version, so nothing was written.
-    Unchanged(Version),
-}
-
-/// What came of an update: what the closure returned, and the version.
-#[derive(Clone, Debug)]
-pub struct Updated<R> {
-    /// What the closure returned.
-    pub value: R,
-    /// What came of it.
-    pub cycled: Cycled,
-}
-
-/// A new version.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// The version.
-    pub version: Version,
-    /// Records that went, came and changed; components among them.
-    pub size: DeltaSize,
-    /// The delta's size on storage.
-    pub delta_bytes: u64,
-    /// Whether the schema changed with it.
-    pub schema_changed: bool,
-    /// From the call to the commit, reading the source included.
-    pub took: Duration,
-}
-
-/// What became of an earlier call that was dropped, or that ended in `Unknown`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settled {
-    /// There is nothing that is not known.
-    Nothing,
-    /// Its version stands in the log.
-    Committed(Version),
-    /// It does not stand in the log and never will.
-    NotCommitted,
-}
-
-impl Cycled {
-    /// The newest version: the new one, or the one that is as it should be.
-    #[must_use]
-    pub fn version(&self) -> Version {
-        match self {
-            Cycled::Committed(report) => report.version,
-            Cycled::Unchanged(version) => *version,
-        }
-    }
-
-    /// A read `at_least` this token sees what was published.
-    #[must_use]
-    pub fn token(&self) -> Token {
-        self.version().into()
-    }
-
-    /// The report, if there is a new version.
-    #[must_use]
-    pub fn committed(&self) -> Option<&Report> {
-        match self {
-            Cycled::Committed(report) => Some(report),
-            Cycled::Unchanged(_) => None,
-        }
-    }
-}
-
-impl<R> Updated<R> {
-    /// The newest version.
-    #[must_use]
-    pub fn version(&self) -> Version {
-        self.cycled.version()
-    }
-
-    /// A read `at_least` this token sees the update.
-    #[must_use]
-    pub fn token(&self) -> Token {
-        self.cycled.token()
-    }
 }
 
 /// What a version says beside its records.
@@ -276,8 +191,9 @@ impl Producer {
     pub async fn republish(&mut self, version: Version) -> Result<Cycled, CycleError> {
         let started = self.env.instant();
         self.settle().await?;
-        let reader = LogReader::at(self.log.storage().clone(), self.log.outline().clone());
         let failed = |source| CycleError::Republish { version, source: Box::new(source) };
+        // Snapshots and trims are made beside us, so what we know of the log may be old.
+        let reader = start(self.log.storage(), &self.options).await.map_err(failed)?;
         let old = self.loader.load(&reader, version).await.map_err(failed)?;
         let (base, threads) = (self.base.clone(), self.env.threads());
         let input = self.env.cpu(move || republish::input(base, &old.state, threads)).await??;
@@ -433,11 +349,10 @@ impl Producer {
             parent_digest: self.log.outline().digest,
             blob: self.log.object_name(Folder::Blobs, None),
         });
-        let (size, delta_bytes, schema_changed) =
-            (proposal.next.size, proposal.next.delta_bytes, proposal.next.schema_changed);
-        let version = self.commit(proposal).await?;
-        let took = self.env.instant() - started;
-        Ok(Cycled::Committed(Report { version, size, delta_bytes, schema_changed, took }))
+        let mut report = Report::of(&proposal.next);
+        report.version = self.commit(proposal).await?;
+        report.took = self.env.instant() - started;
+        Ok(Cycled::Committed(report))
     }
 
     /// Diff, encode, verify: off the async threads.
@@ -549,8 +464,7 @@ fn note_commit(report: &Report) {
     metrics::gauge!("cenote_producer_version").set(report.version.0 as f64);
     metrics::histogram!("cenote_producer_delta_bytes").record(report.delta_bytes as f64);
     metrics::histogram!("cenote_producer_cycle_seconds").record(report.took.as_secs_f64());
-    let DeltaSize { removed, added, patched } = report.size;
-    tracing::info!(version = %report.version, removed, added, patched, took = ?report.took, "committed");
+    tracing::info!(version = %report.version, changes = %report, took = ?report.took, "committed");
 }
 
 fn unknown(pending: &Pending) -> Unknown {

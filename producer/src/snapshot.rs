@@ -11,7 +11,7 @@ use std::time::Duration;
 use cenote_shared::blob::encode_snapshot;
 use cenote_shared::digest::{Sums, state_digest};
 use cenote_shared::env::{Env, Instant, Task};
-use cenote_shared::ids::Version;
+use cenote_shared::ids::{Timestamp, Version};
 use cenote_shared::load::{self, SnapshotToLoad};
 use cenote_shared::log::names::Folder;
 use cenote_shared::log::retention::{self, Keep, Trimmed};
@@ -68,11 +68,25 @@ impl Job {
         let (version, bytes) = (snapshot.version, snapshot.object.length);
         settled(self.writer.append(Body::Snapshot(snapshot)).await?)?;
         let took = self.since(started);
-        let trimmed = retention::trim(&mut self.writer, &self.keep).await?;
+        let trimmed = self.trim().await?;
         metrics::counter!("cenote_producer_snapshots_total").increment(1);
         metrics::gauge!("cenote_producer_snapshot_bytes").set(bytes as f64);
         tracing::info!(%version, bytes, ?took, floor = %trimmed.floor, "snapshot made");
         Ok(SnapshotReport { version, bytes, took, trimmed })
+    }
+
+    /// Lets go of what nobody needs any more, once a snapshot goes with it. Entries before the oldest snapshot stay
+    /// until then: a reader that is a little behind goes on by them.
+    async fn trim(&mut self) -> Result<Trimmed, SnapshotError> {
+        let outline = self.writer.outline();
+        let day = u64::try_from(self.keep.younger_than.as_millis()).unwrap_or(u64::MAX);
+        let younger_than = Timestamp(self.env.now().0.saturating_sub(day));
+        let floor = self.writer.rules().floor_limit(outline, self.keep.snapshots, younger_than);
+        let oldest = outline.snapshots.first().map(|kept| kept.snapshot.version.position().next());
+        if oldest.is_none_or(|oldest| floor <= oldest) {
+            return Ok(Trimmed { floor: outline.floor, ..Trimmed::default() });
+        }
+        Ok(retention::trim(&mut self.writer, &self.keep).await?)
     }
 
     async fn write(&self) -> Result<Snapshot, SnapshotError> {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use cenote_shared::delta::DeltaSize;
 use cenote_shared::digest::PRESENCE;
 use cenote_shared::ids::{ColumnId, TypeId, Version};
 use cenote_shared::log::entry::INLINE_DELTA_BYTES_MAX;
@@ -39,7 +38,6 @@ pub(crate) struct Proposal {
 pub(crate) struct Next {
     pub(crate) state: State,
     pub(crate) follow: Follow,
-    pub(crate) size: DeltaSize,
     pub(crate) delta_bytes: u64,
     pub(crate) schema_changed: bool,
 }
@@ -47,7 +45,7 @@ pub(crate) struct Next {
 impl Validated {
     /// The entry for this change.
     pub(crate) fn commit(self, notes: CommitNotes) -> Proposal {
-        let Validated(Verified { before, after, bytes, size, follow }) = self;
+        let Validated(Verified { before, after, bytes, follow }) = self;
         let delta_bytes = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
         let (delta, object) = match bytes {
             None => (DeltaPlace::None, None),
@@ -69,7 +67,7 @@ impl Validated {
             delta,
             republishes: notes.republishes,
         };
-        let next = Next { state: after, follow, size, delta_bytes, schema_changed };
+        let next = Next { state: after, follow, delta_bytes, schema_changed };
         Proposal { body: Body::Commit(Box::new(commit)), object, next }
     }
 }

@@ -284,7 +284,7 @@ impl<'s> Emitter<'s> {
                 added.push(ordinal);
             }
         }
-        self.follow(id, removed, added);
+        self.follow(id, removed, added, 0);
     }
 
     fn root(&mut self, id: TypeId, root: &RootInput, changes: &RootChanges, ordinals: Vec<u32>) {
@@ -295,7 +295,7 @@ impl<'s> Emitter<'s> {
         for (ordinal, number) in ordinals.iter().zip(&changes.added) {
             self.add(id, *ordinal, root.rows.get(*number));
         }
-        self.follow(id, changes.removed.clone(), ordinals);
+        self.follow(id, changes.removed.clone(), ordinals, changes.changed.len() as u64);
     }
 
     fn remove(&mut self, id: TypeId, ordinals: &[u32]) {
@@ -339,9 +339,9 @@ impl<'s> Emitter<'s> {
         plan.renumbered(&self.row, |id, ordinal| numbers.get(id, ordinal), &mut self.renumbered);
     }
 
-    fn follow(&mut self, type_id: TypeId, removed: Vec<u32>, added: Vec<u32>) {
-        if !removed.is_empty() || !added.is_empty() {
-            self.types.push(TypeFollow { type_id, removed, added });
+    fn follow(&mut self, type_id: TypeId, removed: Vec<u32>, added: Vec<u32>, changed: u64) {
+        if !removed.is_empty() || !added.is_empty() || changed > 0 {
+            self.types.push(TypeFollow { type_id, removed, added, changed });
         }
     }
 

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use cenote_shared::blob::{BlobError, decode_delta};
-use cenote_shared::delta::{ApplyError, DeltaSize};
+use cenote_shared::delta::ApplyError;
 use cenote_shared::ids::Version;
 use cenote_shared::state::State;
 
@@ -20,7 +20,6 @@ pub(crate) struct Verified {
     /// The new state, as read back.
     pub(crate) after: State,
     pub(crate) bytes: Option<Bytes>,
-    pub(crate) size: DeltaSize,
     pub(crate) follow: Follow,
 }
 
@@ -67,6 +66,6 @@ impl Encoded {
                 return Err(VerifyError::Digest { type_name, expected, found });
             }
         }
-        Ok(Verified { before, after, bytes, size: diffed.delta.size(), follow: diffed.follow })
+        Ok(Verified { before, after, bytes, follow: diffed.follow })
     }
 }

@@ -1,7 +1,11 @@
 //! Behaviour through the public API, on storage in memory, in virtual time.
 
 mod model;
+mod outcomes;
+mod rows;
+mod schema;
 mod story;
+mod validators;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;

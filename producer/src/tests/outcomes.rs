@@ -1,0 +1,227 @@
+//! What becomes of a version when the store misbehaves, the caller loses patience, or the process dies (I6).
+
+use std::time::Duration;
+
+use cenote_shared::ids::Version;
+use cenote_shared::storage::Storage;
+use cenote_shared::storage::faults::{Fault, FaultyStore, Moment, RequestKind, Rule, StepStore};
+
+use super::*;
+use crate::{CycleError, Cycled, OpenError, Settled, Snapshots};
+
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+async fn storage(name: &str) -> Storage {
+    Storage::open(&format!("memory://{name}"), &[]).await.unwrap()
+}
+
+fn on(storage: Storage) -> ProducerBuilder {
+    let builder = Producer::on(storage).with::<Movie>().with::<Country>().env(Env::simulated(7));
+    builder.commit_timeout(COMMIT_TIMEOUT).snapshots(Snapshots::ByHand)
+}
+
+async fn upsert(producer: &mut Producer, id: u64) -> Result<Version, CycleError> {
+    Ok(producer.update(|changes| changes.upsert(&movie(id))).await?.version())
+}
+
+fn ids(producer: &Producer) -> Vec<u64> {
+    let mut ids: Vec<u64> = producer.view().all::<Movie>().map(|movie| movie.id()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// A producer with movie 1 on a store that can be made to fail.
+async fn faulty(name: &str) -> (Producer, FaultyStore) {
+    let faults = FaultyStore::new(Env::simulated(3));
+    let mut producer = on(faults.wrap(&storage(name).await)).open().await.unwrap();
+    upsert(&mut producer, 1).await.unwrap();
+    (producer, faults)
+}
+
+#[test]
+fn a_blob_that_can_not_be_put_changes_nothing() {
+    run(async {
+        let (mut producer, faults) = faulty("outcomes-blob").await;
+        faults.add(Rule::new(Fault::Unavailable).prefix("blobs/"));
+        // Hard to compress, and more than an entry holds.
+        let noisy: Vec<Movie> = (100..112).map(|id| Movie { title: noise(id), ..movie(id) }).collect();
+        let change = |changes: &mut crate::Update| noisy.iter().try_for_each(|movie| changes.upsert(movie));
+        let error = producer.update(change).await.unwrap_err();
+        assert!(matches!(error, CycleError::Refused(_)) && error.is_retryable(), "{error}");
+        assert!(faults.fired() > 0);
+        assert_eq!(ids(&producer), [1]);
+        producer.check_invariants();
+        faults.clear();
+        producer.update(change).await.unwrap();
+        assert_eq!(ids(&producer).len(), 13);
+        producer.check_invariants();
+        producer.close().await.unwrap();
+        let again = on(storage("outcomes-blob").await).open().await.unwrap();
+        assert_eq!(ids(&again).len(), 13, "the blob is read back");
+    });
+}
+
+fn noise(seed: u64) -> String {
+    let env = Env::simulated(seed);
+    (0..200_000).map(|_| char::from(33 + (env.random() % 90) as u8)).collect()
+}
+
+#[test]
+fn a_lost_answer_is_a_commit() {
+    run(async {
+        let (mut producer, faults) = faulty("outcomes-answer").await;
+        faults.add(Rule::new(Fault::AnswerLost).on(RequestKind::Create).prefix("log/").nth(1));
+        upsert(&mut producer, 2).await.unwrap();
+        assert_eq!(faults.fired(), 1);
+        assert_eq!(ids(&producer), [1, 2]);
+        producer.check_invariants();
+    });
+}
+
+#[test]
+fn an_unknown_commit_that_lands_is_found() {
+    run(async {
+        let (mut producer, faults) = faulty("outcomes-lands").await;
+        let before = producer.version();
+        faults.add(Rule::new(Fault::LandsLater(Duration::from_secs(30))).on(RequestKind::Create).prefix("log/"));
+        let error = upsert(&mut producer, 2).await.unwrap_err();
+        assert!(matches!(error, CycleError::Unknown(_)), "{error}");
+        assert_eq!((producer.version(), ids(&producer)), (before, vec![1]), "nobody is told what nobody knows");
+        assert!(matches!(producer.settle().await, Err(CycleError::Unknown(_))), "it may still land");
+        tokio::task::yield_now().await;
+        faults.clear();
+        let Settled::Committed(version) = producer.settle().await.unwrap() else { panic!("it landed") };
+        assert_eq!(version, producer.version());
+        assert_eq!(ids(&producer), [1, 2]);
+        producer.check_invariants();
+        upsert(&mut producer, 3).await.unwrap();
+        assert_eq!(ids(&producer), [1, 2, 3]);
+    });
+}
+
+#[test]
+fn the_next_call_settles_what_is_unknown() {
+    run(async {
+        let (mut producer, faults) = faulty("outcomes-unknown").await;
+        faults.add(Rule::new(Fault::Timeout).prefix("log/"));
+        let error = upsert(&mut producer, 2).await.unwrap_err();
+        assert!(matches!(error, CycleError::Unknown(_)), "{error}");
+        let error = upsert(&mut producer, 3).await.unwrap_err();
+        assert!(matches!(error, CycleError::Unknown(_)), "the first one comes first: {error}");
+        faults.clear();
+        // The same bytes go again, and stand now; then comes this one.
+        upsert(&mut producer, 4).await.unwrap();
+        assert_eq!(ids(&producer), [1, 2, 4]);
+        producer.check_invariants();
+    });
+}
+
+#[test]
+fn a_dropped_call_is_settled_by_the_next() {
+    let (mut landed, mut lost) = (0, 0);
+    for wait in 0..30 {
+        run(async {
+            let env = Env::simulated(7);
+            let faults = FaultyStore::new(env.clone());
+            let mut producer =
+                on(faults.wrap(&storage(&format!("outcomes-dropped-{wait}")).await)).open().await.unwrap();
+            upsert(&mut producer, 1).await.unwrap();
+            faults.add(Rule::new(Fault::Slow(Duration::from_millis(100))));
+            let dropped = env.timeout(Duration::from_millis(wait * 10), upsert(&mut producer, 2)).await;
+            match producer.settle().await.unwrap() {
+                Settled::Committed(_) => landed += 1,
+                Settled::NotCommitted => lost += 1,
+                Settled::Nothing => {}
+            }
+            assert_eq!(ids(&producer).contains(&2), producer.version().0 == 3, "{dropped:?}");
+            producer.check_invariants();
+            upsert(&mut producer, 3).await.unwrap();
+            assert!(ids(&producer).contains(&3));
+            producer.check_invariants();
+        });
+    }
+    assert!(landed > 0, "some were dropped while their entry was on its way; {lost} before");
+}
+
+/// One life of a producer, as far as it gets; what was acknowledged is noted.
+async fn life(storage: Storage, acknowledged: &mut Vec<(Version, Vec<u64>)>) -> Result<(), CycleError> {
+    let opened = on(storage).open().await;
+    let mut producer = match opened {
+        Ok(producer) => producer,
+        Err(OpenError::Storage(_) | OpenError::Read(_) | OpenError::Log(_)) => return Ok(()),
+        Err(error) => panic!("{error}"),
+    };
+    for step in 0..3_u64 {
+        let movies: Vec<Movie> = (step..step + 3).map(movie).collect();
+        let fill = producer.cycle_blocking(|writer| movies.iter().try_for_each(|movie| Ok(writer.add(movie)?)));
+        let version = fill.await?.version();
+        acknowledged.push((version, ids(&producer)));
+    }
+    let _ = producer.snapshot().await;
+    let version = upsert(&mut producer, 50).await?;
+    acknowledged.push((version, ids(&producer)));
+    producer.close().await
+}
+
+#[test]
+fn killed_at_any_step_the_next_producer_goes_on() {
+    let steps = run(async {
+        let recorder = StepStore::new();
+        life(recorder.wrap(&storage("outcomes-kill-recorded").await), &mut Vec::new()).await.unwrap();
+        recorder.steps().len()
+    });
+    assert!(steps > 10, "{steps} steps");
+    for number in 0..steps {
+        for moment in [Moment::Before, Moment::After] {
+            run(async {
+                let name = format!("outcomes-kill-{number}-{moment:?}");
+                let killer = StepStore::kill_at(number, moment);
+                let mut acknowledged = Vec::new();
+                let mortal = killer.wrap(&storage(&name).await);
+                let _ = killer.until_killed(life(mortal, &mut acknowledged)).await;
+                let mut next = on(storage(&name).await).take_over().open().await.unwrap();
+                next.check_invariants();
+                if let Some((version, movies)) = acknowledged.last() {
+                    assert!(next.version() >= *version, "step {number} {moment:?}: what was acknowledged is there");
+                    if next.version() == *version {
+                        assert_eq!(ids(&next), *movies);
+                    }
+                }
+                upsert(&mut next, 99).await.unwrap();
+                next.check_invariants();
+            });
+        }
+    }
+}
+
+#[test]
+fn a_promise_is_waited_for() {
+    run(async {
+        let first = producer("outcomes-promise").open().await.unwrap();
+        let env = Env::simulated(1);
+        let waiting = env.timeout(Duration::from_secs(40), producer("outcomes-promise").open()).await;
+        assert!(waiting.is_err(), "the first producer is alive");
+        // Dropped, and not closed: its promise must break first.
+        drop(first);
+        let started = env.instant();
+        let second = producer("outcomes-promise").open().await.unwrap();
+        assert!(env.instant() - started >= Duration::from_secs(5));
+        assert_eq!(second.epoch().0, 2);
+    });
+}
+
+#[test]
+fn a_version_that_was_made_by_a_rival_is_not_lost() {
+    run(async {
+        let mut first = producer("outcomes-rival").open().await.unwrap();
+        upsert(&mut first, 1).await.unwrap();
+        let mut second = producer("outcomes-rival").take_over().open().await.unwrap();
+        let rival = upsert(&mut second, 2).await.unwrap();
+        assert!(matches!(upsert(&mut first, 3).await, Err(CycleError::Fenced(_))));
+        let unchanged = second.cycle_blocking(|writer| {
+            writer.add(&movie(1))?;
+            Ok(writer.add(&movie(2))?)
+        });
+        assert!(matches!(unchanged.await.unwrap(), Cycled::Unchanged(version) if version == rival));
+    });
+}
