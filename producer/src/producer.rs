@@ -9,7 +9,6 @@ use std::sync::Arc;
 use cenote_shared::env::{Env, Task};
 use cenote_shared::ids::{DatasetId, Epoch, TypeId, Version};
 use cenote_shared::log::names::Folder;
-use cenote_shared::log::plan::{CostModel, is_snapshot_due};
 use cenote_shared::log::retention::Keep;
 use cenote_shared::log::{LogReader, LogWriter, OpenError as LogOpenError, Outcome, Pending, ReadError, WriterOptions};
 use cenote_shared::schema::{Allow, Binding, Schema};
@@ -28,7 +27,7 @@ use crate::error::{CycleError, OpenError, SnapshotError, Unknown};
 use crate::load::{Loaded, Loader};
 use crate::report::{Cycled, Report, Settled, Updated};
 use crate::republish;
-use crate::snapshot::{Job, Running, SnapshotReport, Snapshots};
+use crate::snapshot::{Job, Running, SnapshotReport, Snapshots, is_due};
 use crate::typed::Typed;
 use crate::update::Update;
 use crate::validators::Validator;
@@ -415,7 +414,7 @@ impl Producer {
         if self.running.as_ref().is_some_and(|running| !running.is_finished()) || self.snapshots == Snapshots::ByHand {
             return;
         }
-        if is_snapshot_due(self.log.outline(), &CostModel::default()) {
+        if is_due(self.log.outline()) {
             self.running = Some(self.env.spawn(background(self.job())));
         }
     }

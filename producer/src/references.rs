@@ -129,9 +129,8 @@ impl<'a> Recount<'a> {
         self.plans.of(id).stored_references(row, |id, target| *known.entry((id, target)).or_default() -= 1);
     }
 
-    /// Takes the orphans away, and what only they referred to, and so on: all that go, ascending. `suspects` may be
-    /// orphans though nothing changed about them. To be called last, when everything was added.
-    pub(crate) fn orphans(&mut self, suspects: &[(TypeId, u32)]) -> Vec<(TypeId, u32)> {
+    /// Takes the orphans away, and what only they referred to, and so on: all that go, ascending.
+    fn orphans(&mut self, suspects: &[(TypeId, u32)]) -> Vec<(TypeId, u32)> {
         let is_orphan = |recount: &Self, id: TypeId, ordinal: u32| {
             let change = recount.known.get(&(id, ordinal)).copied().unwrap_or(0);
             recount.before.count(id, ordinal).checked_add_signed(change).expect("counts cover every reference") == 0
@@ -155,8 +154,20 @@ impl<'a> Recount<'a> {
         gone
     }
 
-    /// Which fresh records are referred to, and how often, by type and number.
-    pub(crate) fn into_counts(self) -> (Vec<Vec<u64>>, BTreeMap<(TypeId, u32), i64>) {
-        (self.fresh, self.known)
+    /// What becomes of components, now that every reference was added. `suspects` may be orphans though nothing changed
+    /// about them.
+    pub(crate) fn finish(mut self, suspects: &[(TypeId, u32)]) -> Recounted {
+        let orphans = self.orphans(suspects);
+        Recounted { fresh: self.fresh, known: self.known, orphans }
     }
+}
+
+/// What becomes of components.
+pub(crate) struct Recounted {
+    /// How often each fresh record is referred to, by type and number.
+    pub(crate) fresh: Vec<Vec<u64>>,
+    /// Changes in the references to records of the last version.
+    pub(crate) known: BTreeMap<(TypeId, u32), i64>,
+    /// Records of the last version that go, ascending.
+    pub(crate) orphans: Vec<(TypeId, u32)>,
 }

@@ -14,8 +14,9 @@ use cenote_shared::env::{Env, Instant, Task};
 use cenote_shared::ids::{Timestamp, Version};
 use cenote_shared::load::{self, SnapshotToLoad};
 use cenote_shared::log::names::Folder;
+use cenote_shared::log::plan::{CostModel, is_snapshot_due};
 use cenote_shared::log::retention::{self, Keep, Trimmed};
-use cenote_shared::log::{Body, LogReader, LogWriter, NewObject, Outcome, Snapshot};
+use cenote_shared::log::{Body, LogReader, LogWriter, NewObject, Outcome, Outline, Snapshot};
 use cenote_shared::state::State;
 
 use crate::error::{SnapshotError, Unknown};
@@ -42,6 +43,21 @@ pub struct SnapshotReport {
     pub took: Duration,
     /// What went after it.
     pub trimmed: Trimmed,
+}
+
+/// Requests that a start may make for deltas before a new snapshot is worth its own, whatever they cost.
+const ENTRIES_MIN: u64 = 16;
+
+/// Whether a new snapshot is due.
+///
+/// By the planner's formula a request weighs megabytes, so that a small dataset would get a snapshot with nearly every
+/// commit: it also takes some entries, or as many bytes as a snapshot has.
+pub(crate) fn is_due(outline: &Outline) -> bool {
+    let worth = outline.newest_snapshot().is_none_or(|newest| {
+        let deltas = outline.cost_at(outline.version) - newest.cost;
+        deltas.requests >= ENTRIES_MIN || deltas.bytes >= newest.snapshot.object.length
+    });
+    worth && is_snapshot_due(outline, &CostModel::default())
 }
 
 /// One snapshot to make.

@@ -7,7 +7,6 @@
 //! digest is summed from the user's rows and the old state's records, never from the delta, so that verifying the
 //! delta against it compares two paths; the same input on the same parent gives the same delta (I12).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cenote_shared::delta::{Changes, Delta};
@@ -24,7 +23,7 @@ use crate::base::{Base, Follow, TypeFollow};
 use crate::content::Fresh;
 use crate::framed::{changed_fields, unframe};
 use crate::plan::Plans;
-use crate::references::Recount;
+use crate::references::{Recount, Recounted};
 
 /// A segment is about this large in all.
 const SEGMENT_BYTES: usize = 64 << 10;
@@ -64,16 +63,6 @@ struct RootChanges {
     removed: Vec<u32>,
     changed: Vec<(u32, u32)>,
     added: Vec<u32>,
-}
-
-/// What becomes of components.
-struct Recounted {
-    /// How often each fresh record is referred to, by type and number.
-    fresh: Vec<Vec<u64>>,
-    /// Changes in the references to records of the last version.
-    known: BTreeMap<(TypeId, u32), i64>,
-    /// Records of the last version that go.
-    orphans: Vec<(TypeId, u32)>,
 }
 
 impl Input {
@@ -153,9 +142,7 @@ fn recount(base: &Base, fresh: &[Fresh], roots: &[RootInput], changes: &[RootCha
         unframe(fresh[id.index()].get(number), plans.of(id).columns.len(), &mut row);
         plans.of(id).references(&row, |id, ordinal| recount.add(id, ordinal));
     }
-    let orphans = recount.orphans(&base.orphans);
-    let (fresh, known) = recount.into_counts();
-    Recounted { fresh, known, orphans }
+    recount.finish(&base.orphans)
 }
 
 /// Decides how many rows a segment has, for types that get their first records.

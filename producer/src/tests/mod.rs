@@ -1,9 +1,11 @@
 //! Behaviour through the public API, on storage in memory, in virtual time.
 
+mod keys;
 mod model;
 mod outcomes;
 mod rows;
 mod schema;
+mod snapshots;
 mod story;
 mod validators;
 
