@@ -36,7 +36,7 @@ pub struct Builder {
     watch: Watch,
     wait: Option<Duration>,
     max_state_bytes: Option<u64>,
-    store_options: Vec<(String, String)>,
+    options: Vec<(String, String)>,
     listeners: Vec<Listener>,
     env: Env,
     storage: Option<Storage>,
@@ -48,7 +48,7 @@ pub struct Builder {
 type Started = (Consumer, Follower, Watcher, mpsc::UnboundedReceiver<task::Ask>, watch::Receiver<bool>);
 
 impl Builder {
-    pub(crate) fn new(url: String) -> Builder {
+    pub(crate) fn new(url: String, storage: Option<Storage>) -> Builder {
         Builder {
             url,
             registry: Registry::new(),
@@ -56,10 +56,10 @@ impl Builder {
             watch: Watch::Poll(POLL),
             wait: Some(WAIT),
             max_state_bytes: None,
-            store_options: Vec::new(),
+            options: Vec::new(),
             listeners: Vec::new(),
             env: Env::system(),
-            storage: None,
+            storage,
             #[cfg(feature = "testing")]
             torn_swaps: false,
         }
@@ -110,8 +110,8 @@ impl Builder {
     }
 
     /// An option of the store, like `aws_endpoint`; comes after the environment's. Default: none.
-    pub fn store_option(mut self, key: impl Into<String>, value: impl Into<String>) -> Builder {
-        self.store_options.push((key.into(), value.into()));
+    pub fn option(mut self, key: impl Into<String>, value: impl Into<String>) -> Builder {
+        self.options.push((key.into(), value.into()));
         self
     }
 
@@ -124,12 +124,6 @@ impl Builder {
     /// Another clock, randomness and cpu pool. Default: the machine's.
     pub fn env(mut self, env: Env) -> Builder {
         self.env = env;
-        self
-    }
-
-    /// A storage of one's own in place of the URL's. Default: by the URL.
-    pub fn storage(mut self, storage: Storage) -> Builder {
-        self.storage = Some(storage);
         self
     }
 
@@ -181,7 +175,7 @@ impl Builder {
         let index_binding = program.bind_indexes(&nothing)?;
         let storage = match self.storage {
             Some(storage) => storage,
-            None => Storage::open(&self.url, &self.store_options).await?,
+            None => Storage::open(&self.url, &self.options).await?,
         };
         let seed = self.env.random();
         let state = State::empty(Arc::clone(&nothing), seed).expect("a schema without types has no wrong keys");

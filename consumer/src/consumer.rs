@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cenote_shared::ids::{Token, Version};
+use cenote_shared::storage::Storage;
 use cenote_shared::view::View;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -36,7 +37,12 @@ impl Consumer {
     /// A consumer of the dataset at `url`: `s3://bucket/path`, `gs://…`, `az://…`, `file:///path`, a plain path,
     /// `memory://name`.
     pub fn builder(url: impl Into<String>) -> Builder {
-        Builder::new(url.into())
+        Builder::new(url.into(), None)
+    }
+
+    /// A consumer of the dataset on a storage of one's own.
+    pub fn on(storage: Storage) -> Builder {
+        Builder::new(storage.url().to_owned(), Some(storage))
     }
 
     /// The newest view, for as long as it is held. `Send`; it may cross an `.await`. Take one per request.

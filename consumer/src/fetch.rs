@@ -6,6 +6,8 @@
 //! Rules: a blob is as long as its commit says and has its hash, or it is not used; one that is missing is explained
 //! by what became of its entry (rule 6).
 
+use std::collections::VecDeque;
+
 use cenote_shared::ids::Version;
 use cenote_shared::log::{Body, ContentHash, DeltaPlace, Entry, LogReader, ObjectRef, ReadError, Walk, names};
 use cenote_shared::storage::Storage;
@@ -22,7 +24,7 @@ pub(crate) struct Commits {
 }
 
 enum Source {
-    Read(std::vec::IntoIter<Entry>),
+    Read(VecDeque<Entry>),
     Walk(Box<Walk>),
 }
 
@@ -31,8 +33,8 @@ impl Commits {
     pub(crate) fn behind(reader: &LogReader, from: Version, target: Version, recent: &[Entry]) -> Commits {
         let first = recent.iter().position(|entry| entry.commit().is_some_and(|(_, commit)| commit.parent == from));
         let source = match first {
-            Some(first) => Source::Read(recent[first..].to_vec().into_iter()),
-            None if from == target => Source::Read(Vec::new().into_iter()),
+            Some(first) => Source::Read(recent.iter().skip(first).cloned().collect()),
+            None if from == target => Source::Read(VecDeque::new()),
             None => Source::Walk(Box::new(reader.walk_from(from))),
         };
         Commits { storage: reader.storage().clone(), reader: reader.clone(), source, target, bytes: 0 }
@@ -70,7 +72,7 @@ impl Commits {
 
     async fn entry(&mut self) -> Result<Option<Entry>, ReadError> {
         match &mut self.source {
-            Source::Read(entries) => Ok(entries.next()),
+            Source::Read(entries) => Ok(entries.pop_front()),
             Source::Walk(walk) => {
                 let entry = walk.next().await?;
                 self.bytes += entry.as_ref().map_or(0, |entry| entry.bytes);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cenote_shared::env::{Env, Instant};
-use cenote_shared::ids::{DatasetId, Timestamp, Version};
+use cenote_shared::ids::{DatasetId, Position, Timestamp, Version};
 use cenote_shared::load::{self, SnapshotToLoad};
 use cenote_shared::log::outline::KeptSnapshot;
 use cenote_shared::log::{Entry, LogReader, ReadError};
@@ -30,6 +30,8 @@ use crate::shared::Shared;
 
 /// After so many entries one by one, the rest is read in parallel.
 const ONE_BY_ONE: usize = 16;
+/// Entries that are kept for the next refresh, in bytes; beyond that they are read again.
+const KEPT_BYTES: u64 = 64 << 20;
 /// Times that the log is trimmed under us before a refresh gives up.
 const REPLANS: usize = 3;
 
@@ -49,14 +51,43 @@ pub(crate) struct Follower {
     program: Arc<Program>,
     dataset: Option<DatasetId>,
     reader: Option<LogReader>,
-    /// Commits behind the view that the reader has passed.
+    /// Commits behind the view that the reader has passed, without a gap up to its place.
     recent: Vec<Entry>,
+    recent_bytes: u64,
     quarantine: Quarantine,
     pulse: Pulse,
     budget: Budget,
     seed: u64,
     #[cfg(feature = "testing")]
     pub(crate) torn_swaps: bool,
+}
+
+/// The ways that one refresh has tried.
+#[derive(Default)]
+struct Tried {
+    deltas: bool,
+    snapshots: Vec<Version>,
+    /// The delta that failed; snapshots below it lead there again.
+    failed_delta: Version,
+    /// The newest version that failed.
+    failed: Version,
+}
+
+impl Tried {
+    fn note(&mut self, way: Start, failed: Version) {
+        let mut by_delta = true;
+        match way {
+            Start::View => self.deltas = true,
+            Start::Snapshot(kept) => {
+                by_delta = failed > kept.snapshot.version;
+                self.snapshots.push(kept.snapshot.version);
+            }
+        }
+        if by_delta {
+            self.failed_delta = self.failed_delta.max(failed);
+        }
+        self.failed = self.failed.max(failed);
+    }
 }
 
 /// What one refresh has taken so far.
@@ -76,6 +107,7 @@ impl Follower {
             dataset: None,
             reader: None,
             recent: Vec::new(),
+            recent_bytes: 0,
             quarantine: Quarantine::default(),
             pulse,
             budget: Budget::new(limit),
@@ -99,7 +131,7 @@ impl Follower {
         for _ in 1..REPLANS {
             match &result {
                 Err(error) if error.remedy() == Remedy::Replan => {
-                    (self.reader, self.recent) = (None, Vec::new());
+                    self.reader = None;
                     result = self.attempt(goal).await;
                 }
                 _ => break,
@@ -122,33 +154,45 @@ impl Follower {
 
     /// Reads the log to its end.
     async fn look(&mut self, trip: &mut Trip) -> Result<(), RefreshError> {
-        let Some(reader) = &mut self.reader else { return self.start().await };
         let mut entries = 0;
-        while let Some(entry) = reader.next().await? {
+        loop {
+            let Some(reader) = self.reader.as_mut().filter(|_| entries < ONE_BY_ONE) else {
+                return self.start(trip).await;
+            };
+            let Some(entry) = reader.next().await? else { break };
             entries += 1;
-            trip.bytes += entry.bytes;
             self.pulse.entry(self.shared.env.instant());
-            if entry.commit().is_some() {
-                self.shared.behind(Version(entry.head.position.0), entry.head.time);
-                self.recent.push(entry);
-            }
-            if entries == ONE_BY_ONE {
-                return self.start().await;
-            }
+            self.keep(entry, trip);
         }
-        let now = self.shared.env.instant();
+        let now = self.env().instant();
         if entries == 0 && self.pulse.is_check_due(now) {
-            let hint = reader.check_end().await?;
+            let hint = self.reader().check_end().await?;
             self.pulse.hint(hint.as_ref(), now);
         }
         Ok(())
     }
 
+    /// Takes an entry in that was read.
+    fn keep(&mut self, entry: Entry, trip: &mut Trip) {
+        trip.bytes += entry.bytes;
+        let version = Version(entry.head.position.0);
+        if entry.commit().is_none() || version <= self.version() {
+            return;
+        }
+        self.shared.behind(version, entry.head.time);
+        self.recent_bytes += entry.bytes;
+        if self.recent_bytes > KEPT_BYTES {
+            // A consumer that can't go on must not gather the log; it reads again when it can.
+            (self.recent_bytes, self.recent) = (entry.bytes, Vec::new());
+        }
+        self.recent.push(entry);
+    }
+
     /// Starts at the log's tail. That there is no log is an error only if there was one.
-    async fn start(&mut self) -> Result<(), RefreshError> {
-        let reader = match LogReader::start(self.storage.clone()).await {
+    async fn start(&mut self, trip: &mut Trip) -> Result<(), RefreshError> {
+        let (reader, entries) = match LogReader::start_keeping(self.storage.clone(), KEPT_BYTES).await {
             Err(ReadError::NotFound { .. }) if self.dataset.is_none() => return Ok(()),
-            reader => reader?,
+            started => started?,
         };
         let found = reader.outline().dataset;
         let expected = *self.dataset.get_or_insert(found);
@@ -157,8 +201,9 @@ impl Follower {
         }
         self.pulse.entry(self.shared.env.instant());
         self.pulse.check_soon();
-        self.recent.clear();
+        (self.recent, self.recent_bytes) = (Vec::new(), 0);
         self.reader = Some(reader);
+        entries.into_iter().for_each(|entry| self.keep(entry, trip));
         Ok(())
     }
 
@@ -182,38 +227,76 @@ impl Follower {
     async fn reach(&mut self, goal: Goal, target: Version, trip: &mut Trip) -> Result<(), RefreshFailed> {
         let position = self.reader().outline().position;
         self.quarantine.check(position, self.env().instant())?;
-        let start = cheapest(self.reader().outline(), &self.shared.cell.view(), target)?;
-        let Err(mut error) = self.go(start.clone(), goal, target, trip).await else { return Ok(()) };
-        let mut failed = self.failed_at(&start, &error, target);
-        if self.may_go_around(&error, failed) {
-            for kept in around(self.reader().outline(), self.version(), failed, target) {
-                let tried = matches!(&start, Start::Snapshot(first) if first.snapshot == kept.snapshot);
-                let serving = self.version() > Version::EMPTY;
-                if tried || (serving && !self.quarantine.take_snapshot(&self.shared.env)) {
-                    continue;
-                }
-                tracing::warn!(url = self.storage.url(), %error, version = %kept.snapshot.version, "trying a snapshot");
-                let start = Start::Snapshot(kept);
-                match self.go(start.clone(), goal, target, trip).await {
-                    Ok(()) => return Ok(()),
-                    Err(again) => (failed, error) = (self.failed_at(&start, &again, target).max(failed), again),
-                }
+        let mut tried = Tried::default();
+        let mut way = self.first_way(target)?;
+        loop {
+            let Err(error) = self.go(way.clone(), goal, target, trip).await else { return Ok(()) };
+            let failed = self.failed_at(&way, &error, target);
+            if self.is_serving() && matches!(way, Start::Snapshot(_)) {
+                // Whatever led to it: the next one has to wait.
+                let _ = self.quarantine.take_snapshot(&self.shared.env);
             }
+            tried.note(way, failed);
+            let next = if self.may_go_around(&error, failed) { self.next_way(&tried, target) } else { None };
+            match next {
+                Some(next) => way = next,
+                None => return Err(self.give_up(error, tried.failed, position)),
+            }
+            tracing::warn!(url = self.storage.url(), %error, "trying another way");
         }
+    }
+
+    /// The cheapest way. While a version is held back, a snapshot is taken only as often as is allowed.
+    fn first_way(&mut self, target: Version) -> Result<Start, RefreshError> {
+        let cheapest = cheapest(self.reader().outline(), &self.shared.cell.view(), target)?;
+        let rationed = self.is_serving() && self.quarantine.version().is_some();
+        match cheapest {
+            Start::Snapshot(_) if rationed && !self.quarantine.take_snapshot(&self.shared.env) => Ok(Start::View),
+            way => Ok(way),
+        }
+    }
+
+    /// The next way to try: deltas, then one snapshot if the old view is served meanwhile; any snapshot, then deltas,
+    /// if there is nothing to serve.
+    fn next_way(&mut self, tried: &Tried, target: Version) -> Option<Start> {
+        let (version, serving) = (self.version(), self.is_serving());
+        let outline = self.reader().outline();
+        let deltas = !tried.deltas && version.position().next() >= outline.floor;
+        let snapshot = around(outline, version, tried.failed_delta, target)
+            .into_iter()
+            .find(|kept| !tried.snapshots.contains(&kept.snapshot.version));
+        if serving && deltas {
+            return Some(Start::View);
+        }
+        match snapshot {
+            Some(kept) if !serving || self.quarantine.take_snapshot(&self.shared.env) => Some(Start::Snapshot(kept)),
+            None if deltas => Some(Start::View),
+            _ => None,
+        }
+    }
+
+    fn give_up(&mut self, error: RefreshError, failed: Version, position: Position) -> RefreshFailed {
         let error = RefreshFailed::from(error);
-        if !matches!(error.remedy(), Remedy::Retry | Remedy::Wait | Remedy::Replan) {
+        if !matches!(error.remedy(), Remedy::Retry | Remedy::Wait | Remedy::Replan) || self.is_lost(&error, failed) {
             self.quarantine.failed(failed, position, error.clone(), &self.shared.env);
         }
-        Err(error)
+        error
+    }
+
+    /// Whether the object is missing for so long that it counts as damage.
+    fn is_lost(&mut self, error: &RefreshError, failed: Version) -> bool {
+        error.remedy() == Remedy::Wait && !self.quarantine.is_worth_waiting(failed, self.shared.env.instant())
+    }
+
+    fn is_serving(&self) -> bool {
+        self.version() > Version::EMPTY
     }
 
     /// Whether a failure is one of a version's bytes. An object that is missing is waited for first.
     fn may_go_around(&mut self, error: &RefreshError, failed: Version) -> bool {
         match error.remedy() {
             Remedy::GoAround => true,
-            Remedy::Wait => {
-                self.version() == Version::EMPTY || !self.quarantine.is_worth_waiting(failed, self.shared.env.instant())
-            }
+            Remedy::Wait => !self.is_serving() || self.is_lost(error, failed),
             _ => false,
         }
     }
@@ -235,11 +318,11 @@ impl Follower {
 
     /// Takes one way, and shows as much of it as was proven.
     async fn go(&mut self, start: Start, goal: Goal, target: Version, trip: &mut Trip) -> Result<(), RefreshError> {
-        let (rolling, from_snapshot) = match start {
-            Start::View => (self.from_view()?, None),
+        let (rolling, loaded) = match start {
+            Start::View => (self.start_from_view()?, None),
             Start::Snapshot(kept) => {
                 let version = kept.snapshot.version;
-                (self.from_snapshot(kept, trip).await?, Some(version))
+                (self.load(kept, trip).await?, Some(version))
             }
         };
         let (rolling, rolled) = self.roll(rolling, target, trip).await;
@@ -249,12 +332,12 @@ impl Follower {
             {
                 return Err(RefreshError::NoSuchVersion { wanted, newest: self.reader().outline().version });
             }
-            self.show(rolling, from_snapshot, trip).await?;
+            self.show(rolling, loaded, trip).await?;
         }
         rolled
     }
 
-    fn from_view(&self) -> Result<Rolling, RefreshError> {
+    fn start_from_view(&self) -> Result<Rolling, RefreshError> {
         let view = self.shared.cell.view();
         let base = (view.version() > Version::EMPTY).then(|| view.clone());
         self.rolling(view.state().clone(), view.committed_at(), base)
@@ -265,7 +348,7 @@ impl Follower {
         Rolling::new(state, at, base, &self.program, (dataset, self.budget, self.env()))
     }
 
-    async fn from_snapshot(&self, kept: KeptSnapshot, trip: &mut Trip) -> Result<Rolling, RefreshError> {
+    async fn load(&self, kept: KeptSnapshot, trip: &mut Trip) -> Result<Rolling, RefreshError> {
         let started = self.env().instant();
         let what = SnapshotToLoad {
             name: kept.snapshot.object.name.clone(),
@@ -345,6 +428,7 @@ impl Follower {
         trip.times.total = now - trip.started;
         (trip.times.apply, trip.times.compare, trip.times.index) = (times.apply, times.compare, times.index);
         self.recent.retain(|entry| entry.head.position.0 > to.0);
+        self.recent_bytes = self.recent.iter().map(|entry| entry.bytes).sum();
         self.quarantine.reached(to);
         let path = match snapshot {
             Some(version) => RefreshPath::Snapshot { version, commits },

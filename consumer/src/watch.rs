@@ -95,5 +95,5 @@ impl Watcher {
 /// Whether an entry may have come. A put that is being staged has a `#` in its name.
 fn is_entry(event: &notify::Event) -> bool {
     let is_staged = |path: &std::path::PathBuf| path.as_os_str().as_encoded_bytes().contains(&b'#');
-    !event.kind.is_access() && !(event.paths.iter().all(is_staged) && !event.paths.is_empty())
+    !event.kind.is_access() && (event.paths.is_empty() || !event.paths.iter().all(is_staged))
 }

@@ -23,7 +23,6 @@ use cenote_shared::storage::Storage;
 
 /// A dataset and its one writer.
 pub(crate) struct Chain {
-    pub(crate) storage: Storage,
     pub(crate) state: State,
     declared: Declared,
     binding: Binding,
@@ -84,7 +83,6 @@ impl Chain {
         let state = State::empty(Arc::new(schema), 7).expect("the schema is sound");
         let binding = Binding::new(&declared, state.schema()).expect("a type fits itself");
         Chain {
-            storage: storage.clone(),
             state,
             declared,
             binding,
@@ -212,7 +210,8 @@ impl Chain {
 
     /// Writes a checkpoint, then trims to the newest snapshot.
     pub(crate) async fn trim(&mut self) {
-        self.writer.checkpoint().await.expect("a checkpoint");
+        let outcome = self.writer.checkpoint().await.expect("a checkpoint");
+        assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
         let keep = Keep { snapshots: 1, younger_than: std::time::Duration::ZERO };
         trim(&mut self.writer, &keep).await.expect("trimmed");
     }
@@ -225,10 +224,6 @@ impl Chain {
     /// Puts the last hint.
     pub(crate) async fn close(&mut self) {
         assert!(self.writer.close().await.is_none());
-    }
-
-    pub(crate) fn writer(&mut self) -> &mut LogWriter {
-        &mut self.writer
     }
 }
 

@@ -96,9 +96,6 @@ async fn refresh_to_stops_where_it_is_told_and_never_goes_back() {
     let mut versions = Vec::new();
     for round in 0..5 {
         versions.push(chain.commit(|edit| edit.put(&movie(1, &format!("round {round}")))).await);
-        if round == 0 {
-            continue;
-        }
     }
     let consumer = manual(&storage, &env).open().await.expect("it opens");
     let behind = consumer.refresh_to(versions[1]).await.expect_err("it is there already");
@@ -185,4 +182,41 @@ fn a_program_without_a_runtime_reads_and_waits() {
     let view = consumer.wait(consumer.view_at_least(Token::from(version), LONG)).expect("it comes");
     assert_eq!(view.get::<Movie>(1).expect("it is there").title(), "second");
     consumer.wait(consumer.close());
+}
+
+/// A local store is watched: nobody waits for a poll there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_local_files_is_seen_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = folder.path().join("dataset").display().to_string();
+    let env = Env::system();
+    let storage = cenote_shared::storage::Storage::open(&url, &[]).await.expect("a folder opens");
+    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    chain.commit(|edit| edit.put(&movie(1, "first"))).await;
+    let consumer = manual(&storage, &env).poll(Duration::from_secs(3_600)).open().await.expect("it opens");
+    for round in 0..5 {
+        let version = chain.commit(|edit| edit.put(&movie(1, &format!("round {round}")))).await;
+        let seen = env.timeout(LONG, consumer.newer_than(Version(version.0 - 1))).await.expect("long before the poll");
+        assert_eq!(seen.expect("it is open").version(), version);
+    }
+}
+
+/// A service that starts before its producer: the folder itself comes later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_comes_later_is_watched_then() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = folder.path().join("dataset").display().to_string();
+    let env = Env::system();
+    let consumer = cenote_consumer::Consumer::builder(url.clone())
+        .with::<Movie>()
+        .poll(Duration::from_millis(50))
+        .allow_empty()
+        .open()
+        .await
+        .expect("it may be empty");
+    let storage = cenote_shared::storage::Storage::open(&url, &[]).await.expect("a folder opens");
+    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let version = chain.commit(|edit| edit.put(&movie(1, "first"))).await;
+    let seen = env.timeout(LONG, consumer.newer_than(Version::EMPTY)).await.expect("it is seen").expect("it is open");
+    assert_eq!(seen.version(), version);
 }

@@ -1,7 +1,12 @@
 //! The consumer from outside: one program, so that it is linked once.
 
 mod chain;
+mod faults;
 mod following;
+mod health;
+mod requests;
+mod views;
+mod whole_views;
 
 use std::time::Duration;
 
@@ -36,12 +41,7 @@ async fn memory() -> Storage {
 
 /// A consumer of movies that looks when it is told to.
 fn manual(storage: &Storage, env: &Env) -> Builder {
-    Consumer::builder(storage.url())
-        .storage(storage.clone())
-        .env(env.clone())
-        .with::<Movie>()
-        .index(&BY_COUNTRY)
-        .manual()
+    Consumer::on(storage.clone()).env(env.clone()).with::<Movie>().index(&BY_COUNTRY).manual()
 }
 
 /// Longer than anything takes in virtual time.

@@ -3,6 +3,8 @@
 //! A log that is years long is known after a handful of requests. The reader that comes out stands at the tail and
 //! knows the snapshots and what each way costs; [`super::plan`] picks one.
 
+use std::collections::VecDeque;
+
 use super::entry::{Body, Entry, LogObject, ObjectRef};
 use super::error::ReadError;
 use super::hash::ContentHash;
@@ -36,18 +38,50 @@ impl LogReader {
     /// The same by rules of which a simulation broke one.
     #[doc(hidden)]
     pub async fn start_with(storage: Storage, rules: Rules) -> Result<LogReader, ReadError> {
-        probe(&storage).await?;
-        let mut attempt = 1;
-        loop {
-            match start_once(&storage, rules).await {
-                Err(ReadError::Trimmed { .. }) if attempt < ATTEMPTS => attempt += 1,
-                result => return result.map(|outline| LogReader { storage, rules, outline }),
-            }
+        Ok(start_at_tail(storage, rules, 0).await?.0)
+    }
+
+    /// The same, with the newest of the entries that it read on the way, up to `bytes_max` of them: who rolls a state
+    /// forward from here need not read them again.
+    ///
+    /// # Errors
+    /// As for [`LogReader::start`].
+    pub async fn start_keeping(storage: Storage, bytes_max: u64) -> Result<(LogReader, Vec<Entry>), ReadError> {
+        start_at_tail(storage, Rules::default(), bytes_max).await
+    }
+}
+
+async fn start_at_tail(storage: Storage, rules: Rules, bytes_max: u64) -> Result<(LogReader, Vec<Entry>), ReadError> {
+    probe(&storage).await?;
+    let mut attempt = 1;
+    loop {
+        let mut kept = Kept { entries: VecDeque::new(), bytes: 0, bytes_max };
+        match start_once(&storage, rules, &mut kept).await {
+            Err(ReadError::Trimmed { .. }) if attempt < ATTEMPTS => attempt += 1,
+            result => return Ok((LogReader { outline: result?, storage, rules }, kept.entries.into())),
         }
     }
 }
 
-async fn start_once(storage: &Storage, rules: Rules) -> Result<Outline, ReadError> {
+/// The newest entries that were read, without a gap.
+struct Kept {
+    entries: VecDeque<Entry>,
+    bytes: u64,
+    bytes_max: u64,
+}
+
+impl Kept {
+    fn keep(&mut self, entry: Entry) {
+        self.bytes += entry.bytes;
+        self.entries.push_back(entry);
+        while self.bytes > self.bytes_max {
+            let Some(oldest) = self.entries.pop_front() else { return };
+            self.bytes -= oldest.bytes;
+        }
+    }
+}
+
+async fn start_once(storage: &Storage, rules: Rules, kept: &mut Kept) -> Result<Outline, ReadError> {
     let head = find_tail(storage, rules).await?.head;
     let mut outline = beginning(storage, &head).await?;
     let link = (outline.position.0 > 0).then(|| Link::of_outline(&outline));
@@ -55,6 +89,7 @@ async fn start_once(storage: &Storage, rules: Rules) -> Result<Outline, ReadErro
     let mut walk = Walk::new(storage.clone(), head.dataset, outline.position.next(), link, end);
     while let Some(entry) = walk.next().await? {
         outline.advance(&entry)?;
+        kept.keep(entry);
     }
     Ok(outline)
 }

@@ -34,7 +34,7 @@ use super::{TableRef, View};
 /// ```
 pub struct HashIndex<T, V: ?Sized> {
     path: &'static str,
-    of: PhantomData<fn() -> (PhantomData<T>, PhantomData<V>)>,
+    of: PhantomData<fn(&T, &V)>,
 }
 
 impl<T, V: ?Sized> HashIndex<T, V> {

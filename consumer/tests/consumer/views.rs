@@ -1,0 +1,84 @@
+//! Views that are held, and who frees them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cenote_consumer::View;
+use cenote_shared::env::Env;
+
+use crate::chain::Chain;
+use crate::{BY_COUNTRY, LONG, Movie, manual, memory, movie};
+
+fn table(view: &View) -> &Arc<cenote_shared::table::Table> {
+    &view.state().tables()[0]
+}
+
+/// I2, I3: a view that is held does not change, whatever happens beside it.
+#[tokio::test(start_paused = true)]
+async fn held_views_stay_what_they_were() {
+    let (storage, env) = (memory().await, Env::simulated(1));
+    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    chain.commit(|edit| (0..200).for_each(|id| edit.put(&movie(id, "round 0")))).await;
+    let consumer = manual(&storage, &env).open().await.expect("it opens");
+    let mut held = vec![consumer.view()];
+    for round in 1..20_u64 {
+        chain
+            .commit(|edit| {
+                (0..200).filter(|id| id % 20 != round).for_each(|id| edit.put(&movie(id, &format!("round {round}"))));
+                edit.delete::<Movie>(if round == 1 { 2 } else { 1_000 + round - 1 });
+                edit.put(&movie(1_000 + round, "comes and goes"));
+            })
+            .await;
+        consumer.refresh().await.expect("it refreshes");
+        held.push(consumer.view());
+    }
+    for (round, view) in (0..).zip(&held) {
+        let titles = view.all::<Movie>().filter(|movie| movie.title() == format!("round {round}")).count();
+        assert!(round == 0 && titles == 200 || titles >= 189, "round {round} has {titles} of its titles");
+        assert_eq!(view.get::<Movie>(1_000 + round).is_some(), round > 0);
+        assert!(view.get::<Movie>(1_001 + round).is_none());
+        let nl = view.all::<Movie>().filter(|movie| movie.country() == "nl").count();
+        assert_eq!(view.find(&BY_COUNTRY, "nl").len(), nl);
+        view.state().check_invariants();
+        view.indexes().check_invariants(view.state());
+    }
+    assert_eq!(consumer.status().old_views.held, 19);
+}
+
+/// I3: a reader that lets the last handle go pays nothing; the consumer's task frees the view.
+#[tokio::test(start_paused = true)]
+async fn a_reader_does_not_free_what_it_lets_go() {
+    let (storage, env) = (memory().await, Env::simulated(1));
+    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    chain.commit(|edit| (0..200).for_each(|id| edit.put(&movie(id, "first")))).await;
+    let consumer = manual(&storage, &env).open().await.expect("it opens");
+    let old = consumer.view();
+    let watched = Arc::downgrade(table(&old));
+    chain.commit(|edit| (0..200).for_each(|id| edit.put(&movie(id, "second")))).await;
+    consumer.refresh().await.expect("it refreshes");
+    env.sleep(Duration::from_secs(5)).await;
+    let status = consumer.status().old_views;
+    assert_eq!(status.held, 1);
+    assert!(status.oldest >= Duration::from_secs(5), "{status:?}");
+    assert!(status.bytes > 1_000, "{status:?}");
+    drop(old);
+    assert!(watched.upgrade().is_some(), "the reader freed it");
+    env.sleep(Duration::from_secs(1)).await;
+    assert!(watched.upgrade().is_none(), "nobody freed it");
+    assert_eq!(consumer.status().old_views.held, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_view_outlives_its_consumer() {
+    let (storage, env) = (memory().await, Env::simulated(1));
+    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    chain.commit(|edit| edit.put(&movie(1, "first"))).await;
+    let consumer = manual(&storage, &env).open().await.expect("it opens");
+    let view = consumer.view();
+    drop(consumer);
+    env.sleep(LONG).await;
+    assert_eq!(view.get::<Movie>(1).expect("it is there").title(), "first");
+    let watched = Arc::downgrade(table(&view));
+    drop(view);
+    assert!(watched.upgrade().is_none(), "the last view frees where it is dropped");
+}
