@@ -8,6 +8,7 @@
 
 use std::io::{BufRead, BufReader};
 
+use cenote_shared::{Key, Record};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +54,8 @@ pub fn built_at(release: &str) -> String {
 }
 
 /// Something that a browser may support: an interface, a CSS property's value, an HTML attribute.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Record, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[record(key = "path")]
 #[serde(deny_unknown_fields)]
 pub struct Feature {
     /// The key: where it stands in the tree, such as `css.properties.justify-content.space-evenly`. No name in it has a dot.
@@ -74,13 +76,14 @@ pub struct Feature {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
     /// The file that defines it, in the project that keeps the data.
+    #[record(dedup)]
     pub source_file: String,
     /// One for each browser of which anything is known, sorted by browser.
     pub support: Vec<Support>,
 }
 
 /// How settled a feature is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Record, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Status {
     /// It may still change, and mostly one browser has it.
@@ -92,17 +95,17 @@ pub struct Status {
 }
 
 /// What one browser does about one feature.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Record, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Support {
-    /// The id of a [`Browser`].
-    pub browser: String,
+    /// Which browser.
+    pub browser: Key<Browser>,
     /// Never empty; what matters most comes first.
     pub statements: Vec<Statement>,
 }
 
 /// One way in which a browser supported a feature, over a span of its versions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Record, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Statement {
     /// A version such as `32`, `≤37` (that one or an earlier) or `preview`; `None`: not supported.
@@ -135,7 +138,7 @@ pub struct Statement {
 }
 
 /// A setting that switches a feature on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Record, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Flag {
     /// Where it is set.
@@ -148,7 +151,7 @@ pub struct Flag {
 }
 
 /// Where a [`Flag`] is set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Record, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FlagKind {
     /// On the browser's own page of settings.
@@ -158,7 +161,8 @@ pub enum FlagKind {
 }
 
 /// A browser, or another program that runs web code.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Record, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[record(key = "id")]
 #[serde(deny_unknown_fields)]
 pub struct Browser {
     /// The key, such as `firefox_android`.
@@ -167,9 +171,9 @@ pub struct Browser {
     pub name: String,
     /// What it runs on.
     pub kind: BrowserKind,
-    /// The id of the [`Browser`] that it is built on.
+    /// The one that it is built on.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub upstream: Option<String>,
+    pub upstream: Option<Key<Browser>>,
     /// What its previews are called, such as `Nightly`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preview_name: Option<String>,
@@ -185,7 +189,7 @@ pub struct Browser {
 }
 
 /// What a [`Browser`] runs on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Record, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BrowserKind {
     /// Desktop computers.
@@ -199,7 +203,7 @@ pub enum BrowserKind {
 }
 
 /// A version of a browser.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Record, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BrowserRelease {
     /// What statements call it.
@@ -221,7 +225,7 @@ pub struct BrowserRelease {
 }
 
 /// Where a [`BrowserRelease`] is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Record, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleaseStatus {
     /// To come.
@@ -239,7 +243,7 @@ pub enum ReleaseStatus {
 }
 
 /// What a browser is built around.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Record, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "names of programs")]
 pub enum Engine {
     Blink,

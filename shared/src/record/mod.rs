@@ -20,6 +20,7 @@ mod collections;
 mod declare;
 mod field;
 mod key;
+mod text;
 mod value;
 mod write;
 
