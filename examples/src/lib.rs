@@ -4,3 +4,8 @@
 
 pub mod compat;
 pub mod show;
+
+/// The README's program, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
