@@ -35,6 +35,7 @@ pub struct Builder {
     indexes: Vec<IndexDeclaration>,
     watch: Watch,
     wait: Option<Duration>,
+    first: Goal,
     max_state_bytes: Option<u64>,
     options: Vec<(String, String)>,
     listeners: Vec<Listener>,
@@ -55,6 +56,7 @@ impl Builder {
             indexes: Vec::new(),
             watch: Watch::Poll(POLL),
             wait: Some(WAIT),
+            first: Goal::Newest,
             max_state_bytes: None,
             options: Vec::new(),
             listeners: Vec::new(),
@@ -99,6 +101,13 @@ impl Builder {
     /// How long `open` waits for a first version, and through failures of the store. Default: 60 s.
     pub fn wait_for_first(mut self, wait: Duration) -> Builder {
         self.wait = Some(wait);
+        self
+    }
+
+    /// Opens at this version and not at the newest; with `manual` it stays there until told to go on. Default: the
+    /// newest.
+    pub fn start_at(mut self, version: Version) -> Builder {
+        self.first = Goal::Version(version);
         self
     }
 
@@ -191,7 +200,7 @@ impl Builder {
             follower.torn_swaps = self.torn_swaps;
         }
         let mut watcher = Watcher::new(self.env.clone(), self.watch, storage);
-        first_version(&mut follower, &mut watcher, self.watch, self.wait).await?;
+        first_version(&mut follower, &mut watcher, self.watch, self.wait, self.first).await?;
         let (asks, asked) = mpsc::unbounded_channel();
         let (closing, is_closing) = watch::channel(false);
         let runtime = tokio::runtime::Handle::current();
@@ -205,12 +214,13 @@ async fn first_version(
     watcher: &mut Watcher,
     watch: Watch,
     wait: Option<Duration>,
+    goal: Goal,
 ) -> Result<(), OpenError> {
     let shared = Arc::clone(&follower.shared);
     let (env, url) = (&shared.env, shared.url.clone());
     let started = env.instant();
     loop {
-        let result = follower.refresh(Goal::Newest).await;
+        let result = follower.refresh(goal).await;
         watcher.looked();
         if shared.cell.version() > Version::EMPTY {
             // If it is not the newest, the status says so.

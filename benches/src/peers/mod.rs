@@ -7,6 +7,7 @@
 //! Rules: reads return sums that the runner compares with the generator; loops over keys run inside the system, so that
 //! no call through the trait is in what a look-up costs; a whole load makes its own copy of everything.
 
+pub mod cenote;
 mod files;
 mod handmade;
 #[cfg(feature = "peers")]
@@ -36,6 +37,7 @@ use crate::workload::Movie;
 #[must_use]
 pub fn all() -> Vec<Box<dyn System>> {
     vec![
+        Box::new(cenote::Cenote),
         Box::new(map::Map),
         Box::new(map_cow::MapCow),
         Box::new(map_plain::MapPlain),
