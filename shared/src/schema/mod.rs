@@ -223,8 +223,8 @@ impl TypeSchema {
         if self.segment_rows_log2 > limits::SEGMENT_ROWS_LOG2 {
             return Err(format!("segments of 2^{} rows", self.segment_rows_log2));
         }
-        let names = std::iter::once(&self.name).chain(self.fields.iter().map(|field| &field.name));
-        for name in names.filter(|name| name.is_empty() || name.len() > limits::NAME_BYTES) {
+        let mut names = std::iter::once(&self.name).chain(self.fields.iter().map(|field| &field.name));
+        if let Some(name) = names.find(|name| name.is_empty() || name.len() > limits::NAME_BYTES) {
             return Err(format!("a name of {} bytes; names have 1 to {}", name.len(), limits::NAME_BYTES));
         }
         for (index, field) in self.fields.iter().enumerate() {

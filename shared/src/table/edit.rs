@@ -149,7 +149,8 @@ impl Table {
                 return Err(EditError::Absent { ordinal: *ordinal });
             }
         }
-        for pair in edit.patched.windows(2).filter(|pair| (pair[0].0, pair[0].1) >= (pair[1].0, pair[1].1)) {
+        let mut pairs = edit.patched.windows(2);
+        if let Some(pair) = pairs.find(|pair| (pair[0].0, pair[0].1) >= (pair[1].0, pair[1].1)) {
             return Err(EditError::Order { ordinal: pair[1].0 });
         }
         for (ordinal, _) in &edit.added {
