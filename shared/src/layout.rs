@@ -99,6 +99,8 @@ pub enum ImageKind {
 /// A part of a heap, from the end of the row's region before it to its own end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
+    /// The slot with the row's start in the heap.
+    pub start: usize,
     /// The slot with its end, relative to the row's start in the heap.
     pub end: usize,
     /// The slot with the end of the region before it; none for the row's first.
@@ -271,23 +273,21 @@ impl Maker {
     }
 
     fn text_region(&mut self) -> Region {
-        if self.layout.text_start.is_none() {
-            self.layout.text_start = Some(self.slot(false));
-        }
+        let start = self.layout.text_start.unwrap_or_else(|| self.slot(false));
+        self.layout.text_start = Some(start);
         let before = self.layout.text_ends.last().copied();
         let end = self.slot(false);
         self.layout.text_ends.push(end);
-        Region { end, before }
+        Region { start, end, before }
     }
 
     fn byte_region(&mut self) -> Region {
-        if self.layout.byte_start.is_none() {
-            self.layout.byte_start = Some(self.slot(false));
-        }
+        let start = self.layout.byte_start.unwrap_or_else(|| self.slot(false));
+        self.layout.byte_start = Some(start);
         let before = self.layout.byte_ends.last().copied();
         let end = self.slot(false);
         self.layout.byte_ends.push(end);
-        Region { end, before }
+        Region { start, end, before }
     }
 
     fn finish(mut self) -> Layout {

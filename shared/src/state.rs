@@ -54,7 +54,7 @@ impl State {
     ///
     /// # Panics
     /// If the schema has no such type: numbers come from this state's schema.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn table(&self, id: TypeId) -> &Arc<Table> {
         &self.tables[id.index()]

@@ -79,11 +79,11 @@ fn record(input: &DeriveInput, attributes: &TypeAttributes, fields: &[Parsed], k
                 #(#writes)*
                 ::core::result::Result::Ok(())
             }
-            #[inline]
+            #[inline(always)]
             fn view<'v>(at: #krate::__derive::RecordAt<'v>) -> Self::Ref<'v> {
                 #reader { at }
             }
-            #[inline]
+            #[inline(always)]
             fn at<'v>(reader: Self::Ref<'v>) -> #krate::__derive::RecordAt<'v> {
                 reader.at
             }
@@ -163,7 +163,7 @@ fn named(input: &DeriveInput, field: &Parsed, krate: &TokenStream) -> TokenStrea
         #[automatically_derived]
         impl #krate::__derive::Named<#hash> for #owner {
             type Of = #ty;
-            #[inline]
+            #[inline(always)]
             fn get(&self) -> &#ty {
                 &self.#ident
             }
@@ -242,7 +242,7 @@ fn method(index: usize, field: &Parsed, krate: &TokenStream) -> TokenStream {
     quote! {
         #(#docs)*
         #fallback
-        #[inline]
+        #[inline(always)]
         #[must_use]
         #visibility fn #ident(self) -> #result {
             #body

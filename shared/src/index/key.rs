@@ -22,7 +22,7 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use line::Line;
+use line::{Line, Slots};
 
 /// Mean entries of a page: pages have a half to twice as many, up to 2.4 KiB.
 const PAGE_ENTRIES: usize = 192;
@@ -81,20 +81,17 @@ impl KeyIndex {
     /// tag only: about once per hit, once in twenty misses.
     #[inline(always)]
     pub fn find(&self, hash: u64, mut is_match: impl FnMut(u32) -> bool) -> Option<u32> {
+        self.candidates(hash).find(|ordinal| is_match(*ordinal))
+    }
+
+    /// The ordinals under this hash's tag, those of its home line first. One of them may have the key; the others are
+    /// as seldom as `find` says.
+    #[inline(always)]
+    pub fn candidates(&self, hash: u64) -> Candidates<'_> {
         let lines = &*self.pages.page(page_of(hash, self.pages.len())).lines;
         let home = home_of(hash, lines.len());
         let line = &lines[home];
-        let tag = tag_of(hash);
-        for slot in line.slots_with(tag) {
-            let ordinal = line.ordinals[slot];
-            if is_match(ordinal) {
-                return Some(ordinal);
-            }
-        }
-        if !line.may_have_spilled(tag) {
-            return None;
-        }
-        spilled(lines, home, hash).find(|(_, _, ordinal)| is_match(*ordinal)).map(|(_, _, ordinal)| ordinal)
+        Candidates { lines, home, distance: 0, line, tag: tag_of(hash), slots: line.slots_with(tag_of(hash)) }
     }
 
     /// Adds an entry; it must not be there yet. `rehash` is asked for the hashes of earlier entries whose page is
@@ -187,6 +184,44 @@ impl fmt::Debug for KeyIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyIndex").field("len", &self.len).field("pages", &self.pages.len()).finish()
     }
+}
+
+/// Goes through the entries that may have a key. Its state stays in registers: what is rare takes and gives values.
+pub struct Candidates<'i> {
+    lines: &'i [Line],
+    home: usize,
+    tag: u8,
+    /// How far after home `line` is.
+    distance: usize,
+    line: &'i Line,
+    /// What is left of it.
+    slots: Slots,
+}
+
+impl Iterator for Candidates<'_> {
+    type Item = u32;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<u32> {
+        loop {
+            if let Some(slot) = self.slots.next() {
+                return Some(self.line.ordinals[slot]);
+            }
+            if !self.lines[self.home].may_have_spilled(self.tag) {
+                return None;
+            }
+            (self.distance, self.line) = line_after(self.lines, self.home, self.distance)?;
+            self.slots = self.line.slots_with(self.tag);
+        }
+    }
+}
+
+/// The next line that may hold an entry of this home, and its distance.
+#[cold]
+#[inline(never)]
+fn line_after(lines: &[Line], home: usize, distance: usize) -> Option<(usize, &Line)> {
+    let distance = distance + 1;
+    (distance <= lines[home].reach_in(lines.len())).then(|| (distance, &lines[(home + distance) % lines.len()]))
 }
 
 /// Where an entry stands: the line it belongs to, how far after it, which slot.

@@ -1,7 +1,7 @@
 //! One record in a view, as the generated readers hold it.
 
 use crate::ids::{Ordinal, TypeId};
-use crate::schema::bind::{ABSENT, TypeBinding, ValueBinding};
+use crate::schema::bind::{FieldBinding, TypeBinding, ValueBinding};
 use crate::segment::{Cell, RowAt};
 use crate::view::Viewed;
 
@@ -35,7 +35,8 @@ impl<'v> RecordAt<'v> {
     #[inline(always)]
     #[must_use]
     pub fn field<F: Field>(self, index: usize) -> F::Ref<'v> {
-        F::read(self.cell(index), &self.binding.values[index], self.scope)
+        let field = &self.binding.fields[index];
+        F::read(self.cell(field), &field.values, self.scope)
     }
 
     /// A copy of the declared field at `index`.
@@ -53,13 +54,10 @@ impl<'v> RecordAt<'v> {
 
     /// The cell, if the chain has the column and the row has a value.
     #[inline(always)]
-    fn cell(self, index: usize) -> Option<Cell<'v>> {
-        let column = self.binding.columns[index];
-        if column == ABSENT {
-            return None;
-        }
-        let cell = self.row.cell(column as usize);
-        cell.is_present().then_some(cell)
+    fn cell(self, field: &'v FieldBinding) -> Option<Cell<'v>> {
+        let (_, column) = field.column.as_ref()?;
+        let cell = self.row.cell_of(column);
+        if cell.is_present() { Some(cell) } else { None }
     }
 }
 

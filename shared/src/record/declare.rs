@@ -27,7 +27,7 @@ impl Slot {
     }
 
     /// The number, given at the first call.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn number(&self) -> u32 {
         match self.0.load(Ordering::Relaxed) {

@@ -67,7 +67,7 @@ macro_rules! image_key {
             fn borrow(&self) -> $key {
                 *self
             }
-            #[inline]
+            #[inline(always)]
             fn with<R>(key: $key, look: impl FnOnce(KeyRef<'_>) -> R) -> R {
                 look(KeyRef::Image(<$wide>::from(key) as u64))
             }
@@ -140,7 +140,7 @@ macro_rules! byte_key {
             fn borrow(&self) -> &$borrowed {
                 self
             }
-            #[inline]
+            #[inline(always)]
             fn with<R>($key: &$borrowed, look: impl FnOnce(KeyRef<'_>) -> R) -> R {
                 look(KeyRef::Bytes($as_bytes))
             }
@@ -335,7 +335,7 @@ impl<T: Root> Value for Key<T> {
             _ => left.cmp(right),
         }
     }
-    #[inline]
+    #[inline(always)]
     fn read<'v, S: Source<'v>>(source: S, _: &'v ValueBinding, _: Scope<'v>) -> KeyOf<'v, T> {
         KeyOf::new(match T::Key::SHAPE {
             KeyShape::Image { .. } => KeyRef::Image(source.image()),

@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 use crate::ids::{Ordinal, TypeId};
 use crate::row::{LIST_ELEMENTS_MAX, RECORD_BYTES_MAX, Row};
 use crate::schema::Binding;
-use crate::schema::bind::{ABSENT, TypeBinding, ValueBinding};
+use crate::schema::bind::{TypeBinding, ValueBinding};
 
 use super::at::DEDUP_FIELD;
 use super::{Element, Field, Record, Value};
@@ -190,7 +190,7 @@ impl<'w> WriteContext<'w> {
     }
 
     fn place(&self) -> (String, String) {
-        (self.at.name.clone(), self.at.fields[self.field].clone())
+        (self.at.name.clone(), self.at.fields[self.field].name.clone())
     }
 }
 
@@ -206,15 +206,12 @@ impl<'w> RecordWriter<'_, 'w> {
         index: usize,
         write: impl FnOnce(CellWriter<'_, '_, 'w>) -> Result<(), WriteError>,
     ) -> Result<(), WriteError> {
-        let at = self.context.at;
-        let column = at.columns[index];
-        if column == ABSENT {
-            return Ok(());
-        }
+        let field = &self.context.at.fields[index];
+        let Some((column, _)) = field.column else { return Ok(()) };
         let context = &mut *self.context;
         context.field = index;
-        self.row.set(column as usize, |out| {
-            write(CellWriter { out, bindings: &at.values[index], context })?;
+        self.row.set(column, |out| {
+            write(CellWriter { out, bindings: &field.values, context })?;
             context.check_room(out.len(), 0)
         })
     }

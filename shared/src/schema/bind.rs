@@ -7,11 +7,12 @@
 //! they are stored, never narrower; enum variants meet by name.
 
 use crate::ids::TypeId;
+use crate::layout::{Column, Layout};
 use crate::record::{Declared, FieldHints};
 
-use super::{Field, Schema, Shape, TypeSchema, ValueKind};
+use super::{Field, KeyError, Schema, Shape, TypeSchema, ValueKind};
 
-/// In place of a field index: the chain has no such column.
+/// In place of an enum's number: the other side has no such variant.
 pub(crate) const ABSENT: u32 = u32::MAX;
 /// In place of a type's number: the program did not declare it.
 const UNDECLARED: u16 = u16::MAX;
@@ -32,12 +33,19 @@ pub(crate) struct TypeBinding {
     pub(crate) chain: Option<TypeId>,
     /// How many fields the chain's type has.
     pub(crate) chain_columns: usize,
-    /// For each declared field, its index among the chain's, or [`ABSENT`].
-    pub(crate) columns: Box<[u32]>,
-    /// For each declared field, its values'; a map has two.
-    pub(crate) values: Box<[[ValueBinding; 2]]>,
-    /// Names of the declared fields, for errors.
-    pub(crate) fields: Box<[String]>,
+    /// In the order of declaration.
+    pub(crate) fields: Box<[FieldBinding]>,
+}
+
+/// Where a declared field is: all that a read of it needs, in one place.
+#[derive(Debug, Default)]
+pub(crate) struct FieldBinding {
+    /// Its index among the chain's fields, and its place in a row; none if the chain lacks it.
+    pub(crate) column: Option<(usize, Column)>,
+    /// What its values mean; a map has two kinds.
+    pub(crate) values: [ValueBinding; 2],
+    /// Its declared name, for errors.
+    pub(crate) name: String,
 }
 
 /// What a value's numbers mean.
@@ -115,6 +123,14 @@ pub enum BindProblem {
         /// In the program.
         declared: String,
     },
+    /// The dataset's type refers to a root that has no sound key.
+    #[error("{type_name} can't be read from the dataset: {source}")]
+    Unsound {
+        /// The type.
+        type_name: String,
+        /// What is wrong with the key.
+        source: KeyError,
+    },
     /// An enum has a variant that the program does not know.
     #[error("{type_name}.{field} can be {variant} in the dataset; add that variant, or mark one with #[record(other)]")]
     Variant {
@@ -156,14 +172,14 @@ impl Binding {
     }
 
     /// The binding of the type with this number in this program.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn by_slot(&self, number: u32) -> Option<&TypeBinding> {
         let place = *self.by_slot.get(number as usize)?;
         self.types.get(usize::from(place))
     }
 
     /// The binding of a declared type.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn at(&self, declared: u16) -> &TypeBinding {
         &self.types[usize::from(declared)]
     }
@@ -196,20 +212,29 @@ impl Binder<'_> {
         if let Some(found) = found {
             self.check_kind(id, declared, found);
         }
-        let mut columns = Vec::with_capacity(declared.fields.len());
-        let mut values = Vec::with_capacity(declared.fields.len());
-        for (field, hints) in declared.fields.iter().zip(self.whole.hints(id)) {
-            let (column, binding) = self.field_binding(declared, field, hints, found);
-            columns.push(column);
-            values.push(binding);
-        }
+        let layout = chain.and_then(|id| self.layout(id));
+        let fields = declared.fields.iter().zip(self.whole.hints(id)).map(|(field, hints)| {
+            let (index, values) = self.field_binding(declared, field, hints, found);
+            let place = |index: usize| Some((index, layout.as_ref()?.columns[index].clone()));
+            FieldBinding { column: index.and_then(place), values, name: field.name.clone() }
+        });
         TypeBinding {
+            fields: fields.collect(),
             name: declared.name.clone(),
             chain,
             chain_columns: found.map_or(0, |found| found.fields.len()),
-            columns: columns.into(),
-            values: values.into(),
-            fields: declared.fields.iter().map(|field| field.name.clone()).collect(),
+        }
+    }
+
+    /// Where the columns of a type of the chain stand. It is a function of the schema, so the tables have the same.
+    fn layout(&mut self, chain: TypeId) -> Option<Layout> {
+        match Layout::new(self.chain, chain) {
+            Ok(layout) => Some(layout),
+            Err(source) => {
+                let type_name = self.chain.get(chain).name.clone();
+                self.problems.push(BindProblem::Unsound { type_name, source });
+                None
+            }
         }
     }
 
@@ -231,16 +256,16 @@ impl Binder<'_> {
         field: &Field,
         hints: &FieldHints,
         found: Option<&TypeSchema>,
-    ) -> (u32, [ValueBinding; 2]) {
+    ) -> (Option<usize>, [ValueBinding; 2]) {
         // Without the type there is no row whose fields could be asked for.
-        let Some(found) = found else { return (ABSENT, Default::default()) };
+        let Some(found) = found else { return Default::default() };
         let type_name = || declared.name.clone();
         let has_default = field.optional || hints.default;
         let Some(index) = chain_field(found, field, hints) else {
             if !has_default {
                 self.problems.push(BindProblem::Missing { type_name: type_name(), field: field.name.clone() });
             }
-            return (ABSENT, Default::default());
+            return Default::default();
         };
         let stored = &found.fields[index];
         if stored.sparse && !has_default {
@@ -255,7 +280,7 @@ impl Binder<'_> {
                 found: shape_of(self.chain, stored),
                 declared: shape_of(self.declared, field),
             });
-            return (ABSENT, Default::default());
+            return Default::default();
         }
         let mut bindings = <[ValueBinding; 2]>::default();
         for (at, (stored, wanted)) in stored.shape.kinds().zip(field.shape.kinds()).enumerate() {
@@ -267,7 +292,7 @@ impl Binder<'_> {
                 variant,
             }));
         }
-        (index as u32, bindings)
+        (Some(index), bindings)
     }
 
     fn readable(&self, stored: &Shape, wanted: &Shape) -> bool {

@@ -232,15 +232,8 @@ impl<'l> SegmentBuilder<'l> {
         }
         let rows = self.fixed_rows(&slots, stride);
         slots.extend(lanes);
-        Segment {
-            fixed: fixed_part(&slots, &rows),
-            slots: slots.len() as u32,
-            text: self.text.into(),
-            bytes: bytes.into(),
-            count: self.rows,
-            stride,
-            digest,
-        }
+        let (fixed, rows_at) = fixed_part(&slots, &rows);
+        Segment { fixed, rows_at, text: self.text.into(), bytes: bytes.into(), count: self.rows, stride, digest }
     }
 
     fn lane_slot(&self, lane: usize, numbers: &Numbers) -> Slot {

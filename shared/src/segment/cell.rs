@@ -11,16 +11,15 @@ use super::{Segment, load};
 pub struct RowAt<'s> {
     segment: &'s Segment,
     layout: &'s Layout,
-    row_start: usize,
+    row_start: u32,
 }
 
 /// One column of one row.
 #[derive(Clone, Copy)]
 pub struct Cell<'s> {
     segment: &'s Segment,
-    layout: &'s Layout,
     column: &'s Column,
-    row_start: usize,
+    row_start: u32,
 }
 
 /// The elements of a list or a set; a map's keys, or its values.
@@ -51,12 +50,13 @@ impl<'s> RowAt<'s> {
     #[inline(always)]
     #[must_use]
     pub fn cell(self, field: usize) -> Cell<'s> {
-        Cell {
-            segment: self.segment,
-            layout: self.layout,
-            column: &self.layout.columns[field],
-            row_start: self.row_start,
-        }
+        self.cell_of(&self.layout.columns[field])
+    }
+
+    /// The cell of a column of this row's layout, held by one who bound it.
+    #[inline(always)]
+    pub(crate) fn cell_of(self, column: &'s Column) -> Cell<'s> {
+        Cell { segment: self.segment, column, row_start: self.row_start }
     }
 
     /// The number in a slot, by one's own knowledge of the layout.
@@ -118,7 +118,7 @@ impl<'s> Cell<'s> {
     pub fn text(self) -> &'s str {
         match &self.column.form {
             Form::Text(region) => {
-                let (start, end) = self.segment.span(self.layout.text_start, *region, self.row_start);
+                let (start, end) = self.segment.span(*region, self.row_start);
                 &self.segment.text[start..end]
             }
             form => misfit(form, "text"),
@@ -131,7 +131,7 @@ impl<'s> Cell<'s> {
     pub fn bytes(self) -> &'s [u8] {
         match &self.column.form {
             Form::Bytes(region) => {
-                let (start, end) = self.segment.span(self.layout.byte_start, *region, self.row_start);
+                let (start, end) = self.segment.span(*region, self.row_start);
                 &self.segment.bytes[start..end]
             }
             form => misfit(form, "bytes"),
@@ -161,7 +161,7 @@ impl<'s> Cell<'s> {
     #[inline(always)]
     fn many(self, many: &'s Many) -> Elements<'s> {
         let segment = self.segment;
-        let ((start, end), (content_start, content_end)) = segment.spans(self.layout, many, self.row_start);
+        let ((start, end), (content_start, content_end)) = segment.spans(many, self.row_start);
         let (kind, lane) = match many {
             Many::Images { lane, kind, .. } => (ElementKind::Images(*kind), *lane),
             Many::Texts { lane, .. } => (ElementKind::Texts(&segment.text[content_start..content_end]), *lane),

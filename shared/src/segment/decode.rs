@@ -83,7 +83,7 @@ pub fn encode(layout: &Layout, segment: &Segment, out: &mut Vec<u8>) {
         out.push(slot.width);
     }
     let stride = segment.stride as usize;
-    let fixed = &segment.fixed[segment.row_start(0)..segment.fixed.len() - PADDING];
+    let fixed = &segment.fixed[segment.rows_at as usize..segment.fixed.len() - PADDING];
     for slot in (0..layout.row_slots).map(|slot| segment.slot(slot)) {
         let width = usize::from(slot.width);
         if width > 0 {
@@ -129,15 +129,8 @@ fn read(layout: &Layout, bytes: &[u8], rows_max: u32) -> Result<Segment, Segment
     padded.extend_from_slice(heap);
     padded.resize(heap_len + PADDING, 0);
     let rows = interleave(fixed, &slots[..layout.row_slots], count as usize, stride as usize);
-    Ok(Segment {
-        fixed: fixed_part(&slots, &rows),
-        slots: slots.len() as u32,
-        text: text.into(),
-        bytes: padded.into(),
-        count,
-        stride,
-        digest: 0,
-    })
+    let (fixed, rows_at) = fixed_part(&slots, &rows);
+    Ok(Segment { fixed, rows_at, text: text.into(), bytes: padded.into(), count, stride, digest: 0 })
 }
 
 fn read_slots(layout: &Layout, table: &[u8]) -> Result<(Vec<Slot>, u32), SegmentError> {
@@ -184,12 +177,12 @@ impl Segment {
                     Form::Image { slot, kind } => {
                         self.check_image(row, column, *kind, self.image(*slot, self.row_start(row)), ceilings)?
                     }
-                    Form::Text(region) => self.check_text(layout, *region, row).ok_or(outside).map(drop)?,
-                    Form::Bytes(region) => self.check_bytes(layout, *region, row).ok_or(outside).map(drop)?,
-                    Form::Many(many) => self.check_many(layout, many, row, column, ceilings).map(drop)?,
+                    Form::Text(region) => self.check_text(*region, row).ok_or(outside).map(drop)?,
+                    Form::Bytes(region) => self.check_bytes(*region, row).ok_or(outside).map(drop)?,
+                    Form::Many(many) => self.check_many(many, row, column, ceilings).map(drop)?,
                     Form::Map(keys, values) => {
-                        let found = self.check_many(layout, keys, row, column, ceilings)?;
-                        if found != self.check_many(layout, values, row, column, ceilings)? {
+                        let found = self.check_many(keys, row, column, ceilings)?;
+                        if found != self.check_many(values, row, column, ceilings)? {
                             return Err(outside);
                         }
                     }
@@ -218,19 +211,19 @@ impl Segment {
     }
 
     /// The region's text, if it is inside the heap and on char boundaries.
-    fn check_text(&self, layout: &Layout, region: Region, row: u32) -> Option<&str> {
-        let (start, end) = self.checked_span(layout.text_start, region, row)?;
+    fn check_text(&self, region: Region, row: u32) -> Option<&str> {
+        let (start, end) = self.checked_span(region, row)?;
         self.text.get(start..end)
     }
 
-    fn check_bytes(&self, layout: &Layout, region: Region, row: u32) -> Option<&[u8]> {
-        let (start, end) = self.checked_span(layout.byte_start, region, row)?;
+    fn check_bytes(&self, region: Region, row: u32) -> Option<&[u8]> {
+        let (start, end) = self.checked_span(region, row)?;
         self.bytes[..self.bytes.len() - PADDING].get(start..end)
     }
 
     /// The span, if no sum wraps.
-    fn checked_span(&self, start: Option<usize>, region: Region, row: u32) -> Option<(usize, usize)> {
-        let start = start.map_or(0, |slot| self.image(slot, self.row_start(row)));
+    fn checked_span(&self, region: Region, row: u32) -> Option<(usize, usize)> {
+        let start = self.image(region.start, self.row_start(row));
         let before = region.before.map_or(0, |slot| self.image(slot, self.row_start(row)));
         let end = self.image(region.end, self.row_start(row));
         let begin = usize::try_from(start.checked_add(before)?).ok()?;
@@ -238,25 +231,18 @@ impl Segment {
     }
 
     /// The number of elements, if there are whole ones and all their content is where it should be.
-    fn check_many(
-        &self,
-        layout: &Layout,
-        many: &Many,
-        row: u32,
-        column: usize,
-        ceilings: Ceilings<'_>,
-    ) -> Result<usize, SegmentError> {
+    fn check_many(&self, many: &Many, row: u32, column: usize, ceilings: Ceilings<'_>) -> Result<usize, SegmentError> {
         let outside = || SegmentError::Region { row, column };
         let (Many::Images { region, lane, .. }
         | Many::Texts { ends: region, lane, .. }
         | Many::Blobs { ends: region, lane, .. }) = many;
-        let numbers = self.check_bytes(layout, *region, row).ok_or_else(outside)?;
+        let numbers = self.check_bytes(*region, row).ok_or_else(outside)?;
         let width = self.width(*lane);
         if numbers.len() % width != 0 {
             return Err(outside());
         }
         let len = numbers.len() / width;
-        let (start, _) = self.span(layout.byte_start, *region, self.row_start(row));
+        let (start, _) = self.span(*region, self.row_start(row));
         let base = self.slot(*lane).base;
         let image = |index: usize| base.wrapping_add(load(&self.bytes, start + index * width, width as u8));
         match many {
@@ -264,11 +250,11 @@ impl Segment {
                 (0..len).try_for_each(|index| self.check_image(row, column, *kind, image(index), ceilings))?;
             }
             Many::Texts { content, .. } => {
-                let text = self.check_text(layout, *content, row).ok_or_else(outside)?;
+                let text = self.check_text(*content, row).ok_or_else(outside)?;
                 check_ends((0..len).map(image), text.len(), |end| text.is_char_boundary(end)).ok_or_else(outside)?;
             }
             Many::Blobs { content, .. } => {
-                let bytes = self.check_bytes(layout, *content, row).ok_or_else(outside)?;
+                let bytes = self.check_bytes(*content, row).ok_or_else(outside)?;
                 check_ends((0..len).map(image), bytes.len(), |_| true).ok_or_else(outside)?;
             }
         }

@@ -78,8 +78,8 @@ pub struct Segment {
     bytes: Arc<[u8]>,
     count: u32,
     stride: u32,
-    /// How many slots and lanes there are.
-    slots: u32,
+    /// Where the rows begin in the fixed part, behind the slots.
+    rows_at: u32,
     digest: u128,
 }
 
@@ -114,20 +114,21 @@ impl Segment {
     #[inline(always)]
     #[must_use]
     pub fn row<'s>(&'s self, layout: &'s Layout, row: u32) -> Option<RowAt<'s>> {
-        (row < self.count).then(|| RowAt::new(self, layout, row))
+        if row < self.count { Some(RowAt::new(self, layout, row)) } else { None }
     }
 
-    /// Where a row starts in the fixed part.
+    /// Where a row starts in the fixed part. A segment has at most 1 GiB, so 32 bits hold it; that they do spares every
+    /// read a check for overflow.
     #[inline(always)]
-    fn row_start(&self, row: u32) -> usize {
-        self.slots as usize * SLOT_BYTES + row as usize * self.stride as usize
+    fn row_start(&self, row: u32) -> u32 {
+        self.rows_at.wrapping_add(row.wrapping_mul(self.stride))
     }
 
     /// The number in a slot of the row that starts here.
     #[inline(always)]
-    fn image(&self, slot: usize, row_start: usize) -> u64 {
+    fn image(&self, slot: usize, row_start: u32) -> u64 {
         let slot = self.slot(slot);
-        slot.base.wrapping_add(load(&self.fixed, row_start + slot.offset as usize, slot.width))
+        slot.base.wrapping_add(load(&self.fixed, row_start as usize + slot.offset as usize, slot.width))
     }
 
     #[inline(always)]
@@ -136,11 +137,14 @@ impl Segment {
         Slot::from_bytes(self.fixed[at..at + SLOT_BYTES].try_into().expect("16 bytes are 16 bytes"))
     }
 
-    /// From where to where a row's region reaches, in the heap whose start slot this is.
+    /// From where to where a row's region reaches in its heap.
     #[inline(always)]
-    fn span(&self, start: Option<usize>, region: Region, row_start: usize) -> (usize, usize) {
-        let start = start.map_or(0, |slot| self.image(slot, row_start));
-        let before = region.before.map_or(0, |slot| self.image(slot, row_start));
+    fn span(&self, region: Region, row_start: u32) -> (usize, usize) {
+        let start = self.image(region.start, row_start);
+        let before = match region.before {
+            None => 0,
+            Some(slot) => self.image(slot, row_start),
+        };
         let end = self.image(region.end, row_start);
         (start.wrapping_add(before) as usize, start.wrapping_add(end) as usize)
     }
@@ -150,14 +154,12 @@ impl Segment {
     }
 
     /// The parts of several values: elements of the byte heap, and their content where that is apart.
-    fn spans(&self, layout: &Layout, many: &Many, row_start: usize) -> ((usize, usize), (usize, usize)) {
+    #[inline(always)]
+    fn spans(&self, many: &Many, row_start: u32) -> ((usize, usize), (usize, usize)) {
         match many {
-            Many::Images { region, .. } => (self.span(layout.byte_start, *region, row_start), (0, 0)),
-            Many::Texts { ends, content, .. } => {
-                (self.span(layout.byte_start, *ends, row_start), self.span(layout.text_start, *content, row_start))
-            }
-            Many::Blobs { ends, content, .. } => {
-                (self.span(layout.byte_start, *ends, row_start), self.span(layout.byte_start, *content, row_start))
+            Many::Images { region, .. } => (self.span(*region, row_start), (0, 0)),
+            Many::Texts { ends, content, .. } | Many::Blobs { ends, content, .. } => {
+                (self.span(*ends, row_start), self.span(*content, row_start))
             }
         }
     }
@@ -181,10 +183,11 @@ fn width_of(range: u64) -> u8 {
     (u64::BITS - range.leading_zeros()).div_ceil(8) as u8
 }
 
-/// Slots and rows in one buffer.
-fn fixed_part(slots: &[Slot], rows: &[u8]) -> Arc<[u8]> {
+/// Slots and rows in one buffer; where the rows begin in it.
+fn fixed_part(slots: &[Slot], rows: &[u8]) -> (Arc<[u8]>, u32) {
     let mut fixed = Vec::with_capacity(slots.len() * SLOT_BYTES + rows.len());
     slots.iter().for_each(|slot| fixed.extend_from_slice(&slot.to_bytes()));
+    let rows_at = fixed.len() as u32;
     fixed.extend_from_slice(rows);
-    fixed.into()
+    (fixed.into(), rows_at)
 }

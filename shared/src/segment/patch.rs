@@ -33,7 +33,12 @@ impl Segment {
         let bytes = Arc::make_mut(&mut fixed);
         for (patch, (slot, value)) in patches.iter().zip(numbers) {
             let slot = self.slot(slot);
-            store(bytes, self.row_start(patch.row) + slot.offset as usize, slot.width, value.wrapping_sub(slot.base));
+            store(
+                bytes,
+                self.row_start(patch.row) as usize + slot.offset as usize,
+                slot.width,
+                value.wrapping_sub(slot.base),
+            );
         }
         Some(Segment { fixed, digest, ..self.clone() })
     }

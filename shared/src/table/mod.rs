@@ -106,7 +106,7 @@ impl Table {
     /// The segment with this number, if it has rows.
     #[must_use]
     pub fn segment(&self, number: usize) -> Option<&Arc<Segment>> {
-        (number < self.segments.len()).then(|| self.segments.page(number).as_ref()).flatten()
+        self.segments.get(number)?.as_ref()
     }
 
     /// The live ordinals.
@@ -130,12 +130,9 @@ impl Table {
     #[inline(always)]
     #[must_use]
     pub fn row(&self, ordinal: Ordinal) -> Option<RowAt<'_>> {
-        let number = (ordinal.0 >> self.segment_rows_log2) as usize;
-        if number >= self.segments.len() {
-            return None;
-        }
-        let segment = self.segments.page(number).as_ref()?;
-        segment.row(&self.layout, ordinal.0 & ((1 << self.segment_rows_log2) - 1))
+        let number = ordinal.0 >> self.segment_rows_log2;
+        let segment = self.segments.get(number as usize)?.as_ref()?;
+        segment.row(&self.layout, ordinal.0 - (number << self.segment_rows_log2))
     }
 
     /// The row that a reference leads to. Where a hostile writer left none, a row of empty values: readers do not panic
@@ -150,17 +147,22 @@ impl Table {
     #[inline(always)]
     #[must_use]
     pub fn find(&self, key: KeyRef<'_>, state: &State) -> Option<Ordinal> {
-        let plan = self.key.as_ref()?;
-        let is_match = |ordinal| self.row(Ordinal(ordinal)).is_some_and(|row| plan.matches(row, key, state));
-        self.keys.find(key.hash(self.seed), is_match).map(Ordinal)
+        self.find_row(key, state).map(|(ordinal, _)| ordinal)
     }
 
     /// The record with this key, and its row: what a read wants.
     #[inline(always)]
     #[must_use]
     pub fn find_row<'s>(&'s self, key: KeyRef<'_>, state: &State) -> Option<(Ordinal, RowAt<'s>)> {
-        let ordinal = self.find(key, state)?;
-        Some((ordinal, self.row(ordinal)?))
+        let plan = self.key.as_ref()?;
+        // A loop, since a closure would not be inlined.
+        for ordinal in self.keys.candidates(key.hash(self.seed)) {
+            let row = self.row(Ordinal(ordinal))?;
+            if plan.matches(row, key, state) {
+                return Some((Ordinal(ordinal), row));
+            }
+        }
+        None
     }
 
     /// The hash under which the key index has the row's key.

@@ -104,21 +104,21 @@ impl View {
     ///
     /// # Panics
     /// If the view's owner was not built `.with::<T>()`; so do all methods here that name a type.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn get<T: Root>(&self, key: <T::Key as KeyValue>::Borrowed<'_>) -> Option<T::Ref<'_>> {
         self.table::<T>().get(key)
     }
 
     /// The record that a [`Key`](crate::record::Key) refers to, if it is there.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn get_key<T: Root>(&self, key: KeyOf<'_, T>) -> Option<T::Ref<'_>> {
         self.table::<T>().get_key(key)
     }
 
     /// The records of one type.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn table<T: Record>(&self) -> TableRef<'_, T> {
         TableRef::new(&self.viewed)
