@@ -76,8 +76,10 @@ fn cell(shape: &Shape, sparse: bool) -> BoxedStrategy<Option<Vec<u8>>> {
 
 type Cells = Vec<Option<Vec<u8>>>;
 
-/// A type, rows for it (some of them dead), and cells that change.
-fn case() -> impl Strategy<Value = (Vec<(Shape, bool)>, Vec<Option<Cells>>, Vec<(usize, Cells)>)> {
+/// The fields of a type, each sparse or not; rows for it, some of them dead; cells that change.
+type Case = (Vec<(Shape, bool)>, Vec<Option<Cells>>, Vec<(usize, Cells)>);
+
+fn case() -> impl Strategy<Value = Case> {
     proptest::collection::vec((any_shape(), any::<bool>()), 1..12).prop_flat_map(|shapes| {
         let row = || shapes.iter().map(|(shape, sparse)| cell(shape, *sparse)).collect::<Vec<_>>();
         let rows = proptest::collection::vec(proptest::option::weighted(0.9, row()), 1..20);

@@ -1,0 +1,42 @@
+//! Every file and item that ARCHITECTURE.md names exists: a map that lies is worse than none.
+
+use std::path::Path;
+
+/// The words in backquotes that look like a path of this repository.
+fn named(text: &str) -> Vec<&str> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    let crates = ["shared/", "producer/", "consumer/", "benches/", "examples/"];
+    quoted.filter(|word| word.contains(".rs") && crates.iter().any(|name| word.starts_with(name))).collect()
+}
+
+/// Whether the source defines the item.
+fn defines(source: &str, item: &str) -> bool {
+    let kinds = ["fn", "struct", "enum", "trait", "type", "const", "static", "mod", "macro_rules!"];
+    let ends = |rest: &str| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_');
+    // Numbers are made by a macro, as `Version(u64)`.
+    let made = format!("    {item}(u");
+    let defined = |kind: &&str| {
+        let start = format!("{kind} {item}");
+        source.match_indices(&start).any(|(at, _)| ends(&source[at + start.len()..]))
+    };
+    source.contains(&made) || kinds.iter().any(|kind| defined(&kind))
+}
+
+#[test]
+fn what_the_map_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = std::fs::read_to_string(root.join("ARCHITECTURE.md")).expect("ARCHITECTURE.md is there");
+    let words = named(&text);
+    assert!(words.len() > 60, "only {} items are named: is the format of the tables still the same?", words.len());
+    let mut missing = Vec::new();
+    for word in words {
+        let (file, item) = word.split_once('#').map_or((word, None), |(file, item)| (file, Some(item)));
+        match std::fs::read_to_string(root.join(file)) {
+            Err(_) => missing.push(format!("{file} does not exist")),
+            Ok(source) => missing.extend(
+                item.filter(|item| !defines(&source, item)).map(|item| format!("{file} does not define {item}")),
+            ),
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
