@@ -19,7 +19,7 @@ fn defines(source: &str, item: &str) -> bool {
         let start = format!("{kind} {item}");
         source.match_indices(&start).any(|(at, _)| ends(&source[at + start.len()..]))
     };
-    source.contains(&made) || kinds.iter().any(|kind| defined(&kind))
+    source.contains(&made) || kinds.iter().any(defined)
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub enum KeyRef<'a> {
     /// One integer or bool.
     Image(u64),
     /// One string, enum (its variant's name) or byte field; or several parts: see
-    /// [`KeyForm`](crate::schema::KeyForm).
+    /// [`KeyForm`].
     Bytes(&'a [u8]),
 }
 

@@ -20,29 +20,41 @@ pub(super) struct Cenote;
 #[derive(Record, Debug)]
 #[record(key = "id")]
 pub struct Movie {
-    id: u64,
-    title: String,
-    year: u16,
-    rating: f32,
-    runtime_minutes: u16,
+    /// As in the workload.
+    pub id: u64,
+    /// As in the workload.
+    pub title: String,
+    /// As in the workload.
+    pub year: u16,
+    /// As in the workload.
+    pub rating: f32,
+    /// As in the workload.
+    pub runtime_minutes: u16,
+    /// As in the workload.
     #[record(dedup)]
-    country: String,
-    genres: Vec<Genre>,
-    cast: Vec<Actor>,
-    synopsis: String,
+    pub country: String,
+    /// As in the workload.
+    pub genres: Vec<Genre>,
+    /// As in the workload.
+    pub cast: Vec<Actor>,
+    /// As in the workload.
+    pub synopsis: String,
 }
 
 /// A genre: 40 of them, kept once each.
 #[derive(Record, Debug)]
 pub struct Genre {
-    name: String,
+    /// As in the workload.
+    pub name: String,
 }
 
 /// An actor, kept once.
 #[derive(Record, Debug)]
 pub struct Actor {
-    actor_id: u32,
-    name: String,
+    /// As in the workload.
+    pub actor_id: u32,
+    /// As in the workload.
+    pub name: String,
 }
 
 /// The index of the country queries.
