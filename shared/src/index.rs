@@ -13,5 +13,5 @@ pub mod postings;
 pub use bitmap::LiveSet;
 pub(crate) use directory::Directory;
 pub use hash::ValueIndex;
-pub use key::{Candidates, KeyIndex};
+pub use key::{Home, KeyIndex};
 pub use postings::Postings;

@@ -124,21 +124,23 @@ impl KeyPlan {
         self.parts.iter().map(|part| part.through.first().map_or(part.field, |(field, _)| *field))
     }
 
-    /// Whether the row has this key.
+    /// The slot of a key that is one number.
     #[inline(always)]
+    pub(crate) fn image_slot(&self) -> Option<usize> {
+        match self.direct {
+            Direct::Image(slot) => Some(slot),
+            Direct::Text(_) | Direct::No => None,
+        }
+    }
+
+    /// Whether the row has this key.
     #[must_use]
     pub fn matches(&self, row: RowAt<'_>, key: KeyRef<'_>, state: &State) -> bool {
         match (self.direct, key) {
             (Direct::Image(slot), KeyRef::Image(image)) => row.slot(slot) == image,
             (Direct::Text(field), KeyRef::Bytes(bytes)) => row.cell(field).text().as_bytes() == bytes,
-            _ => self.matches_any(row, key, state),
+            _ => self.with_key(row, state, |found| found == key),
         }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn matches_any(&self, row: RowAt<'_>, key: KeyRef<'_>, state: &State) -> bool {
-        self.with_key(row, state, |found| found == key)
     }
 
     /// Hands the row's key to `use_key`, without copying a key of one part.

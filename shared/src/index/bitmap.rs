@@ -184,7 +184,8 @@ impl LiveSet {
         self.pages.get(page).map_or(0, |page| page.live as usize)
     }
 
-    fn word(&self, number: usize) -> u64 {
+    /// The word with this number; beyond the end no ordinal is live.
+    pub(crate) fn word(&self, number: usize) -> u64 {
         self.pages.get(number / PAGE_WORDS).map_or(0, |page| page.words[number % PAGE_WORDS])
     }
 

@@ -22,7 +22,7 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use line::{Line, Slots};
+use line::Line;
 
 /// Mean entries of a page: pages have a half to twice as many, up to 2.4 KiB.
 const PAGE_ENTRIES: usize = 192;
@@ -48,6 +48,8 @@ const SPARSE_LINE_ENTRIES_TWICE: usize = 9;
 #[derive(Clone)]
 pub struct KeyIndex {
     pages: Directory<Page>,
+    /// Follows from the number of pages; every look-up wants it.
+    page_mask: usize,
     len: usize,
 }
 
@@ -62,7 +64,11 @@ impl KeyIndex {
     /// An empty index.
     #[must_use]
     pub fn new() -> Self {
-        Self { pages: [Page::default()].into_iter().collect(), len: 0 }
+        Self::of_pages([Page::default()].into_iter().collect(), 0)
+    }
+
+    fn of_pages(pages: Directory<Page>, len: usize) -> Self {
+        Self { page_mask: page_mask(pages.len()), pages, len }
     }
 
     /// The number of entries.
@@ -81,17 +87,17 @@ impl KeyIndex {
     /// tag only: about once per hit, once in twenty misses.
     #[inline(always)]
     pub fn find(&self, hash: u64, mut is_match: impl FnMut(u32) -> bool) -> Option<u32> {
-        self.candidates(hash).find(|ordinal| is_match(*ordinal))
+        let home = self.home(hash);
+        home.ordinals().chain(home.spilled()).find(|ordinal| is_match(*ordinal))
     }
 
-    /// The ordinals under this hash's tag, those of its home line first. One of them may have the key; the others are
-    /// as seldom as `find` says.
+    /// Where entries with this hash begin. For who looks with care: home's own ordinals first, then, out of line, those
+    /// that spilled.
     #[inline(always)]
-    pub fn candidates(&self, hash: u64) -> Candidates<'_> {
-        let lines = &*self.pages.page(page_of(hash, self.pages.len())).lines;
-        let home = home_of(hash, lines.len());
-        let line = &lines[home];
-        Candidates { lines, home, distance: 0, line, tag: tag_of(hash), slots: line.slots_with(tag_of(hash)) }
+    pub fn home(&self, hash: u64) -> Home<'_> {
+        let lines = &*self.pages.page(page_in(hash, self.pages.len(), self.page_mask)).lines;
+        let number = home_of(hash, lines.len());
+        Home { lines, number, line: &lines[number], hash }
     }
 
     /// Adds an entry; it must not be there yet. `rehash` is asked for the hashes of earlier entries whose page is
@@ -146,6 +152,7 @@ impl KeyIndex {
             low.entries(rehash).into_iter().partition(|(hash, _)| page_of(*hash, count + 1) != count);
         *low = Page::pack(&lower);
         self.pages.push(Page::pack(&upper));
+        self.page_mask = page_mask(self.pages.len());
     }
 
     /// The reverse of `split_next`.
@@ -155,6 +162,7 @@ impl KeyIndex {
         let mut entries = low.entries(rehash);
         entries.extend(last.entries(rehash));
         *low = Page::pack(&entries);
+        self.page_mask = page_mask(self.pages.len());
     }
 
     /// Asserts the rules above; `rehash` as in `insert`.
@@ -171,6 +179,7 @@ impl KeyIndex {
             len += page.len as usize;
         }
         assert_eq!(len, self.len, "the pages' entries are the index's");
+        assert_eq!(self.page_mask, page_mask(self.pages.len()), "the mask is that of the pages");
     }
 }
 
@@ -186,42 +195,33 @@ impl fmt::Debug for KeyIndex {
     }
 }
 
-/// Goes through the entries that may have a key. Its state stays in registers: what is rare takes and gives values.
-pub struct Candidates<'i> {
+/// The line that a hash belongs to.
+#[derive(Clone, Copy)]
+pub struct Home<'i> {
     lines: &'i [Line],
-    home: usize,
-    tag: u8,
-    /// How far after home `line` is.
-    distance: usize,
+    number: usize,
     line: &'i Line,
-    /// What is left of it.
-    slots: Slots,
+    hash: u64,
 }
 
-impl Iterator for Candidates<'_> {
-    type Item = u32;
-
+impl<'i> Home<'i> {
+    /// Ordinals under the hash's tag that stand here.
     #[inline(always)]
-    fn next(&mut self) -> Option<u32> {
-        loop {
-            if let Some(slot) = self.slots.next() {
-                return Some(self.line.ordinals[slot]);
-            }
-            if !self.lines[self.home].may_have_spilled(self.tag) {
-                return None;
-            }
-            (self.distance, self.line) = line_after(self.lines, self.home, self.distance)?;
-            self.slots = self.line.slots_with(self.tag);
-        }
+    pub fn ordinals(self) -> impl Iterator<Item = u32> + use<'i> {
+        self.line.slots_with(tag_of(self.hash)).ordinals_in(self.line)
     }
-}
 
-/// The next line that may hold an entry of this home, and its distance.
-#[cold]
-#[inline(never)]
-fn line_after(lines: &[Line], home: usize, distance: usize) -> Option<(usize, &Line)> {
-    let distance = distance + 1;
-    (distance <= lines[home].reach_in(lines.len())).then(|| (distance, &lines[(home + distance) % lines.len()]))
+    /// Whether others may stand in a later line.
+    #[inline(always)]
+    #[must_use]
+    pub fn may_have_spilled(self) -> bool {
+        self.line.may_have_spilled(tag_of(self.hash))
+    }
+
+    /// Those others.
+    pub fn spilled(self) -> impl Iterator<Item = u32> + use<'i> {
+        spilled(self.lines, self.number, self.hash).map(|(_, _, ordinal)| ordinal)
+    }
 }
 
 /// Where an entry stands: the line it belongs to, how far after it, which slot.
@@ -319,9 +319,18 @@ fn spilled(lines: &[Line], home: usize, hash: u64) -> impl Iterator<Item = (usiz
 }
 
 /// The page of a hash among `count` pages: those before the twin of the next page are split already.
-#[inline]
 fn page_of(hash: u64, count: usize) -> usize {
-    let mask = count.next_power_of_two() - 1;
+    page_in(hash, count, page_mask(count))
+}
+
+/// The bits of a hash that number so many pages.
+fn page_mask(count: usize) -> usize {
+    count.next_power_of_two() - 1
+}
+
+/// `page_of` with its mask at hand.
+#[inline(always)]
+fn page_in(hash: u64, count: usize, mask: usize) -> usize {
     let number = (hash as u32) as usize & mask;
     if number < count { number } else { number & (mask >> 1) }
 }
@@ -331,12 +340,12 @@ fn twin_of(number: usize) -> usize {
     number - (1 << number.ilog2())
 }
 
-#[inline]
+#[inline(always)]
 fn home_of(hash: u64, lines: usize) -> usize {
     (((hash >> 32 & 0xFF_FFFF) * lines as u64) >> 24) as usize
 }
 
-#[inline]
+#[inline(always)]
 fn tag_of(hash: u64) -> u8 {
     ((hash >> 56) as u8).max(1)
 }

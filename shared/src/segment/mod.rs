@@ -40,18 +40,18 @@ struct Slot {
 const SLOT_BYTES: usize = 16;
 
 impl Slot {
-    /// `base u64 | width u8 | offset`, in 16 bytes.
+    /// `base u64 | offset u32 | width u8`, in 16 bytes.
     #[inline(always)]
     fn to_bytes(self) -> [u8; SLOT_BYTES] {
-        let place = u64::from(self.offset) << 8 | u64::from(self.width);
+        let place = u64::from(self.width) << 32 | u64::from(self.offset);
         (u128::from(place) << 64 | u128::from(self.base)).to_le_bytes()
     }
 
     #[inline(always)]
     fn from_bytes(bytes: [u8; SLOT_BYTES]) -> Slot {
-        let both = u128::from_le_bytes(bytes);
-        let place = (both >> 64) as u64;
-        Slot { base: both as u64, offset: (place >> 8) as u32, width: place as u8 }
+        let [b0, b1, b2, b3, b4, b5, b6, b7, o0, o1, o2, o3, width, ..] = bytes;
+        let base = u64::from_le_bytes([b0, b1, b2, b3, b4, b5, b6, b7]);
+        Slot { base, offset: u32::from_le_bytes([o0, o1, o2, o3]), width }
     }
 }
 

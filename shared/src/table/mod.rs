@@ -155,14 +155,40 @@ impl Table {
     #[must_use]
     pub fn find_row<'s>(&'s self, key: KeyRef<'_>, state: &State) -> Option<(Ordinal, RowAt<'s>)> {
         let plan = self.key.as_ref()?;
-        // A loop, since a closure would not be inlined.
-        for ordinal in self.keys.candidates(key.hash(self.seed)) {
+        if let (Some(slot), KeyRef::Image(image)) = (plan.image_slot(), key) {
+            return self.find_image(slot, image);
+        }
+        self.find_any(plan, key, state)
+    }
+
+    /// By a key that is a number in a slot: the read that is worth having in its caller's code. What leaves it for code
+    /// out of line are numbers, so that everything else stays in registers.
+    #[inline(always)]
+    fn find_image(&self, slot: usize, image: u64) -> Option<(Ordinal, RowAt<'_>)> {
+        let hash = KeyRef::Image(image).hash(self.seed);
+        let home = self.keys.home(hash);
+        // A loop, since a closure of this size is not inlined.
+        for ordinal in home.ordinals() {
             let row = self.row(Ordinal(ordinal))?;
-            if plan.matches(row, key, state) {
+            if row.slot(slot) == image {
                 return Some((Ordinal(ordinal), row));
             }
         }
-        None
+        if home.may_have_spilled() { self.find_image_spilled(hash, slot, image) } else { None }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_image_spilled(&self, hash: u64, slot: usize, image: u64) -> Option<(Ordinal, RowAt<'_>)> {
+        let mut rows = self.keys.home(hash).spilled().filter_map(|at| Some((Ordinal(at), self.row(Ordinal(at))?)));
+        rows.find(|(_, row)| row.slot(slot) == image)
+    }
+
+    #[inline(never)]
+    fn find_any(&self, plan: &KeyPlan, key: KeyRef<'_>, state: &State) -> Option<(Ordinal, RowAt<'_>)> {
+        let is_match = |at| self.row(Ordinal(at)).is_some_and(|row| plan.matches(row, key, state));
+        let ordinal = self.keys.find(key.hash(self.seed), is_match).map(Ordinal)?;
+        Some((ordinal, self.row(ordinal)?))
     }
 
     /// The hash under which the key index has the row's key.

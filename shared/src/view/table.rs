@@ -23,7 +23,9 @@ pub struct TableRef<'v, T> {
 /// Goes through the records of one type, by ordinal.
 pub struct Records<'v, T> {
     table: TableRef<'v, T>,
-    next: u32,
+    /// The live bits of the 64 ordinals from `first` on that are still to come.
+    live: u64,
+    first: u32,
     left: usize,
 }
 
@@ -68,7 +70,7 @@ impl<'v, T: Record> TableRef<'v, T> {
     /// All records, by ordinal.
     #[must_use]
     pub fn iter(self) -> Records<'v, T> {
-        Records { table: self, next: 0, left: self.len() }
+        Records { table: self, live: self.table.map_or(0, |table| table.live().word(0)), first: 0, left: self.len() }
     }
 
     #[inline(always)]
@@ -104,16 +106,18 @@ impl<'v, T: Root> TableRef<'v, T> {
 impl<'v, T: Record> Iterator for Records<'v, T> {
     type Item = T::Ref<'v>;
 
+    #[inline]
     fn next(&mut self) -> Option<T::Ref<'v>> {
-        while self.left > 0 {
-            let ordinal = Ordinal(self.next);
-            self.next += 1;
-            if let Some(found) = self.table.at(ordinal) {
-                self.left -= 1;
-                return Some(found);
-            }
+        let table = self.table.table.filter(|_| self.left > 0)?;
+        while self.live == 0 {
+            self.first += u64::BITS;
+            self.live = table.live().word((self.first / u64::BITS) as usize);
         }
-        None
+        let ordinal = Ordinal(self.first + self.live.trailing_zeros());
+        self.live &= self.live - 1;
+        self.left -= 1;
+        let row = table.row(ordinal)?;
+        Some(self.table.reader(RecordAt::new(row, self.table.binding, self.table.scope, ordinal)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

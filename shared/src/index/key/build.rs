@@ -16,7 +16,7 @@ impl KeyIndex {
     pub fn build(entries: &[Entry]) -> Self {
         let count = page_count(entries.len());
         let pages = pack_pages(0..count, count, &[entries]);
-        Self { pages: pages.into_iter().collect(), len: entries.len() }
+        Self::of_pages(pages.into_iter().collect(), entries.len())
     }
 
     /// `build` on so many threads; the same structure comes out.
@@ -42,7 +42,7 @@ impl KeyIndex {
             let workers: Vec<_> = ranges.enumerate().map(pack).collect();
             workers.into_iter().flat_map(|worker| worker.join().expect("packing does not panic")).collect::<Vec<_>>()
         });
-        Self { pages: pages.into_iter().collect(), len: entries.len() }
+        Self::of_pages(pages.into_iter().collect(), entries.len())
     }
 }
 

@@ -112,6 +112,14 @@ pub(super) fn place(lines: &mut [Line], home: usize, tag: u8, ordinal: u32) {
 /// Slots of a line as bits: slot s < 8 at bit 8 s + 7, the four after them at 8 (s - 8) + 3.
 pub(super) struct Slots(u64);
 
+impl Slots {
+    /// The ordinals in these slots of a line.
+    #[inline(always)]
+    pub(super) fn ordinals_in(self, line: &Line) -> impl Iterator<Item = u32> {
+        self.map(|slot| line.ordinals[slot])
+    }
+}
+
 impl Iterator for Slots {
     type Item = usize;
 
