@@ -34,6 +34,8 @@ struct Inner {
     next_within: Duration,
     state: Mutex<State>,
     noted: Notify,
+    /// Held while a hint is put: two at once could land in either order, and a goodbye must come last.
+    putting: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -55,8 +57,8 @@ impl Heart {
     ) -> Heart {
         let (dataset, epoch, holder) = holder;
         let state = State { position, told: Position(0), beat: 0, last_put: None, stopped: false };
-        let (state, noted) = (Mutex::new(state), Notify::new());
-        Heart { inner: Arc::new(Inner { storage, env, dataset, epoch, holder, next_within, state, noted }) }
+        let (state, noted, putting) = (Mutex::new(state), Notify::new(), tokio::sync::Mutex::new(()));
+        Heart { inner: Arc::new(Inner { storage, env, dataset, epoch, holder, next_within, state, noted, putting }) }
     }
 
     /// Takes a new position in; `beat` puts it.
@@ -75,7 +77,7 @@ impl Heart {
     /// Says whether it did.
     pub async fn offer(&self) -> bool {
         match self.due() {
-            Some(Duration::ZERO) => self.put(true).await,
+            Some(Duration::ZERO) => self.try_put().await,
             _ => false,
         }
     }
@@ -84,7 +86,7 @@ impl Heart {
     pub async fn beat(self) {
         while let Some(wait) = self.due() {
             if wait.is_zero() {
-                self.put(true).await;
+                self.try_put().await;
                 continue;
             }
             let noted = self.inner.noted.notified();
@@ -98,11 +100,12 @@ impl Heart {
 
     /// The last hint: nobody holds the dataset.
     pub(super) async fn release(&self) -> bool {
+        self.stop();
+        let _putting = self.inner.putting.lock().await;
         let since = self.state().last_put.map(|last| self.inner.env.instant() - last);
         if let Some(since) = since.filter(|since| *since < HINT_GAP) {
             self.inner.env.sleep(HINT_GAP - since).await;
         }
-        self.stop();
         self.put(false).await
     }
 
@@ -114,6 +117,12 @@ impl Heart {
         let gap = if news { HINT_GAP } else { (self.inner.next_within / 3).max(HINT_GAP) };
         let since = self.inner.env.instant() - last;
         (!state.stopped).then(|| gap.saturating_sub(since))
+    }
+
+    /// Puts the hint of a live holder, unless one is being put.
+    async fn try_put(&self) -> bool {
+        let Ok(_putting) = self.inner.putting.try_lock() else { return false };
+        self.put(true).await
     }
 
     async fn put(&self, held: bool) -> bool {
