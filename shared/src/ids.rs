@@ -69,6 +69,30 @@ impl Version {
     }
 }
 
+impl Timestamp {
+    /// For people, in UTC: `2026-01-31T23:59:59.999Z`.
+    #[must_use]
+    pub fn to_rfc3339(self) -> String {
+        let (days, ms) = (self.0 / 86_400_000, self.0 % 86_400_000);
+        let (year, month, day) = date(days);
+        let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ms % 1_000)
+    }
+}
+
+/// Year, month and day, by days since 1970-01-01. Counted from March on, leap days stand at the end of a year.
+fn date(days: u64) -> (u64, u64, u64) {
+    // From 0000-03-01, in cycles of 400 years.
+    let since = days + 719_468;
+    let (cycle, day) = (since / 146_097, since % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, late) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (cycle * 400 + year + late, month, day)
+}
+
 impl Ordinal {
     /// As an index into a slice.
     #[must_use]
@@ -121,5 +145,25 @@ impl Token {
     #[must_use]
     pub fn version(self) -> Version {
         self.version
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_shown_in_utc() {
+        for (ms, shown) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_767_225_600_000, "2026-01-01T00:00:00.000Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(Timestamp(ms).to_rfc3339(), shown);
+        }
+        // Whatever a log says.
+        let _ = Timestamp(u64::MAX).to_rfc3339();
     }
 }

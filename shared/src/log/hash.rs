@@ -33,9 +33,9 @@ impl ContentHash {
     /// The hash of `parts`, one after another.
     #[must_use]
     pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> ContentHash {
-        let mut hasher = Xxh3::new();
+        let mut hasher = ContentHasher::default();
         parts.into_iter().for_each(|part| hasher.update(part));
-        ContentHash::from_u128(hasher.digest128())
+        hasher.finish()
     }
 
     fn from_u128(hash: u128) -> ContentHash {
@@ -65,6 +65,25 @@ impl ContentHash {
     #[must_use]
     pub fn is_known(self) -> bool {
         self.kind <= XXH3_128
+    }
+}
+
+/// The hash of what comes piece by piece.
+#[derive(Clone, Default)]
+pub struct ContentHasher {
+    inner: Xxh3,
+}
+
+impl ContentHasher {
+    /// Takes the next piece.
+    pub fn update(&mut self, part: &[u8]) {
+        self.inner.update(part);
+    }
+
+    /// The hash of all pieces so far.
+    #[must_use]
+    pub fn finish(&self) -> ContentHash {
+        ContentHash::from_u128(self.inner.digest128())
     }
 }
 

@@ -61,7 +61,7 @@ mod tests;
 
 pub use entry::{Body, Commit, DeltaPlace, Entry, LogObject, ObjectRef, Open, Snapshot, Trim, decode};
 pub use error::{DecodeError, ReadError};
-pub use hash::ContentHash;
+pub use hash::{ContentHash, ContentHasher};
 pub use head::{Head, Kind};
 pub use heart::{HINT_GAP, Heart};
 pub use hint::Hint;
