@@ -1,7 +1,7 @@
 //! What can be wrong with a line, said so that it can be mended: file, line, field, and what to do.
 
 use cenote_shared::record::WriteError;
-use cenote_shared::row::{LIST_ELEMENTS_MAX, RECORD_BYTES_MAX};
+use cenote_shared::row::RECORD_BYTES_MAX;
 use cenote_shared::schema::limits;
 
 use super::lines::LINE_BYTES_MAX;
@@ -162,9 +162,6 @@ pub enum Problem {
     /// An array in an array.
     #[error("an array in an array; make the inner ones objects with a field for the array")]
     NestedArray,
-    /// Lists, sets and maps hold no empty objects.
-    #[error("an object without any field that has a value, in an array; leave it out, or give it a field")]
-    EmptyElement,
     /// Not a variant.
     #[error("{found:?} is none of the dataset's variants ({variants}); write one of them")]
     UnknownVariant {
@@ -188,12 +185,10 @@ pub enum Problem {
         /// How long it is.
         bytes: usize,
     },
-    /// A record's canonical bytes are too many.
+    /// A record's canonical bytes are too many. A list meets this limit before that of its elements, which have four
+    /// bytes or more each.
     #[error("the record passes {RECORD_BYTES_MAX} bytes here; split it, or keep large content elsewhere")]
     RecordTooLarge,
-    /// A list, set or map has too many elements.
-    #[error("more than {LIST_ELEMENTS_MAX} elements; split the record")]
-    TooManyElements,
     /// The inferred schema can't be one.
     #[error("{0}")]
     Schema(String),

@@ -63,7 +63,7 @@ impl<R: Read> Lines<R> {
         // Some programs begin a file with a byte order mark.
         let start = if self.line == 1 && self.buffer.starts_with("\u{feff}".as_bytes()) { 3 } else { 0 };
         match std::str::from_utf8(&self.buffer[start..]) {
-            Ok(line) => Ok(Some((self.line, line))),
+            Ok(line) => Ok(Some((self.line, line.trim_end_matches(['\n', '\r'])))),
             Err(error) => Err(self.error(Problem::NotUtf8 { byte: start + error.valid_up_to() + 1 })),
         }
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use cenote_shared::ids::TypeId;
 use cenote_shared::record::Interner;
-use cenote_shared::row::{LIST_ELEMENTS_MAX, RECORD_BYTES_MAX, Row};
+use cenote_shared::row::{RECORD_BYTES_MAX, Row};
 use cenote_shared::schema::{Schema, Shape, TypeSchema, ValueKind};
 
 use super::cursor::{Cursor, Token};
@@ -156,7 +156,7 @@ impl RowReader {
         out.extend_from_slice(&[0; 4]);
         let mut count: u32 = 0;
         cursor.array(|cursor, index| {
-            count = counted(index)?;
+            count = index as u32 + 1;
             let written = framing(framed, out, |out| self.element(kind, cursor, interner, out));
             written.map_err(|fault| fault.at(index))
         })?;
@@ -175,7 +175,6 @@ impl RowReader {
         self.expect(cursor, Token::Array, || self.schema.display_field(field), "write an array")?;
         let mut sorter = Sorter::default();
         cursor.array(|cursor, index| {
-            counted(index)?;
             let key = sorter.key(|bytes| self.element(kind, cursor, interner, bytes));
             key.and_then(|()| check_room(out.len() + sorter.bytes())).map_err(|fault| fault.at(index))
         })?;
@@ -193,10 +192,8 @@ impl RowReader {
         out: &mut Vec<u8>,
     ) -> Result<(), Fault> {
         self.expect(cursor, Token::Object, || self.schema.display_field(field), "write an object")?;
-        let (mut sorter, mut entries) = (Sorter::default(), 0);
+        let mut sorter = Sorter::default();
         cursor.object(|cursor, name| {
-            entries += 1;
-            counted(entries - 1)?;
             let entry = sorter.key(|bytes| self.map_key(key, &name, interner, bytes));
             let entry = entry.and_then(|()| sorter.value(|bytes| self.element(value, cursor, interner, bytes)));
             entry.and_then(|()| check_room(out.len() + sorter.bytes())).map_err(|fault| fault.within(&name))
@@ -277,11 +274,6 @@ fn unknown(of_type: &TypeSchema, cursor: &mut Cursor<'_>) -> Result<(), Fault> {
         return Ok(());
     }
     Err(Problem::UnknownField { type_name: of_type.name.clone() }.into())
-}
-
-/// The count of elements with the one at `index`.
-fn counted(index: usize) -> Result<u32, Problem> {
-    if index >= LIST_ELEMENTS_MAX { Err(Problem::TooManyElements) } else { Ok(index as u32 + 1) }
 }
 
 fn check_room(bytes: usize) -> Result<(), Fault> {
