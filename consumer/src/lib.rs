@@ -43,6 +43,7 @@ mod retire;
 mod shared;
 mod status;
 mod task;
+mod verify;
 mod watch;
 
 pub use builder::Builder;
@@ -52,6 +53,7 @@ pub use refresh::RefreshError;
 pub use report::{RefreshPath, Report, StepTimes};
 pub use retire::OldViews;
 pub use status::{Health, Status};
+pub use verify::{Progress, Verified, VerifiedType, VerifyError, verify};
 
 pub use cenote_shared::ids::{Timestamp, Token, Version};
 pub use cenote_shared::view::{HashIndex, Matches, View};

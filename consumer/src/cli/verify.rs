@@ -1,0 +1,108 @@
+//! `verify`: proof that a version is whole.
+
+use std::io::stdout;
+
+use cenote_consumer::{Verified, Version, verify};
+use cenote_shared::env::Env;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::text::{count, counted};
+use super::{Failure, Place, print};
+
+/// Read everything that a version names again, and work every digest out from its records
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    place: Place,
+    /// The version; the newest by default
+    #[arg(long)]
+    version: Option<u64>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Walks the log from its floor to its tail, reads every snapshot up to the version, applies every delta, hashes every
+record, looks every key up, and counts every reference. Exit code 1 names the first damage.
+
+Examples:
+  cenote-consumer verify ./catalog
+  cenote-consumer verify s3://media/catalog --version 42 --json";
+
+impl Verify {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let storage = self.place.storage().await?;
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {percent}%").expect("the template is sound");
+        let bar = ProgressBar::new(1).with_style(style);
+        let progress = |what: &'static str, done: u64, of: u64| {
+            bar.set_message(what);
+            bar.set_length(of);
+            bar.set_position(done);
+        };
+        let verified = verify(&storage, &Env::system(), self.version.map(Version), &progress).await;
+        bar.finish_and_clear();
+        let verified = verified?;
+        if self.json {
+            return print(&mut stdout().lock(), &as_json(&self.place.dataset, &verified).to_string());
+        }
+        as_text(&verified).iter().try_for_each(|line| print(&mut stdout().lock(), line))
+    }
+}
+
+fn as_text(verified: &Verified) -> Vec<String> {
+    let snapshots: Vec<String> = verified.snapshots.iter().map(ToString::to_string).collect();
+    let snapshots =
+        if snapshots.is_empty() { "none".to_owned() } else { format!("of version {}", snapshots.join(", ")) };
+    let mut lines = vec![
+        format!("log        positions {} to {}: the chain of hashes is whole", verified.first, verified.last),
+        format!("snapshots  {snapshots}"),
+        format!("deltas     {} applied, each with the digests of its commit", count(verified.deltas)),
+    ];
+    for of_type in &verified.types {
+        let found = if of_type.is_root {
+            "each found by its key".to_owned()
+        } else {
+            format!("all referred to, {} times", count(of_type.references))
+        };
+        lines.push(format!("{}: {} hashed, {found}", of_type.name, counted(of_type.records, "record")));
+    }
+    lines.push(format!(
+        "version {} is whole: digest {:032x}, {} read",
+        verified.version,
+        verified.digest,
+        counted(verified.bytes, "byte")
+    ));
+    lines
+}
+
+fn as_json(dataset: &str, verified: &Verified) -> Value {
+    let types: Vec<Value> = verified
+        .types
+        .iter()
+        .map(|of_type| {
+            json!({
+                "type": of_type.name,
+                "kind": if of_type.is_root { "root" } else { "component" },
+                "records": of_type.records,
+                "references": of_type.references,
+            })
+        })
+        .collect();
+    json!({
+        "dataset": dataset,
+        "whole": true,
+        "version": verified.version,
+        "committed_at": verified.committed_at.to_rfc3339(),
+        "digest": format!("{:032x}", verified.digest),
+        "first_position": verified.first,
+        "last_position": verified.last,
+        "snapshots": verified.snapshots,
+        "deltas": verified.deltas,
+        "bytes": verified.bytes,
+        "types": types,
+    })
+}

@@ -1,0 +1,237 @@
+//! The real `cenote-consumer`, run as people run it, on datasets that the producer library publishes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use cenote_producer::{Producer, json};
+use serde_json::{Value, json as value};
+use tempfile::TempDir;
+
+/// A folder with a dataset in it, `catalog`.
+struct Desk {
+    folder: TempDir,
+}
+
+impl Desk {
+    fn new() -> Desk {
+        Desk { folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    fn catalog(&self) -> PathBuf {
+        self.folder.path().join("catalog")
+    }
+
+    /// Publishes the releases one after another, with a snapshot of the first; gives their versions.
+    fn publish(&self, releases: &[&str]) -> Vec<u64> {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let first = releases[0].to_owned();
+            let builder = Producer::builder(self.catalog().to_str().expect("a plain path"));
+            let mut producer = builder
+                .declare_with(move |_, registry| {
+                    let key = [vec!["id".to_owned()]];
+                    let mut lines = json::Lines::new("first", first.as_bytes());
+                    Ok(registry.with_schema(&json::infer(&mut lines, "Movie", &key, &mut |_| {})?.schema))
+                })
+                .snapshots(cenote_producer::Snapshots::ByHand)
+                .open()
+                .await
+                .expect("it opens");
+            let mut versions = Vec::new();
+            for release in releases {
+                let cycled = producer.cycle_blocking(|writer| {
+                    json::fill(writer, "Movie", &mut json::Lines::new("release", release.as_bytes()), &mut |_| {})?;
+                    Ok(())
+                });
+                versions.push(cycled.await.expect("it commits").version().0);
+                if versions.len() == 1 {
+                    producer.snapshot().await.expect("a snapshot");
+                }
+            }
+            // The last hint tells where the log ends, so that a newest entry that is gone is missed.
+            producer.close().await.expect("it closes");
+            versions
+        })
+    }
+
+    fn command(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cenote-consumer"));
+        command.current_dir(self.folder.path()).args(arguments).env_remove("RUST_LOG");
+        command.output().expect("the binary runs")
+    }
+
+    /// What a command that succeeds prints.
+    fn succeed(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+        assert_eq!(text(&output.stderr), "", "{arguments:?}: progress is for terminals");
+        text(&output.stdout)
+    }
+
+    /// What a command that fails says, and how it ends.
+    fn fail(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.command(arguments);
+        assert_eq!(text(&output.stdout), "", "{arguments:?}");
+        (output.status.code().expect("it was not killed"), text(&output.stderr))
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("output is UTF-8")
+}
+
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).expect("output is JSON")
+}
+
+const FIRST: &str = r#"{"id":1,"title":"Up","score":0.1,"cast":[{"name":"Ann"},{"name":"Bo"}]}
+{"id":2,"title":"Down \"é\"","score":-1e300,"cast":[]}
+{"id":-3,"title":"","score":null,"cast":[{"name":"Ann"}]}
+"#;
+const SECOND: &str = r#"{"id":1,"title":"Up","score":0.2,"cast":[{"name":"Ann"},{"name":"Bo"}]}
+{"id":-3,"title":"","score":null,"cast":[{"name":"Ann"}]}
+{"id":4,"title":"Right","score":4.0,"cast":[{"name":"Cy"}]}
+"#;
+
+#[test]
+fn records_come_out_as_they_went_in() {
+    let desk = Desk::new();
+    desk.publish(&[FIRST]);
+    let scanned = desk.succeed(&["scan", "catalog", "Movie"]);
+    let records = |text: &str| text.lines().map(parsed).collect::<Vec<_>>();
+    assert_eq!(records(&scanned), records(FIRST));
+    assert_eq!(records(&desk.succeed(&["scan", "catalog", "Movie", "--json", "--limit", "2"])), records(FIRST)[..2]);
+    assert_eq!(desk.succeed(&["scan", "catalog", "Movie.cast", "--limit", "0"]), "");
+    assert_eq!(desk.succeed(&["scan", "catalog", "Movie.cast"]), "{\"name\":\"Ann\"}\n{\"name\":\"Bo\"}\n");
+
+    let got = desk.succeed(&["get", "catalog", "Movie", "1"]);
+    assert_eq!(got, format!("{}\n", FIRST.lines().next().expect("a line")), "one line: no terminal");
+    assert_eq!(parsed(&desk.succeed(&["get", "catalog", "Movie", "-3", "--json"]))["score"], Value::Null);
+}
+
+#[test]
+fn the_newest_version_is_read() {
+    let desk = Desk::new();
+    let versions = desk.publish(&[FIRST, SECOND]);
+    assert_eq!(parsed(&desk.succeed(&["get", "catalog", "Movie", "1"]))["score"], value!(0.2));
+    let said = format!("error: no Movie has the key 2 in version {}\n", versions[1]);
+    assert_eq!(desk.fail(&["get", "catalog", "Movie", "2"]), (1, said));
+}
+
+#[test]
+fn stats_are_those_of_the_newest_version() {
+    let desk = Desk::new();
+    let versions = desk.publish(&[FIRST, SECOND]);
+    let stats = parsed(&desk.succeed(&["stats", "catalog", "--json"]));
+    assert_eq!((&stats["version"], &stats["dataset"]), (&value!(versions[1]), &value!("catalog")));
+    let [movies, cast] = [&stats["types"][0], &stats["types"][1]];
+    assert_eq!((&movies["type"], &movies["kind"], &movies["records"]), (&value!("Movie"), &value!("root"), &value!(3)));
+    assert_eq!((&cast["type"], &cast["records"]), (&value!("Movie.cast"), &value!(3)));
+    let numbers = ["bytes", "dead_rows", "segments", "key_index_bytes"].map(|name| movies[name].as_u64().expect(name));
+    assert!(numbers[0] > numbers[3] && numbers[2] == 1 && numbers[3] > 0, "{numbers:?}");
+    let sum: u64 = [movies, cast].iter().map(|of_type| of_type["bytes"].as_u64().expect("bytes")).sum();
+    assert_eq!(stats["bytes"], value!(sum));
+
+    let shown = desk.succeed(&["stats", "catalog"]);
+    assert!(shown.starts_with(&format!("version {}, committed at 20", versions[1])), "{shown}");
+    assert!(shown.lines().any(|line| line.starts_with("Movie.cast  component              3 ")), "{shown}");
+}
+
+#[test]
+fn a_whole_version_is_proven() {
+    let desk = Desk::new();
+    let versions = desk.publish(&[FIRST, SECOND]);
+    let verified = parsed(&desk.succeed(&["verify", "catalog", "--json"]));
+    assert_eq!((&verified["whole"], &verified["version"]), (&value!(true), &value!(versions[1])));
+    assert_eq!((&verified["snapshots"], &verified["deltas"]), (&value!([versions[0]]), &value!(2)), "{verified}");
+    let types = value!([
+        { "type": "Movie", "kind": "root", "records": 3, "references": 0 },
+        { "type": "Movie.cast", "kind": "component", "records": 3, "references": 4 },
+    ]);
+    assert_eq!(verified["types"], types);
+    assert_eq!(verified["digest"], parsed(&desk.succeed(&["stats", "catalog", "--json"]))["digest"]);
+
+    let old = desk.succeed(&["verify", "catalog", "--version", &versions[0].to_string()]);
+    assert!(old.contains("Movie.cast: 2 records hashed, all referred to, 3 times\n"), "{old}");
+    assert!(old.contains(&format!("version {} is whole: digest ", versions[0])), "{old}");
+    let (code, said) = desk.fail(&["verify", "catalog", "--version", "99"]);
+    assert_eq!((code, said), (1, format!("error: there is no version 99 in the log: the newest is {}\n", versions[1])));
+    let (code, said) = desk.fail(&["verify", "catalog", "--version", "1"]);
+    assert!(code == 1 && said.starts_with("error: there is no version 1 in the log: "), "{said}");
+}
+
+/// The only file in a folder of the dataset.
+fn only_file(folder: &Path) -> PathBuf {
+    let mut files = std::fs::read_dir(folder).expect("the folder is there");
+    let file = files.next().expect("a file").expect("it can be read").path();
+    assert!(files.next().is_none(), "one file in {}", folder.display());
+    file
+}
+
+#[test]
+fn damage_is_found_and_named() {
+    let desk = Desk::new();
+    let versions = desk.publish(&[FIRST, SECOND]);
+    let snapshot = only_file(&desk.catalog().join("snapshots"));
+    let entry = |version: u64| desk.catalog().join(format!("log/{version:020}"));
+    for (file, name) in [(snapshot.clone(), "snapshots/"), (entry(versions[1]), "log/"), (entry(versions[0]), "log/")] {
+        let good = std::fs::read(&file).expect("it can be read");
+        for at in [0, good.len() / 2, good.len() - 1] {
+            let mut bad = good.clone();
+            bad[at] ^= 0x10;
+            std::fs::write(&file, &bad).expect("it can be written");
+            let (code, said) = desk.fail(&["verify", "catalog"]);
+            assert!(code == 1 && said.contains(name), "byte {at} of {}: {code} {said}", file.display());
+        }
+        std::fs::write(&file, &good[..good.len() - 1]).expect("it can be written");
+        let (code, said) = desk.fail(&["verify", "catalog"]);
+        assert!(code == 1 && said.contains(name), "cut off: {code} {said}");
+        std::fs::remove_file(&file).expect("it can be removed");
+        let (code, said) = desk.fail(&["verify", "catalog"]);
+        assert!(code == 1 && said.contains("missing"), "missing: {code} {said}");
+        std::fs::write(&file, &good).expect("it can be written");
+    }
+    desk.succeed(&["verify", "catalog"]);
+}
+
+#[test]
+fn a_snapshot_of_another_dataset_is_found() {
+    let (desk, other) = (Desk::new(), Desk::new());
+    desk.publish(&[FIRST]);
+    other.publish(&[FIRST]);
+    let [own, foreign] = [&desk, &other].map(|desk| only_file(&desk.catalog().join("snapshots")));
+    std::fs::copy(foreign, own).expect("it can be copied");
+    let (code, said) = desk.fail(&["verify", "catalog"]);
+    assert!(code == 1 && said.contains("it belongs to dataset"), "{code} {said}");
+}
+
+#[test]
+fn wrong_use_ends_with_two_and_what_is_not_there_with_one() {
+    let desk = Desk::new();
+    let (code, said) = desk.fail(&["stats", "catalog"]);
+    assert!(code == 1 && said.contains("/catalog: nothing was published there yet, or the URL is wrong"), "{said}");
+    desk.publish(&[FIRST]);
+    let said = "error: the dataset has no type Film; it has Movie, Movie.cast\n".to_owned();
+    assert_eq!(desk.fail(&["scan", "catalog", "Film"]), (1, said));
+    let said = "error: \"two\" is no i64, which the key (id) of Movie needs\n".to_owned();
+    assert_eq!(desk.fail(&["get", "catalog", "Movie", "two"]), (2, said));
+    let said = "error: Movie.cast is a component and has no key; look at the records that hold it\n".to_owned();
+    assert_eq!(desk.fail(&["get", "catalog", "Movie.cast", "Ann"]), (2, said));
+    let (code, said) = desk.fail(&["stats", "ftp://x/y"]);
+    assert!(code == 2 && said.contains("`ftp://` is none of s3://"), "{code} {said}");
+    for wrong in [&["get", "catalog"][..], &["fly"], &["scan", "catalog", "Movie", "--limit", "x"], &["verify"]] {
+        let (code, said) = desk.fail(wrong);
+        assert!(code == 2 && said.starts_with("error: "), "{wrong:?}: {code} {said}");
+    }
+}
+
+#[test]
+fn help_has_examples() {
+    let desk = Desk::new();
+    for arguments in
+        [&["--help"][..], &["get", "--help"], &["scan", "--help"], &["stats", "--help"], &["verify", "--help"]]
+    {
+        let help = desk.succeed(arguments);
+        assert!(help.contains("Examples:\n  cenote-consumer "), "{help}");
+    }
+}
