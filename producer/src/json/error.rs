@@ -131,7 +131,8 @@ pub enum Problem {
     MissingKey,
     /// Keys that stand on several lines.
     #[error(
-        "{count} records of {type_name} have a key that an earlier line has; keep one line for each: {}",
+        "{} of {type_name} under a key that an earlier line has; keep one line for each: {}",
+        counted(*.count),
         shown_keys(.keys)
     )]
     DuplicateKeys {
@@ -199,6 +200,10 @@ pub enum Problem {
 
 /// Lines named for each key that stands on several.
 const NAMED_LINES: usize = 10;
+
+fn counted(records: u64) -> String {
+    if records == 1 { "1 record".to_owned() } else { format!("{records} records") }
+}
 
 fn shown_keys(keys: &[(String, Vec<u64>)]) -> String {
     let shown = keys.iter().map(|(key, lines)| {

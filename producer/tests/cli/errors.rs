@@ -63,13 +63,13 @@ fn rows() -> Vec<Row> {
         ),
         fresh(
             many,
-            "movies.jsonl: 24 records of Movie have a key that an earlier line has; keep one line for each: 0 (lines 1, \
+            "movies.jsonl: 24 records of Movie under a key that an earlier line has; keep one line for each: 0 (lines 1, \
              13, 25); 1 (lines 2, 14, 26); 2 (lines 3, 15, 27); 3 (lines 4, 16, 28); 4 (lines 5, 17, 29); 5 (lines 6, \
              18, 30); 6 (lines 7, 19, 31); 7 (lines 8, 20, 32); 8 (lines 9, 21, 33); 9 (lines 10, 22, 34)",
         ),
         later(
             BEFORE,
-            "movies.jsonl: 1 records of Movie have a key that an earlier line has; keep one line for each: 1 (lines 1, \
+            "movies.jsonl: 1 record of Movie under a key that an earlier line has; keep one line for each: 1 (lines 1, \
              2)",
         ),
         fresh(

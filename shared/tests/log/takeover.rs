@@ -6,7 +6,7 @@ use cenote_shared::env::Env;
 use cenote_shared::ids::{Epoch, Position};
 use cenote_shared::log::tail::read_hint;
 use cenote_shared::log::{LogReader, LogWriter, OpenError, Outcome};
-use cenote_shared::storage::faults::{CountingStore, Fault, FaultyStore, RequestKind, Rule};
+use cenote_shared::storage::faults::{CountingStore, Fault, FaultyStore, LatencyStore, RequestKind, Rule};
 
 use crate::house::{committed, memory, open, options, put, reader, taking_over};
 use crate::log_walk::{positions_of, walk};
@@ -48,6 +48,25 @@ async fn after_a_goodbye_nobody_waits() {
     let closed = env.instant();
     open(&storage, &env, options("second")).await.unwrap();
     assert_eq!(env.instant() - closed, Duration::ZERO);
+}
+
+/// A beat that was under way when its writer closed landed after the goodbye: the next producer waited for nobody.
+#[tokio::test(start_paused = true)]
+async fn a_goodbye_is_the_last_hint_however_slow_the_store() {
+    for seed in 0..64 {
+        let env = Env::simulated(seed);
+        let near = memory();
+        let storage = LatencyStore::s3(env.clone()).wrap(&near);
+        let mut first = open(&storage, &env, options("first")).await.unwrap();
+        let beating = env.spawn(first.heart().beat());
+        committed(&mut first, "one").await;
+        // The beat for it waits for its second first, and wakes when the goodbye does.
+        env.sleep(Duration::from_millis(10)).await;
+        assert!(env.spawn(async move { first.close().await.is_none() }).await.unwrap());
+        beating.await.unwrap();
+        env.sleep(Duration::from_secs(5)).await;
+        assert_eq!(read_hint(&near).await.unwrap().unwrap().holder, None, "seed {seed}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
