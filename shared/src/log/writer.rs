@@ -413,17 +413,27 @@ impl LogWriter {
         if let Ok(Ok(Created::Yes)) = self.env.timeout(timeout, create).await {
             return Attempt::Committed;
         }
-        let look = self.env.timeout(timeout.max(FIRST_PAUSE), self.storage.get_bounded(&name, ENTRY_BYTES_MAX as u64));
-        let (standing, found) = match look.await {
-            Ok(Ok(Some(bytes))) if bytes == flight.bytes => (Standing::Ours, None),
-            Ok(Ok(Some(bytes))) => (Standing::Anothers, Some(bytes)),
-            Ok(Err(error)) if error.kind == StorageErrorKind::TooLarge => (Standing::Anothers, None),
-            _ => (Standing::Nothing, None),
-        };
+        let (standing, found) = self.look(&name, &flight.bytes, timeout.max(FIRST_PAUSE)).await;
         match self.options.rules.judge_put(standing) {
             Verdict::Committed => Attempt::Committed,
             Verdict::Lost => Attempt::Lost(found),
             Verdict::Undecided => Attempt::Undecided,
+        }
+    }
+
+    /// What stands at our position. Bytes that can't be read may have been damaged on their way: they are another's only
+    /// if they come again.
+    async fn look(&self, name: &str, ours: &Bytes, timeout: Duration) -> (Standing, Option<Bytes>) {
+        let look = || self.env.timeout(timeout, self.storage.get_bounded(name, ENTRY_BYTES_MAX as u64));
+        match look().await {
+            Ok(Ok(Some(bytes))) if bytes == *ours => (Standing::Ours, None),
+            Ok(Ok(Some(bytes))) if decode(name, &bytes).is_ok() => (Standing::Anothers, Some(bytes)),
+            Ok(Ok(Some(bytes))) => match look().await {
+                Ok(Ok(Some(again))) if again == bytes => (Standing::Anothers, Some(bytes)),
+                _ => (Standing::Nothing, None),
+            },
+            Ok(Err(error)) if error.kind == StorageErrorKind::TooLarge => (Standing::Anothers, None),
+            _ => (Standing::Nothing, None),
         }
     }
 

@@ -91,6 +91,20 @@ async fn a_dropped_future_loses_nothing() {
     assert_eq!(positions_of(&entries, "third"), [position.0]);
 }
 
+/// The answer to a put was lost, and the look at what stands there came back with a bit flipped: that was taken for
+/// another's entry, "not written" was told of what stood, and the writer was at its end (I6).
+#[tokio::test(start_paused = true)]
+async fn damage_on_the_way_back_is_not_anothers_entry() {
+    for damage in [Fault::FlipBit(5_000), Fault::FlipBit(3), Fault::Truncate(0), Fault::Truncate(100)] {
+        let (storage, faults, mut writer, _) = faulty(6).await;
+        faults.add(Rule::new(Fault::AnswerLost).on(RequestKind::Create).nth(1));
+        faults.add(Rule::new(damage).on(RequestKind::Get).prefix("log/").times(1));
+        assert_eq!(committed(&mut writer, "first").await.0, 2, "{damage:?}");
+        assert_eq!(committed(&mut writer, "second").await.0, 3, "{damage:?}");
+        assert_eq!(positions_of(&walk(&storage).await, "first"), [2]);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn many_writers_race_for_every_position() {
     const WRITERS: usize = 64;
