@@ -43,6 +43,8 @@ pub enum Fault {
     Missing,
     /// A read of an object that is not there is told 403, as by S3 to who may not list.
     DeniedIfMissing,
+    /// A put stores one bit wrong, this one, and says that it went well.
+    Garble(u64),
     /// It takes so much longer, and happens.
     Slow(Duration),
     /// It never answers, and never happens.
@@ -297,6 +299,10 @@ impl Interceptor for FaultyStore {
                 Error::NotFound { path, .. } => Error::PermissionDenied { path, source: "status code: 403".into() },
                 error => error,
             }),
+            Fault::Garble(bit) => {
+                call.garble(bit);
+                run.await
+            }
             Fault::Slow(delay) => {
                 self.env.sleep(delay).await;
                 run.await

@@ -4,7 +4,7 @@
 //! an interceptor may drop it, run it twice-removed in a task of its own, or change what it answers.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -67,6 +67,15 @@ pub(super) struct Call {
     pub(super) key: String,
     /// The bytes that it sends.
     pub(super) bytes: u64,
+    /// The bit that arrives wrong, once one is told.
+    garble: Arc<OnceLock<u64>>,
+}
+
+impl Call {
+    /// Of what a put sends, this bit arrives wrong, counted from the first byte; beyond the end it goes around.
+    pub(super) fn garble(&self, bit: u64) {
+        let _ = self.garble.set(bit);
+    }
 }
 
 /// What carries a request out.
@@ -114,7 +123,24 @@ impl<I> fmt::Display for Intercepted<I> {
 }
 
 fn call(kind: RequestKind, key: &Key, bytes: usize) -> Call {
-    Call { kind, key: key.to_string(), bytes: bytes as u64 }
+    Call { kind, key: key.to_string(), bytes: bytes as u64, garble: Arc::default() }
+}
+
+/// What arrives of a payload.
+fn arrives(payload: PutPayload, garble: &OnceLock<u64>) -> PutPayload {
+    let Some(bit) = garble.get() else { return payload };
+    let mut bytes = payload.iter().flatten().copied().collect::<Vec<_>>();
+    flip(&mut bytes, *bit);
+    bytes.into()
+}
+
+/// Flips one bit, counted from the first byte; beyond the end it goes around.
+fn flip(bytes: &mut [u8], bit: u64) {
+    if bytes.is_empty() {
+        return;
+    }
+    let bit = usize::try_from(bit % (bytes.len() as u64 * 8)).expect("less than the bits of a buffer");
+    bytes[bit / 8] ^= 1 << (bit % 8);
 }
 
 #[async_trait]
@@ -122,8 +148,8 @@ impl<I: Interceptor> ObjectStore for Intercepted<I> {
     async fn put_opts(&self, key: &Key, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         let kind = if matches!(options.mode, PutMode::Create) { RequestKind::Create } else { RequestKind::Put };
         let call = call(kind, key, payload.content_length());
-        let (inner, key) = (self.inner.clone(), key.clone());
-        let run = async move { inner.put_opts(&key, payload, options).await.map(Reply::Put) };
+        let (inner, key, garble) = (self.inner.clone(), key.clone(), call.garble.clone());
+        let run = async move { inner.put_opts(&key, arrives(payload, &garble), options).await.map(Reply::Put) };
         put(self.interceptor.intercept(call, run.boxed()).await?)
     }
 
@@ -261,12 +287,8 @@ impl Body {
 
     /// Flips one bit, counted from the first byte; beyond the end it goes around.
     pub(super) fn flip(&mut self, bit: u64) {
-        if self.bytes.is_empty() {
-            return;
-        }
         let mut bytes = self.bytes.to_vec();
-        let bit = usize::try_from(bit % (bytes.len() as u64 * 8)).expect("less than the bits of a buffer");
-        bytes[bit / 8] ^= 1 << (bit % 8);
+        flip(&mut bytes, bit);
         self.bytes = bytes.into();
     }
 

@@ -60,6 +60,15 @@ async fn already_exists_may_be_a_lie() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_put_can_be_garbled_on_its_way() {
+    let (truth, storage, _) = faulty(Rule::new(Fault::Garble(9)).nth(1));
+    storage.put("x", text("ab")).await.unwrap();
+    assert_eq!(truth.get("x").await.unwrap().unwrap(), "a`");
+    storage.put("x", text("ab")).await.unwrap();
+    assert_eq!(truth.get("x").await.unwrap().unwrap(), "ab");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_put_lands_minutes_later() {
     let (truth, storage, faults) = faulty(Rule::new(Fault::LandsLater(Duration::from_secs(300))).nth(1));
     assert_eq!(storage.create("x", text("a")).await.unwrap_err().kind, StorageErrorKind::Timeout);
