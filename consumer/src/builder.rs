@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cenote_shared::env::Env;
 use cenote_shared::ids::{Timestamp, Version};
+use cenote_shared::log::Rules;
 use cenote_shared::record::{Registry, Root};
 use cenote_shared::schema::{Binding, Schema};
 use cenote_shared::state::State;
@@ -41,6 +42,7 @@ pub struct Builder {
     listeners: Vec<Listener>,
     env: Env,
     storage: Option<Storage>,
+    rules: Rules,
     #[cfg(feature = "testing")]
     torn_swaps: bool,
 }
@@ -62,6 +64,7 @@ impl Builder {
             listeners: Vec::new(),
             env: Env::system(),
             storage,
+            rules: Rules::default(),
             #[cfg(feature = "testing")]
             torn_swaps: false,
         }
@@ -136,6 +139,12 @@ impl Builder {
         self
     }
 
+    #[doc(hidden)]
+    pub fn rules(mut self, rules: Rules) -> Builder {
+        self.rules = rules;
+        self
+    }
+
     /// Swaps type by type, as no build may: for the test that shows that such a build is caught.
     #[cfg(feature = "testing")]
     pub fn torn_swaps(mut self) -> Builder {
@@ -195,6 +204,7 @@ impl Builder {
         let shared = Arc::new(Shared::new(self.env.clone(), url, empty, self.listeners));
         let limit = self.max_state_bytes.unwrap_or_else(memory::of_machine);
         let mut follower = Follower::new(Arc::clone(&shared), storage.clone(), program, limit, seed);
+        follower.rules = self.rules;
         #[cfg(feature = "testing")]
         {
             follower.torn_swaps = self.torn_swaps;

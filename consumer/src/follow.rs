@@ -13,7 +13,7 @@ use cenote_shared::env::{Env, Instant};
 use cenote_shared::ids::{DatasetId, Position, Timestamp, Version};
 use cenote_shared::load::{self, SnapshotToLoad};
 use cenote_shared::log::outline::KeptSnapshot;
-use cenote_shared::log::{Entry, LogReader, ReadError};
+use cenote_shared::log::{Entry, LogReader, ReadError, Rules};
 use cenote_shared::state::State;
 use cenote_shared::storage::Storage;
 use cenote_shared::view::View;
@@ -58,6 +58,7 @@ pub(crate) struct Follower {
     pulse: Pulse,
     budget: Budget,
     seed: u64,
+    pub(crate) rules: Rules,
     #[cfg(feature = "testing")]
     pub(crate) torn_swaps: bool,
 }
@@ -112,6 +113,7 @@ impl Follower {
             pulse,
             budget: Budget::new(limit),
             seed,
+            rules: Rules::default(),
             #[cfg(feature = "testing")]
             torn_swaps: false,
         }
@@ -190,7 +192,7 @@ impl Follower {
 
     /// Starts at the log's tail. That there is no log is an error only if there was one.
     async fn start(&mut self, trip: &mut Trip) -> Result<(), RefreshError> {
-        let (reader, entries) = match LogReader::start_keeping(self.storage.clone(), KEPT_BYTES).await {
+        let (reader, entries) = match LogReader::start_keeping(self.storage.clone(), self.rules, KEPT_BYTES).await {
             Err(ReadError::NotFound { .. }) if self.dataset.is_none() => return Ok(()),
             started => started?,
         };

@@ -41,13 +41,17 @@ impl LogReader {
         Ok(start_at_tail(storage, rules, 0).await?.0)
     }
 
-    /// The same, with the newest of the entries that it read on the way, up to `bytes_max` of them: who rolls a state
-    /// forward from here need not read them again.
+    /// The same by `rules`, with the newest of the entries that it read on the way, up to `bytes_max` of them: who
+    /// rolls a state forward from here need not read them again.
     ///
     /// # Errors
     /// As for [`LogReader::start`].
-    pub async fn start_keeping(storage: Storage, bytes_max: u64) -> Result<(LogReader, Vec<Entry>), ReadError> {
-        start_at_tail(storage, Rules::default(), bytes_max).await
+    pub async fn start_keeping(
+        storage: Storage,
+        rules: Rules,
+        bytes_max: u64,
+    ) -> Result<(LogReader, Vec<Entry>), ReadError> {
+        start_at_tail(storage, rules, bytes_max).await
     }
 }
 
