@@ -10,4 +10,6 @@
 pub mod clock;
 pub mod compare;
 pub mod peers;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod workload;

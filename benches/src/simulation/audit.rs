@@ -1,0 +1,205 @@
+//! The audit: walks the log with code of its own, straight on the store, and knows it by heart (I1).
+//!
+//! Headers, hashes and tombstones are read here by their offsets, sharing nothing with the code that writes them. What
+//! an entry says in its sections is decoded as readers do. Every position that was once decided is remembered, and
+//! looked at again for as long as it is live.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cenote_shared::log::{Entry, LogObject, decode};
+use cenote_shared::storage::Storage;
+use futures::FutureExt;
+use xxhash_rust::xxh3::xxh3_128;
+
+const HEADER_BYTES: usize = 154;
+const LINE_BYTES: usize = 41;
+const OPEN: u16 = 1;
+const CHECKPOINT: u16 = 4;
+const TRIM: u16 = 5;
+
+/// What is remembered of an entry.
+#[derive(Clone, Debug)]
+struct Known {
+    kind: u16,
+    epoch: u64,
+    floor: u64,
+    checkpoint: u64,
+    dataset: [u8; 16],
+    previous: [u8; 33],
+    hash: [u8; 33],
+    /// The object that it names.
+    names: Option<String>,
+}
+
+/// The log as it was seen.
+#[derive(Default)]
+pub(crate) struct Audit {
+    entries: BTreeMap<u64, Known>,
+    nonces: BTreeSet<[u8; 16]>,
+    /// Positions up to here are tombstones.
+    buried: u64,
+    /// What a mishap took away: not looked for.
+    pub(crate) taken: BTreeSet<String>,
+}
+
+impl Audit {
+    pub(crate) fn tail(&self) -> u64 {
+        self.entries.last_key_value().map_or(0, |(position, _)| *position)
+    }
+
+    pub(crate) fn floor(&self) -> u64 {
+        self.entries.last_key_value().map_or(1, |(_, entry)| entry.floor)
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.entries.last_key_value().map_or(0, |(_, entry)| entry.epoch)
+    }
+
+    /// Whether a start now is one from a checkpoint.
+    pub(crate) fn has_checkpoint(&self) -> bool {
+        self.entries.last_key_value().is_some_and(|(_, entry)| entry.checkpoint > 0)
+    }
+
+    /// The objects that live entries name.
+    pub(crate) fn named(&self) -> Vec<String> {
+        self.entries.range(self.floor()..).filter_map(|(_, entry)| entry.names.clone()).collect()
+    }
+
+    /// Reads what is new at the end of the log.
+    pub(crate) fn advance(&mut self, store: &Storage) -> Result<Vec<Entry>, String> {
+        let mut new = Vec::new();
+        while let Some(bytes) = read(store, &name(self.tail() + 1)) {
+            let position = self.tail() + 1;
+            let object = name(position);
+            if bytes.starts_with(b"CENOTE-T") {
+                return Err(format!("{object} is a tombstone, and nobody saw its entry"));
+            }
+            let (mut known, nonce) = parse(position, &bytes)?;
+            if let Some(before) = self.entries.get(&(position - 1)) {
+                check_follows(position, before, &known)?;
+            }
+            if !self.nonces.insert(nonce) {
+                return Err(format!("the body at {position} stands twice"));
+            }
+            let entry = match decode(&object, &bytes) {
+                Ok(LogObject::Entry(entry)) => *entry,
+                other => return Err(format!("{object} can't be decoded: {other:?}")),
+            };
+            known.names = entry.body.object().map(|named| named.name.clone());
+            if position >= known.floor {
+                self.check_named(store, position, &known)?;
+            }
+            self.entries.insert(position, known);
+            new.push(entry);
+        }
+        Ok(new)
+    }
+
+    /// Looks at all live positions again: dense, unchanged, with the objects that they name; tombstones below.
+    pub(crate) fn recheck(&mut self, store: &Storage) -> Result<(), String> {
+        let floor = self.floor();
+        for position in self.buried + 1..=self.tail() {
+            let object = name(position);
+            if self.taken.contains(&object) {
+                continue;
+            }
+            let bytes = read(store, &object).ok_or_else(|| format!("{object} is gone: the log is not dense"))?;
+            if bytes.starts_with(b"CENOTE-T") {
+                check_tombstone(position, &bytes)?;
+                if position >= floor || position != self.buried + 1 {
+                    return Err(format!("{object} is a tombstone: floor {floor}, {} before it", self.buried));
+                }
+                self.buried = position;
+                continue;
+            }
+            let known = &self.entries[&position];
+            if bytes[121..HEADER_BYTES] != known.hash || parse(position, &bytes).is_err() {
+                return Err(format!("{object} is not the entry that was there before (I1)"));
+            }
+            if position >= floor {
+                self.check_named(store, position, known)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_named(&self, store: &Storage, position: u64, known: &Known) -> Result<(), String> {
+        let Some(named) = &known.names else { return Ok(()) };
+        let is_there = store.size(named).now_or_never().expect("memory answers at once");
+        if matches!(is_there, Ok(Some(_))) || self.taken.contains(named) {
+            return Ok(());
+        }
+        Err(format!("{} names {named}, which is not there", name(position)))
+    }
+}
+
+pub(crate) fn name(position: u64) -> String {
+    format!("log/{position:020}")
+}
+
+/// What stands there, from memory that answers at once.
+pub(crate) fn read(store: &Storage, name: &str) -> Option<bytes::Bytes> {
+    store.get(name).now_or_never().expect("memory answers at once").expect("memory does not fail")
+}
+
+fn check_tombstone(position: u64, bytes: &[u8]) -> Result<(), String> {
+    let sound = bytes.len() == 73
+        && bytes[40] == 1
+        && bytes[41..57] == xxh3_128(&bytes[..40]).to_le_bytes()
+        && position < number(bytes, 32);
+    if sound { Ok(()) } else { Err(format!("the tombstone at {position} is not one")) }
+}
+
+fn check_follows(position: u64, before: &Known, entry: &Known) -> Result<(), String> {
+    let must = |holds: bool, what: &str| if holds { Ok(()) } else { Err(format!("at {position}: {what} (I1)")) };
+    must(entry.previous == before.hash, "it follows another entry than the one before it")?;
+    must(entry.epoch == before.epoch + u64::from(entry.kind == OPEN), "the epoch rises at `open` and only there")?;
+    must(entry.dataset == before.dataset, "it belongs to another dataset")?;
+    must(entry.kind == CHECKPOINT || entry.checkpoint == before.checkpoint, "it tells of another checkpoint")?;
+    let floor_fits = entry.floor == before.floor || (entry.kind == TRIM && entry.floor > before.floor);
+    must(floor_fits, "its floor is another one, and it is no `trim`")?;
+    must(position - entry.checkpoint <= 1_000, "a checkpoint comes before the 1,000th entry")
+}
+
+fn parse(position: u64, bytes: &[u8]) -> Result<(Known, [u8; 16]), String> {
+    let wrong = |what: &str| Err(format!("the entry at {position} has a wrong {what}"));
+    if bytes.len() < HEADER_BYTES || &bytes[..8] != b"CENOTE-E" || bytes[8..10] != [1, 0] {
+        return wrong("beginning");
+    }
+    let sections = usize::from(bytes[12]) + 256 * usize::from(bytes[13]);
+    let Some(table) = bytes.get(HEADER_BYTES..HEADER_BYTES + LINE_BYTES * sections) else { return wrong("table") };
+    if number(bytes, 16) != position {
+        return wrong("position");
+    }
+    let own = xxh3_128(&[&bytes[..121], table].concat());
+    if bytes[121] != 1 || bytes[122..138] != own.to_le_bytes() {
+        return wrong("hash");
+    }
+    let mut at = HEADER_BYTES + table.len();
+    for line in table.chunks(LINE_BYTES) {
+        let length = u32::from_le_bytes(line[4..8].try_into().expect("four bytes")) as usize;
+        let Some(section) = bytes.get(at..at + length) else { return wrong("length") };
+        if line[9..25] != xxh3_128(section).to_le_bytes() {
+            return wrong("section");
+        }
+        at += length;
+    }
+    if at != bytes.len() {
+        return wrong("length");
+    }
+    let known = Known {
+        kind: u16::from_le_bytes([bytes[10], bytes[11]]),
+        epoch: number(bytes, 40),
+        floor: number(bytes, 80),
+        checkpoint: number(bytes, 72),
+        dataset: bytes[24..40].try_into().expect("16 bytes"),
+        previous: bytes[88..121].try_into().expect("33 bytes"),
+        hash: bytes[121..HEADER_BYTES].try_into().expect("33 bytes"),
+        names: None,
+    };
+    Ok((known, bytes[48..64].try_into().expect("16 bytes")))
+}
+
+fn number(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}
