@@ -52,7 +52,16 @@ pub fn encode<const LIMIT: usize>(value: &impl Serialize) -> Result<Vec<u8>, Cod
 /// If they are too many, another record's, or more than one record's.
 pub fn decode<T: DeserializeOwned, const LIMIT: usize>(bytes: &[u8]) -> Result<T, CodecError> {
     check_size::<LIMIT>(bytes.len())?;
-    // The limit is on what the decoder may claim, so that a forged length can't make it allocate more.
+    // The limit is on what the decoder may claim, so that a forged length can't make it allocate more. It is part of a
+    // type, so a small record gets one of a few: else a text's length in it could claim all that a large one may.
+    match bytes.len() {
+        ..=SMALL_BYTES if LIMIT > SMALL_BYTES => decode_claiming::<T, SMALL_BYTES>(bytes),
+        ..=MEDIUM_BYTES if LIMIT > MEDIUM_BYTES => decode_claiming::<T, MEDIUM_BYTES>(bytes),
+        _ => decode_claiming::<T, LIMIT>(bytes),
+    }
+}
+
+fn decode_claiming<T: DeserializeOwned, const LIMIT: usize>(bytes: &[u8]) -> Result<T, CodecError> {
     let config = bincode::config::legacy().with_limit::<LIMIT>();
     let (value, consumed) = bincode::serde::decode_from_slice(bytes, config)
         .map_err(|error| CodecError::Malformed { cause: error.to_string() })?;
@@ -61,6 +70,10 @@ pub fn decode<T: DeserializeOwned, const LIMIT: usize>(bytes: &[u8]) -> Result<T
         count => Err(CodecError::Trailing { count }),
     }
 }
+
+/// Most records are smaller.
+const SMALL_BYTES: usize = 64 << 10;
+const MEDIUM_BYTES: usize = 4 << 20;
 
 fn check_size<const LIMIT: usize>(found: usize) -> Result<(), CodecError> {
     if found > LIMIT { Err(CodecError::TooLarge { found, limit: LIMIT }) } else { Ok(()) }
@@ -90,6 +103,20 @@ mod tests {
         bytes[..8].copy_from_slice(&(1_u64 << 40).to_le_bytes());
         assert!(matches!(decode::<String, 64>(&bytes), Err(CodecError::Malformed { .. })));
         assert!(matches!(decode::<Vec<u64>, 64>(&bytes), Err(CodecError::Malformed { .. })));
+    }
+
+    /// A footer of a few kilobytes, whose limit is 256 MiB, made a reader allocate 84 MiB for a name.
+    #[test]
+    fn a_small_record_claims_no_more_than_small_records_may() {
+        let mut bytes = encode::<64>(&"ab").unwrap();
+        bytes[..8].copy_from_slice(&(80_u64 << 20).to_le_bytes());
+        let Err(CodecError::Malformed { cause }) = decode::<String, { 256 << 20 }>(&bytes) else {
+            panic!("it is forged")
+        };
+        assert!(cause.contains("LimitExceeded"), "refused by its claim, before anything is allocated: {cause}");
+        let large = "x".repeat(SMALL_BYTES * 2);
+        let bytes = encode::<{ 256 << 20 }>(&large).unwrap();
+        assert_eq!(decode::<String, { 256 << 20 }>(&bytes), Ok(large));
     }
 
     #[test]

@@ -148,6 +148,9 @@ impl SnapshotReader {
     }
 
     fn check_types(&self) -> Result<(), BlobError> {
+        if self.footer.sections.iter().any(|section| section.type_id.index() >= self.footer.types.len()) {
+            return Err(unsound("a section is of a type that its schema lacks"));
+        }
         for info in &self.footer.types {
             let table = self.empty.table(info.type_id);
             let columns = table.layout().columns.iter().map(|column| column.id).chain([PRESENCE]);
@@ -157,6 +160,9 @@ impl SnapshotReader {
             let of_segments = info.segments.iter().fold(0, |sum: u128, segment| sum.wrapping_add(segment.digest));
             if of_segments != total(info) {
                 return Err(BlobError::Digest { expected: total(info), found: of_segments });
+            }
+            if u64::from(info.room) * u64::from(table.segment_rows()) > 1 << 32 {
+                return Err(unsound("it has room for more ordinals than a type may have"));
             }
             let numbers = info.segments.iter().map(|segment| segment.number);
             if !numbers.clone().is_sorted_by(|a, b| a < b) || numbers.clone().any(|number| number >= info.room) {
