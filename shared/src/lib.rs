@@ -13,6 +13,8 @@ pub mod codec;
 pub mod delta;
 pub mod digest;
 pub mod env;
+#[cfg(feature = "testing")]
+pub mod hostile;
 pub mod ids;
 pub mod index;
 pub mod keys;

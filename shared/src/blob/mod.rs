@@ -15,6 +15,8 @@
 
 mod footer;
 mod read;
+#[cfg(feature = "testing")]
+mod repair;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -24,6 +26,8 @@ use bytes::Bytes;
 
 pub use footer::{BlobError, BlobKind, Footer, SectionInfo, SegmentInfo, TypeInfo};
 pub use read::{decode_delta, footer_of, read_footer};
+#[cfg(feature = "testing")]
+pub use repair::{repair_checksums, uncompressed};
 pub use snapshot::{DecodedRun, SnapshotReader, encode_snapshot};
 pub use write::encode_delta;
 
