@@ -39,7 +39,9 @@ pub enum RefreshError {
     #[error(transparent)]
     Snapshot(#[from] LoadError),
     /// A delta's object is not the one that its commit names.
-    #[error("{object} is not the object that version {version} names: its length or hash differs")]
+    #[error(
+        "{object} is not the object that version {version} names: its length or hash differs; restore it from a copy, or make a snapshot"
+    )]
     Altered {
         /// The version.
         version: Version,
@@ -47,7 +49,7 @@ pub enum RefreshError {
         object: String,
     },
     /// A delta's bytes are wrong.
-    #[error("the delta of version {version} in {object}: {source}")]
+    #[error("the delta of version {version} in {object}: {source}{}", .source.remedy())]
     Delta {
         /// The version.
         version: Version,

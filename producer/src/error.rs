@@ -3,7 +3,7 @@
 use cenote_shared::env::Panicked;
 use cenote_shared::ids::{Position, Version};
 use cenote_shared::load::LoadError;
-use cenote_shared::log::{self, Fenced, Lost, ReadError, Refused};
+use cenote_shared::log::{self, Fenced, Lost, Pending, ReadError, Refused};
 use cenote_shared::record::{DeclareError, WriteError};
 use cenote_shared::schema::{BindError, KeyError, SchemaError};
 use cenote_shared::storage::StorageError;
@@ -88,11 +88,21 @@ impl CycleError {
 
 /// An entry was put and the store did not say what became of it: it may still land. The producer keeps its bytes and
 /// puts the same ones until that is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("nobody knows whether log position {position} was written: call settle, or any other method, to find out")]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "nobody knows whether log position {position} was written ({cause}): call settle, or any other method, to find out"
+)]
 pub struct Unknown {
     /// Where it may land.
     pub position: Position,
+    /// What the store said last, with its remedy.
+    pub cause: String,
+}
+
+impl Unknown {
+    pub(crate) fn of(pending: &Pending) -> Unknown {
+        Unknown { position: pending.position(), cause: pending.cause().to_owned() }
+    }
 }
 
 /// Why a dataset was not opened.
@@ -127,7 +137,7 @@ pub enum OpenError {
     #[error(transparent)]
     Load(#[from] LoadError),
     /// What an entry says does not fit the state before it.
-    #[error("version {version} is damaged: {cause}")]
+    #[error("version {version} is damaged: {cause}; restore what is damaged from a copy")]
     Damaged {
         /// The version.
         version: Version,

@@ -467,7 +467,7 @@ fn note_commit(report: &Report) {
 }
 
 fn unknown(pending: &Pending) -> Unknown {
-    Unknown { position: pending.position() }
+    Unknown::of(pending)
 }
 
 /// A reader at the tail; before the first entry if there is no dataset yet.

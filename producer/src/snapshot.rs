@@ -147,7 +147,7 @@ fn settled(outcome: Outcome) -> Result<(), SnapshotError> {
         Outcome::Committed(_) => Ok(()),
         Outcome::Lost(lost) => Err(lost.into()),
         Outcome::Fenced(fenced) => Err(fenced.into()),
-        Outcome::Unknown(pending) => Err(Unknown { position: pending.position() }.into()),
+        Outcome::Unknown(pending) => Err(Unknown::of(&pending).into()),
     }
 }
 

@@ -28,13 +28,15 @@ pub enum LoadError {
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// The object isn't there.
-    #[error("{object} is missing though the log names it; if it was trimmed, start again from the newest snapshot")]
+    #[error(
+        "{object} is missing though the log names it; if it was not trimmed just now, restore it from a copy or make another snapshot"
+    )]
     Missing {
         /// Its name.
         object: String,
     },
     /// The object isn't what it should be.
-    #[error("{object}: {source}")]
+    #[error("{object}: {source}{}", source.remedy())]
     Blob {
         /// Its name.
         object: String,

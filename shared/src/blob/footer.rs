@@ -169,6 +169,16 @@ pub enum BlobError {
 }
 
 impl BlobError {
+    /// What to do, where the message itself does not say so.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            BlobError::Format { .. } | BlobError::TooLarge { .. } => "",
+            error if error.needs_upgrade() => "; upgrade this program",
+            _ => "; restore it from a copy, or make another snapshot",
+        }
+    }
+
     /// Whether only a newer release can read it.
     #[must_use]
     pub fn needs_upgrade(&self) -> bool {

@@ -25,7 +25,7 @@ pub enum DecodeError {
         what: String,
     },
     /// The bytes changed since they were written, or were never right.
-    #[error("{object} is damaged: {cause}")]
+    #[error("{object} is damaged: {cause}; restore it from a copy, or make the dataset anew")]
     Damaged {
         /// The object's name.
         object: String,
@@ -100,7 +100,7 @@ pub enum ReadError {
     },
     /// An object that an entry names is not there, and the entry is: wait a few minutes, then it is damage.
     #[error(
-        "{object} is missing, and {named_by} names it: if it doesn't appear within minutes, the dataset is damaged"
+        "{object} is missing, and {named_by} names it: if it doesn't appear within minutes, restore it from a copy"
     )]
     Missing {
         /// The object.
@@ -109,7 +109,7 @@ pub enum ReadError {
         named_by: String,
     },
     /// The log itself does not fit together.
-    #[error("the log is damaged at {object}: {cause}")]
+    #[error("the log is damaged at {object}: {cause}; restore it from a copy, or make the dataset anew")]
     Damaged {
         /// The object.
         object: String,

@@ -29,7 +29,7 @@ pub enum OpenError {
         position: Position,
     },
     /// The `open` entry may still land. Opening again is safe: whichever lands first decides the position.
-    #[error("nobody knows whether the open entry at log position {} stands: open again", pending.position())]
+    #[error("nobody knows whether the open entry at log position {} stands ({}): open again", pending.position(), pending.cause())]
     Unknown {
         /// The entry.
         pending: Pending,

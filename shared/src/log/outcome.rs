@@ -99,12 +99,13 @@ pub struct Pending {
     kind: Kind,
     nonce: [u8; 16],
     bytes: Bytes,
+    cause: String,
     is_earlier: bool,
 }
 
 impl Pending {
-    pub(super) fn new(position: Position, kind: Kind, nonce: [u8; 16], bytes: Bytes) -> Pending {
-        Pending { position, kind, nonce, bytes, is_earlier: false }
+    pub(super) fn new(position: Position, kind: Kind, nonce: [u8; 16], bytes: Bytes, cause: String) -> Pending {
+        Pending { position, kind, nonce, bytes, cause, is_earlier: false }
     }
 
     pub(super) fn earlier(self) -> Pending {
@@ -127,6 +128,12 @@ impl Pending {
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// What the store said last, with its remedy.
+    #[must_use]
+    pub fn cause(&self) -> &str {
+        &self.cause
     }
 
     /// Whether it was left by an earlier call: then the body of this call was not put.

@@ -120,7 +120,8 @@ enum Attempt {
     Committed,
     /// Another's bytes stand there, or the store shows something that can't be ours.
     Lost(Option<Bytes>),
-    Undecided,
+    /// With what the store said.
+    Undecided(String),
 }
 
 impl LogWriter {
@@ -384,7 +385,7 @@ impl LogWriter {
         let mut pause = FIRST_PAUSE;
         loop {
             let left = self.options.commit_timeout.saturating_sub(self.env.instant() - started);
-            match self.attempt(left.min(ATTEMPT_TIMEOUT)).await {
+            let cause = match self.attempt(left.min(ATTEMPT_TIMEOUT)).await {
                 Attempt::Committed => return self.committed(),
                 Attempt::Lost(found) => {
                     if let ControlFlow::Break(outcome) = self.lost(found) {
@@ -394,11 +395,11 @@ impl LogWriter {
                     (started, pause) = (self.env.instant(), FIRST_PAUSE);
                     continue;
                 }
-                Attempt::Undecided => {}
-            }
+                Attempt::Undecided(cause) => cause,
+            };
             let left = self.options.commit_timeout.saturating_sub(self.env.instant() - started);
             if left.is_zero() {
-                return Outcome::Unknown(self.pending());
+                return Outcome::Unknown(self.pending(cause));
             }
             self.env.sleep(self.env.jitter(pause, 0.2).min(left)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -410,14 +411,17 @@ impl LogWriter {
         let flight = self.in_flight.as_ref().expect("something is in flight");
         let name = names::log_entry(flight.entry.head.position);
         let create = self.storage.create(&name, flight.bytes.clone());
-        if let Ok(Ok(Created::Yes)) = self.env.timeout(timeout, create).await {
-            return Attempt::Committed;
-        }
+        let said = match self.env.timeout(timeout, create).await {
+            Ok(Ok(Created::Yes)) => return Attempt::Committed,
+            Ok(Ok(Created::Exists)) => format!("the store says that {name} exists, and does not show it"),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("the store gave no answer about {name} in time"),
+        };
         let (standing, found) = self.look(&name, &flight.bytes, timeout.max(FIRST_PAUSE)).await;
         match self.options.rules.judge_put(standing) {
             Verdict::Committed => Attempt::Committed,
             Verdict::Lost => Attempt::Lost(found),
-            Verdict::Undecided => Attempt::Undecided,
+            Verdict::Undecided => Attempt::Undecided(said),
         }
     }
 
@@ -502,10 +506,10 @@ impl LogWriter {
         ControlFlow::Break(outcome)
     }
 
-    fn pending(&self) -> Pending {
+    fn pending(&self, cause: String) -> Pending {
         let flight = self.in_flight.as_ref().expect("something is in flight");
         let head = &flight.entry.head;
-        Pending::new(head.position, head.kind, head.nonce, flight.bytes.clone())
+        Pending::new(head.position, head.kind, head.nonce, flight.bytes.clone(), cause)
     }
 }
 

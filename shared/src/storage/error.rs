@@ -165,7 +165,7 @@ fn kind_of_status(status: u16) -> Option<StorageErrorKind> {
 fn kind_of_io(error: &std::io::Error) -> Option<StorageErrorKind> {
     use std::io::ErrorKind;
     match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Some(StorageErrorKind::Full),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Some(StorageErrorKind::Full),
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Some(StorageErrorKind::Denied),
         ErrorKind::TimedOut => Some(StorageErrorKind::Timeout),
         ErrorKind::ConnectionRefused
@@ -243,7 +243,9 @@ fn remedy(object: &str, operation: Operation, kind: StorageErrorKind, said: &str
             "the store cannot do this as configured; check URL, bucket, region, endpoint and options".to_owned()
         }
         StorageErrorKind::Configuration => "check the URL, the options and the environment".to_owned(),
-        StorageErrorKind::TooLarge => "larger than any such object may be; it is damaged or not ours".to_owned(),
+        StorageErrorKind::TooLarge => {
+            "larger than this object may be, so it is damaged or not ours; restore it from a copy".to_owned()
+        }
         StorageErrorKind::Other if begins_behind_end(said) => "the object is shorter than expected".to_owned(),
         StorageErrorKind::Other => "the store failed".to_owned(),
     }
@@ -293,6 +295,7 @@ mod tests {
     fn kinds_follow_the_remedy() {
         let io = |kind| generic(std::io::Error::from(kind));
         assert_eq!(kind(io(std::io::ErrorKind::StorageFull)), StorageErrorKind::Full);
+        assert_eq!(kind(io(std::io::ErrorKind::FileTooLarge)), StorageErrorKind::Full);
         assert_eq!(kind(io(std::io::ErrorKind::PermissionDenied)), StorageErrorKind::Denied);
         assert_eq!(kind(io(std::io::ErrorKind::TimedOut)), StorageErrorKind::Timeout);
         let status = |code: &str| generic(format!("Server returned non-2xx status code: {code}: <Error/>"));
