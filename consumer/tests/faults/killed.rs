@@ -1,0 +1,122 @@
+//! Killed at every step: before and after every store call of a producer's life, and `kill -9` of a real process at
+//! each on files. The next producer goes on, and no version is ever half there (I6).
+
+use cenote_shared::env::Env;
+use cenote_shared::log::retention::sweep;
+use cenote_shared::log::{LogReader, Rules};
+use cenote_shared::storage::Storage;
+use cenote_shared::storage::faults::{Moment, RequestKind, Step, StepStore};
+
+use crate::child::{Child, Part};
+use crate::diary::{Diary, Told, contents, life};
+use crate::log_walk::walk;
+use crate::world::{Content, consumer, content, memory, producer, publish, small};
+
+/// What readers see after a death: the last acknowledged content, or the one that was being published.
+async fn seen(storage: &Storage, env: &Env, told: Told, at: &str) -> usize {
+    let contents = contents();
+    let opened = consumer(storage, env).allow_empty().open().await.unwrap_or_else(|error| panic!("{at}: {error}"));
+    let seen = content(&opened.view());
+    let number = contents.iter().rposition(|known| *known == seen);
+    let number = number.unwrap_or_else(|| panic!("{at}: no content is {seen:?}"));
+    assert!(number == told.acknowledged || number == told.tried, "{at}: content {number} is seen, {told:?}");
+    number
+}
+
+/// The next producer goes on from what readers see, a consumer that had opened follows, and nothing is lost on the way.
+async fn goes_on(storage: &Storage, env: &Env, told: Told, at: &str) {
+    let first = seen(storage, env, told, at).await;
+    let mut next = producer(storage, env).open().await.unwrap_or_else(|error| panic!("{at}: {error}"));
+    assert_eq!(content(&next.view()), contents()[first], "{at}: what readers saw stays decided");
+    let follower = consumer(storage, env).allow_empty().open().await.unwrap_or_else(|error| panic!("{at}: {error}"));
+    assert_eq!(content(&follower.view()), contents()[first], "{at}");
+    let after: Content = small(7, "after");
+    publish(&mut next, &after).await.unwrap_or_else(|error| panic!("{at}: {error}"));
+    follower.refresh().await.unwrap_or_else(|error| panic!("{at}: {error}"));
+    assert_eq!(content(&follower.view()), after, "{at}");
+    next.snapshot().await.unwrap_or_else(|error| panic!("{at}: {error}"));
+    next.close().await.unwrap_or_else(|error| panic!("{at}: {error}"));
+    let fresh = consumer(storage, env).open().await.unwrap_or_else(|error| panic!("{at}: {error}"));
+    assert_eq!(content(&fresh.view()), after, "{at}");
+    walk(storage).await;
+    every_name_is_there(storage, at).await;
+}
+
+/// What a live entry names is there, and after a sweep nothing else is.
+async fn every_name_is_there(storage: &Storage, at: &str) {
+    sweep(storage, Rules::default()).await.unwrap_or_else(|error| panic!("{at}: {error}"));
+    let reader = LogReader::start(storage.clone()).await.unwrap_or_else(|error| panic!("{at}: {error}"));
+    let mut live = reader.walk_live();
+    let mut named = Vec::new();
+    while let Some(entry) = live.next().await.unwrap_or_else(|error| panic!("{at}: {error}")) {
+        named.extend(entry.body.object().map(|object| object.name.clone()));
+    }
+    for name in &named {
+        assert!(storage.size(name).await.unwrap().is_some(), "{at}: {name} is named and not there");
+    }
+    for folder in ["blobs", "snapshots", "checkpoints"] {
+        for listed in storage.list(folder, None).await.unwrap() {
+            assert!(named.contains(&listed.name), "{at}: {} is garbage that stayed", listed.name);
+        }
+    }
+}
+
+fn kinds_are_all_there(steps: &[Step]) {
+    let has = |kind: RequestKind, prefix: &str| {
+        assert!(steps.iter().any(|step| step.kind == kind && step.key.starts_with(prefix)), "no {kind:?} of {prefix}");
+    };
+    has(RequestKind::Create, "log/");
+    has(RequestKind::Put, "blobs/");
+    has(RequestKind::Put, "snapshots/");
+    has(RequestKind::Get, "snapshots/");
+    has(RequestKind::Put, "checkpoints/");
+    has(RequestKind::Put, "log/"); // a tombstone
+    has(RequestKind::Delete, "blobs/");
+    has(RequestKind::Put, "hint");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_death_before_or_after_any_store_call_loses_nothing() {
+    let (recorder, storage, diary) = (StepStore::new(), memory(), Diary::new());
+    life(recorder.wrap(&storage), Env::simulated(1), &diary).await;
+    assert_eq!(seen(&storage, &Env::simulated(2), diary.told(), "the whole life").await, contents().len() - 1);
+    let steps = recorder.steps();
+    kinds_are_all_there(&steps);
+    for (number, step) in steps.iter().enumerate() {
+        for moment in [Moment::Before, Moment::After] {
+            let at = format!("{moment:?} step {number}, {:?} {}", step.kind, step.key);
+            let (storage, diary, killer) = (memory(), Diary::new(), StepStore::kill_at(number, moment));
+            let ended = killer.until_killed(life(killer.wrap(&storage), Env::simulated(1), &diary)).await;
+            assert!(ended.is_none(), "{at}: it lived");
+            goes_on(&storage, &Env::simulated(2), diary.told(), &at).await;
+        }
+    }
+}
+
+#[test]
+fn a_process_killed_at_any_store_call_on_files_loses_nothing() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut number = 0;
+    let mut finished = false;
+    // How many calls there are depends on time (the heart beats): it is over when a life ends by itself.
+    while !finished {
+        for moment in [Moment::Before, Moment::After] {
+            let place = folder.path().join(format!("{number}-{moment:?}"));
+            let (dataset, diary) = (place.join("dataset"), place.join("diary"));
+            std::fs::create_dir_all(&place).expect("a folder");
+            let at = format!("{moment:?} call {number} of a process");
+            let child = Child::start(&Part::Life { dataset: dataset.clone(), diary: diary.clone(), number, moment });
+            finished = child.kill_when_it_says_so() == "lived";
+            let told = Diary::read_file(&diary);
+            assert!(!finished || told.acknowledged == contents().len() - 1, "{at}: {told:?}");
+            runtime.block_on(async {
+                let storage = Storage::open(&dataset.display().to_string(), &[]).await.expect("a folder opens");
+                goes_on(&storage, &Env::system(), told, &at).await;
+            });
+            std::fs::remove_dir_all(&place).expect("the folder can go");
+        }
+        number += 1;
+    }
+    assert!(number > 40, "{number} calls");
+}
