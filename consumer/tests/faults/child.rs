@@ -11,7 +11,7 @@ use cenote_shared::storage::Storage;
 use cenote_shared::storage::faults::{Moment, StepStore};
 
 use crate::diary::{Diary, life};
-use crate::{disk, races};
+use crate::{disk, racing};
 
 const PART: &str = "CENOTE_TEST_CHILD";
 /// What a line of a child begins with: the test harness says other things.
@@ -134,7 +134,7 @@ fn plays_its_part() {
         }),
         Part::Racer { dataset, name } => runtime.block_on(async {
             say("ready");
-            for line in races::race(open(&dataset).await, Env::system(), &name).await {
+            for line in racing::race(open(&dataset).await, Env::system(), &name).await {
                 say(&line.to_string());
             }
         }),

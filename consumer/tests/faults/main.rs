@@ -11,6 +11,7 @@ mod diary;
 mod disk;
 mod killed;
 mod races;
+mod racing;
 mod rows;
 mod table;
 mod world;
