@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::digest::{Sums, stored_cell_digest};
 use crate::ids::{Ordinal, TypeId};
-use crate::layout::{Form, ImageKind, Layout, Many};
+use crate::layout::{Column, Form, ImageKind, Layout, Many, ValueForm};
 use crate::parallel;
 use crate::schema::{KeyError, Schema};
 use crate::segment::{Segment, SegmentBuilder};
@@ -25,7 +25,7 @@ impl Table {
         if same_places(&self.layout, &empty.layout) {
             return Ok(Table { layout: empty.layout, key: empty.key, blank: empty.blank, ..self.clone() });
         }
-        let sources: Vec<Option<usize>> = empty.layout.columns.iter().map(|column| self.field_of(column.id)).collect();
+        let sources: Vec<Option<usize>> = empty.layout.columns.iter().map(|column| self.source_of(column)).collect();
         let dropped: Vec<usize> =
             (0..self.layout.columns.len()).filter(|field| !sources.contains(&Some(*field))).collect();
         let numbers: Vec<usize> = (0..self.segments.len()).collect();
@@ -43,8 +43,11 @@ impl Table {
         })
     }
 
-    fn field_of(&self, column: crate::ids::ColumnId) -> Option<usize> {
-        self.layout.columns.iter().position(|old| old.id == column)
+    /// The field that has the column's values. A column never changes its form; where a hostile schema says so, the values
+    /// go with their sums, and the digest tells (I5, I9).
+    fn source_of(&self, column: &Column) -> Option<usize> {
+        let same = |old: &Column| old.id == column.id && values_of(&old.form) == values_of(&column.form);
+        self.layout.columns.iter().position(same)
     }
 
     fn relaid_segment(
@@ -72,6 +75,26 @@ impl Table {
             }
         }
         Some(builder.finish(digest))
+    }
+}
+
+/// What a column's values are, wherever they stand.
+fn values_of(form: &Form) -> (bool, ValueForm, Option<ValueForm>) {
+    let leveled = |kind: &ImageKind| match kind {
+        ImageKind::Variant(_) => ValueForm::Image(ImageKind::Variant(0)),
+        kind => ValueForm::Image(*kind),
+    };
+    let many = |many: &Many| match many {
+        Many::Images { kind, .. } => leveled(kind),
+        Many::Texts { .. } => ValueForm::Text,
+        Many::Blobs { .. } => ValueForm::Bytes,
+    };
+    match form {
+        Form::Image { kind, .. } => (false, leveled(kind), None),
+        Form::Text(_) => (false, ValueForm::Text, None),
+        Form::Bytes(_) => (false, ValueForm::Bytes, None),
+        Form::Many(values) => (true, many(values), None),
+        Form::Map(keys, values) => (true, many(keys), Some(many(values))),
     }
 }
 
