@@ -15,6 +15,14 @@ fn every_outcome_is_seen_and_nothing_goes_wrong() {
     assert!(summary.tally.of(Outcome::Committed) > 500, "most of it is work: {:?}", summary.tally);
 }
 
+/// In these a producer was told "not written" of what had stood until others trimmed past it.
+#[test]
+fn what_failed_once_does_not_fail_again() {
+    for (seed, steps) in [(15, 3_000), (34, STEPS)] {
+        simulate(seed, steps, None).unwrap_or_else(|failure| panic!("{failure}"));
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_trace() {
     let [one, again, other] = [5, 5, 6].map(|seed| simulate(seed, 3_000, None).expect("all is well"));

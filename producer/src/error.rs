@@ -16,8 +16,9 @@ use crate::validators::ValidationError;
 
 /// Why a cycle, an update or a republishing did not commit.
 ///
-/// After any of them but `Fenced` the producer can go on; after all of them the last committed version is what readers
-/// see. `Unknown` alone leaves open what that is.
+/// After any of them but `Fenced` and `MayHaveStood` the producer can go on; after all of them the last committed version
+/// is what readers see. These are told apart: `Unknown` and `MayHaveStood` leave open whether the version was committed,
+/// all others say that it was not and never will be.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CycleError {
@@ -47,7 +48,12 @@ pub enum CycleError {
     Refused(#[from] Refused),
     /// The version does not stand in the log and never will: run the cycle again, or open the dataset anew.
     #[error("the version was not committed: {0}")]
-    Lost(#[from] Lost),
+    Lost(#[source] Lost),
+    /// Nobody can tell any more whether the version was committed: the store gave no clear answer, another producer
+    /// took over, and the log was trimmed past it. Open the dataset anew and look at what it holds. Final for this
+    /// producer.
+    #[error("the version may have been committed: {0}")]
+    MayHaveStood(#[source] Lost),
     /// Another producer holds the dataset: stop, or open it anew to take over. Final for this producer.
     #[error(transparent)]
     Fenced(#[from] Fenced),
@@ -63,6 +69,15 @@ pub enum CycleError {
         /// Why.
         source: Box<OpenError>,
     },
+}
+
+impl From<Lost> for CycleError {
+    fn from(lost: Lost) -> CycleError {
+        match lost {
+            Lost::MayHaveStood { .. } => CycleError::MayHaveStood(lost),
+            lost => CycleError::Lost(lost),
+        }
+    }
 }
 
 impl CycleError {
@@ -184,7 +199,7 @@ pub enum SnapshotError {
     #[error(transparent)]
     Refused(#[from] Refused),
     /// Its entry does not stand in the log.
-    #[error("the snapshot was not named: {0}")]
+    #[error("no entry names the snapshot: {0}")]
     Lost(#[from] Lost),
     /// Another producer holds the dataset.
     #[error(transparent)]

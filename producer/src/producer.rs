@@ -10,7 +10,9 @@ use cenote_shared::env::{Env, Task};
 use cenote_shared::ids::{DatasetId, Epoch, TypeId, Version};
 use cenote_shared::log::names::Folder;
 use cenote_shared::log::retention::Keep;
-use cenote_shared::log::{LogReader, LogWriter, OpenError as LogOpenError, Outcome, Pending, ReadError, WriterOptions};
+use cenote_shared::log::{
+    LogReader, LogWriter, Lost, OpenError as LogOpenError, Outcome, Pending, ReadError, WriterOptions,
+};
 use cenote_shared::schema::{Allow, Binding, Schema};
 use cenote_shared::state::State;
 use cenote_shared::storage::Storage;
@@ -203,7 +205,8 @@ impl Producer {
     /// first, by themselves.
     ///
     /// # Errors
-    /// `Unknown` if it still can't be told; `Fenced` if another producer holds the dataset.
+    /// `Unknown` if it still can't be told, `MayHaveStood` if nobody will ever tell; `Fenced` if another producer holds
+    /// the dataset.
     pub async fn settle(&mut self) -> Result<Settled, CycleError> {
         let outcome = self.log.settle().await;
         // The log's newest commit tells more than the outcome, which may be that of a checkpoint: nobody else commits
@@ -218,6 +221,10 @@ impl Producer {
             Some(Outcome::Fenced(fenced)) => {
                 self.in_flight = None;
                 return Err(fenced.into());
+            }
+            Some(Outcome::Lost(lost @ Lost::MayHaveStood { .. })) if self.in_flight.is_some() => {
+                self.in_flight = None;
+                return Err(lost.into());
             }
             _ => {}
         }

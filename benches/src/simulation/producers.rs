@@ -258,6 +258,12 @@ impl Life {
             return After::GoesOn;
         }
         self.doubt = None;
+        if let CycleError::MayHaveStood(_) = error {
+            // Nobody will tell it more.
+            world.book.borrow_mut().doubtful(mark);
+            world.count(Outcome::ProducerMetTombstone);
+            return After::Ends;
+        }
         self.not_written(mark);
         world.count(Outcome::Lost);
         match error {

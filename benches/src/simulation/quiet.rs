@@ -81,15 +81,17 @@ async fn publish(stage: &Stage) {
     }
 }
 
-/// Two updates: the first may turn out to change nothing.
+/// Updates until one of them stands: each may turn out to change nothing.
 async fn order(stage: &Stage, slot: &Slot<producers::Order>) {
-    for _ in 0..2 {
-        if slot.mood() == Mood::Idle {
-            let dice = stage.dice.split();
-            slot.order(producers::Order { what: What::Update, patience: producers::PATIENT, dice });
-            stage.world.env.sleep(CALLS_END).await;
-            stage.world.look();
+    let before = stage.world.book.borrow().newest();
+    for _ in 0..20 {
+        if slot.mood() != Mood::Idle || stage.world.book.borrow().newest() > before {
+            return;
         }
+        let dice = stage.dice.split();
+        slot.order(producers::Order { what: What::Update, patience: producers::PATIENT, dice });
+        stage.world.env.sleep(CALLS_END).await;
+        stage.world.look();
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cenote_shared::ids::Version;
+use cenote_shared::log::retention::Keep;
 use cenote_shared::storage::Storage;
 use cenote_shared::storage::faults::{Fault, FaultyStore, Moment, RequestKind, Rule, StepStore};
 
@@ -192,6 +193,36 @@ fn killed_at_any_step_the_next_producer_goes_on() {
             });
         }
     }
+}
+
+/// I6: what stood, was built upon and then trimmed is not "not committed", whoever asks when.
+#[test]
+fn a_commit_that_was_trimmed_before_it_was_settled_may_have_stood() {
+    run(async {
+        let (mut first, faults) = faulty("outcomes-trimmed").await;
+        faults.add(Rule::new(Fault::AnswerLost).on(RequestKind::Create).prefix("log/").nth(1));
+        faults.add(Rule::new(Fault::Hang).on(RequestKind::Get).prefix("log/"));
+        let error = upsert(&mut first, 2).await.unwrap_err();
+        assert!(matches!(error, CycleError::Unknown(_)), "{error}");
+        faults.clear();
+        let keep = Keep { snapshots: 1, younger_than: Duration::ZERO };
+        let mut rival = on(storage("outcomes-trimmed").await).keep(keep).take_over().open().await.unwrap();
+        assert_eq!(ids(&rival), [1, 2], "it stands");
+        for id in [3, 4] {
+            upsert(&mut rival, id).await.unwrap();
+            rival.snapshot().await.unwrap();
+        }
+        let error = first.settle().await.unwrap_err();
+        assert!(matches!(error, CycleError::MayHaveStood(_)) && !error.is_retryable(), "{error}");
+        assert_eq!(
+            error.to_string(),
+            "the version may have been committed: nobody can tell whether it stood at log position 3: its put got no \
+             clear answer, and since then log position 3 was written and trimmed by others, the log begins at 8: open \
+             the dataset anew; look whether the dataset holds it"
+        );
+        assert_eq!(first.settle().await.unwrap(), Settled::Nothing, "it was told");
+        assert!(matches!(upsert(&mut first, 5).await, Err(CycleError::Lost(_))), "this one was never put");
+    });
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::storage::StorageError;
 pub enum Outcome {
     /// It stands at this position.
     Committed(Position),
-    /// It does not stand in the log and never will.
+    /// It does not stand in the log and never will; one reason says that it may have stood for a while.
     Lost(Lost),
     /// It does not stand in the log and never will: another producer holds the dataset. Final.
     Fenced(Fenced),
@@ -61,6 +61,19 @@ pub enum Lost {
         position: Position,
         /// Where the log begins.
         floor: Position,
+    },
+    /// Nobody can tell any more whether it stood: the store never gave a clear answer to its put, and the position has
+    /// been trimmed since, or something else stands there. If it stood, whoever came after built on it: open the
+    /// dataset anew and look at what it holds. Final for the writer.
+    #[error(
+        "nobody can tell whether it stood at log position {position}: its put got no clear answer, and since then \
+         {cause}; look whether the dataset holds it"
+    )]
+    MayHaveStood {
+        /// Where it may have stood.
+        position: Position,
+        /// What is there now.
+        cause: Box<Lost>,
     },
     /// Something stands there that does not belong there: look at it.
     #[error("something else stands at {object}: {cause}")]

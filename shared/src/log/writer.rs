@@ -6,7 +6,7 @@
 //! env.spawn(writer.heart().beat());
 //! match writer.append(body).await? {
 //!     Outcome::Committed(position) => …,                    // it stands
-//!     Outcome::Lost(why) => …,                              // it does not and never will: rebuild, or stop
+//!     Outcome::Lost(why) => …,                              // it does not and never will: rebuild, stop, or look
 //!     Outcome::Fenced(by) => …,                             // another producer holds the dataset: stop
 //!     Outcome::Unknown(pending) => …,                       // pending.settle(&mut writer) is the only way on
 //! }
@@ -45,6 +45,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// One request is given up after this long; it may land all the same.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
+/// A store's "exists", with what stands there, is a clear "not ours" if both came within this. Later it may be the echo
+/// of a put that the store's client tried twice by itself; to take over and to trim past us takes others longer.
+const CLEAR_WITHIN: Duration = Duration::from_secs(1);
 
 /// How to write. Each field states its default.
 #[derive(Clone, Debug)]
@@ -113,6 +116,8 @@ pub struct LogWriter {
 struct InFlight {
     entry: Entry,
     bytes: Bytes,
+    /// Whether a put of it got no clear answer: then it may have stood, whatever stands there now (I6).
+    is_doubtful: bool,
 }
 
 /// What one attempt to put found.
@@ -375,7 +380,7 @@ impl LogWriter {
             hash: ContentHash::NONE,
         };
         let (entry, bytes) = Entry::encode(head, body).map_err(Refused::Encode)?;
-        self.in_flight = Some(InFlight { entry, bytes });
+        self.in_flight = Some(InFlight { entry, bytes, is_doubtful: false });
         Ok(())
     }
 
@@ -407,20 +412,30 @@ impl LogWriter {
     }
 
     /// One put, and a look at what stands there unless the store simply said yes.
-    async fn attempt(&self, timeout: Duration) -> Attempt {
-        let flight = self.in_flight.as_ref().expect("something is in flight");
-        let name = names::log_entry(flight.entry.head.position);
-        let create = self.storage.create(&name, flight.bytes.clone());
+    async fn attempt(&mut self, timeout: Duration) -> Attempt {
+        let flight = self.in_flight.as_mut().expect("something is in flight");
+        let (name, bytes) = (names::log_entry(flight.entry.head.position), flight.bytes.clone());
+        // Noted before the first byte leaves, so that a dropped future leaves the doubt behind.
+        let was_doubtful = std::mem::replace(&mut flight.is_doubtful, true);
+        let (began, mut is_refused) = (self.env.instant(), false);
+        let create = self.storage.create(&name, bytes.clone());
         let said = match self.env.timeout(timeout, create).await {
             Ok(Ok(Created::Yes)) => return Attempt::Committed,
-            Ok(Ok(Created::Exists)) => format!("the store says that {name} exists, and does not show it"),
+            Ok(Ok(Created::Exists)) => {
+                is_refused = true;
+                format!("the store says that {name} exists, and does not show it")
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("the store gave no answer about {name} in time"),
         };
-        let (standing, found) = self.look(&name, &flight.bytes, timeout.max(FIRST_PAUSE)).await;
+        let (standing, found) = self.look(&name, &bytes, timeout.max(FIRST_PAUSE)).await;
         match self.options.rules.judge_put(standing) {
             Verdict::Committed => Attempt::Committed,
-            Verdict::Lost => Attempt::Lost(found),
+            Verdict::Lost => {
+                let is_clear = is_refused && self.env.instant() - began < CLEAR_WITHIN;
+                self.in_flight.as_mut().expect("it still is").is_doubtful = was_doubtful || !is_clear;
+                Attempt::Lost(found)
+            }
             Verdict::Undecided => Attempt::Undecided(said),
         }
     }
@@ -471,16 +486,16 @@ impl LogWriter {
         let entry = match found.map(|bytes| decode(&name, &bytes)) {
             Some(Ok(LogObject::Entry(entry))) => entry,
             Some(Ok(LogObject::Tombstone(tombstone))) => {
-                return self.end(Outcome::Lost(Lost::Trimmed { position, floor: tombstone.floor }));
+                return self.cut_off(Lost::Trimmed { position, floor: tombstone.floor });
             }
-            Some(Err(error)) => return self.end(Outcome::Lost(foreign(&error))),
+            Some(Err(error)) => return self.cut_off(foreign(&error)),
             None => return ControlFlow::Break(Outcome::Lost(Lost::Nothing { position })),
         };
         if matches!(body, Body::Open(_)) {
             return ControlFlow::Break(Outcome::Lost(Lost::Behind { position }));
         }
         if let Err(error) = self.outline.advance(&entry) {
-            return self.end(Outcome::Lost(does_not_follow(&name, &error)));
+            return self.cut_off(does_not_follow(&name, &error));
         }
         if self.options.rules.is_fenced(self.epoch, entry.head.epoch) {
             return self.end(Outcome::Fenced(Fenced { position, epoch: entry.head.epoch, own: self.epoch }));
@@ -495,6 +510,18 @@ impl LogWriter {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => self.end(Outcome::Lost(Lost::Foreign { object: name, cause: error.to_string() })),
         }
+    }
+
+    /// The end, and what stands there can't tell whose entry stood there before it. Ours did not if no put of it ever
+    /// left a doubt; what is asked for later is not even put.
+    fn cut_off(&mut self, lost: Lost) -> ControlFlow<Outcome> {
+        let flight = self.in_flight.as_ref().expect("something is in flight");
+        let (position, is_doubtful) = (flight.entry.head.position, flight.is_doubtful);
+        let end = self.end(Outcome::Lost(lost.clone()));
+        if !is_doubtful {
+            return end;
+        }
+        ControlFlow::Break(Outcome::Lost(Lost::MayHaveStood { position, cause: Box::new(lost) }))
     }
 
     /// The writer puts nothing more, whatever it is asked.

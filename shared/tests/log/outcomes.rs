@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use cenote_shared::env::Env;
 use cenote_shared::ids::Position;
+use cenote_shared::log::retention::{Keep, trim};
 use cenote_shared::log::{Body, LogWriter, Lost, Outcome, Refused, Trim};
 use cenote_shared::storage::Storage;
 use cenote_shared::storage::faults::{Fault, FaultyStore, LatencyStore, Odds, RequestKind, Rule};
 
-use crate::house::{committed, memory, open, options, position, put, reader};
+use crate::house::{committed, memory, open, options, position, put, reader, snapshot, taking_over};
 use crate::log_walk::{positions_of, walk};
 
 /// A dataset that fails as told.
@@ -89,6 +90,35 @@ async fn a_dropped_future_loses_nothing() {
     assert_eq!(positions_of(&entries, "first"), [2]);
     assert!(positions_of(&entries, "second").is_empty());
     assert_eq!(positions_of(&entries, "third"), [position.0]);
+}
+
+/// A put got no clear answer, another took over and trimmed past it, and only then its writer looked: the tombstone was
+/// told as "not written" of what had stood (I6). Nobody can tell, so neither does the writer.
+#[tokio::test(start_paused = true)]
+async fn what_was_trimmed_before_its_writer_looked_may_have_stood() {
+    for (answer, landed) in [(Fault::AnswerLost, true), (Fault::MeetsItself, true), (Fault::Unavailable, false)] {
+        let (storage, faults, mut first, env) = faulty(7).await;
+        faults.add(Rule::new(answer).on(RequestKind::Create).nth(1));
+        faults.add(Rule::new(Fault::Hang).on(RequestKind::Get).times(1));
+        let dropped = env.timeout(Duration::from_secs(2), put(&mut first, "doubtful")).await;
+        assert!(dropped.is_err(), "it looks what stands there, and hangs");
+        let mut rival = open(&storage, &env, taking_over("rival")).await.unwrap();
+        assert_eq!(!positions_of(&walk(&storage).await, "doubtful").is_empty(), landed);
+        for mark in ["one", "two"] {
+            committed(&mut rival, mark).await;
+            let (object, body) = snapshot(&rival);
+            position(rival.publish(object, body).await.unwrap());
+        }
+        trim(&mut rival, &Keep { snapshots: 1, younger_than: Duration::ZERO }).await.unwrap();
+        match first.settle().await.expect("it is in flight") {
+            Outcome::Lost(Lost::MayHaveStood { position: Position(2), cause }) => {
+                assert!(matches!(*cause, Lost::Trimmed { position: Position(2), .. }), "{cause}");
+            }
+            other => panic!("{answer:?}: {other:?}"),
+        }
+        // What comes after it was never put.
+        assert!(matches!(put(&mut first, "after").await, Outcome::Lost(Lost::Trimmed { .. })));
+    }
 }
 
 /// The answer to a put was lost, and the look at what stands there came back with a bit flipped: that was taken for
