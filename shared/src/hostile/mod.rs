@@ -212,6 +212,11 @@ fn use_schema(schema: &Schema) {
     if let Ok(state) = State::empty(schema.clone().into(), 9) {
         read_through(&state);
     }
+    for parent in &world().states {
+        if let Ok(state) = parent.relaid(schema.clone().into(), 1) {
+            read_through(&state);
+        }
+    }
 }
 
 /// Every cell by name and by struct, JSON, and look-ups by key.

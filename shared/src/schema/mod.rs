@@ -183,6 +183,15 @@ impl Schema {
             if self.get(target).is_root() != matches!(kind, ValueKind::Key(_)) {
                 return Err(format!("type {} is used both as a root and as a component", self.get(target).name));
             }
+            let is_text = |target: &TypeSchema| match &target.fields[..] {
+                // A removed type; nothing of it is left to be read.
+                [] => true,
+                [value] => value.shape == Shape::One(ValueKind::String),
+                _ => false,
+            };
+            if matches!(kind, ValueKind::Dedup(_)) && !is_text(self.get(target)) {
+                return Err(format!("type {} is used for texts, and is not one text", self.get(target).name));
+            }
             if kind.component().is_some() {
                 self.check_components(target, within, done)?;
             }

@@ -283,3 +283,53 @@ fn unknown_variants_read_as_the_one_marked_other() {
     assert_eq!(film.by_genre, [(Known::Comedy, Known::Other)].into());
     assert_eq!(view.get::<Reading>(1).expect("it was added").by_genre().get(Known::Comedy), Some(Known::Other));
 }
+
+/// I9: a schema comes from the log, and a hostile one is refused before anything is read by it.
+#[test]
+fn a_schema_that_can_not_be_read_by_is_refused() {
+    use crate::ids::{ColumnId, TypeId};
+    use crate::schema::{Field, Shape, TypeKind, TypeSchema, ValueKind};
+
+    let field = |name: &str, column, kind| Field {
+        name: name.to_owned(),
+        column: ColumnId(column),
+        optional: false,
+        sparse: false,
+        shape: Shape::One(kind),
+        encoding: 0,
+    };
+    let component = |name: &str, fields| TypeSchema {
+        name: name.to_owned(),
+        kind: TypeKind::Component,
+        fields,
+        next_column: 9,
+        segment_rows_log2: 3,
+    };
+    let text = component("Text", vec![field("value", 0, ValueKind::String)]);
+    let user = |kind| component("User", vec![field("id", 0, ValueKind::Bool), field("it", 1, kind)]);
+    let with = |kind, other: &TypeSchema| Schema { types: vec![user(kind), other.clone()] };
+    let two = component("Two", vec![field("value", 0, ValueKind::String), field("more", 1, ValueKind::Bool)]);
+    let bytes = component("Bytes", vec![field("value", 0, ValueKind::Bytes)]);
+    let removed = component("Gone", Vec::new());
+    let root = TypeSchema { kind: TypeKind::Root { key: vec![vec!["value".to_owned()]] }, ..text.clone() };
+    let (dedup, part) = (ValueKind::Dedup(TypeId(1)), ValueKind::Component(TypeId(1)));
+    let encoded =
+        Schema { types: vec![component("Odd", vec![Field { encoding: 1, ..field("value", 0, ValueKind::Bool) }])] };
+    let cases = [
+        (with(dedup.clone(), &text), ""),
+        (with(dedup.clone(), &removed), ""),
+        (with(dedup.clone(), &bytes), "type Bytes is used for texts, and is not one text"),
+        (with(dedup, &two), "type Two is used for texts, and is not one text"),
+        (with(part.clone(), &bytes), ""),
+        (with(part, &root), "type Text is used both as a root and as a component"),
+        (
+            with(ValueKind::Component(TypeId(0)), &text),
+            "component User contains itself; refer to a root by Key instead",
+        ),
+        (with(ValueKind::Key(TypeId(9)), &text), "type User: field it is not one that this release can read"),
+        (encoded, "type Odd: field value is not one that this release can read"),
+    ];
+    for (schema, expected) in cases {
+        assert_eq!(schema.check().err().unwrap_or_default(), expected, "{schema}");
+    }
+}
