@@ -9,6 +9,8 @@
 
 pub mod clock;
 pub mod compare;
+#[cfg(feature = "cqrs")]
+pub mod cqrs;
 pub mod peers;
 #[cfg(feature = "simulation")]
 pub mod simulation;

@@ -1,0 +1,184 @@
+//! Queries, and how a read side shows its answer.
+//!
+//! A read side shows what it found field by field, borrowed, to whoever asked: one that holds the data in memory copies
+//! nothing, one that gets it from a socket has its own copy anyway, and both can be compared and timed.
+
+use super::Key;
+
+/// A question to a read side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Query {
+    /// The product page: everything about one product.
+    Product(u64),
+    /// The first [`LISTING`](super::LISTING) products of a category, by id.
+    Category(u32),
+    /// A page, with all products that it refers to.
+    Page(u64),
+}
+
+impl Query {
+    /// The query whose answer shows this entity's version.
+    #[must_use]
+    pub fn of(key: Key) -> Query {
+        match key {
+            Key::Product(id) => Query::Product(id),
+            Key::Page(id) => Query::Page(id),
+        }
+    }
+}
+
+/// A product as a reader sees it: denormalised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Card<'a> {
+    /// The key.
+    pub id: u64,
+    /// What it is called.
+    pub name: &'a str,
+    /// Who makes it.
+    pub brand: &'a str,
+    /// Where it is found: `Home > Kitchen > Pans`.
+    pub category_path: &'a str,
+    /// The price.
+    pub price_cents: u64,
+    /// How many there are.
+    pub stock: u32,
+    /// The field that is added while everything runs.
+    pub weight_grams: Option<u32>,
+    /// The entity's version that this is; the probe of freshness reads it.
+    pub version: u64,
+}
+
+/// Looks at an answer.
+pub trait See {
+    /// The page's headline and version; comes before its products.
+    fn page(&mut self, title: &str, version: u64);
+    /// A product: the one asked for, or the next of several.
+    fn product(&mut self, card: Card<'_>);
+}
+
+/// An answer, kept: for comparisons.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// The page's headline and version.
+    pub page: Option<(String, u64)>,
+    /// The products.
+    pub products: Vec<OwnedCard>,
+}
+
+/// A card that owns its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedCard {
+    /// As in [`Card`].
+    pub id: u64,
+    /// As in [`Card`].
+    pub name: String,
+    /// As in [`Card`].
+    pub brand: String,
+    /// As in [`Card`].
+    pub category_path: String,
+    /// As in [`Card`].
+    pub price_cents: u64,
+    /// As in [`Card`].
+    pub stock: u32,
+    /// As in [`Card`].
+    pub weight_grams: Option<u32>,
+    /// As in [`Card`].
+    pub version: u64,
+}
+
+impl OwnedCard {
+    /// The card, borrowed.
+    #[must_use]
+    pub fn card(&self) -> Card<'_> {
+        Card {
+            id: self.id,
+            name: &self.name,
+            brand: &self.brand,
+            category_path: &self.category_path,
+            price_cents: self.price_cents,
+            stock: self.stock,
+            weight_grams: self.weight_grams,
+            version: self.version,
+        }
+    }
+}
+
+impl Card<'_> {
+    /// A copy.
+    #[must_use]
+    pub fn to_owned(&self) -> OwnedCard {
+        OwnedCard {
+            id: self.id,
+            name: self.name.to_owned(),
+            brand: self.brand.to_owned(),
+            category_path: self.category_path.to_owned(),
+            price_cents: self.price_cents,
+            stock: self.stock,
+            weight_grams: self.weight_grams,
+            version: self.version,
+        }
+    }
+}
+
+impl See for Collected {
+    fn page(&mut self, title: &str, version: u64) {
+        self.page = Some((title.to_owned(), version));
+    }
+
+    fn product(&mut self, card: Card<'_>) {
+        self.products.push(card.to_owned());
+    }
+}
+
+impl Collected {
+    /// Shows the answer again.
+    pub fn show(&self, see: &mut dyn See) {
+        if let Some((title, version)) = &self.page {
+            see.page(title, *version);
+        }
+        self.products.iter().for_each(|product| see.product(product.card()));
+    }
+
+    /// The version of the entity that was asked for; 0 if it is not there.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        match (&self.page, self.products.first()) {
+            (Some((_, version)), _) => *version,
+            (None, Some(product)) => product.version,
+            (None, None) => 0,
+        }
+    }
+}
+
+/// Reads every field of an answer and keeps a number: for timing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sum {
+    /// Depends on all that was shown.
+    pub sum: u64,
+    /// The version of what was shown first.
+    pub version: Option<u64>,
+    /// How many products were shown.
+    pub products: usize,
+}
+
+impl See for Sum {
+    fn page(&mut self, title: &str, version: u64) {
+        self.sum = self.sum.wrapping_add(text(title));
+        self.version.get_or_insert(version);
+    }
+
+    #[inline]
+    fn product(&mut self, card: Card<'_>) {
+        let texts = text(card.name) + text(card.brand) + text(card.category_path);
+        let numbers = card.id ^ card.price_cents ^ u64::from(card.stock) ^ u64::from(card.weight_grams.unwrap_or(0));
+        self.sum = self.sum.wrapping_add(texts).wrapping_add(numbers);
+        self.version.get_or_insert(card.version);
+        self.products += 1;
+    }
+}
+
+/// Touches a text at both ends, as writing it out would.
+fn text(text: &str) -> u64 {
+    let ends = text.as_bytes().first().into_iter().chain(text.as_bytes().last());
+    ends.map(|byte| u64::from(*byte)).sum::<u64>() + text.len() as u64
+}

@@ -1,0 +1,29 @@
+//! The CQRS baseline: the event-driven read side that a team would otherwise build, built well, beside the engine's.
+//!
+//! One domain ([`domain`]), one write side ([`write`]), and strategies ([`strategy`]) that carry what a commit changed
+//! to where it is read. A strategy is put together from parts: a [`Feed`](write::Feed) tells what changed, a
+//! [`Broker`](broker::Broker) carries it, a [`ReadStore`](read::ReadStore) shows it. The same commands and queries go
+//! through all; [`measure`] times them, [`faults`] breaks them, [`report`] says what came of it. `benches/CQRS.md` is
+//! the guide.
+//!
+//! Rules: the baseline gets whatever a competent team would give it ([`settings`] has each choice with its reason);
+//! parts know traits and not each other; the code that a team writes itself stands between `glue` marks, which are
+//! counted.
+
+pub mod broker;
+pub mod clock;
+pub mod domain;
+pub mod metrics;
+pub mod points;
+pub mod read;
+pub mod settings;
+pub mod sqlite;
+#[cfg(test)]
+mod tests;
+pub mod write;
+
+/// What a part fails with: for the log and for people; who calls decides by where it happened.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a part answers.
+pub type Answer<T> = Result<T, Failure>;

@@ -1,0 +1,97 @@
+//! Where the run can hurt itself: switches that parts look at, and points at which a process can be told to die.
+//!
+//! All are off unless a scripted fault turns them on. A process that dies returns [`Killed`] up to whoever keeps it
+//! running, which starts it again a while later, with nothing but what was stored.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::clock;
+
+/// A moment in a process's work at which it may die.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Point {
+    /// The command is committed; nothing was published.
+    CommittedNotPublished,
+    /// The broker (or the engine's log) has it; the feed does not know.
+    PublishedNotMarked,
+    /// Messages were received; nothing was applied.
+    ReceivedNotApplied,
+    /// Messages were applied; the broker does not know.
+    AppliedNotAcked,
+}
+
+/// A process died on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("killed on purpose at {0:?}")]
+pub struct Killed(pub Point);
+
+/// A part that is away on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} does not answer, on purpose: try again later")]
+pub struct Away(pub &'static str);
+
+/// The switches and points of one run.
+#[derive(Debug, Default)]
+pub struct Points {
+    /// The broker refuses connections.
+    pub broker_down: AtomicBool,
+    /// The read store refuses connections.
+    pub store_down: AtomicBool,
+    /// Every message is published twice.
+    pub duplicate: AtomicBool,
+    /// Messages arrive in another order, within keys too.
+    pub reorder: AtomicBool,
+    /// The projector knows the field that was added.
+    pub knows_weight: AtomicBool,
+    /// How long the projector takes for each message, in microseconds, besides what it takes.
+    pub slow_micros: AtomicU64,
+    armed: Mutex<HashMap<Point, u32>>,
+}
+
+impl Points {
+    /// The next `times` processes that reach the point die there.
+    pub fn arm(&self, point: Point, times: u32) {
+        self.armed.lock().expect("arming does not panic").insert(point, times);
+    }
+
+    /// Whether a death at this point is still to come.
+    #[must_use]
+    pub fn is_armed(&self, point: Point) -> bool {
+        self.armed.lock().expect("arming does not panic").get(&point).is_some_and(|times| *times > 0)
+    }
+
+    /// Dies here, if told to.
+    ///
+    /// # Errors
+    /// To be handed up, past everything.
+    pub fn reach(&self, point: Point) -> Result<(), Killed> {
+        match self.armed.lock().expect("arming does not panic").get_mut(&point) {
+            Some(times) if *times > 0 => {
+                *times -= 1;
+                Err(Killed(point))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes as long for `messages` as the slow projector does.
+    pub async fn drag(&self, messages: usize) {
+        let micros = self.slow_micros.load(Relaxed) * messages as u64;
+        if micros > 0 {
+            clock::sleep(Duration::from_micros(micros)).await;
+        }
+    }
+
+    /// Fails if the broker is away.
+    pub fn broker(&self) -> Result<(), Away> {
+        if self.broker_down.load(Relaxed) { Err(Away("the broker")) } else { Ok(()) }
+    }
+
+    /// Fails if the read store is away.
+    pub fn store(&self) -> Result<(), Away> {
+        if self.store_down.load(Relaxed) { Err(Away("the read store")) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,96 @@
+//! The read side: stores that a projector fills, and questions that they answer.
+
+mod sqlite;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::Answer;
+use super::domain::{Collected, Key, Message, Query, See};
+
+pub use sqlite::{SqliteReadStores, sqlite_project, sqlite_project_stock};
+
+/// Whoever answers questions. A question to memory or to a file is a function call, one to a server is awaited: each is
+/// asked in its own way, so that neither pays for the other.
+#[derive(Clone)]
+pub enum Queries {
+    /// In this process.
+    Local(Arc<dyn LocalQueries>),
+    /// At a server.
+    Remote(Arc<dyn RemoteQueries>),
+}
+
+/// Answers in this process.
+pub trait LocalQueries: Send + Sync {
+    /// Shows the answer; `false` if what was asked for is not there (a category without products is).
+    fn ask(&self, query: Query, see: &mut dyn See) -> Answer<bool>;
+}
+
+/// Answers at a server, on connections that are kept.
+#[async_trait]
+pub trait RemoteQueries: Send + Sync {
+    /// Shows the answer; `false` if what was asked for is not there (a category without products is).
+    async fn ask(&self, query: Query, see: &mut (dyn See + Send)) -> Answer<bool>;
+}
+
+impl Queries {
+    /// Asks, whoever answers.
+    pub async fn ask(&self, query: Query, see: &mut (dyn See + Send)) -> Answer<bool> {
+        match self {
+            Queries::Local(local) => local.ask(query, see),
+            Queries::Remote(remote) => remote.ask(query, see).await,
+        }
+    }
+
+    /// Asks, and keeps the answer.
+    pub async fn collect(&self, query: Query) -> Answer<Collected> {
+        let mut answer = Collected::default();
+        self.ask(query, &mut answer).await?;
+        Ok(answer)
+    }
+}
+
+/// What came of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// Messages that changed something.
+    pub written: u64,
+    /// Messages that were not newer than what was there.
+    pub stale: u64,
+}
+
+/// One generation of a read model, in one store.
+///
+/// Contract: `apply` is atomic (or, where a store has no transactions, safe to repeat), and idempotent by (key, version):
+/// a message that is not newer than what the store holds of its key changes nothing; that includes pages that are gone.
+#[async_trait]
+pub trait ReadStore: Send + Sync {
+    /// Answers from this generation.
+    fn queries(&self) -> Queries;
+
+    /// Applies messages in order, in one transaction, and keeps `position` with them.
+    async fn apply(&self, batch: &[Message], position: Option<u64>) -> Answer<Applied>;
+
+    /// The position that was kept last; 0 if none was.
+    async fn position(&self) -> Answer<u64>;
+
+    /// Closes every connection and opens new ones, as after a restart of the store.
+    async fn reconnect(&self) -> Answer<()>;
+
+    /// Changes what is stored of this entity behind everyone's back, version untouched: a fault.
+    async fn corrupt(&self, key: Key) -> Answer<()>;
+
+    /// Bytes on disk, or in the server's memory where there is no disk.
+    async fn disk_bytes(&self) -> Answer<u64>;
+}
+
+/// Makes generations of read models.
+#[async_trait]
+pub trait ReadStores: Send + Sync {
+    /// Opens a generation, empty if it is new.
+    async fn open(&self, generation: u32) -> Answer<Arc<dyn ReadStore>>;
+
+    /// Removes a generation that nobody reads any more.
+    async fn remove(&self, generation: u32) -> Answer<()>;
+}

@@ -1,0 +1,186 @@
+//! SQLite as a careful team uses it: one thread that writes, a pool of connections that read, a log (WAL) between them.
+//!
+//! The writer takes closures. All that arrive while a transaction is being committed share the next one, each in a
+//! savepoint of its own: a sync costs milliseconds, and this way a thousand commands a second need a hundred of them.
+//! Nobody is answered before the commit.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::mpsc;
+use std::thread;
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::oneshot;
+
+use super::settings::{SQLITE_BUSY, SQLITE_CACHE_KB, SQLITE_GROUP, SQLITE_MMAP_BYTES};
+use super::{Answer, Failure};
+
+/// What a commit means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// It survives a crash of the machine: `synchronous=FULL`. For truth, and for what was promised to a publisher.
+    Machine,
+    /// It survives a crash of the process, and can be made anew after one of the machine: `synchronous=NORMAL`.
+    Process,
+}
+
+/// Runs inside the savepoint; what it leaves is run after the commit, with the commit's error if there was one.
+type Job = Box<dyn FnOnce(&Connection) -> (bool, Finish) + Send>;
+type Finish = Box<dyn FnOnce(Option<String>) + Send>;
+
+/// The one writer of a database.
+pub struct Writer {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<thread::JoinHandle<()>>,
+    path: PathBuf,
+}
+
+impl Writer {
+    /// Opens the database, makes it if there is none, and runs `setup` on it.
+    pub fn open(path: &Path, durability: Durability, setup: &str) -> Answer<Writer> {
+        let connection = Connection::open(path)?;
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        let synchronous = if durability == Durability::Machine { "full" } else { "normal" };
+        connection.pragma_update(None, "synchronous", synchronous)?;
+        tune(&connection)?;
+        connection.execute_batch(setup)?;
+        let (jobs, inbox) = mpsc::channel();
+        let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        let thread = thread::Builder::new().name(format!("sqlite-{name}")).spawn(move || work(&connection, &inbox))?;
+        Ok(Writer { jobs: Some(jobs), thread: Some(thread), path: path.to_owned() })
+    }
+
+    /// Does `work` in a transaction; answers when it is committed. An error of `work` undoes its own changes only.
+    pub async fn run<R, E>(&self, work: impl FnOnce(&Connection) -> Result<R, E> + Send + 'static) -> Result<R, E>
+    where
+        R: Send + 'static,
+        E: From<Failure> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            let result = work(connection);
+            let keep = result.is_ok();
+            let finish = move |failed: Option<String>| {
+                let failed = failed.map(|error| E::from(format!("the commit failed: {error}").into()));
+                let result = result.and_then(|value| failed.map_or(Ok(value), Err));
+                // Whoever asked may have been stopped meanwhile.
+                drop(answer.send(result));
+            };
+            (keep, Box::new(finish))
+        });
+        let gone = || E::from(format!("{} did not take the write: try again", self.path.display()).into());
+        self.jobs.as_ref().ok_or_else(gone)?.send(job).map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there was told there.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(connection: &Connection, inbox: &mpsc::Receiver<Job>) {
+    while let Ok(first) = inbox.recv() {
+        let mut finishes = Vec::new();
+        let done = group(connection, first, inbox, &mut finishes);
+        let failed = done.err().map(|error| {
+            let _ = connection.execute_batch("ROLLBACK");
+            error.to_string()
+        });
+        finishes.into_iter().for_each(|finish| finish(failed.clone()));
+    }
+}
+
+fn group(
+    connection: &Connection,
+    first: Job,
+    inbox: &mpsc::Receiver<Job>,
+    finishes: &mut Vec<Finish>,
+) -> rusqlite::Result<()> {
+    let run = |sql| connection.prepare_cached(sql)?.execute([]);
+    // Should this fail, the job is dropped, and whoever asked is told that it was not done.
+    run("BEGIN IMMEDIATE")?;
+    let mut next = Some(first);
+    while let Some(job) = next.take() {
+        run("SAVEPOINT job")?;
+        let (keep, finish) = job(connection);
+        finishes.push(finish);
+        if !keep {
+            run("ROLLBACK TO job")?;
+        }
+        run("RELEASE job")?;
+        if finishes.len() < SQLITE_GROUP {
+            next = inbox.try_recv().ok();
+        }
+    }
+    run("COMMIT").map(|_| ())
+}
+
+fn tune(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(SQLITE_BUSY)?;
+    connection.pragma_update(None, "cache_size", -SQLITE_CACHE_KB)?;
+    connection.pragma_update(None, "mmap_size", SQLITE_MMAP_BYTES)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+/// Connections that read, as many as there are readers at a time.
+pub struct Pool {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Pool {
+    /// A pool on this file, which the writer has made.
+    #[must_use]
+    pub fn new(path: &Path) -> Pool {
+        Pool { path: path.to_owned(), idle: Mutex::default() }
+    }
+
+    /// Does `work` with a connection; its statements stay prepared for the next.
+    pub fn with<R>(&self, work: impl FnOnce(&mut Connection) -> Answer<R>) -> Answer<R> {
+        let idle = self.idle.lock().expect("nothing panics under this lock").pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => self.open()?,
+        };
+        let answer = work(&mut connection);
+        self.idle.lock().expect("nothing panics under this lock").push(connection);
+        answer
+    }
+
+    fn open(&self) -> Answer<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        tune(&connection)?;
+        Ok(connection)
+    }
+
+    /// Closes all connections that nobody is using.
+    pub fn close(&self) {
+        self.idle.lock().expect("nothing panics under this lock").clear();
+    }
+}
+
+/// Bytes of a database: the file, its log and what goes with them.
+pub fn disk_bytes(path: &Path) -> u64 {
+    ["", "-wal", "-shm"]
+        .iter()
+        .filter_map(|suffix| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            std::fs::metadata(name).ok().map(|found| found.len())
+        })
+        .sum()
+}

@@ -1,0 +1,183 @@
+//! The parts keep what their traits promise.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::broker::{Broker, EmbeddedBroker, Envelope};
+use super::domain::{Command, CommandError, Key, Message, Query, Rejected, Truth, World};
+use super::read::{ReadStores, SqliteReadStores};
+use super::write::{FeedKind, Hooks, Projection, SqliteWrite, WriteSide};
+
+/// All hooks that go together.
+const HOOKS: Hooks =
+    Hooks { projection: Projection::All, outbox: true, watermark: true, capture: true, events_only: false };
+
+async fn run(write: &dyn WriteSide, world: &World, count: usize) -> usize {
+    let mut refused = 0;
+    for command in world.commands(0).take(count) {
+        match write.execute(&command).await {
+            Ok((ack, message)) => assert_eq!((ack.key, ack.version), (message.key(), message.version)),
+            Err(CommandError::Rejected(_)) => refused += 1,
+            Err(CommandError::Failed(error)) => panic!("{error}"),
+        }
+    }
+    refused
+}
+
+async fn truth(write: &dyn WriteSide) -> Truth {
+    let mut truth = Truth::default();
+    write.scan(None, &mut |message| truth.take(&message)).await.unwrap();
+    truth
+}
+
+#[tokio::test]
+async fn every_feed_leads_to_the_same_truth() {
+    let world = World::new(300, 20, 7);
+    for kind in [FeedKind::Outbox, FeedKind::Changes, FeedKind::Updated, FeedKind::Events] {
+        let folder = tempfile::tempdir().unwrap();
+        let hooks = if kind == FeedKind::Events { Hooks { events_only: true, ..Hooks::default() } } else { HOOKS };
+        let write = SqliteWrite::open(folder.path(), hooks, Arc::clone(&world.reference)).unwrap();
+        write.seed(&world).await.unwrap();
+        let stores = SqliteReadStores::open(folder.path(), Arc::clone(&world.reference)).unwrap();
+        let store = stores.open(1).await.unwrap();
+        let mut seeded = Vec::new();
+        let mut position = write.scan(Some(kind), &mut |message| seeded.push(message)).await.unwrap();
+        store.apply(&seeded, Some(position)).await.unwrap();
+        assert!(run(&write, &world, 500).await > 5, "some commands break rules");
+
+        let feed = write.feed(kind).unwrap();
+        loop {
+            let fed = feed.next(position, 100).await.unwrap();
+            let Some(last) = fed.last() else { break };
+            let batch: Vec<_> = fed.iter().map(|fed| Message::decode(&fed.body).unwrap()).collect();
+            let applied = store.apply(&batch, Some(last.position)).await.unwrap();
+            // A watermark gives its last moment again.
+            if kind == FeedKind::Updated && applied.written == 0 {
+                break;
+            }
+            position = last.position;
+            feed.done(&fed).await.unwrap();
+        }
+        let (truth, reference) = (truth(&write).await, &world.reference);
+        for query in truth.questions(reference, world.page_ids()) {
+            let found = store.queries().collect(query).await.unwrap();
+            assert_eq!(found, truth.answer(query, reference), "{kind:?} {query:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_projection_in_the_transaction_is_never_behind() {
+    let world = World::new(100, 10, 7);
+    let folder = tempfile::tempdir().unwrap();
+    let write = SqliteWrite::open(folder.path(), HOOKS, Arc::clone(&world.reference)).unwrap();
+    write.seed(&world).await.unwrap();
+    let store = write.read_stores().unwrap().open(0).await.unwrap();
+    for command in world.commands(1).take(100) {
+        let Ok((ack, _)) = write.execute(&command).await else { continue };
+        if !matches!(command, Command::Unpublish { .. }) {
+            assert_eq!(store.queries().collect(Query::of(ack.key)).await.unwrap().version(), ack.version);
+        }
+    }
+}
+
+#[tokio::test]
+async fn commands_that_break_rules_change_nothing() {
+    let world = World::new(10, 1, 7);
+    for events_only in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let hooks = Hooks { events_only, ..Hooks::default() };
+        let write = SqliteWrite::open(folder.path(), hooks, Arc::clone(&world.reference)).unwrap();
+        write.seed(&world).await.unwrap();
+        let before = truth(&write).await;
+        let wrong = [
+            Command::Stock { id: 1, by: -1_000 },
+            Command::Price { id: 1, price_cents: 0 },
+            Command::Rename { id: 99, name: "nobody".into() },
+            Command::Add(world.product(1)),
+            Command::Move { id: 1, category: 9_999 },
+            Command::Unpublish { id: 9 },
+            Command::Publish(super::domain::Page { id: 1, title: "t".into(), products: vec![1, 99] }),
+        ];
+        for command in wrong {
+            let refused = write.execute(&command).await;
+            assert!(matches!(refused, Err(CommandError::Rejected(_))), "{command:?}: {refused:?}");
+        }
+        assert_eq!(truth(&write).await, before);
+        let refused = write.execute(&Command::Stock { id: 1, by: -1_000 }).await;
+        assert!(matches!(refused, Err(CommandError::Rejected(Rejected::OutOfStock { id: 1, .. }))));
+    }
+}
+
+/// What any broker promises; other implementations call it as well.
+pub(crate) async fn broker_keeps_its_promises(broker: &dyn Broker) {
+    let wait = Duration::from_millis(500);
+    let envelope = |number: u64| Envelope { key: Key::Product(number % 3), body: number.to_string().into_bytes() };
+    let one = broker.subscribe("one").await.unwrap();
+    let two = broker.subscribe("two").await.unwrap();
+    broker.publish(&(0..10).map(envelope).collect::<Vec<_>>()).await.unwrap();
+
+    let first = one.receive(4, wait).await.unwrap();
+    assert!(!first.is_empty() && first.len() <= 4, "prefetch is a limit");
+    assert_eq!(first[0].envelope, envelope(0));
+    one.ack(&[first[0].tag]).await.unwrap();
+
+    // A reader that dies: what it has not acknowledged comes again, to whoever joins next.
+    drop(one);
+    let one = broker.subscribe("one").await.unwrap();
+    let mut seen = Vec::new();
+    while seen.len() < 9 {
+        let batch = one.receive(100, wait).await.unwrap();
+        assert!(!batch.is_empty(), "after {seen:?}");
+        seen.extend(batch);
+    }
+    assert_eq!(
+        seen.iter().map(|own| own.envelope.clone()).collect::<Vec<_>>(),
+        (1..10).map(envelope).collect::<Vec<_>>()
+    );
+
+    // Again, then put aside, then driven back.
+    one.ack(&seen[1..].iter().map(|own| own.tag).collect::<Vec<_>>()).await.unwrap();
+    one.retry(&[seen[0].tag]).await.unwrap();
+    let again = one.receive(100, wait).await.unwrap();
+    assert_eq!((again.len(), &again[0].envelope), (1, &envelope(1)));
+    assert!(again[0].attempt > 1);
+    one.bury(&again[0], "not to be read").await.unwrap();
+    let dead = one.dead().await.unwrap();
+    assert_eq!((dead.len(), &dead[0].envelope), (1, &envelope(1)));
+    let depth = one.depth().await.unwrap();
+    assert_eq!((depth.waiting, depth.dead), (0, 1));
+    assert_eq!(one.redrive().await.unwrap(), 1);
+    let back = one.receive(100, wait).await.unwrap();
+    assert_eq!(back[0].envelope, envelope(1));
+    one.ack(&[back[0].tag]).await.unwrap();
+    assert_eq!(one.depth().await.unwrap(), super::broker::Depth::default());
+
+    // The other subscription has everything, in order.
+    let all = two.receive(100, wait).await.unwrap();
+    assert_eq!(
+        all.iter().take(10).map(|own| own.envelope.clone()).collect::<Vec<_>>(),
+        (0..10).map(envelope).collect::<Vec<_>>()
+    );
+    two.ack(&all.iter().map(|own| own.tag).collect::<Vec<_>>()).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_embedded_broker_keeps_its_promises() {
+    let folder = tempfile::tempdir().unwrap();
+    broker_keeps_its_promises(&EmbeddedBroker::open(folder.path()).unwrap()).await;
+}
+
+#[tokio::test]
+async fn the_embedded_broker_survives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let envelope = Envelope { key: Key::Page(1), body: b"kept".to_vec() };
+    {
+        let broker = EmbeddedBroker::open(folder.path()).unwrap();
+        broker.subscribe("one").await.unwrap();
+        broker.publish(std::slice::from_ref(&envelope)).await.unwrap();
+    }
+    let broker = EmbeddedBroker::open(folder.path()).unwrap();
+    let one = broker.subscribe("one").await.unwrap();
+    assert_eq!(one.receive(1, Duration::ZERO).await.unwrap()[0].envelope, envelope);
+}
