@@ -1,4 +1,4 @@
-//! Two producers at once, 50 times over HTTP, on an S3 server within the process. Needs the feature `s3-server`.
+//! Two producers at once, 50 times over HTTP, on an S3 server within the process.
 
 #[path = "../../shared/tests/log_walk/mod.rs"]
 mod log_walk;

@@ -1,4 +1,4 @@
-//! S3 over HTTP on loopback, with signatures checked. Needs the feature `s3-server`.
+//! S3 over HTTP on loopback, with signatures checked, against a server within this process.
 
 use bytes::Bytes;
 use cenote_shared::storage::conformance::conformance;
