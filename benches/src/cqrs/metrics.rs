@@ -4,9 +4,14 @@
 //! A fault counts as noticed by a metric if its alarm rang.
 
 use std::fmt;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
+
+use super::clock::{now, wall};
+use super::domain::Micros;
 
 /// The metrics of one strategy.
 #[derive(Debug, Default)]
@@ -35,6 +40,15 @@ pub struct Metrics {
     pub mails: AtomicU64,
     /// Versions that a validator refused, or that a reader refused to swap to.
     pub refused: AtomicU64,
+    progress: Mutex<Progress>,
+}
+
+/// When the read model was last seen to get on.
+#[derive(Debug, Default)]
+struct Progress {
+    at: Option<Instant>,
+    /// How old the newest of the last batch was when it was applied.
+    lag_ms: u64,
 }
 
 /// The metrics at one moment, with what had to be asked for.
@@ -102,6 +116,26 @@ impl Metrics {
             refused: self.refused.load(Relaxed),
             ..Reading::default()
         }
+    }
+
+    /// A projector has nothing before it.
+    pub fn caught_up(&self) {
+        *self.progress.lock().expect("nothing panics under this lock") = Progress { at: Some(now()), lag_ms: 0 };
+    }
+
+    /// A projector has applied what was committed then.
+    pub fn applied_from(&self, at: Micros) {
+        let lag_ms = wall().saturating_sub(at) / 1_000;
+        *self.progress.lock().expect("nothing panics under this lock") = Progress { at: Some(now()), lag_ms };
+    }
+
+    /// How stale a read model is at least that has messages before it: how old they were at the last look, or how long no
+    /// projector has got on.
+    #[must_use]
+    pub fn staleness(&self) -> Duration {
+        let progress = self.progress.lock().expect("nothing panics under this lock");
+        let stuck = progress.at.map_or(Duration::ZERO, |at| at.elapsed());
+        stuck.max(Duration::from_millis(progress.lag_ms))
     }
 
     /// Adds to a counter.

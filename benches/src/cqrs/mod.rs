@@ -13,11 +13,13 @@
 pub mod broker;
 pub mod clock;
 pub mod domain;
+pub mod faults;
 pub mod metrics;
 pub mod points;
 pub mod read;
 pub mod settings;
 pub mod sqlite;
+pub mod strategy;
 #[cfg(test)]
 mod tests;
 pub mod write;

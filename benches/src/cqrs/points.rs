@@ -21,6 +21,8 @@ pub enum Point {
     ReceivedNotApplied,
     /// Messages were applied; the broker does not know.
     AppliedNotAcked,
+    /// At one of the requests to a store.
+    AtRequest,
 }
 
 /// A process died on purpose.
@@ -46,6 +48,10 @@ pub struct Points {
     pub reorder: AtomicBool,
     /// The projector knows the field that was added.
     pub knows_weight: AtomicBool,
+    /// A bug in the publisher's mapping that a validator can see: prices become zero.
+    pub bug_seen: AtomicBool,
+    /// A bug in the publisher's mapping that no validator looks for: names get lost.
+    pub bug_unseen: AtomicBool,
     /// How long the projector takes for each message, in microseconds, besides what it takes.
     pub slow_micros: AtomicU64,
     armed: Mutex<HashMap<Point, u32>>,

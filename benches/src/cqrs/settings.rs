@@ -25,6 +25,9 @@ pub struct Settings {
     pub polling_overlap: Duration,
     /// How often `cenote-cycle` publishes everything: it reads the whole write database each time.
     pub cycle: Duration,
+    /// Most outbox rows that become one version. An entry costs a round trip whatever is in it, so a version takes all
+    /// that came; this only bounds its delta after a long outage.
+    pub update_batch: usize,
     /// How often a consumer looks at a store that can't push. Local folders are watched.
     pub poll: Duration,
     /// How often the timer refreshes the near cache: Tudum's was reloaded about so often.
@@ -59,6 +62,7 @@ impl Settings {
         polling: Duration::from_secs(1),
         polling_overlap: Duration::from_millis(100),
         cycle: Duration::from_secs(5),
+        update_batch: 20_000,
         poll: Duration::from_millis(250),
         near_cache: Duration::from_secs(5),
         attempts: 5,
@@ -82,8 +86,8 @@ impl Settings {
         backoff: Duration::from_millis(5),
         publish_patience: Duration::from_millis(60),
         restart_after: Duration::from_millis(60),
-        staleness_max: Duration::from_millis(400),
-        outage: Duration::from_millis(800),
+        staleness_max: Duration::from_millis(600),
+        outage: Duration::from_millis(1_500),
         clean_every: Duration::from_millis(500),
         ..Settings::FULL
     };

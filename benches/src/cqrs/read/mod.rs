@@ -1,5 +1,7 @@
 //! The read side: stores that a projector fills, and questions that they answer.
 
+mod live;
+mod near;
 mod sqlite;
 
 use std::sync::Arc;
@@ -9,6 +11,8 @@ use async_trait::async_trait;
 use super::Answer;
 use super::domain::{Collected, Key, Message, Query, See};
 
+pub use live::Live;
+pub use near::NearCache;
 pub use sqlite::{SqliteReadStores, sqlite_project, sqlite_project_stock};
 
 /// Whoever answers questions. A question to memory or to a file is a function call, one to a server is awaited: each is

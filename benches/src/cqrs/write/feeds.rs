@@ -39,14 +39,14 @@ pub(super) fn end(connection: &Connection, kind: FeedKind) -> Answer<u64> {
 pub(super) fn clean(connection: &Connection, hooks: Hooks, until: i64) -> Answer<u64> {
     let mut gone = 0;
     if hooks.outbox {
-        // A limit, so that one clean-up never holds commands up for long.
-        let sql = "DELETE FROM outbox WHERE position IN
-            (SELECT position FROM outbox WHERE sent_at < ? ORDER BY position LIMIT 5000)";
+        // Only the oldest are looked at, so that one clean-up never holds commands up for long.
+        let sql = "DELETE FROM outbox WHERE position IN (SELECT position FROM outbox ORDER BY position LIMIT 5000)
+            AND sent_at < ?";
         gone += connection.prepare_cached(sql)?.execute([until])?;
     }
     if hooks.capture {
-        let sql = "DELETE FROM captured WHERE position IN (SELECT position FROM captured
-            WHERE at < ? AND position <= (SELECT position FROM captured_until) ORDER BY position LIMIT 5000)";
+        let sql = "DELETE FROM captured WHERE position IN (SELECT position FROM captured ORDER BY position LIMIT 5000)
+            AND at < ? AND position <= (SELECT position FROM captured_until)";
         gone += connection.prepare_cached(sql)?.execute([until])?;
     }
     Ok(gone as u64)

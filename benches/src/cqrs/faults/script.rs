@@ -1,0 +1,221 @@
+//! The scripts: what happens, in order, for each fault.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use cenote_shared::storage::faults::{Fault as StoreFault, Moment, RequestKind, Rule};
+
+use super::audit::settle;
+use super::run::{Load, Plan};
+use super::{Fault, Repair};
+use crate::cqrs::Answer;
+use crate::cqrs::clock::{self, now, wall};
+use crate::cqrs::domain::Key;
+use crate::cqrs::points::Point;
+use crate::cqrs::strategy::Running;
+use crate::cqrs::strategy::cenote::Cenote;
+
+/// What a script has to say.
+#[derive(Default)]
+pub(super) struct Played {
+    /// Who has repaired what the script broke, if a person had to.
+    pub(super) repair: Option<Repair>,
+    pub(super) note: Option<String>,
+}
+
+/// While commands go on.
+const BEAT: Duration = Duration::from_millis(250);
+/// How many deaths a publisher dies.
+const DEATHS: usize = 12;
+
+/// Plays the fault's script.
+pub(super) async fn play(fault: Fault, running: &Arc<dyn Running>, load: &Load, plan: &Plan) -> Answer<Played> {
+    let points = Arc::clone(running.points());
+    match fault {
+        Fault::BrokerDown => switch(&points.broker_down, plan.outage).await,
+        Fault::Duplicates => switch(&points.duplicate, BEAT * 2).await,
+        Fault::Reordering => switch(&points.reorder, BEAT * 2).await,
+        Fault::ServiceKilled => die(&**running, Point::CommittedNotPublished).await,
+        Fault::RelayKilled => die(&**running, Point::PublishedNotMarked).await,
+        Fault::ProjectorKilled => {
+            die(&**running, Point::ReceivedNotApplied).await?;
+            die(&**running, Point::AppliedNotAcked).await?;
+            running.kill("projector");
+            pass(BEAT).await
+        }
+        Fault::Poison => {
+            running.poison(Key::Product(1)).await?;
+            pass(BEAT).await
+        }
+        Fault::StoreRestarted | Fault::ReaderKilled => {
+            running.restart_reader().await?;
+            pass(BEAT).await
+        }
+        Fault::SlowProjector => slow(&**running, load, plan).await,
+        Fault::FieldAdded => {
+            running.migrate().await?;
+            clock::sleep(BEAT).await;
+            running.deploy().await?;
+            pass(BEAT).await
+        }
+        Fault::Corrupted => corrupt(&**running, load).await,
+        Fault::Replay => replay(&**running, load, plan).await,
+        Fault::PublisherKilled => kill_publisher(cenote(&**running)?, plan).await,
+        Fault::TwoPublishers => {
+            cenote(&**running)?.publish_as("rival");
+            pass(BEAT * 3).await
+        }
+        Fault::ObjectStoreDown => object_store_down(cenote(&**running)?, plan).await,
+        Fault::DamagedBytes => damage(cenote(&**running)?, plan).await,
+        Fault::BadVersionRefused => refused(&**running, plan).await,
+        Fault::BadVersionRolledBack => rolled_back(&**running, plan).await,
+    }
+}
+
+fn cenote(running: &dyn Running) -> Answer<&Cenote> {
+    running.cenote().ok_or_else(|| "this fault is for the engine".into())
+}
+
+async fn pass(time: Duration) -> Answer<Played> {
+    clock::sleep(time).await;
+    Ok(Played::default())
+}
+
+/// On for a while, then off.
+async fn switch(what: &AtomicBool, time: Duration) -> Answer<Played> {
+    what.store(true, Relaxed);
+    clock::sleep(time).await;
+    what.store(false, Relaxed);
+    Ok(Played::default())
+}
+
+/// Waits for something that must come about.
+async fn until(what: &str, patience: Duration, mut is_so: impl FnMut() -> bool) -> Answer<()> {
+    let began = now();
+    while !is_so() {
+        if began.elapsed() > patience {
+            return Err(format!("the script waits in vain for {what}").into());
+        }
+        clock::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn die(running: &dyn Running, point: Point) -> Answer<Played> {
+    running.points().arm(point, 1);
+    until("a death", PATIENCE, || !running.points().is_armed(point)).await?;
+    pass(BEAT / 2).await
+}
+
+async fn slow(running: &dyn Running, load: &Load, plan: &Plan) -> Answer<Played> {
+    let micros = plan.outage.as_micros() as u64 / load.burst;
+    running.points().slow_micros.store(micros, Relaxed);
+    load.burst().await;
+    let lag = running.reading().await?.lag_messages;
+    clock::sleep(plan.outage).await;
+    running.points().slow_micros.store(0, Relaxed);
+    Ok(Played { note: Some(format!("lag right after the burst: {lag} messages")), ..Played::default() })
+}
+
+async fn corrupt(running: &dyn Running, load: &Load) -> Answer<Played> {
+    // Nothing changes these two meanwhile, or it would be put right by chance.
+    load.spare(true);
+    clock::sleep(BEAT / 2).await;
+    running.corrupt(Key::Product(1)).await?;
+    running.corrupt(Key::Page(1)).await?;
+    clock::sleep(BEAT * 2).await;
+    let began = now();
+    running.rebuild().await?;
+    load.spare(false);
+    let note = format!("the rebuild took {:.2} s, beside the running one", began.elapsed().as_secs_f64());
+    Ok(Played { repair: Some(Repair::Person("rebuild")), note: Some(note) })
+}
+
+async fn replay(running: &dyn Running, load: &Load, plan: &Plan) -> Answer<Played> {
+    load.pause(true);
+    settle(running, plan.patience).await?;
+    // The mailer has a queue of its own.
+    clock::sleep(BEAT).await;
+    let mails = running.reading().await?.mails;
+    let told = running.replay(wall().saturating_sub(3_600_000_000)).await?;
+    settle(running, plan.patience).await?;
+    clock::sleep(BEAT).await;
+    let again = running.reading().await?.mails - mails;
+    load.pause(false);
+    let told = told.map_or_else(|| "nothing".to_owned(), |told| format!("{told} messages"));
+    let note = format!("told again: {told}; mails before: {mails}, sent again: {again}");
+    if again > 0 {
+        return Err(format!("a replay has sent mails: {note}").into());
+    }
+    Ok(Played { note: Some(note), ..Played::default() })
+}
+
+async fn kill_publisher(cenote: &Cenote, plan: &Plan) -> Answer<Played> {
+    let before = cenote.publisher_requests.counts().total();
+    for request in 0..plan.deaths.min(DEATHS) {
+        let moment = if request % 2 == 0 { Moment::Before } else { Moment::After };
+        cenote.die_at(request, moment);
+        until("the publisher's next life", PATIENCE, || !cenote.is_to_die()).await?;
+        clock::sleep(BEAT / 2).await;
+    }
+    let requests = cenote.publisher_requests.counts().total() - before;
+    let note = format!("{} deaths, {requests} requests", plan.deaths.min(DEATHS));
+    Ok(Played { note: Some(note), ..Played::default() })
+}
+
+async fn object_store_down(cenote: &Cenote, plan: &Plan) -> Answer<Played> {
+    let stores = [&cenote.publisher_faults, &cenote.reader_faults];
+    stores.into_iter().for_each(|store| store.add(Rule::new(StoreFault::Unavailable)));
+    clock::sleep(plan.outage).await;
+    let fired: u64 = stores.into_iter().map(|store| store.fired()).sum();
+    stores.into_iter().for_each(|store| store.clear());
+    Ok(Played { note: Some(format!("{fired} requests were refused")), ..Played::default() })
+}
+
+async fn damage(cenote: &Cenote, plan: &Plan) -> Answer<Played> {
+    let flip = |bit| Rule::new(StoreFault::FlipBit(bit)).on(RequestKind::Get).prefix("log/").times(2);
+    [700, 1_600, 2_500].into_iter().for_each(|bit| cenote.reader_faults.add(flip(bit)));
+    until("damage to be read", plan.patience, || cenote.reader_faults.fired() >= 6).await?;
+    let fired = cenote.reader_faults.fired();
+    cenote.reader_faults.clear();
+    Ok(Played { note: Some(format!("{fired} reads were damaged, none was shown")), ..Played::default() })
+}
+
+async fn refused(running: &dyn Running, plan: &Plan) -> Answer<Played> {
+    let before = running.reading().await?.refused;
+    running.points().bug_seen.store(true, Relaxed);
+    let began = now();
+    while running.reading().await?.refused == before {
+        if began.elapsed() > plan.patience {
+            return Err("no validator refused prices of zero".into());
+        }
+        clock::sleep(Duration::from_millis(10)).await;
+    }
+    clock::sleep(BEAT).await;
+    running.points().bug_seen.store(false, Relaxed);
+    let refused = running.reading().await?.refused - before;
+    let note = Some(format!("{refused} versions were refused; readers kept the last good one"));
+    Ok(Played { repair: Some(Repair::Person("fix the bug")), note })
+}
+
+async fn rolled_back(running: &dyn Running, plan: &Plan) -> Answer<Played> {
+    let cenote = cenote(running)?;
+    let good = cenote.published();
+    running.points().bug_unseen.store(true, Relaxed);
+    until("a bad version", plan.patience, || cenote.published() > good).await?;
+    let version = || cenote.consumer().map(|consumer| consumer.version());
+    until("readers to see it", plan.patience, || version().is_some_and(|version| version > good)).await?;
+    clock::sleep(BEAT).await;
+    // The bug is fixed; readers go back at once, and then get what has changed since.
+    running.points().bug_unseen.store(false, Relaxed);
+    let began = now();
+    let again = cenote.republish(good).await?;
+    until("readers to go back", plan.patience, || version().is_some_and(|version| version >= again)).await?;
+    let back = began.elapsed();
+    running.rebuild().await?;
+    let note = format!("back {:.2} s after the decision; version {good} again as {again}", back.as_secs_f64());
+    Ok(Played { repair: Some(Repair::Person("republish, then a cycle")), note: Some(note) })
+}

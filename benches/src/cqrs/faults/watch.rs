@@ -1,0 +1,116 @@
+//! The watch: how stale or wrong each entity is that a reader can see, looked at again and again while things happen.
+//!
+//! It keeps the states that an entity has had on the write side, with the moment at which each was first seen. A reader
+//! that shows an old one is as stale as the next one is old; a reader that shows what never was is wrong since that was
+//! first seen.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use crate::cqrs::Answer;
+use crate::cqrs::clock::{self, now};
+use crate::cqrs::domain::{Collected, Key, Query, World};
+use crate::cqrs::metrics::{Alarm, Reading};
+use crate::cqrs::strategy::Running;
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(25);
+/// States that are remembered per entity.
+const STATES: usize = 64;
+
+/// What was seen.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    /// The longest that an entity was stale or wrong.
+    pub(super) longest: Duration,
+    /// The alarms that rang.
+    pub(super) alarms: Vec<Alarm>,
+}
+
+#[derive(Default)]
+struct Book {
+    /// What an entity was, oldest first.
+    states: HashMap<Key, Vec<(Collected, Instant)>>,
+    /// Since when a reader has shown what never was.
+    wrong_since: HashMap<Key, Instant>,
+}
+
+impl Book {
+    fn write(&mut self, key: Key, state: Collected, at: Instant) {
+        let states = self.states.entry(key).or_default();
+        if states.last().is_none_or(|(last, _)| *last != state) {
+            states.push((state, at));
+            if states.len() > STATES {
+                states.remove(0);
+            }
+        }
+    }
+
+    /// How long what was found has not been right.
+    fn judge(&mut self, key: Key, found: &Collected, at: Instant) -> Duration {
+        let states = self.states.entry(key).or_default();
+        match states.iter().rposition(|(state, _)| state == found) {
+            Some(place) => {
+                self.wrong_since.remove(&key);
+                states.get(place + 1).map_or(Duration::ZERO, |(_, since)| at.saturating_duration_since(*since))
+            }
+            None => at.saturating_duration_since(*self.wrong_since.entry(key).or_insert(at)),
+        }
+    }
+}
+
+/// Looks until told to stop.
+pub(super) async fn watch(
+    running: Arc<dyn Running>,
+    world: World,
+    before: Reading,
+    staleness_max: Duration,
+    stop: Arc<AtomicBool>,
+) -> Seen {
+    let (mut book, mut seen) = (Book::default(), Seen::default());
+    let staleness_ms = staleness_max.as_millis() as u64 + running.interval().as_millis() as u64 * 2;
+    while !stop.load(Relaxed) {
+        // Whatever is away while it is looked at is what the fault is about; readers are looked at again.
+        if let Ok(longest) = look(&*running, &world, &mut book).await {
+            seen.longest = seen.longest.max(longest);
+        }
+        if let Ok(reading) = running.reading().await {
+            seen.alarms.extend(reading.alarms(&before, staleness_ms));
+            seen.alarms.sort_unstable();
+            seen.alarms.dedup();
+        }
+        clock::sleep(PAUSE).await;
+    }
+    seen
+}
+
+async fn look(running: &dyn Running, world: &World, book: &mut Book) -> Answer<Duration> {
+    let (truth, at) = (running.truth().await?, now());
+    let keys: Vec<Key> = truth
+        .questions(&world.reference, world.page_ids())
+        .filter_map(|query| match query {
+            Query::Product(id) => Some(Key::Product(id)),
+            Query::Page(id) => Some(Key::Page(id)),
+            Query::Category(_) => None,
+        })
+        .collect();
+    for &key in &keys {
+        book.write(key, own(truth.answer(Query::of(key), &world.reference)), at);
+    }
+    let (queries, mut longest) = (running.queries(), Duration::ZERO);
+    for &key in &keys {
+        let found = own(queries.collect(Query::of(key)).await?);
+        longest = longest.max(book.judge(key, &found, now()));
+    }
+    Ok(longest)
+}
+
+/// What is the entity's own: a page's products have versions of their own.
+fn own(mut answer: Collected) -> Collected {
+    if answer.page.is_some() {
+        answer.products.clear();
+    }
+    answer
+}

@@ -1,0 +1,87 @@
+//! `async`: what a command changed is published after its commit, from the memory of the service: the dual write that
+//! many start with.
+//!
+//! It is built well: commands don't wait for the broker, what arrives meanwhile shares a publish, and a broker that does
+//! not answer is asked again for a while. All the same, between commit and publish the only copy is in memory.
+
+// glue: async
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, mpsc};
+
+use super::{Pipeline, Running, Stage};
+use crate::cqrs::Answer;
+use crate::cqrs::broker::{Broker, Envelope};
+use crate::cqrs::clock::{self, now};
+use crate::cqrs::domain::Message;
+use crate::cqrs::metrics::Metrics;
+use crate::cqrs::points::{Point, Points};
+use crate::cqrs::settings::Settings;
+use crate::cqrs::write::Hooks;
+
+pub(super) async fn start(stage: &Stage) -> Answer<Arc<dyn Running>> {
+    let write = stage.write(Hooks::default()).await?;
+    let live = stage.live().await?;
+    let mut pipeline = Pipeline::new(stage, write, live);
+    pipeline.fill(None).await?;
+    let broker = stage.broker().await?;
+    pipeline.consume(Arc::clone(&broker)).await?;
+
+    let (sender, inbox) = mpsc::unbounded_channel();
+    let publisher = Arc::new(Publisher {
+        inbox: Mutex::new(inbox),
+        broker,
+        settings: stage.settings,
+        points: Arc::clone(&stage.points),
+        metrics: Arc::clone(&stage.metrics),
+    });
+    pipeline.after_commit = Some(Box::new(move |message| drop(sender.send(message))));
+    pipeline.tasks.keep("service", move || {
+        let publisher = Arc::clone(&publisher);
+        Box::pin(async move { publisher.run().await })
+    });
+    Ok(Arc::new(pipeline))
+}
+
+/// The part of the service that publishes.
+struct Publisher {
+    inbox: Mutex<mpsc::UnboundedReceiver<Message>>,
+    broker: Arc<dyn Broker>,
+    settings: Settings,
+    points: Arc<Points>,
+    metrics: Arc<Metrics>,
+}
+
+impl Publisher {
+    async fn run(&self) -> Answer<()> {
+        let mut inbox = self.inbox.lock().await;
+        let mut batch = Vec::new();
+        while inbox.recv_many(&mut batch, self.settings.relay_batch).await > 0 {
+            if let Err(killed) = self.points.reach(Point::CommittedNotPublished) {
+                // The service dies, and its memory with it.
+                while inbox.try_recv().is_ok() {}
+                return Err(killed.into());
+            }
+            self.publish(&batch).await;
+            batch.clear();
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, batch: &[Message]) {
+        let envelope = |message: &Message| Envelope { key: message.key(), body: message.encode() };
+        let envelopes: Vec<_> = batch.iter().map(envelope).collect();
+        let (began, mut pause) = (now(), self.settings.backoff);
+        while self.broker.publish(&envelopes).await.is_err() {
+            if began.elapsed() > self.settings.publish_patience {
+                Metrics::count(&self.metrics.failed_events, batch.len() as u64);
+                return;
+            }
+            Metrics::count(&self.metrics.retries, 1);
+            clock::sleep(pause).await;
+            pause *= 2;
+        }
+        Metrics::count(&self.metrics.published, batch.len() as u64);
+    }
+}
+// glue end
