@@ -83,6 +83,7 @@ mod framed;
 pub mod json;
 mod key;
 mod load;
+mod open;
 mod ordinals;
 mod plan;
 mod producer;

@@ -10,10 +10,8 @@ use cenote_shared::env::{Env, Task};
 use cenote_shared::ids::{DatasetId, Epoch, TypeId, Version};
 use cenote_shared::log::names::Folder;
 use cenote_shared::log::retention::Keep;
-use cenote_shared::log::{
-    LogReader, LogWriter, Lost, OpenError as LogOpenError, Outcome, Pending, ReadError, WriterOptions,
-};
-use cenote_shared::schema::{Allow, Binding, Schema};
+use cenote_shared::log::{LogReader, LogWriter, Lost, Outcome, Pending, WriterOptions};
+use cenote_shared::schema::{Binding, Schema};
 use cenote_shared::state::State;
 use cenote_shared::storage::Storage;
 use cenote_shared::view::View;
@@ -25,8 +23,9 @@ use crate::cycle::commit::{CommitNotes, Next, Proposal};
 use crate::cycle::populate::Input;
 use crate::cycle::validate::Exhibit;
 use crate::cycle::verify::Verified;
-use crate::error::{CycleError, OpenError, SnapshotError, Unknown};
+use crate::error::{CycleError, SnapshotError, Unknown};
 use crate::load::{Loaded, Loader};
+use crate::open::start;
 use crate::report::{Cycled, Report, Settled, Updated};
 use crate::republish;
 use crate::snapshot::{Job, Running, SnapshotReport, Snapshots, is_due};
@@ -40,22 +39,22 @@ use crate::writer::Writer;
 /// Every method that writes is safe to drop half-way: the next one settles what was under way. Dropping the producer
 /// stops its background work; [`close`](Producer::close) also tells others that the dataset is free.
 pub struct Producer {
-    env: Env,
-    log: LogWriter,
-    heartbeat: Task<()>,
-    loader: Loader,
+    pub(crate) env: Env,
+    pub(crate) log: LogWriter,
+    pub(crate) heartbeat: Task<()>,
+    pub(crate) loader: Loader,
     /// The newest committed version, as readers have it.
-    committed: Loaded,
+    pub(crate) committed: Loaded,
     /// The same under the schema of the next commit, and what is known about it.
-    base: Base,
-    binding: Arc<Binding>,
-    roots: Arc<[TypeId]>,
-    validators: Arc<[Arc<dyn Validator>]>,
-    in_flight: Option<Next>,
-    snapshots: Snapshots,
-    keep: Keep,
-    running: Option<Running>,
-    options: WriterOptions,
+    pub(crate) base: Base,
+    pub(crate) binding: Arc<Binding>,
+    pub(crate) roots: Arc<[TypeId]>,
+    pub(crate) validators: Arc<[Arc<dyn Validator>]>,
+    pub(crate) in_flight: Option<Next>,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) keep: Keep,
+    pub(crate) running: Option<Running>,
+    pub(crate) options: WriterOptions,
 }
 
 /// What a version says beside its records.
@@ -74,65 +73,6 @@ impl Producer {
     /// A producer for a dataset on a storage that one has.
     pub fn on(storage: Storage) -> ProducerBuilder {
         ProducerBuilder::new(Place::Storage(storage))
-    }
-
-    pub(crate) async fn open(builder: ProducerBuilder) -> Result<Producer, OpenError> {
-        let ProducerBuilder { place, registry, declare, allow, validators, env, writer, keep, snapshots, bytes_max } =
-            builder;
-        let storage = match place {
-            Place::Storage(storage) => storage,
-            Place::Url(url, options) => Storage::open(&url, &options).await?,
-        };
-        let loader = Loader { env: env.clone(), seed: env.random(), bytes_max };
-        let mut reader = start(&storage, &writer).await?;
-        let mut committed = loader.load(&reader, reader.outline().version).await?;
-        let registry = match declare {
-            Some(declare) => declare(committed.state.schema(), registry).map_err(OpenError::DeclareWith)?,
-            None => registry,
-        };
-        let declared = registry.finish()?;
-        if declared.roots().is_empty() {
-            return Err(OpenError::NothingDeclared);
-        }
-        let (log, schema) = loop {
-            // The schema may be refused, so it is looked at before anything is written.
-            let schema = evolved(committed.state.schema(), &declared, &allow)?;
-            match LogWriter::open(&reader, env.clone(), writer.clone()).await {
-                Ok(log) => break (log, schema),
-                Err(LogOpenError::Behind { .. }) => {
-                    reader = start(&storage, &writer).await?;
-                    committed = caught_up(&loader, &reader, committed).await?;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        };
-        let roots = declared.roots().iter().map(|id| {
-            let name = &declared.schema().get(*id).name;
-            schema.find(name).expect("the next schema has every declared type")
-        });
-        let roots = roots.collect();
-        let binding = Arc::new(Binding::new(&declared, &schema)?);
-        let (state, threads) = (committed.state.clone(), env.threads());
-        let base = env.cpu(move || Base::of_state(state.relaid(Arc::new(schema), threads)?)).await??;
-        let heartbeat = env.spawn(log.heart().beat());
-        let version = committed.state.version();
-        tracing::info!(dataset = storage.url(), epoch = %log.epoch(), %version, "dataset opened");
-        Ok(Producer {
-            log,
-            heartbeat,
-            loader,
-            committed,
-            base,
-            binding,
-            roots,
-            validators: validators.into(),
-            in_flight: None,
-            snapshots,
-            keep,
-            running: None,
-            options: writer,
-            env,
-        })
     }
 
     /// Publishes the whole dataset: the records that the closure adds replace all records of the types that were
@@ -475,34 +415,6 @@ fn note_commit(report: &Report) {
 
 fn unknown(pending: &Pending) -> Unknown {
     Unknown::of(pending)
-}
-
-/// A reader at the tail; before the first entry if there is no dataset yet.
-async fn start(storage: &Storage, options: &WriterOptions) -> Result<LogReader, OpenError> {
-    match LogReader::start_with(storage.clone(), options.rules).await {
-        Err(ReadError::NotFound { .. }) => Ok(LogReader::empty(storage.clone()).with_rules(options.rules)),
-        other => Ok(other?),
-    }
-}
-
-/// The newest state: rolled forward from one that was loaded a moment ago, if its way is still there.
-async fn caught_up(loader: &Loader, reader: &LogReader, from: Loaded) -> Result<Loaded, OpenError> {
-    let newest = reader.outline().version;
-    match loader.forward(reader, from, newest).await {
-        Ok(loaded) if loaded.state.version() == newest => Ok(loaded),
-        Err(error) if !matches!(error, OpenError::Read(ReadError::Trimmed { .. } | ReadError::Replaced { .. })) => {
-            Err(error)
-        }
-        _ => loader.load(reader, newest).await,
-    }
-}
-
-fn evolved(chain: &Schema, declared: &cenote_shared::record::Declared, allow: &[Allow]) -> Result<Schema, OpenError> {
-    let evolved = chain.evolve(declared, allow)?;
-    for change in &evolved.changes {
-        tracing::info!(%change, "the schema changes with the next version");
-    }
-    Ok(evolved.schema)
 }
 
 /// The state that readers have: for tests.

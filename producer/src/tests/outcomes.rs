@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use cenote_shared::ids::Version;
+use cenote_shared::log::Refused;
 use cenote_shared::log::retention::Keep;
 use cenote_shared::storage::Storage;
-use cenote_shared::storage::faults::{Fault, FaultyStore, Moment, RequestKind, Rule, StepStore};
+use cenote_shared::storage::faults::{Fault, FaultyStore, LatencyStore, Moment, RequestKind, Rule, StepStore};
 
 use super::*;
 use crate::{CycleError, Cycled, OpenError, Settled, Snapshots};
@@ -223,6 +224,73 @@ fn a_commit_that_was_trimmed_before_it_was_settled_may_have_stood() {
         assert_eq!(first.settle().await.unwrap(), Settled::Nothing, "it was told");
         assert!(matches!(upsert(&mut first, 5).await, Err(CycleError::Lost(_))), "this one was never put");
     });
+}
+
+/// A holder that commits without pause was never caught up with, and `take_over` went on for ever.
+#[test]
+fn a_holder_that_never_pauses_is_taken_over() {
+    run(async {
+        let env = Env::simulated(11);
+        let near = storage("outcomes-busy").await;
+        let mut first = on(near.clone()).open().await.unwrap();
+        let busy = env.spawn({
+            let env = env.clone();
+            async move {
+                for id in 1.. {
+                    if let Err(error) = upsert(&mut first, id).await {
+                        return (id, error);
+                    }
+                    env.sleep(Duration::from_millis(200)).await;
+                }
+                unreachable!("it goes on until it is fenced")
+            }
+        });
+        env.sleep(Duration::from_secs(5)).await;
+        // To read the log from its hint to its tail takes longer than a commit does.
+        let far = LatencyStore::s3(env.clone()).wrap(&near);
+        let opening = env.timeout(Duration::from_secs(3_600), on(far).take_over().open()).await;
+        let mut second = opening.expect("it comes to an end").unwrap();
+        let (fenced, error) = busy.await.unwrap();
+        assert!(matches!(error, CycleError::Fenced(_)), "{error}");
+        assert_eq!(ids(&second), (1..fenced).collect::<Vec<_>>(), "what was committed meanwhile is caught up with");
+        second.check_invariants();
+        upsert(&mut second, fenced).await.unwrap();
+        second.close().await.unwrap();
+        assert_eq!(ids(&on(near).open().await.unwrap()).len() as u64, fenced);
+    });
+}
+
+/// What is put behind a log that is gone, nobody reads.
+#[test]
+fn a_dataset_that_is_deleted_or_made_anew_is_told_to_its_producer() {
+    for made_anew in [false, true] {
+        run(async {
+            let env = Env::simulated(12);
+            let near = storage(&format!("outcomes-deleted-{made_anew}")).await;
+            let mut producer = on(near.clone()).open().await.unwrap();
+            upsert(&mut producer, 1).await.unwrap();
+            for object in near.list("", None).await.unwrap() {
+                near.delete(&object.name).await.unwrap();
+            }
+            if made_anew {
+                let of_its_own = Env::simulated(13);
+                let mut other = on(near.clone()).env(of_its_own).take_over().open().await.unwrap();
+                upsert(&mut other, 7).await.unwrap();
+            }
+            env.sleep(Duration::from_secs(61)).await;
+            let before = near.list("log", None).await.unwrap();
+            let error = upsert(&mut producer, 2).await.unwrap_err();
+            let expected = if made_anew { "the dataset was made anew" } else { "no dataset at" };
+            let told = error.to_string();
+            assert!(matches!(error, CycleError::Refused(Refused::Gone(_))) && !error.is_retryable(), "{told}");
+            assert!(
+                told.starts_with("the log that this writer appended to is gone: ") && told.contains(expected),
+                "{told}"
+            );
+            assert_eq!(near.list("log", None).await.unwrap(), before, "nothing was put");
+            assert_eq!(ids(&producer), [1]);
+        });
+    }
 }
 
 #[test]

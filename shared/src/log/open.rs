@@ -3,6 +3,9 @@
 //! A hint that keeps changing means a live holder: whoever opens waits, by its own monotonic clock, until a promise is
 //! broken or the holder has gone, unless it is told to take over. The `open` entry raises the epoch, which ends the
 //! holder's writing wherever it is.
+//!
+//! Who takes over from a holder that never pauses may never find the tail where it read it: then `open` is put at
+//! whatever the tail is, and the caller catches up after it ([`LogWriter::open_at_tail`]).
 
 use std::time::Duration;
 
@@ -57,13 +60,27 @@ impl LogWriter {
         if !options.take_over {
             wait_for_turn(reader, &env, &options).await?;
         }
+        LogWriter::take(reader, env, options, false).await
+    }
+
+    /// The same for one who takes over from a holder that commits faster than one can catch up: an `open` that lost its
+    /// position goes to the next, so the writer that comes out is ahead of `reader`, and its caller reads up to
+    /// [`LogWriter::outline`]. Waits for nobody.
+    ///
+    /// # Errors
+    /// As for [`LogWriter::open`]; `Behind` if others were faster for a whole `commit_timeout`.
+    pub async fn open_at_tail(reader: &LogReader, env: Env, options: WriterOptions) -> Result<LogWriter, OpenError> {
+        LogWriter::take(reader, env, options, true).await
+    }
+
+    async fn take(reader: &LogReader, env: Env, options: WriterOptions, insists: bool) -> Result<LogWriter, OpenError> {
         let mut outline = reader.outline().clone();
         if outline.position.0 == 0 {
             outline.dataset = DatasetId(env.random_id());
         }
         let epoch = Epoch(outline.epoch.0 + 1);
         let mut writer = LogWriter::new(reader.storage().clone(), env, options, outline, epoch);
-        match writer.put_open().await? {
+        match writer.put_open(insists).await? {
             Outcome::Committed(_) => {
                 writer.heart().offer().await;
                 Ok(writer)

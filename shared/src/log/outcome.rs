@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::error::DecodeError;
+use super::error::{DecodeError, ReadError};
 use super::head::Kind;
 use super::writer::LogWriter;
 use crate::ids::{Epoch, Position, Version};
@@ -194,6 +194,10 @@ pub enum Refused {
         /// The newest checkpoint.
         checkpoint: Position,
     },
+    /// The log that the writer appended to is not there any more: somebody deleted it, or made another dataset in its
+    /// place. Stop, find out who; then open the dataset anew.
+    #[error("the log that this writer appended to is gone: {0}")]
+    Gone(#[source] ReadError),
     /// A checkpoint that is due before anything else stays unknown: settle it.
     #[error("the checkpoint at log position {position} is not settled: settle it, then append again")]
     Unsettled {

@@ -114,7 +114,7 @@ impl LogReader {
     }
 
     /// Whether our newest entry still stands; if it doesn't, the error says what became of it.
-    async fn stands_unchanged(&self, position: Position) -> Result<bool, ReadError> {
+    pub(super) async fn stands_unchanged(&self, position: Position) -> Result<bool, ReadError> {
         let name = names::log_entry(position);
         match read_head(&self.storage, position).await? {
             Some(LogHead::Entry(head)) if head.hash == self.outline.hash => Ok(true),

@@ -35,7 +35,7 @@ use super::outcome::{Fenced, Lost, Outcome, Pending, Refused};
 use super::outline::Outline;
 use super::reader::LogReader;
 use super::start::{CHECKPOINT_EVERY, CHECKPOINT_FROM};
-use crate::env::Env;
+use crate::env::{Env, Instant};
 use crate::ids::{Epoch, Version};
 use crate::storage::{Created, Storage, StorageErrorKind};
 
@@ -45,6 +45,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// One request is given up after this long; it may land all the same.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
+/// So often, at most, a writer looks whether the log that it appends to is still there.
+const LOOK_BACK_EVERY: Duration = Duration::from_secs(60);
 /// A store's "exists", with what stands there, is a clear "not ours" if both came within this. Later it may be the echo
 /// of a put that the store's client tried twice by itself; to take over and to trim past us takes others longer.
 const CLEAR_WITHIN: Duration = Duration::from_secs(1);
@@ -109,6 +111,9 @@ pub struct LogWriter {
     settled: Option<([u8; 16], Outcome)>,
     ended: Option<Outcome>,
     heart: Option<Heart>,
+    /// Until when a lost `open` goes on at the next position.
+    insists_until: Option<Instant>,
+    looked_back: Instant,
 }
 
 /// What is being put: kept before the first byte leaves.
@@ -140,8 +145,21 @@ impl LogWriter {
     }
 
     pub(super) fn new(storage: Storage, env: Env, options: WriterOptions, outline: Outline, epoch: Epoch) -> Self {
-        let (in_flight, settled, ended, heart) = (None, None, None, None);
-        LogWriter { storage, env, options, outline, epoch, in_flight, settled, ended, heart }
+        let (in_flight, settled, ended, heart, insists_until) = (None, None, None, None, None);
+        let looked_back = env.instant();
+        LogWriter {
+            storage,
+            env,
+            options,
+            outline,
+            epoch,
+            in_flight,
+            settled,
+            ended,
+            heart,
+            insists_until,
+            looked_back,
+        }
     }
 
     /// Where the log stands, as far as this writer knows.
@@ -303,8 +321,10 @@ impl LogWriter {
         None
     }
 
-    /// Takes the dataset: the last step of opening.
-    pub(super) async fn put_open(&mut self) -> Result<Outcome, Refused> {
+    /// Takes the dataset: the last step of opening. One that insists takes a later position if others take the first
+    /// ones, for a `commit_timeout`.
+    pub(super) async fn put_open(&mut self, insists: bool) -> Result<Outcome, Refused> {
+        self.insists_until = insists.then(|| self.env.instant() + self.options.commit_timeout);
         let mut holder = self.options.holder.clone();
         holder.truncate(holder.floor_char_boundary(HOLDER_BYTES_MAX));
         let open = Body::Open(Open { holder: holder.clone() });
@@ -326,8 +346,29 @@ impl LogWriter {
         if let Some(lost) = self.misfit(&body) {
             return Ok(Outcome::Lost(lost));
         }
+        self.look_back().await?;
         self.place(body, self.env.random_id())?;
         Ok(self.drive().await)
+    }
+
+    /// Whether our newest entry still stands: what is put behind nothing, or into another dataset, nobody will read. At
+    /// most one request a minute, so it finds a mistake out, and soon; it does not rule one out.
+    async fn look_back(&mut self) -> Result<(), Refused> {
+        let now = self.env.instant();
+        if now - self.looked_back < LOOK_BACK_EVERY {
+            return Ok(());
+        }
+        let reader = LogReader::at(self.storage.clone(), self.outline.clone());
+        match self.env.timeout(ATTEMPT_TIMEOUT, reader.stands_unchanged(self.outline.position)).await {
+            // Who was trimmed past is told so by its own position.
+            Ok(Ok(_) | Err(ReadError::Trimmed { .. })) => self.looked_back = now,
+            Ok(Err(gone @ (ReadError::NotFound { .. } | ReadError::Replaced { .. } | ReadError::Damaged { .. }))) => {
+                return Err(Refused::Gone(gone));
+            }
+            // A store that has its troubles is no sign of anything.
+            Ok(Err(_)) | Err(_) => {}
+        }
+        Ok(())
     }
 
     /// What only a mistake of the caller's can cause.
@@ -491,13 +532,16 @@ impl LogWriter {
             Some(Err(error)) => return self.cut_off(foreign(&error)),
             None => return ControlFlow::Break(Outcome::Lost(Lost::Nothing { position })),
         };
-        if matches!(body, Body::Open(_)) {
+        let is_open = matches!(body, Body::Open(_));
+        if is_open && self.insists_until.is_none_or(|until| self.env.instant() >= until) {
             return ControlFlow::Break(Outcome::Lost(Lost::Behind { position }));
         }
         if let Err(error) = self.outline.advance(&entry) {
             return self.cut_off(does_not_follow(&name, &error));
         }
-        if self.options.rules.is_fenced(self.epoch, entry.head.epoch) {
+        if is_open {
+            self.epoch = Epoch(self.outline.epoch.0 + 1);
+        } else if self.options.rules.is_fenced(self.epoch, entry.head.epoch) {
             return self.end(Outcome::Fenced(Fenced { position, epoch: entry.head.epoch, own: self.epoch }));
         }
         if matches!(body, Body::Checkpoint(_)) {

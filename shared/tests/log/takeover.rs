@@ -81,6 +81,27 @@ async fn taking_over_does_not_wait_and_fences() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_open_that_insists_takes_the_tail_wherever_it_is() {
+    let (env, storage) = (Env::simulated(8), memory());
+    let mut first = open(&storage, &env, options("first")).await.unwrap();
+    let stale = reader(&storage).await.unwrap();
+    let mut between = open(&storage, &env, taking_over("between")).await.unwrap();
+    let missed = [committed(&mut between, "a").await, committed(&mut between, "b").await];
+    let behind = LogWriter::open(&stale, env.clone(), taking_over("second")).await;
+    assert!(matches!(behind, Err(OpenError::Behind { position: Position(2) })));
+    let mut second = LogWriter::open_at_tail(&stale, env.clone(), taking_over("second")).await.unwrap();
+    // It knows what it went past: the epoch in between, and the newest version.
+    assert_eq!((second.epoch(), second.outline().position), (Epoch(3), Position(5)));
+    assert_eq!(second.outline(), reader(&storage).await.unwrap().outline());
+    assert_eq!(second.outline().version.position(), missed[1]);
+    committed(&mut second, "mine").await;
+    for superseded in [&mut first, &mut between] {
+        assert!(matches!(put(superseded, "x").await, Outcome::Fenced(_)));
+    }
+    walk(&storage).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_superseded_holders_late_hint_does_not_open_the_door() {
     let (env, storage) = (Env::simulated(4), memory());
     let first = open(&storage, &env, options("first")).await.unwrap();
