@@ -21,6 +21,7 @@ pub mod keys;
 pub mod layout;
 pub mod load;
 pub mod log;
+pub mod packed;
 pub mod parallel;
 pub mod record;
 pub mod row;
@@ -33,6 +34,7 @@ pub mod view;
 
 pub use cenote_derive::Record;
 pub use ids::{Ordinal, Timestamp, Token, Version};
+pub use packed::Text;
 pub use record::{Key, KeyOf, List, Map, Record, Root, Set};
 pub use schema::Allow;
 pub use view::{Diff, HashIndex, TableRef, View};
