@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::ids::{ColumnId, Ordinal, TypeId};
 use crate::row::Row;
-use crate::segment::RowAt;
+use crate::segment::{Cell, RowAt};
 
 /// The column number of a record's presence.
 pub const PRESENCE: ColumnId = ColumnId(0xFFFF);
@@ -90,7 +90,7 @@ impl Sums {
         let mut total = presence_digest(ordinal);
         self.presence = count(self.presence, total);
         for index in 0..row.columns() {
-            let one = stored_cell_digest(ordinal, row, index, scratch);
+            let one = stored_cell_digest(ordinal, row.cell(index), scratch);
             self.columns[index] = count(self.columns[index], one);
             total = total.wrapping_add(one);
         }
@@ -102,10 +102,9 @@ type Count = fn(u128, u128) -> u128;
 
 /// What a stored cell adds; 0 if it is absent. `scratch` is overwritten.
 #[must_use]
-pub fn stored_cell_digest(ordinal: Ordinal, row: RowAt<'_>, field: usize, scratch: &mut Vec<u8>) -> u128 {
+pub fn stored_cell_digest(ordinal: Ordinal, cell: Cell<'_>, scratch: &mut Vec<u8>) -> u128 {
     scratch.clear();
-    let column = row.layout().columns[field].id;
-    if row.cell(field).canonical(scratch) { cell_digest(ordinal, column, scratch) } else { 0 }
+    if cell.canonical(scratch) { cell_digest(ordinal, cell.column(), scratch) } else { 0 }
 }
 
 /// A state's digest from its types' sums, in the order of their numbers. Types without records add nothing.

@@ -9,6 +9,7 @@
 //! | --- | --- | --- |
 //! | one number, float, enum, reference | its image | |
 //! | one string; one byte field | end in the text heap; end in the byte heap | |
+//! | one packed string | end in the byte heap, number of its symbol table | |
 //! | list or set of numbers | end in the byte heap | elements |
 //! | list or set of strings | end in the byte heap, end in the text heap | ends |
 //! | list or set of byte fields | end in the byte heap, end in the byte heap | ends |
@@ -75,6 +76,13 @@ pub enum Form {
     Text(Region),
     /// A region of bytes.
     Bytes(Region),
+    /// A region of bytes that are packed text: see [`packed`](crate::packed).
+    Packed {
+        /// Where they stand, in the byte heap.
+        region: Region,
+        /// The slot with the number of their symbol table.
+        table: usize,
+    },
     /// A list or a set.
     Many(Many),
     /// A map: as many keys as values.
@@ -227,6 +235,7 @@ impl Maker {
         let presence = field.sparse.then(|| self.presence_bit());
         let signed = |kind: &ValueKind| matches!(kind, ValueKind::Int(_));
         let form = match &field.shape {
+            Shape::One(_) if field.is_packed() => Form::Packed { region: self.byte_region(), table: self.slot(false) },
             Shape::One(kind) => match schema.value_form(kind)? {
                 ValueForm::Image(image) => Form::Image { slot: self.slot(signed(kind)), kind: image },
                 ValueForm::Text => Form::Text(self.text_region()),
@@ -304,7 +313,7 @@ impl Maker {
                     place(keys);
                     place(values);
                 }
-                Form::Image { .. } | Form::Text(_) | Form::Bytes(_) => {}
+                Form::Image { .. } | Form::Text(_) | Form::Bytes(_) | Form::Packed { .. } => {}
             }
         }
         self.layout.signed.append(&mut self.lanes);

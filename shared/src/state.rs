@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::digest::state_digest;
 use crate::ids::{TypeId, Version};
+use crate::packed::Symbols;
 use crate::schema::{KeyError, Schema};
 use crate::table::{Table, TableMemory};
 
@@ -103,6 +104,15 @@ impl State {
         });
         let tables = tables.collect::<Result<Vec<_>, _>>()?;
         Ok(self.with_tables(Arc::clone(&schema), tables))
+    }
+
+    /// The same records, with symbol tables after those that types have.
+    pub(crate) fn with_symbols(&self, symbols: &[(TypeId, Arc<Symbols>)]) -> State {
+        let mut tables = self.tables().to_vec();
+        for (id, symbols) in symbols {
+            tables[id.index()] = Arc::new(self.table(*id).with_symbols(Arc::clone(symbols)));
+        }
+        self.with_tables(Arc::clone(&self.schema), tables)
     }
 
     /// This state with the first `types` tables of `newer`: what a view would be if types were swapped one by one.

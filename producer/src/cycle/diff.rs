@@ -7,18 +7,21 @@
 //! digest is summed from the user's rows and the old state's records, never from the delta, so that verifying the
 //! delta against it compares two paths; the same input on the same parent gives the same delta (I12).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cenote_shared::delta::{Changes, Delta};
 use cenote_shared::digest::{Sums, cell_digest, stored_cell_digest};
 use cenote_shared::ids::{Ordinal, TypeId};
 use cenote_shared::layout::Layout;
+use cenote_shared::packed::Symbols;
 use cenote_shared::row::Row;
 use cenote_shared::schema::{KeyError, limits};
 use cenote_shared::segment::SegmentBuilder;
 use cenote_shared::state::State;
 
 use super::populate::{Input, RootInput};
+use super::train::new_symbols;
 use crate::base::{Base, Follow, TypeFollow};
 use crate::content::Fresh;
 use crate::framed::{changed_fields, unframe};
@@ -72,9 +75,11 @@ impl Input {
         let changes: Vec<RootChanges> =
             roots.iter().zip(0..).map(|(root, id)| changes(root, TypeId(id), &base)).collect();
         let recounted = recount(&base, &fresh, &roots, &changes);
-        let base = with_segment_rows(base, &fresh, &roots, &changes, &recounted)?;
+        let incoming = Incoming { fresh: &fresh, roots: &roots, changes: &changes, recounted: &recounted };
+        let symbols = new_symbols(&base.state, |id| incoming.rows(id).collect());
+        let base = with_segment_rows(base, &incoming, &symbols)?;
         let numbers = Numbers::new(&base, &recounted)?;
-        let mut emitter = Emitter::new(&base.state, &base.plans, &numbers);
+        let mut emitter = Emitter::new(&base.state, &base.plans, &numbers, symbols);
         for (index, (fresh, root)) in fresh.iter().zip(&roots).enumerate() {
             let id = TypeId(index as u16);
             if base.state.schema().get(id).is_root() {
@@ -145,27 +150,38 @@ fn recount(base: &Base, fresh: &[Fresh], roots: &[RootInput], changes: &[RootCha
     recount.finish(&base.orphans)
 }
 
+/// All records that the delta may bring, as they were given.
+struct Incoming<'i> {
+    fresh: &'i [Fresh],
+    roots: &'i [RootInput],
+    changes: &'i [RootChanges],
+    recounted: &'i Recounted,
+}
+
+impl<'i> Incoming<'i> {
+    /// The framed records of a type: a root's changed ones, then its new ones; a component's fresh ones.
+    fn rows(&self, id: TypeId) -> impl Iterator<Item = &'i [u8]> + use<'i> {
+        let index = id.index();
+        let (root, changes, components) = (&self.roots[index], &self.changes[index], &self.fresh[index]);
+        let numbers = changes.changed.iter().map(|(_, number)| number).chain(&changes.added);
+        let kept = (0..).zip(&self.recounted.fresh[index]).filter(|(_, count)| **count > 0);
+        numbers.map(|number| root.rows.get(*number)).chain(kept.map(|(number, _)| components.get(number)))
+    }
+}
+
 /// Decides how many rows a segment has, for types that get their first records.
 fn with_segment_rows(
     mut base: Base,
-    fresh: &[Fresh],
-    roots: &[RootInput],
-    changes: &[RootChanges],
-    recounted: &Recounted,
+    incoming: &Incoming<'_>,
+    symbols: &BTreeMap<TypeId, Arc<Symbols>>,
 ) -> Result<Base, DiffError> {
     let mut schema = base.state.schema().as_ref().clone();
-    for (index, of_type) in schema.types.iter_mut().enumerate() {
-        let table = base.state.table(TypeId(index as u16));
+    for (of_type, id) in schema.types.iter_mut().zip((0..).map(TypeId)) {
+        let table = base.state.table(id);
         if table.segment_count() > 0 {
             continue;
         }
-        let rows_log2 = if of_type.is_root() {
-            let rows = changes[index].added.iter().map(|number| roots[index].rows.get(*number));
-            segment_rows_log2(table.layout(), rows)
-        } else {
-            let kept = (0..).zip(&recounted.fresh[index]).filter(|(_, count)| **count > 0);
-            segment_rows_log2(table.layout(), kept.map(|(number, _)| fresh[index].get(number)))
-        };
+        let rows_log2 = segment_rows_log2(table.layout(), symbols.get(&id), incoming.rows(id));
         of_type.segment_rows_log2 = rows_log2.unwrap_or(of_type.segment_rows_log2);
     }
     if schema != **base.state.schema() {
@@ -175,8 +191,12 @@ fn with_segment_rows(
 }
 
 /// How many of these rows make a segment of the right size; none if there are no rows.
-fn segment_rows_log2<'r>(layout: &Layout, rows: impl Iterator<Item = &'r [u8]>) -> Option<u8> {
-    let mut builder = SegmentBuilder::new(layout);
+fn segment_rows_log2<'r>(
+    layout: &Layout,
+    symbols: Option<&Arc<Symbols>>,
+    rows: impl Iterator<Item = &'r [u8]>,
+) -> Option<u8> {
+    let mut builder = SegmentBuilder::new(layout, symbols);
     let mut row = Row::default();
     for framed in rows.take(SAMPLE_ROWS) {
         unframe(framed, layout.columns.len(), &mut row);
@@ -247,12 +267,19 @@ struct Emitter<'s> {
 }
 
 impl<'s> Emitter<'s> {
-    fn new(state: &'s State, plans: &'s Plans, numbers: &'s Numbers) -> Emitter<'s> {
+    fn new(
+        state: &'s State,
+        plans: &'s Plans,
+        numbers: &'s Numbers,
+        symbols: BTreeMap<TypeId, Arc<Symbols>>,
+    ) -> Emitter<'s> {
+        let mut changes = Changes::new(state);
+        symbols.into_iter().for_each(|(id, symbols)| changes.bring_symbols(id, symbols));
         Emitter {
             state,
             plans,
             numbers,
-            changes: Changes::new(state),
+            changes,
             sums: state.tables().iter().map(|table| table.sums().clone()).collect(),
             types: Vec::new(),
             row: Row::default(),
@@ -308,7 +335,7 @@ impl<'s> Emitter<'s> {
         let fields = changed_fields(&self.renumbered, stored, &mut self.scratch);
         let columns = &self.plans.of(id).columns;
         for field in &fields {
-            let before = stored_cell_digest(ordinal, stored, *field, &mut self.scratch);
+            let before = stored_cell_digest(ordinal, stored.cell(*field), &mut self.scratch);
             let after = self.renumbered.cell(*field).map_or(0, |cell| cell_digest(ordinal, columns[*field], cell));
             let sum = &mut self.sums[id.index()].columns[*field];
             *sum = sum.wrapping_sub(before).wrapping_add(after);

@@ -15,5 +15,6 @@ pub(crate) mod commit;
 pub(crate) mod diff;
 pub(crate) mod encode;
 pub(crate) mod populate;
+mod train;
 pub(crate) mod validate;
 pub(crate) mod verify;

@@ -26,6 +26,7 @@ pub(crate) struct FieldAttributes {
     pub(crate) was: Option<LitStr>,
     pub(crate) default: bool,
     pub(crate) dedup: bool,
+    pub(crate) packed: bool,
 }
 
 /// `#[record(…)]` on a variant, and std's `#[default]`.
@@ -76,7 +77,7 @@ impl FieldAttributes {
             } else if meta.path.is_ident("dedup") {
                 parsed.dedup = true;
             } else if meta.path.is_ident("packed") {
-                return Err(meta.error(format!("field {field}: packed text is not there yet; leave the attribute out")));
+                parsed.packed = true;
             } else if meta.path.is_ident("key") {
                 return Err(meta.error(format!(
                     "field {field}: the key stands on the struct; write #[record(key = \"{field}\")] above it"
@@ -84,9 +85,9 @@ impl FieldAttributes {
             } else if meta.path.is_ident("other") {
                 return Err(meta.error(format!("field {field}: other stands on the variant of an enum")));
             } else {
-                return Err(
-                    meta.error(format!("field {field}: unknown; write name = \"…\", was = \"…\", default or dedup"))
-                );
+                return Err(meta.error(format!(
+                    "field {field}: unknown; write name = \"…\", was = \"…\", default, dedup or packed"
+                )));
             }
             Ok(())
         })?;

@@ -12,7 +12,7 @@ pub(crate) struct Parsed {
     pub(crate) visibility: Visibility,
     /// The type as written.
     pub(crate) written: Type,
-    /// The type that implements `Field`: as written, but for deduplicated text.
+    /// The type that implements `Field`: as written, but for deduplicated and packed text.
     pub(crate) field_type: Type,
     /// The name in the dataset.
     pub(crate) name: String,
@@ -58,7 +58,15 @@ fn parse_field(owner: &Ident, is_root: bool, field: &Field, krate: &TokenStream)
         return Err(syn::Error::new_spanned(&ident, message));
     }
     Check { owner, is_root, field: &ident }.field(&field.ty)?;
-    let field_type = if attributes.dedup { dedup(&ident, &field.ty, krate)? } else { field.ty.clone() };
+    let field_type = match (attributes.dedup, attributes.packed) {
+        (true, true) => {
+            let message = format!("field {ident}: text is kept once (dedup) or packed, not both; leave one out");
+            return Err(syn::Error::new_spanned(&ident, message));
+        }
+        (true, false) => dedup(&ident, &field.ty, krate)?,
+        (false, true) => packed(&ident, &field.ty, krate)?,
+        (false, false) => field.ty.clone(),
+    };
     let docs = field.attrs.iter().filter(|attribute| attribute.path().is_ident("doc")).cloned().collect();
     let (visibility, written) = (field.vis.clone(), field.ty.clone());
     Ok(Parsed { ident, visibility, written, field_type, name, attributes, docs })
@@ -217,6 +225,23 @@ fn replace_text(ty: &mut Type, krate: &TokenStream) -> bool {
         _ => None,
     });
     types.nth(position).is_some_and(|inner| replace_text(inner, krate))
+}
+
+/// The marker of packed text, or `Option` of it.
+fn packed(field: &Ident, ty: &Type, krate: &TokenStream) -> syn::Result<Type> {
+    let marker = quote!(#krate::__derive::Packed);
+    match generic(ty) {
+        _ if is_named(ty, "String") => Ok(syn::parse_quote!(#marker)),
+        Some(("Option", inner)) if inner.first().is_some_and(|inner| is_named(inner, "String")) => {
+            Ok(syn::parse_quote!(::core::option::Option<#marker>))
+        }
+        _ => {
+            let message = format!(
+                "field {field}: packed is for one text, a String or an Option of it; put text that is in a list or a map into a component"
+            );
+            Err(syn::Error::new_spanned(ty, message))
+        }
+    }
 }
 
 /// The number under which a field is found by its name: FNV-1a.

@@ -4,7 +4,7 @@
 //! here where it can be seen in the tokens (with the field's name, and what to write instead), else by the traits.
 //!
 //! On a struct: `#[record(key = "id")]`, `key = "a, b.c"` or `key = ["a", "b.c"]`; `name = "…"`; `crate = path`.
-//! On a field: `name = "…"`, `was = "…"`, `default`, `dedup`. On a variant: `name = "…"`, `other`; and std's
+//! On a field: `name = "…"`, `was = "…"`, `default`, `dedup`, `packed`. On a variant: `name = "…"`, `other`; and std's
 //! `#[default]`.
 
 mod attributes;

@@ -129,6 +129,10 @@ fn key_part(
         let message = format!("key: {owner} has no field {first}; its fields are {known}");
         return Err(syn::Error::new(span, message));
     };
+    if field.attributes.packed {
+        let message = format!("key: field {first} is packed; a key is read at every look-up, so leave it plain");
+        return Err(syn::Error::new(span, message));
+    }
     if let syn::Type::Path(ty) = &field.written
         && let Some(last) = ty.path.segments.last()
     {
@@ -159,6 +163,18 @@ fn key_part(
 fn named(input: &DeriveInput, field: &Parsed, krate: &TokenStream) -> TokenStream {
     let (owner, ident, ty) = (&input.ident, &field.ident, &field.written);
     let hash = name_hash(&field.name);
+    if field.attributes.packed {
+        // A type that is no key, so that the trait says why.
+        return quote! {
+            #[automatically_derived]
+            impl #krate::__derive::Named<#hash> for #owner {
+                type Of = #krate::__derive::Packed;
+                fn get(&self) -> &Self::Of {
+                    ::core::unreachable!("packed text is no key")
+                }
+            }
+        };
+    }
     quote! {
         #[automatically_derived]
         impl #krate::__derive::Named<#hash> for #owner {

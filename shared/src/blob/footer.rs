@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, CodecError};
 use crate::delta::DeltaError;
 use crate::ids::{ColumnId, DatasetId, TypeId};
+use crate::packed::{SymbolTable, TableError};
 use crate::schema::{KeyError, Schema};
 use crate::segment::SegmentError;
 
-use super::{FOOTER_BYTES_MAX, HEADER_BYTES, SECTION_BYTES_MAX, TAIL_BYTES};
+use super::{FOOTER_BYTES_MAX, FORMAT, FORMAT_WITH_SYMBOLS, HEADER_BYTES, SECTION_BYTES_MAX, TAIL_BYTES};
 
 /// What a blob is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,24 @@ pub struct Footer {
     pub sections: Vec<SectionInfo>,
     /// A snapshot's types.
     pub types: Vec<TypeInfo>,
+    /// A snapshot's symbol tables; those that a delta brings. By type and number.
+    #[serde(skip)]
+    pub symbols: Vec<SymbolsInfo>,
+}
+
+/// One symbol table of packed text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SymbolsInfo {
+    /// The type whose tables it is among.
+    pub type_id: TypeId,
+    /// Its number there.
+    pub number: u16,
+    /// The column that it was made for.
+    pub column: ColumnId,
+    /// By code: the bytes of its symbol.
+    pub lengths: Vec<u8>,
+    /// The symbols, one after another.
+    pub bytes: Vec<u8>,
 }
 
 /// One section.
@@ -158,6 +177,9 @@ pub enum BlobError {
     /// A schema whose keys are not sound.
     #[error("its schema: {0}")]
     Schema(#[from] KeyError),
+    /// Symbols that are no table.
+    #[error("{0}")]
+    Symbols(#[from] TableError),
     /// Digests that do not add up.
     #[error("its records are not those that were committed: the digest is {found:032x}, not {expected:032x}")]
     Digest {
@@ -189,12 +211,29 @@ impl BlobError {
 impl Footer {
     /// As bytes.
     pub(super) fn encode(&self) -> Result<Vec<u8>, CodecError> {
-        codec::encode::<FOOTER_BYTES_MAX>(self)
+        match self.format() {
+            FORMAT => codec::encode::<FOOTER_BYTES_MAX>(self),
+            _ => codec::encode::<FOOTER_BYTES_MAX>(&(self, &self.symbols)),
+        }
+    }
+
+    /// The format that it is written in.
+    pub(super) fn format(&self) -> u16 {
+        if self.symbols.is_empty() { FORMAT } else { FORMAT_WITH_SYMBOLS }
+    }
+
+    /// What the bytes say; nothing of it is checked.
+    pub(super) fn parse(bytes: &[u8], format: u16) -> Result<Footer, CodecError> {
+        if format == FORMAT {
+            return codec::decode::<Footer, FOOTER_BYTES_MAX>(bytes);
+        }
+        let (footer, symbols) = codec::decode::<(Footer, Vec<SymbolsInfo>), FOOTER_BYTES_MAX>(bytes)?;
+        Ok(Footer { symbols, ..footer })
     }
 
     /// From bytes whose hash was compared; checked against the object's size.
-    pub(super) fn decode(bytes: &[u8], object_bytes: u64) -> Result<Footer, BlobError> {
-        let footer: Footer = codec::decode::<Footer, FOOTER_BYTES_MAX>(bytes)?;
+    pub(super) fn decode(bytes: &[u8], format: u16, object_bytes: u64) -> Result<Footer, BlobError> {
+        let footer = Footer::parse(bytes, format)?;
         let mut end = HEADER_BYTES as u64;
         for (index, section) in footer.sections.iter().enumerate() {
             if section.offset != end {
@@ -216,10 +255,11 @@ impl Footer {
         Ok(footer)
     }
 
-    /// Bytes of all sections when decompressed.
+    /// Bytes of all sections when decompressed, and of symbol tables.
     #[must_use]
     pub fn plain_bytes(&self) -> u64 {
-        self.sections.iter().map(|section| u64::from(section.plain)).sum()
+        let sections: u64 = self.sections.iter().map(|section| u64::from(section.plain)).sum();
+        sections + (self.symbols.len() * size_of::<SymbolTable>()) as u64
     }
 }
 

@@ -4,7 +4,7 @@
 //! header   32 bytes   magic 8 | format u16 | kind u8 | zero 5 | dataset id 16
 //! sections            up to 4 MiB plain each, zstd where it gains, one after another
 //! footer              bincode: what the sections are, where, and their hashes; of a snapshot also the schema,
-//!                     every segment's digest and every column's sum
+//!                     every segment's digest and every column's sum; in format 2 also symbol tables
 //! tail     32 bytes   footer bytes u32 | format u16 | zero u16 | footer's xxh3-128 16 | magic 8
 //! ```
 //! A reader takes the end first and then what it needs, by range. Nothing is used before its hash was compared, and
@@ -18,13 +18,14 @@ mod read;
 #[cfg(feature = "testing")]
 mod repair;
 mod snapshot;
+mod symbols;
 #[cfg(test)]
 mod tests;
 mod write;
 
 use bytes::Bytes;
 
-pub use footer::{BlobError, BlobKind, Footer, SectionInfo, SegmentInfo, TypeInfo};
+pub use footer::{BlobError, BlobKind, Footer, SectionInfo, SegmentInfo, SymbolsInfo, TypeInfo};
 pub use read::{decode_delta, footer_of, read_footer};
 #[cfg(feature = "testing")]
 pub use repair::{repair_checksums, uncompressed};
@@ -33,8 +34,10 @@ pub use write::encode_delta;
 
 /// The first and last bytes of a blob.
 pub const MAGIC: [u8; 8] = *b"CENOTEBL";
-/// The version of the format that this release writes.
+/// The format of blobs without packed text, which a release reads that does not know of it.
 pub const FORMAT: u16 = 1;
+/// The format of blobs whose footer goes on with symbol tables; the newest that is known here.
+pub const FORMAT_WITH_SYMBOLS: u16 = 2;
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 32;
 /// Bytes of the tail.

@@ -15,6 +15,7 @@ use crate::table::Table;
 
 use super::footer::unsound;
 use super::read::unpack;
+use super::symbols::{all_symbols, read_symbols};
 use super::write::{Run, assemble};
 use super::{Blob, BlobError, BlobKind, Footer, SECTION_BYTES_MAX, SegmentInfo, TypeInfo};
 
@@ -28,7 +29,8 @@ pub fn encode_snapshot(dataset: DatasetId, state: &State, threads: usize) -> Blo
         Run::new(table.layout().type_id, &plain)
     });
     let types = state.tables().iter().map(|table| type_info(table)).collect();
-    assemble(dataset, BlobKind::Snapshot, Some(state.schema().as_ref().clone()), types, sections)
+    let (schema, symbols) = (Some(state.schema().as_ref().clone()), all_symbols(state));
+    assemble(Footer { dataset, kind: BlobKind::Snapshot, schema, sections: Vec::new(), types, symbols }, sections)
 }
 
 /// Runs of segments of about a section each; a segment longer than that is alone.
@@ -127,9 +129,11 @@ impl SnapshotReader {
         let rooms = footer.types.iter().zip(&schema.types);
         let ceilings = rooms.map(|(info, of_type)| info.room.saturating_mul(of_type.segment_rows())).collect();
         let empty = State::empty(Arc::new(schema), seed)?;
+        let empty = empty.with_symbols(&read_symbols(&footer, &empty)?);
         let mut reader = SnapshotReader { runs: runs_in(&footer), footer, empty, ceilings };
         reader.check_types()?;
         reader.footer.schema = None;
+        reader.footer.symbols = Vec::new();
         Ok(reader)
     }
 
@@ -208,7 +212,7 @@ impl SnapshotReader {
         let bits = take(&mut body, (rows as usize).div_ceil(8))?;
         let live = (0..rows).filter(|row| bits[*row as usize / 8] >> (row % 8) & 1 == 1).collect();
         let ceilings = |id: TypeId| self.ceilings[id.index()];
-        let segment = segment::decode(table.layout(), body, table.segment_rows(), &ceilings);
+        let segment = segment::decode(table.layout(), body, table.segment_rows(), &ceilings, table.symbols());
         let type_id = table.layout().type_id;
         let type_name = || self.empty.schema().get(type_id).name.clone();
         let segment = segment.map_err(|source| BlobError::Segment { type_name: type_name(), number: 0, source })?;

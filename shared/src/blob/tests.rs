@@ -105,7 +105,9 @@ proptest! {
 #[tokio::test]
 async fn a_snapshot_is_fetched_by_ranges() {
     let text = |key: i64| Some("abcdefgh ".repeat(2_000) + &key.to_string());
-    let step: Step = (0..2_000).map(|key| (key, Some(Record { number: 1, text: text(key), list: vec![] }))).collect();
+    let step: Step = (0..2_000)
+        .map(|key| (key, Some(Record { number: 1, text: text(key), list: vec![], story: String::new() })))
+        .collect();
     let state = state_of(&[step]);
     let storage = Storage::new("memory://test", Arc::new(InMemory::new()));
     let blob = encode_snapshot(DATASET, &state, 2);
@@ -128,7 +130,7 @@ async fn a_snapshot_is_fetched_by_ranges() {
 
 #[test]
 fn a_record_longer_than_a_section_is_cut() {
-    let long = Record { number: 1, text: Some("x".repeat(9 << 20)), list: vec![] };
+    let long = Record { number: 1, text: Some("x".repeat(9 << 20)), list: vec![], story: String::new() };
     let state = state_of(&[Step::from([(1, Some(long))])]);
     let blob = encode_snapshot(DATASET, &state, 1).to_bytes();
     let footer = footer_of(&blob).unwrap();

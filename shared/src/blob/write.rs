@@ -10,7 +10,8 @@ use crate::ids::{DatasetId, TypeId};
 use crate::parallel;
 use crate::state::State;
 
-use super::{Blob, BlobKind, FORMAT, Footer, HEADER_BYTES, MAGIC, SECTION_BYTES_MAX, SectionInfo, TypeInfo};
+use super::symbols::new_symbols;
+use super::{Blob, BlobKind, Footer, HEADER_BYTES, MAGIC, SECTION_BYTES_MAX, SectionInfo};
 
 /// Fast enough for a snapshot, and most of what higher levels gain.
 const ZSTD_LEVEL: i32 = 3;
@@ -45,56 +46,50 @@ impl Piece {
     }
 }
 
-/// The blob of a delta; `state` has the layouts that the delta was made with.
+/// The blob of a delta; `state` is its parent, under the delta's schema.
 #[must_use]
 pub fn encode_delta(dataset: DatasetId, delta: &Delta, state: &State, threads: usize) -> Blob {
     let layouts = |id: TypeId| Arc::clone(state.table(id).layout());
     let sections = delta::encode(delta, &layouts, SECTION_BYTES_MAX);
     let runs = parallel::map(&sections, threads, |plain| Run::new(TypeId(0), plain));
-    assemble(dataset, BlobKind::Delta, None, Vec::new(), runs)
+    let (schema, types, symbols) = (None, Vec::new(), new_symbols(delta, state));
+    assemble(Footer { dataset, kind: BlobKind::Delta, schema, sections: Vec::new(), types, symbols }, runs)
 }
 
-/// Puts header, sections, footer and tail together.
-pub(super) fn assemble(
-    dataset: DatasetId,
-    kind: BlobKind,
-    schema: Option<crate::schema::Schema>,
-    types: Vec<TypeInfo>,
-    runs: Vec<Run>,
-) -> Blob {
-    let mut parts = vec![header(dataset, kind)];
-    let mut sections = Vec::new();
+/// Puts header, sections, footer and tail together; the footer's sections are found here.
+pub(super) fn assemble(mut footer: Footer, runs: Vec<Run>) -> Blob {
+    let format = footer.format();
+    let mut parts = vec![header(&footer, format)];
     let mut offset = HEADER_BYTES as u64;
     for run in runs {
         for (index, piece) in run.pieces.into_iter().enumerate() {
             let stored = u32::try_from(piece.stored.len()).expect("a section has at most 4 MiB");
             let hash = xxh3_128(&piece.stored);
             let (continues, zstd, plain) = (index > 0, piece.zstd, piece.plain);
-            sections.push(SectionInfo { type_id: run.type_id, continues, zstd, offset, stored, plain, hash });
+            footer.sections.push(SectionInfo { type_id: run.type_id, continues, zstd, offset, stored, plain, hash });
             offset += u64::from(stored);
             parts.push(piece.stored);
         }
     }
-    let footer = Footer { dataset, kind, schema, sections, types };
     let footer = footer.encode().expect("a footer of a state that fits in memory fits its limit");
-    parts.push(tail(&footer));
+    parts.push(tail(&footer, format));
     parts.insert(parts.len() - 1, footer.into());
     Blob { parts }
 }
 
-fn header(dataset: DatasetId, kind: BlobKind) -> Bytes {
+fn header(footer: &Footer, format: u16) -> Bytes {
     let mut header = [0; HEADER_BYTES];
     header[..8].copy_from_slice(&MAGIC);
-    header[8..10].copy_from_slice(&FORMAT.to_le_bytes());
-    header[10] = kind as u8;
-    header[16..].copy_from_slice(&dataset.0);
+    header[8..10].copy_from_slice(&format.to_le_bytes());
+    header[10] = footer.kind as u8;
+    header[16..].copy_from_slice(&footer.dataset.0);
     Bytes::copy_from_slice(&header)
 }
 
-fn tail(footer: &[u8]) -> Bytes {
+fn tail(footer: &[u8], format: u16) -> Bytes {
     let mut tail = [0; super::TAIL_BYTES];
     tail[..4].copy_from_slice(&(footer.len() as u32).to_le_bytes());
-    tail[4..6].copy_from_slice(&FORMAT.to_le_bytes());
+    tail[4..6].copy_from_slice(&format.to_le_bytes());
     tail[8..24].copy_from_slice(&xxh3_128(footer).to_le_bytes());
     tail[24..].copy_from_slice(&MAGIC);
     Bytes::copy_from_slice(&tail)

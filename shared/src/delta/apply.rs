@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::ids::{TypeId, Version};
+use crate::segment::Cell;
 use crate::state::State;
 use crate::table::{EditError, TableEdit};
 
@@ -18,20 +19,13 @@ pub struct ApplyError {
     pub source: EditError,
 }
 
-/// A cell's new value, its bytes in the arena of its type.
-struct ArenaPatch {
-    ordinal: u32,
-    field: usize,
-    cell: Option<(usize, usize)>,
-}
-
 /// All changes of one type, gathered from its chunks.
 struct Gathered<'d> {
     type_id: TypeId,
     chunks: Vec<&'d Chunk>,
     removed: Vec<u32>,
-    patched: Vec<ArenaPatch>,
-    arena: Vec<u8>,
+    /// The ordinal, the field, the new value.
+    patched: Vec<(u32, usize, Cell<'d>)>,
 }
 
 impl State {
@@ -39,9 +33,9 @@ impl State {
     pub fn applied(&self, delta: &Delta, version: Version, threads: usize) -> Result<State, ApplyError> {
         let gathered = gather(delta);
         let edits: Vec<_> = gathered.iter().map(|of_type| self.edit(of_type)).collect();
-        let mut tables = self.tables().to_vec();
+        let mut tables = self.with_symbols(&delta.symbols).tables().to_vec();
         for (of_type, edit) in gathered.iter().zip(&edits) {
-            let table = self.table(of_type.type_id);
+            let table = &tables[of_type.type_id.index()];
             let edited = table.edited(edit, threads).map_err(|source| self.misfit(of_type.type_id, source))?;
             tables[of_type.type_id.index()] = Arc::new(edited);
         }
@@ -56,11 +50,8 @@ impl State {
 
     fn edit<'d>(&'d self, of_type: &'d Gathered<'d>) -> TableEdit<'d> {
         let layout = self.table(of_type.type_id).layout();
-        let mut edit = TableEdit { removed: &of_type.removed, ..TableEdit::default() };
-        edit.patched.extend(of_type.patched.iter().map(|patch| {
-            let cell = patch.cell.map(|(start, end)| &of_type.arena[start..end]);
-            (patch.ordinal, patch.field, cell)
-        }));
+        let patched = of_type.patched.clone();
+        let mut edit = TableEdit { removed: &of_type.removed, patched, ..TableEdit::default() };
         for chunk in &of_type.chunks {
             match &chunk.change {
                 Change::Added { ordinals, rows } => {
@@ -82,25 +73,24 @@ impl State {
 /// The chunks by type, in the order of type numbers; removals and patches merged.
 fn gather(delta: &Delta) -> Vec<Gathered<'_>> {
     let mut types: Vec<Gathered<'_>> = Vec::new();
-    let mut scratch = Vec::new();
     let mut chunks: Vec<&Chunk> = delta.chunks.iter().collect();
     chunks.sort_by_key(|chunk| chunk.type_id);
     for chunk in chunks {
         if types.last().is_none_or(|last| last.type_id != chunk.type_id) {
             let (removed, patched) = (Vec::new(), Vec::new());
-            types.push(Gathered { type_id: chunk.type_id, chunks: Vec::new(), removed, patched, arena: Vec::new() });
+            types.push(Gathered { type_id: chunk.type_id, chunks: Vec::new(), removed, patched });
         }
         let of_type = types.last_mut().expect("one was pushed for this type");
-        of_type.gather(chunk, &mut scratch);
+        of_type.gather(chunk);
     }
     for of_type in &mut types {
-        of_type.patched.sort_by_key(|patch| (patch.ordinal, patch.field));
+        of_type.patched.sort_by_key(|(ordinal, field, _)| (*ordinal, *field));
     }
     types
 }
 
 impl<'d> Gathered<'d> {
-    fn gather(&mut self, chunk: &'d Chunk, scratch: &mut Vec<u8>) {
+    fn gather(&mut self, chunk: &'d Chunk) {
         self.chunks.push(chunk);
         match &chunk.change {
             Change::Removed(ordinals) => self.removed.extend_from_slice(ordinals),
@@ -108,15 +98,8 @@ impl<'d> Gathered<'d> {
             Change::Patched { fields, layout, ordinals, rows } => {
                 for (ordinal, row) in ordinals.iter().zip(0..) {
                     let row = rows.row(layout, row).expect("there are as many rows as ordinals");
-                    for (index, field) in fields.iter().enumerate() {
-                        scratch.clear();
-                        let cell = row.cell(index).canonical(scratch).then(|| {
-                            let start = self.arena.len();
-                            self.arena.extend_from_slice(scratch);
-                            (start, self.arena.len())
-                        });
-                        self.patched.push(ArenaPatch { ordinal: *ordinal, field: *field, cell });
-                    }
+                    let cells = fields.iter().enumerate().map(|(index, field)| (*ordinal, *field, row.cell(index)));
+                    self.patched.extend(cells);
                 }
             }
         }

@@ -1,9 +1,11 @@
 //! Collecting changes into a delta, in the order in which the wire wants them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::ids::{Ordinal, TypeId};
 use crate::layout::Layout;
+use crate::packed::Symbols;
 use crate::row::Row;
 use crate::schema::Schema;
 use crate::segment::SegmentBuilder;
@@ -23,6 +25,9 @@ struct TypeChanges<'s> {
     schema: &'s Schema,
     id: TypeId,
     layout: &'s Layout,
+    symbols: Option<Arc<Symbols>>,
+    /// Whether `symbols` has more than the old state.
+    brings_symbols: bool,
     segment_rows: u32,
     /// The first ordinal that no segment of the old state covers.
     end: u32,
@@ -58,6 +63,8 @@ impl<'s> Changes<'s> {
             schema: state.schema(),
             id: table.layout().type_id,
             layout: table.layout(),
+            symbols: table.symbols().cloned(),
+            brings_symbols: false,
             segment_rows: table.segment_rows(),
             end: table.ordinal_ceiling(),
             removed: Vec::new(),
@@ -66,6 +73,13 @@ impl<'s> Changes<'s> {
             patched: BTreeMap::new(),
         });
         Changes { types: types.collect() }
+    }
+
+    /// New text of a type is packed by these: the old state's tables, then new ones. Comes before the type's records.
+    pub fn bring_symbols(&mut self, id: TypeId, symbols: Arc<Symbols>) {
+        let changes = &mut self.types[id.index()];
+        changes.symbols = Some(symbols);
+        changes.brings_symbols = true;
     }
 
     /// A record goes.
@@ -95,9 +109,12 @@ impl<'s> Changes<'s> {
     /// The delta.
     #[must_use]
     pub fn finish(self) -> Delta {
-        let mut chunks = Vec::new();
+        let (mut chunks, mut symbols) = (Vec::new(), Vec::new());
         for mut changes in self.types {
             changes.close();
+            if changes.brings_symbols {
+                symbols.extend(changes.symbols.clone().map(|symbols| (changes.id, symbols)));
+            }
             if !changes.removed.is_empty() {
                 changes.removed.sort_unstable();
                 chunks
@@ -108,7 +125,7 @@ impl<'s> Changes<'s> {
                 chunks.push(changes.patched_chunk(fields, patches));
             }
         }
-        Delta { chunks }
+        Delta { chunks, symbols }
     }
 }
 
@@ -119,9 +136,10 @@ impl<'s> TypeChanges<'s> {
         if last.is_some_and(|last| self.parts(last, ordinal)) {
             self.close();
         }
-        let open = self
-            .open
-            .get_or_insert_with(|| OpenChunk { ordinals: Vec::new(), builder: SegmentBuilder::new(self.layout) });
+        let open = self.open.get_or_insert_with(|| {
+            let builder = SegmentBuilder::new(self.layout, self.symbols.as_ref());
+            OpenChunk { ordinals: Vec::new(), builder }
+        });
         open.ordinals.push(ordinal);
         open.builder.push(row);
     }
@@ -150,7 +168,7 @@ impl<'s> TypeChanges<'s> {
     fn patched_chunk(&self, fields: Vec<usize>, mut patches: Patches) -> Chunk {
         patches.rows.sort_unstable();
         let layout = Layout::of_fields(self.schema, self.id, &fields).expect("the type's own layout was made");
-        let mut builder = SegmentBuilder::new(&layout);
+        let mut builder = SegmentBuilder::new(&layout, self.symbols.as_ref());
         let mut row = Row::default();
         for (_, cells) in &patches.rows {
             row.clear(fields.len());

@@ -13,19 +13,24 @@ mod build;
 pub(crate) mod tests;
 mod wire;
 
+use std::sync::Arc;
+
 use crate::ids::TypeId;
 use crate::layout::Layout;
+use crate::packed::Symbols;
 use crate::segment::Segment;
 
 pub use apply::ApplyError;
 pub use build::Changes;
-pub use wire::{DeltaError, decode, encode};
+pub use wire::{DeltaError, SymbolsOf, decode, encode};
 
 /// What turns one state into the next.
 #[derive(Clone, Debug, Default)]
 pub struct Delta {
     /// In the order of type numbers.
     pub chunks: Vec<Chunk>,
+    /// The symbol tables of the types that get new ones, in the order of type numbers: those of the parent, then the new.
+    pub symbols: Vec<(TypeId, Arc<Symbols>)>,
 }
 
 /// One kind of change to one type.

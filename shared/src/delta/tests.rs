@@ -7,20 +7,22 @@ use super::*;
 use crate::digest::Sums;
 use crate::ids::{ColumnId, Ordinal, Version};
 use crate::keys::KeyRef;
+use crate::packed::SymbolTable;
 use crate::row::Row;
-use crate::schema::{Field, Schema, Shape, TypeKind, TypeSchema, ValueKind};
+use crate::schema::{Field, PACKED, PLAIN, Schema, Shape, TypeKind, TypeSchema, ValueKind};
 use crate::state::State;
 
 pub(crate) const ROOT: TypeId = TypeId(0);
 const KEY: usize = 0;
 
-/// A root with an integer key, a number, an optional text and a list.
+/// A root with an integer key, a number, an optional text, a list, and packed text.
 pub(crate) fn schema() -> Schema {
     let shapes = [
         (Shape::One(ValueKind::Int(8)), false),
         (Shape::One(ValueKind::Int(4)), false),
         (Shape::One(ValueKind::String), true),
         (Shape::List(ValueKind::UInt(2)), false),
+        (Shape::One(ValueKind::String), false),
     ];
     let fields = shapes.into_iter().enumerate().map(|(index, (shape, sparse))| Field {
         name: format!("f{index}"),
@@ -28,7 +30,7 @@ pub(crate) fn schema() -> Schema {
         optional: sparse,
         sparse,
         shape,
-        encoding: 0,
+        encoding: if index == 4 { PACKED } else { PLAIN },
     });
     let kind = TypeKind::Root { key: vec![vec!["f0".into()]] };
     let root = TypeSchema { name: "R".into(), kind, fields: fields.collect(), next_column: 99, segment_rows_log2: 2 };
@@ -40,10 +42,11 @@ pub(crate) struct Record {
     pub(crate) number: i32,
     pub(crate) text: Option<String>,
     pub(crate) list: Vec<u16>,
+    pub(crate) story: String,
 }
 
 fn row(key: i64, record: &Record) -> Row {
-    let mut row = Row::new(4);
+    let mut row = Row::new(5);
     row.set(KEY, |out| out.extend_from_slice(&key.to_le_bytes()));
     row.set(1, |out| out.extend_from_slice(&i64::from(record.number).to_le_bytes()));
     if let Some(text) = &record.text {
@@ -53,17 +56,16 @@ fn row(key: i64, record: &Record) -> Row {
         out.extend_from_slice(&(record.list.len() as u32).to_le_bytes());
         record.list.iter().for_each(|one| out.extend_from_slice(&u64::from(*one).to_le_bytes()));
     });
+    row.set(4, |out| out.extend_from_slice(record.story.as_bytes()));
     row
 }
 
 fn record() -> impl Strategy<Value = Record> {
     let number = prop_oneof![any::<i32>(), -3..3_i32];
     let text = proptest::option::of(".{0,8}");
-    (number, text, proptest::collection::vec(any::<u16>(), 0..4)).prop_map(|(number, text, list)| Record {
-        number,
-        text,
-        list,
-    })
+    let list = proptest::collection::vec(any::<u16>(), 0..4);
+    let story = prop_oneof![".{0,8}", (0..99_u32).prop_map(|number| format!("once upon a time {number} ").repeat(3))];
+    (number, text, list, story).prop_map(|(number, text, list, story)| Record { number, text, list, story })
 }
 
 /// What one version does to keys: a new value, or gone.
@@ -79,6 +81,11 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
 pub(crate) fn delta(state: &State, model: &BTreeMap<i64, Record>, step: &Step) -> Delta {
     let table = state.table(ROOT);
     let mut changes = Changes::new(state);
+    // The first table comes once there are a few records, the second some time later: both stay in use.
+    let tables = table.symbols().map_or(0, |symbols| symbols.len());
+    if step.len() > 3 && tables < 2 && model.len() >= tables * 6 {
+        changes.bring_symbols(ROOT, Arc::new(more_symbols(table.symbols())));
+    }
     let mut free = (0..).filter(|ordinal| !table.is_live(Ordinal(*ordinal))).map(Ordinal);
     for (key, change) in step {
         let found = table.find(KeyRef::Image(*key as u64), state);
@@ -87,8 +94,13 @@ pub(crate) fn delta(state: &State, model: &BTreeMap<i64, Record>, step: &Step) -
             (Some(ordinal), None) => changes.remove(ROOT, ordinal),
             (Some(ordinal), Some(record)) => {
                 let old = &model[key];
-                let changed = [record.number != old.number, record.text != old.text, record.list != old.list];
-                let fields: Vec<_> = (1..4).filter(|field| changed[field - 1]).collect();
+                let changed = [
+                    record.number != old.number,
+                    record.text != old.text,
+                    record.list != old.list,
+                    record.story != old.story,
+                ];
+                let fields: Vec<_> = (1..5).filter(|field| changed[field - 1]).collect();
                 if !fields.is_empty() {
                     changes.patch(ROOT, ordinal, &fields, &row(*key, record));
                 }
@@ -108,20 +120,38 @@ pub(crate) fn read(state: &State) -> BTreeMap<i64, Record> {
             number: row.cell(1).image() as i32,
             text: row.cell(2).is_present().then(|| row.cell(2).text().to_owned()),
             list: (0..elements.len()).map(|index| elements.image(index) as u16).collect(),
+            story: row.cell(4).packed_text().into(),
         };
         (row.cell(KEY).image() as i64, record)
     });
     records.collect()
 }
 
+/// One more table for the packed column.
+fn more_symbols(known: Option<&Arc<Symbols>>) -> Symbols {
+    let mut symbols = known.map_or_else(Symbols::default, |known| Symbols::clone(known));
+    let words = ["once", " upon ", "a time ", "12"].map(str::as_bytes);
+    let words = &words[symbols.len()..];
+    let lengths: Vec<u8> = words.iter().map(|word| word.len() as u8).collect();
+    let table = SymbolTable::new(&lengths, &words.concat()).expect("it is a table");
+    assert!(symbols.push(ColumnId(14), table));
+    symbols
+}
+
 fn sections(state: &State, delta: &Delta) -> Vec<Vec<u8>> {
     encode(delta, &|id| state.table(id).layout().clone(), 64)
 }
 
-fn decoded(state: &State, sections: &[Vec<u8>]) -> Result<Delta, DeltaError> {
+/// `sent` has the symbol tables, which travel in the blob's footer.
+fn decoded(state: &State, sections: &[Vec<u8>], sent: &Delta) -> Result<Delta, DeltaError> {
     let layouts = |id: TypeId| state.table(id).layout().clone();
     let ceilings = |id: TypeId| state.table(id).ordinal_ceiling();
-    decode(sections.iter().map(Vec::as_slice), state.schema(), &layouts, &ceilings)
+    let symbols = |id: TypeId| match sent.symbols.iter().find(|(of, _)| *of == id) {
+        Some((_, symbols)) => Some(Arc::clone(symbols)),
+        None => state.table(id).symbols().cloned(),
+    };
+    let delta = decode(sections.iter().map(Vec::as_slice), state.schema(), &layouts, &ceilings, &symbols)?;
+    Ok(Delta { symbols: sent.symbols.clone(), ..delta })
 }
 
 proptest! {
@@ -136,7 +166,7 @@ proptest! {
         for (number, step) in steps.iter().enumerate() {
             let delta = delta(&state, &model, step);
             let bytes = sections(&state, &delta);
-            let arrived = decoded(&state, &bytes).unwrap();
+            let arrived = decoded(&state, &bytes, &delta).unwrap();
             prop_assert_eq!(sections(&state, &arrived), bytes, "a delta survives its bytes");
             held.push((state.clone(), model.clone()));
             state = state.applied(&arrived, Version(number as u64 + 1), 2).unwrap();
@@ -148,7 +178,7 @@ proptest! {
             }
             prop_assert_eq!(read(&state), model.clone());
             state.check_invariants();
-            let mut sums = Sums::new(4);
+            let mut sums = Sums::new(5);
             let columns: Vec<_> = state.table(ROOT).layout().columns.iter().map(|column| column.id).collect();
             for (key, record) in &model {
                 let ordinal = state.table(ROOT).find(KeyRef::Image(*key as u64), &state).unwrap();
@@ -175,7 +205,7 @@ proptest! {
                     section[at] = *value;
                 }
             }
-            if let Ok(damaged) = decoded(&state, &bytes) {
+            if let Ok(damaged) = decoded(&state, &bytes, &delta) {
                 let _ = state.applied(&damaged, Version(1), 1);
             }
             state = state.applied(&delta, Version(1), 1).unwrap();
@@ -187,7 +217,7 @@ proptest! {
 #[test]
 fn a_delta_touches_only_its_segments() {
     let empty = State::empty(Arc::new(schema()), 7).unwrap();
-    let record = |number| Record { number, text: Some("text".into()), list: vec![1] };
+    let record = |number| Record { number, text: Some("text".into()), list: vec![1], story: "story".into() };
     let all: Step = (0..100).map(|key| (key, Some(record(key as i32)))).collect();
     let full = empty.applied(&delta(&empty, &BTreeMap::new(), &all), Version(1), 1).unwrap();
     let model = read(&full);
@@ -202,13 +232,13 @@ fn a_delta_touches_only_its_segments() {
 #[test]
 fn an_edit_that_does_not_fit_changes_nothing() {
     let empty = State::empty(Arc::new(schema()), 7).unwrap();
-    let one = Record { number: 1, text: None, list: vec![] };
+    let one = Record { number: 1, text: None, list: vec![], story: String::new() };
     let step = Step::from([(1, Some(one.clone())), (2, Some(one))]);
     let adding = delta(&empty, &BTreeMap::new(), &step);
     let state = empty.applied(&adding, Version(1), 1).unwrap();
     let error = state.applied(&adding, Version(2), 1).unwrap_err();
     assert_eq!(error.to_string(), "type R: ordinal 0 is added beyond 8, or its segment is there already");
-    let chunk = |change| Delta { chunks: vec![Chunk { type_id: ROOT, change }] };
+    let chunk = |change| Delta { chunks: vec![Chunk { type_id: ROOT, change }], symbols: vec![] };
     for ordinals in [vec![7], vec![1, 1], vec![1, 0]] {
         state.applied(&chunk(Change::Removed(ordinals)), Version(2), 1).unwrap_err();
     }

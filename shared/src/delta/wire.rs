@@ -10,8 +10,11 @@
 //! ```
 //! Little-endian. Chunks stand one after another in sections of up to 4 MiB; a longer chunk has a section alone.
 
+use std::sync::Arc;
+
 use crate::ids::{ColumnId, TypeId};
 use crate::layout::Layout;
+use crate::packed::Symbols;
 use crate::schema::Schema;
 use crate::segment::{self, Segment, SegmentError};
 
@@ -70,11 +73,7 @@ const CHUNK_HEADER_BYTES: usize = 7;
 
 /// The delta as sections: runs of chunks of up to `section_bytes_max`, or one longer chunk.
 #[must_use]
-pub fn encode(
-    delta: &Delta,
-    layouts: &dyn Fn(TypeId) -> std::sync::Arc<Layout>,
-    section_bytes_max: usize,
-) -> Vec<Vec<u8>> {
+pub fn encode(delta: &Delta, layouts: &dyn Fn(TypeId) -> Arc<Layout>, section_bytes_max: usize) -> Vec<Vec<u8>> {
     let mut sections = Vec::new();
     let mut section = Vec::new();
     for chunk in &delta.chunks {
@@ -133,12 +132,14 @@ fn encode_ordinals(ordinals: &[u32], out: &mut Vec<u8>) {
 }
 
 /// Reads a delta from its sections. `schema` and `layouts` are those after the delta's schema change, if it has one;
-/// `ceilings` are the parent's, below which references may point before the delta adds anything.
+/// `ceilings` are the parent's, below which references may point before the delta adds anything; `symbols` are the
+/// parent's and the delta's own.
 pub fn decode<'b>(
     sections: impl Iterator<Item = &'b [u8]>,
     schema: &Schema,
-    layouts: &dyn Fn(TypeId) -> std::sync::Arc<Layout>,
+    layouts: &dyn Fn(TypeId) -> Arc<Layout>,
     ceilings: segment::Ceilings<'_>,
+    symbols: SymbolsOf<'_>,
 ) -> Result<Delta, DeltaError> {
     let mut raw = Vec::new();
     for section in sections {
@@ -149,9 +150,12 @@ pub fn decode<'b>(
     }
     let after = ceilings_after(&raw, schema, ceilings)?;
     let ceilings = |id: TypeId| after[id.index()];
-    let chunks = raw.into_iter().map(|chunk| decode_chunk(chunk, schema, layouts, &ceilings));
-    Ok(Delta { chunks: chunks.collect::<Result<_, _>>()? })
+    let chunks = raw.into_iter().map(|chunk| decode_chunk(chunk, schema, layouts, &ceilings, symbols));
+    Ok(Delta { chunks: chunks.collect::<Result<_, _>>()?, symbols: Vec::new() })
 }
+
+/// The symbol tables of each type.
+pub type SymbolsOf<'a> = &'a dyn Fn(TypeId) -> Option<Arc<Symbols>>;
 
 struct RawChunk<'b> {
     kind: u8,
@@ -199,14 +203,15 @@ fn ceilings_after(
 fn decode_chunk(
     chunk: RawChunk<'_>,
     schema: &Schema,
-    layouts: &dyn Fn(TypeId) -> std::sync::Arc<Layout>,
+    layouts: &dyn Fn(TypeId) -> Arc<Layout>,
     ceilings: segment::Ceilings<'_>,
+    symbols: SymbolsOf<'_>,
 ) -> Result<Chunk, DeltaError> {
     let RawChunk { kind, type_id, mut body } = chunk;
     let of_type = schema.get(type_id);
-    let layout = layouts(type_id);
+    let (layout, symbols) = (layouts(type_id), symbols(type_id));
     let read = |layout: &Layout, bytes: &[u8], rows_max: u32| -> Result<Segment, DeltaError> {
-        segment::decode(layout, bytes, rows_max, ceilings)
+        segment::decode(layout, bytes, rows_max, ceilings, symbols.as_ref())
             .map_err(|source| DeltaError::Segment { type_name: of_type.name.clone(), source })
     };
     let change = match kind {

@@ -6,7 +6,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::ids::{ColumnId, TypeId};
-use crate::schema::{Field as SchemaField, KeyError, Schema, Shape, TypeKind, TypeSchema, ValueKind, limits};
+use crate::schema::{
+    Field as SchemaField, KeyError, PACKED, PLAIN, Schema, Shape, TypeKind, TypeSchema, ValueKind, limits,
+};
 
 use super::{Enum, Field, Record, Root, Value};
 
@@ -172,7 +174,7 @@ impl Registry {
                     *id,
                     &field.name,
                     field.optional,
-                    shape,
+                    (shape, field.encoding),
                     FieldHints { default, ..FieldHints::default() },
                 );
             }
@@ -233,11 +235,11 @@ impl Registry {
         id
     }
 
-    fn add_field(&mut self, id: TypeId, name: &str, optional: bool, shape: Shape, hints: FieldHints) {
+    fn add_field(&mut self, id: TypeId, name: &str, optional: bool, (shape, encoding): (Shape, u8), hints: FieldHints) {
         let schema = &mut self.declared.schema.types[id.index()];
         let column = ColumnId(schema.next_column);
         schema.next_column = schema.next_column.saturating_add(1);
-        let field = SchemaField { name: name.to_owned(), column, optional, sparse: optional, shape, encoding: 0 };
+        let field = SchemaField { name: name.to_owned(), column, optional, sparse: optional, shape, encoding };
         schema.fields.push(field);
         self.declared.hints[id.index()].push(hints);
     }
@@ -254,10 +256,11 @@ impl TypeDeclaration<'_> {
     /// Adds a field, after those before it.
     pub fn field<F: Field>(&mut self, name: &'static str, default: bool, was: Option<&'static str>) {
         let mut declaration =
-            FieldDeclaration { registry: self.registry, id: self.id, name, other: [None; 2], seen: 0 };
+            FieldDeclaration { registry: self.registry, id: self.id, name, other: [None; 2], seen: 0, encoding: PLAIN };
         let shape = F::declare(&mut declaration);
         let hints = FieldHints { default, was, other: declaration.other };
-        self.registry.add_field(self.id, name, F::OPTIONAL, shape, hints);
+        let encoding = declaration.encoding;
+        self.registry.add_field(self.id, name, F::OPTIONAL, (shape, encoding), hints);
     }
 }
 
@@ -269,6 +272,7 @@ pub struct FieldDeclaration<'r> {
     name: &'static str,
     other: [Option<u32>; 2],
     seen: usize,
+    encoding: u8,
 }
 
 impl FieldDeclaration<'_> {
@@ -276,6 +280,12 @@ impl FieldDeclaration<'_> {
     pub(crate) fn plain(&mut self, kind: ValueKind) -> ValueKind {
         self.seen += 1;
         kind
+    }
+
+    /// Text that is packed.
+    pub(crate) fn packed(&mut self) -> ValueKind {
+        self.encoding = PACKED;
+        self.plain(ValueKind::String)
     }
 
     /// An enum.
@@ -301,7 +311,8 @@ impl FieldDeclaration<'_> {
         let owner = &self.registry.declared.schema.get(self.id).name;
         let name = format!("{owner}.{}", self.name);
         let id = self.registry.add_type(&name, &[]);
-        self.registry.add_field(id, "value", false, Shape::One(ValueKind::String), FieldHints::default());
+        let shape = Shape::One(ValueKind::String);
+        self.registry.add_field(id, "value", false, (shape, PLAIN), FieldHints::default());
         self.plain(ValueKind::Dedup(id))
     }
 }
@@ -335,7 +346,8 @@ impl Declared {
 pub(crate) fn kind_of<V: Value>() -> (Schema, ValueKind) {
     let mut registry = Registry::new();
     let id = registry.add_type("", &[]);
-    let mut field = FieldDeclaration { registry: &mut registry, id, name: "", other: [None; 2], seen: 0 };
+    let mut field =
+        FieldDeclaration { registry: &mut registry, id, name: "", other: [None; 2], seen: 0, encoding: PLAIN };
     let kind = V::declare(&mut field);
     (registry.declared.schema, kind)
 }

@@ -37,7 +37,8 @@ pub enum KeyShape {
     message = "`{Self}` can't be a key",
     label = "not a key",
     note = "a key is made of integers, bool, String, Vec<u8>, enums and Key<T>; never of Option, floats, lists or components",
-    note = "lead into a component with a path: #[record(key = \"address.zip\")]"
+    note = "lead into a component with a path: #[record(key = \"address.zip\")]",
+    note = "packed text can't be a key, which is read at every look-up: leave it plain"
 )]
 pub trait KeyValue: Sized + 'static {
     /// The key as a look-up takes it.

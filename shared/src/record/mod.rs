@@ -20,6 +20,7 @@ mod collections;
 mod declare;
 mod field;
 mod key;
+mod packed;
 mod text;
 mod value;
 mod write;
@@ -33,6 +34,7 @@ pub(crate) use declare::kind_of;
 pub use declare::{DeclareError, Declared, FieldDeclaration, FieldHints, Registry, Slot, TypeDeclaration};
 pub use field::{Field, Present};
 pub use key::{Key, KeyOf, KeyShape, KeyValue, text_key};
+pub use packed::Packed;
 pub use value::{Dedup, Element, Enum, MapKey, Ordered, Source, Value};
 #[doc(hidden)]
 pub use value::{compare_enum, compare_unsigned, read_enum, variant_name, write_enum};

@@ -149,10 +149,12 @@ fn list(problems: &[BindProblem]) -> String {
 
 /// How to declare what the dataset has.
 pub(super) fn declare_as(found: &str) -> String {
-    match found.contains(" (dedup)") {
-        true => format!("declare it as {} with #[record(dedup)]", found.replace(" (dedup)", "")),
-        false => format!("declare it as {found}"),
+    for attribute in ["dedup", "packed"] {
+        if let Some((before, after)) = found.split_once(&format!(" ({attribute})")) {
+            return format!("declare it as {before}{after} with #[record({attribute})]");
+        }
     }
+    format!("declare it as {found}")
 }
 
 fn root_remedy(declared: &str) -> &'static str {
@@ -271,7 +273,9 @@ impl Binder<'_> {
         if stored.sparse && !has_default {
             self.problems.push(BindProblem::Optional { type_name: type_name(), field: field.name.clone() });
         }
-        if !self.readable(&stored.shape, &field.shape) {
+        // What is declared packed reads plain text, too; a `&str` can't be had of packed text.
+        let unpacks = stored.is_packed() && !field.is_packed();
+        if unpacks || !self.readable(&stored.shape, &field.shape) {
             let shape_of =
                 |schema: &Schema, field: &Field| schema.display_field(&Field { optional: false, ..field.clone() });
             self.problems.push(BindProblem::Shape {

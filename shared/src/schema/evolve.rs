@@ -173,8 +173,10 @@ impl<'a> Evolution<'a> {
     fn meet(&mut self, chain: TypeId, index: usize, declared: &Field, hints: &FieldHints) {
         let stored = self.schema.get(chain).fields[index].clone();
         let type_name = self.schema.get(chain).name.clone();
-        // A default does not help: published again, what was absent would be a value.
-        let shape = if stored.optional && !declared.optional {
+        // A default does not help: published again, what was absent would be a value. A column's rows are all packed or
+        // all plain, and those that are there stay as they are: the other way is another column.
+        let repacked = stored.encoding != declared.encoding;
+        let shape = if repacked || (stored.optional && !declared.optional) {
             None
         } else {
             widened(&self.schema, self.declared.schema(), &stored.shape, &declared.shape)

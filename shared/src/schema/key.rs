@@ -54,6 +54,14 @@ pub enum KeyError {
         /// What it is.
         found: String,
     },
+    /// A part that is packed.
+    #[error("type {type_name}: the key field {path} is packed; a key is read at every look-up, so leave it plain")]
+    Packed {
+        /// The type.
+        type_name: String,
+        /// The path as written.
+        path: String,
+    },
     /// A key that contains itself.
     #[error(
         "type {type_name}: the key contains a Key that leads back to {type_name}; identify the record by its own fields"
@@ -115,6 +123,9 @@ impl Schema {
             let field = field.ok_or_else(|| KeyError::Missing { type_name: type_name(), path: written() })?;
             if field.optional {
                 return Err(KeyError::Optional { type_name: type_name(), path: written() });
+            }
+            if field.is_packed() {
+                return Err(KeyError::Packed { type_name: type_name(), path: written() });
             }
             let wrong = || KeyError::Kind { type_name: type_name(), path: written(), found: self.display_field(field) };
             match &field.shape {

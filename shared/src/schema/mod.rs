@@ -84,9 +84,14 @@ pub struct Field {
     pub sparse: bool,
     /// What it holds.
     pub shape: Shape,
-    /// How values are encoded: 0 is plain. Numbered, so that others can come.
+    /// How values are encoded: [`PLAIN`] or [`PACKED`]. Numbered, so that others can come.
     pub encoding: u8,
 }
+
+/// Values as they are.
+pub const PLAIN: u8 = 0;
+/// One string, as packed text: see [`packed`](crate::packed).
+pub const PACKED: u8 = 1;
 
 /// One value or several.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,6 +200,10 @@ impl Schema {
             if kind.component().is_some() {
                 self.check_components(target, within, done)?;
             }
+            let is_text = |field: &Field| field.shape == Shape::One(ValueKind::String) && !field.is_packed();
+            if matches!(kind, ValueKind::Dedup(_)) && !self.get(target).fields.first().is_some_and(is_text) {
+                return Err(format!("type {} is used as text, and holds something else", self.get(target).name));
+            }
         }
         within.pop();
         Ok(())
@@ -243,7 +252,12 @@ impl TypeSchema {
                 return Err(format!("field {} shares its name or column number", field.name));
             }
             let dangling = |kind: &ValueKind| kind.refers_to().is_some_and(|id| id.index() >= types);
-            if field.encoding != 0 || field.shape.kinds().any(dangling) || (field.optional && !field.sparse) {
+            let encodes = match field.encoding {
+                PLAIN => true,
+                PACKED => field.shape == Shape::One(ValueKind::String),
+                _ => false,
+            };
+            if !encodes || field.shape.kinds().any(dangling) || (field.optional && !field.sparse) {
                 return Err(format!("field {} is not one that this release can read", field.name));
             }
         }
@@ -254,6 +268,14 @@ impl TypeSchema {
     #[must_use]
     pub fn segment_rows(&self) -> u32 {
         1 << self.segment_rows_log2
+    }
+}
+
+impl Field {
+    /// Whether its values are packed text.
+    #[must_use]
+    pub fn is_packed(&self) -> bool {
+        self.encoding == PACKED
     }
 }
 
@@ -322,6 +344,7 @@ impl Schema {
     pub fn display_field(&self, field: &Field) -> String {
         let kind = |kind| self.display_kind(kind);
         let shape = match &field.shape {
+            Shape::One(_) if field.is_packed() => "String (packed)".into(),
             Shape::One(one) => kind(one),
             Shape::List(element) => format!("Vec<{}>", kind(element)),
             Shape::Set(element) => format!("BTreeSet<{}>", kind(element)),

@@ -1,15 +1,20 @@
 //! Making a segment: rows in, widths and bases found, parts frozen.
 //!
-//! The bytes are a function of the rows alone: the same rows give the same segment (I12).
+//! The bytes are a function of the rows and the symbol tables: the same rows give the same segment (I12).
 
+use std::sync::Arc;
+
+use crate::ids::ColumnId;
 use crate::layout::{Column, Form, ImageKind, Layout, Many, Region};
+use crate::packed::Symbols;
 use crate::row::Row;
 
-use super::{PADDING, RowAt, Segment, Slot, fixed_part, store, width_of};
+use super::{Cell, PADDING, RowAt, Segment, Slot, fixed_part, store, width_of};
 
 /// Collects rows; [`finish`](SegmentBuilder::finish) makes the segment.
 pub struct SegmentBuilder<'l> {
     layout: &'l Layout,
+    symbols: Option<Arc<Symbols>>,
     /// By slot, then by row.
     slots: Vec<Numbers>,
     /// By lane, from `layout.row_slots` on: every element of every row.
@@ -43,15 +48,24 @@ struct Numbers {
 #[derive(Clone, Copy)]
 enum Source<'a> {
     Canonical(&'a [u8]),
-    Stored(RowAt<'a>, usize),
+    Stored(Cell<'a>),
+}
+
+impl<'a> Source<'a> {
+    /// A stored cell, if it has a value.
+    fn stored(cell: Cell<'a>) -> Option<Source<'a>> {
+        cell.is_present().then_some(Source::Stored(cell))
+    }
 }
 
 impl<'l> SegmentBuilder<'l> {
-    /// A builder for rows of this layout.
+    /// A builder for rows of this layout. New text is packed by the newest of `symbols` for its column; what is packed
+    /// already was packed by one of them.
     #[must_use]
-    pub fn new(layout: &'l Layout) -> SegmentBuilder<'l> {
+    pub fn new(layout: &'l Layout, symbols: Option<&Arc<Symbols>>) -> SegmentBuilder<'l> {
         SegmentBuilder {
             layout,
+            symbols: symbols.cloned(),
             slots: (0..layout.row_slots).map(|_| Numbers::default()).collect(),
             lanes: (layout.row_slots..layout.all_slots).map(|_| Numbers::default()).collect(),
             text: String::new(),
@@ -75,23 +89,17 @@ impl<'l> SegmentBuilder<'l> {
 
     /// Adds a record that another segment holds, by its column at the same field index.
     pub fn push_stored(&mut self, row: RowAt<'_>) {
-        self.push_cells(|column| row.cell(column).is_present().then_some(Source::Stored(row, column)));
+        self.push_cells(|column| Source::stored(row.cell(column)));
     }
 
     /// Adds a stored record with some cells replaced: `patch` answers with the new cell, or none to keep the old.
-    pub fn push_patched<'p>(&mut self, row: RowAt<'p>, patch: impl Fn(usize) -> Option<Option<&'p [u8]>>) {
-        self.push_cells(|column| match patch(column) {
-            Some(cell) => cell.map(Source::Canonical),
-            None => row.cell(column).is_present().then_some(Source::Stored(row, column)),
-        });
+    pub fn push_patched<'p>(&mut self, row: RowAt<'p>, patch: impl Fn(usize) -> Option<Cell<'p>>) {
+        self.push_cells(|column| Source::stored(patch(column).unwrap_or_else(|| row.cell(column))));
     }
 
     /// Adds a stored record of another layout: `sources` says which of its fields each of ours is.
     pub fn push_relaid(&mut self, row: RowAt<'_>, sources: &[Option<usize>]) {
-        self.push_cells(|column| {
-            let source = sources[column].filter(|source| row.cell(*source).is_present())?;
-            Some(Source::Stored(row, source))
-        });
+        self.push_cells(|column| Source::stored(row.cell(sources[column]?)));
     }
 
     /// Adds a row that no record has.
@@ -133,14 +141,14 @@ impl<'l> SegmentBuilder<'l> {
             (Form::Image { slot, kind }, Some(source)) => {
                 let image = match source {
                     Source::Canonical(bytes) => image_of(*kind, bytes),
-                    Source::Stored(row, index) => row.cell(index).image(),
+                    Source::Stored(cell) => cell.image(),
                 };
                 self.slots[*slot].values.push(image);
             }
             (Form::Text(region), source) => {
                 match source {
                     Some(Source::Canonical(bytes)) => self.text.push_str(utf8(bytes)),
-                    Some(Source::Stored(row, index)) => self.text.push_str(row.cell(index).text()),
+                    Some(Source::Stored(cell)) => self.text.push_str(cell.text()),
                     None => {}
                 }
                 self.end_text(*region);
@@ -148,15 +156,48 @@ impl<'l> SegmentBuilder<'l> {
             (Form::Bytes(_), source) => {
                 let bytes = match source {
                     Some(Source::Canonical(bytes)) => bytes,
-                    Some(Source::Stored(row, index)) => row.cell(index).bytes(),
+                    Some(Source::Stored(cell)) => cell.bytes(),
                     None => &[],
                 };
                 self.raw.extend_from_slice(bytes);
                 self.parts.push(Part::Raw(bytes.len()));
             }
+            (Form::Packed { table, .. }, source) => self.push_packed(column.id, *table, source),
             (Form::Many(many), source) => self.push_many(many, source),
             (Form::Map(keys, values), source) => self.push_map(keys, values, source),
         }
+    }
+
+    fn push_packed(&mut self, column: ColumnId, table: usize, source: Option<Source<'_>>) {
+        let start = self.raw.len();
+        let number = match source {
+            Some(Source::Canonical(text)) => self.pack(column, text),
+            Some(Source::Stored(cell)) => {
+                let (number, bytes) = cell.packed();
+                self.raw.extend_from_slice(bytes);
+                number
+            }
+            None => {
+                self.slots[table].holes.push(self.rows);
+                0
+            }
+        };
+        self.slots[table].values.push(number);
+        self.parts.push(Part::Raw(self.raw.len() - start));
+    }
+
+    /// Packs text by its column's newest table; the table's number, or 0 where it is better plain.
+    fn pack(&mut self, column: ColumnId, text: &[u8]) -> u64 {
+        let start = self.raw.len();
+        if let Some((number, table)) = self.symbols.as_ref().and_then(|symbols| symbols.newest(column)) {
+            table.pack(text, &mut self.raw);
+            if self.raw.len() - start <= text.len() {
+                return number;
+            }
+            self.raw.truncate(start);
+        }
+        self.raw.extend_from_slice(text);
+        0
     }
 
     fn end_text(&mut self, region: Region) {
@@ -172,7 +213,7 @@ impl<'l> SegmentBuilder<'l> {
                     open.push(many, &mut reader);
                 }
             }
-            Some(Source::Stored(row, index)) => open.copy(many, &row.cell(index).elements()),
+            Some(Source::Stored(cell)) => open.copy(many, &cell.elements()),
             None => {}
         }
         self.close(many, open);
@@ -188,8 +229,8 @@ impl<'l> SegmentBuilder<'l> {
                     open_values.push(values, &mut reader);
                 }
             }
-            Some(Source::Stored(row, index)) => {
-                let (stored_keys, stored_values) = row.cell(index).entries();
+            Some(Source::Stored(cell)) => {
+                let (stored_keys, stored_values) = cell.entries();
                 open_keys.copy(keys, &stored_keys);
                 open_values.copy(values, &stored_values);
             }
@@ -233,7 +274,8 @@ impl<'l> SegmentBuilder<'l> {
         let rows = self.fixed_rows(&slots, stride);
         slots.extend(lanes);
         let (fixed, rows_at) = fixed_part(&slots, &rows);
-        Segment { fixed, rows_at, text: self.text.into(), bytes: bytes.into(), count: self.rows, stride, digest }
+        let (text, bytes, symbols) = (self.text.into(), bytes.into(), self.symbols);
+        Segment { fixed, rows_at, text, bytes, symbols, count: self.rows, stride, digest }
     }
 
     fn lane_slot(&self, lane: usize, numbers: &Numbers) -> Slot {

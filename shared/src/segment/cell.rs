@@ -2,7 +2,9 @@
 //!
 //! All of it borrows the segment, copies nothing, and relies on the segment's invariants.
 
+use crate::ids::ColumnId;
 use crate::layout::{Column, Form, ImageKind, Layout, Many};
+use crate::packed::Text;
 
 use super::{Segment, load};
 
@@ -96,6 +98,12 @@ impl<'s> Cell<'s> {
         }
     }
 
+    /// The column's number.
+    #[must_use]
+    pub fn column(self) -> ColumnId {
+        self.column.id
+    }
+
     /// The column's form.
     #[must_use]
     pub fn form(self) -> &'s Form {
@@ -135,6 +143,32 @@ impl<'s> Cell<'s> {
                 &self.segment.bytes[start..end]
             }
             form => misfit(form, "bytes"),
+        }
+    }
+
+    /// A packed string, or a plain one.
+    #[must_use]
+    pub fn packed_text(self) -> Text<'s> {
+        match &self.column.form {
+            Form::Text(_) => Text::from(self.text()),
+            _ => {
+                let (number, bytes) = self.packed();
+                match self.segment.symbols.as_ref().and_then(|symbols| symbols.get(number)) {
+                    Some(table) => Text::packed(bytes, table),
+                    None => Text::from(std::str::from_utf8(bytes).expect("packed text is validated once")),
+                }
+            }
+        }
+    }
+
+    /// A packed string as it is stored: the number of its symbol table, and its bytes.
+    pub(super) fn packed(self) -> (u64, &'s [u8]) {
+        match &self.column.form {
+            Form::Packed { region, table } => {
+                let (start, end) = self.segment.span(*region, self.row_start);
+                (self.segment.image(*table, self.row_start), &self.segment.bytes[start..end])
+            }
+            form => misfit(form, "packed text"),
         }
     }
 
@@ -182,6 +216,7 @@ impl<'s> Cell<'s> {
             Form::Image { slot, kind } => push_image(out, *kind, self.segment.image(*slot, self.row_start)),
             Form::Text(_) => out.extend_from_slice(self.text().as_bytes()),
             Form::Bytes(_) => out.extend_from_slice(self.bytes()),
+            Form::Packed { .. } => self.packed_text().extend(out),
             Form::Many(_) => {
                 let elements = self.elements();
                 out.extend_from_slice(&elements.len.to_le_bytes());

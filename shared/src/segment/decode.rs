@@ -9,7 +9,11 @@
 //! Little-endian. Numbers stand slot by slot because equal columns compress better than rows; in memory they stand row
 //! by row because a read wants one line.
 
+use std::sync::Arc;
+
 use crate::layout::{Form, ImageKind, Layout, Many, Region};
+use crate::packed::{SymbolTable, Symbols};
+use crate::row::RECORD_BYTES_MAX;
 
 use super::{PADDING, Segment, Slot, fixed_part, load};
 
@@ -55,6 +59,16 @@ pub enum SegmentError {
         /// The field index.
         column: usize,
     },
+    /// Packed bytes that are no text by their table, or by a table that is not there.
+    #[error("row {row} has packed text of column {column} that table {table} does not make text")]
+    Packed {
+        /// The row.
+        row: u32,
+        /// The field index.
+        column: usize,
+        /// The number of the table.
+        table: u64,
+    },
     /// A bool, enum or reference that can't be.
     #[error("row {row} has a value of column {column} that its type does not allow: {value}")]
     Value {
@@ -98,14 +112,20 @@ pub fn encode(layout: &Layout, segment: &Segment, out: &mut Vec<u8>) {
 /// What a segment may refer to: the number of ordinals of each component type, by type number.
 pub type Ceilings<'a> = &'a dyn Fn(crate::ids::TypeId) -> u32;
 
-/// Reads and validates a segment. `rows_max` is the type's; `ceilings` bounds references.
-pub fn decode(layout: &Layout, bytes: &[u8], rows_max: u32, ceilings: Ceilings<'_>) -> Result<Segment, SegmentError> {
-    let segment = read(layout, bytes, rows_max)?;
+/// Reads and validates a segment. `rows_max` is the type's; `ceilings` bounds references; `symbols` are the type's.
+pub fn decode(
+    layout: &Layout,
+    bytes: &[u8],
+    rows_max: u32,
+    ceilings: Ceilings<'_>,
+    symbols: Option<&Arc<Symbols>>,
+) -> Result<Segment, SegmentError> {
+    let segment = read(layout, bytes, rows_max, symbols)?;
     segment.validate(layout, ceilings)?;
     Ok(segment)
 }
 
-fn read(layout: &Layout, bytes: &[u8], rows_max: u32) -> Result<Segment, SegmentError> {
+fn read(layout: &Layout, bytes: &[u8], rows_max: u32, symbols: Option<&Arc<Symbols>>) -> Result<Segment, SegmentError> {
     let found = bytes.len() as u64;
     let table_end = HEADER_BYTES + layout.all_slots * STORED_SLOT_BYTES;
     if bytes.len() < table_end {
@@ -130,7 +150,8 @@ fn read(layout: &Layout, bytes: &[u8], rows_max: u32) -> Result<Segment, Segment
     padded.resize(heap_len + PADDING, 0);
     let rows = interleave(fixed, &slots[..layout.row_slots], count as usize, stride as usize);
     let (fixed, rows_at) = fixed_part(&slots, &rows);
-    Ok(Segment { fixed, rows_at, text: text.into(), bytes: padded.into(), count, stride, digest: 0 })
+    let (text, bytes, symbols) = (text.into(), padded.into(), symbols.cloned());
+    Ok(Segment { fixed, rows_at, text, bytes, symbols, count, stride, digest: 0 })
 }
 
 fn read_slots(layout: &Layout, table: &[u8]) -> Result<(Vec<Slot>, u32), SegmentError> {
@@ -170,6 +191,7 @@ fn interleave(fixed: &[u8], slots: &[Slot], count: usize, stride: usize) -> Vec<
 impl Segment {
     /// Establishes the invariants of a segment that came from outside.
     fn validate(&self, layout: &Layout, ceilings: Ceilings<'_>) -> Result<(), SegmentError> {
+        let mut scratch = Vec::new();
         for (column, place) in layout.columns.iter().enumerate() {
             for row in 0..self.count {
                 let outside = SegmentError::Region { row, column };
@@ -179,6 +201,15 @@ impl Segment {
                     }
                     Form::Text(region) => self.check_text(*region, row).ok_or(outside).map(drop)?,
                     Form::Bytes(region) => self.check_bytes(*region, row).ok_or(outside).map(drop)?,
+                    Form::Packed { region, table } => {
+                        let packed = self.check_bytes(*region, row).ok_or(outside)?;
+                        let table = self.image(*table, self.row_start(row));
+                        self.check_packed(table, packed, &mut scratch).ok_or(SegmentError::Packed {
+                            row,
+                            column,
+                            table,
+                        })?;
+                    }
                     Form::Many(many) => self.check_many(many, row, column, ceilings).map(drop)?,
                     Form::Map(keys, values) => {
                         let found = self.check_many(keys, row, column, ceilings)?;
@@ -219,6 +250,18 @@ impl Segment {
     fn check_bytes(&self, region: Region, row: u32) -> Option<&[u8]> {
         let (start, end) = self.checked_span(region, row)?;
         self.bytes[..self.bytes.len() - PADDING].get(start..end)
+    }
+
+    /// That packed bytes are text by the table of this number, and not more of it than a record may have.
+    fn check_packed(&self, number: u64, packed: &[u8], scratch: &mut Vec<u8>) -> Option<()> {
+        if number == 0 {
+            return std::str::from_utf8(packed).is_ok().then_some(());
+        }
+        let table: &SymbolTable = self.symbols.as_ref()?.get(number)?;
+        table.checked_len(packed).filter(|len| *len <= RECORD_BYTES_MAX)?;
+        scratch.clear();
+        table.unpack(packed, scratch);
+        std::str::from_utf8(scratch).is_ok().then_some(())
     }
 
     /// The span, if no sum wraps.

@@ -7,7 +7,7 @@
 //!
 //! Invariants, established by the builder and by `decode` alike: every slot is within its row; every region of every
 //! row lies inside its heap and on char boundaries; a region of elements holds whole elements; a map has as many keys
-//! as values. Readers rely on them and only bounds-check.
+//! as values; packed text is text by a table that the segment holds. Readers rely on them and only bounds-check.
 
 mod build;
 mod cell;
@@ -24,6 +24,7 @@ pub use decode::{Ceilings, SegmentError, decode, encode};
 pub use patch::CellPatch;
 
 use crate::layout::{Layout, Many, Region};
+use crate::packed::Symbols;
 
 /// A number's place in a row, its width in bytes and its base. A lane has no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +77,8 @@ pub struct Segment {
     fixed: Arc<[u8]>,
     text: Arc<str>,
     bytes: Arc<[u8]>,
+    /// What packed text is packed by: the type's tables when the segment was made. None where it has none.
+    symbols: Option<Arc<Symbols>>,
     count: u32,
     stride: u32,
     /// Where the rows begin in the fixed part, behind the slots.

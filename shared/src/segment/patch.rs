@@ -3,27 +3,34 @@
 use std::sync::Arc;
 
 use crate::layout::{Form, Layout};
+use crate::packed::Symbols;
 
-use super::build::image_of;
-use super::{Segment, SegmentBuilder, store, width_of};
+use super::{Cell, Segment, SegmentBuilder, store, width_of};
 
 /// One cell's new value.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct CellPatch<'a> {
     /// The row in its segment.
     pub row: u32,
     /// The field index.
     pub column: usize,
-    /// The new canonical bytes, or none.
-    pub cell: Option<&'a [u8]>,
+    /// The new value, or its absence: of the same column in any layout that has it.
+    pub cell: Cell<'a>,
 }
 
 impl Segment {
-    /// This segment with some cells replaced and a new digest. Patches are sorted by row, each cell once.
+    /// This segment with some cells replaced and a new digest. Patches are sorted by row, each cell once; `symbols` are
+    /// those of all their packed text.
     #[must_use]
-    pub fn patched(&self, layout: &Layout, patches: &[CellPatch<'_>], digest: u128) -> Segment {
+    pub fn patched(
+        &self,
+        layout: &Layout,
+        patches: &[CellPatch<'_>],
+        symbols: Option<&Arc<Symbols>>,
+        digest: u128,
+    ) -> Segment {
         debug_assert!(patches.is_sorted_by_key(|patch| patch.row), "patches come by row");
-        self.patched_in_place(layout, patches, digest).unwrap_or_else(|| self.rebuilt(layout, patches, digest))
+        self.patched_in_place(layout, patches, digest).unwrap_or_else(|| self.rebuilt(layout, patches, symbols, digest))
     }
 
     /// The heaps shared, the numbers overwritten; none where a patch does not fit that.
@@ -46,8 +53,8 @@ impl Segment {
     /// The slot and number of a patch that the segment's base and width can take.
     fn as_number(&self, layout: &Layout, patch: &CellPatch<'_>) -> Option<(usize, u64)> {
         let column = &layout.columns[patch.column];
-        let Form::Image { slot, kind } = column.form else { return None };
-        let value = image_of(kind, patch.cell?);
+        let Form::Image { slot, .. } = column.form else { return None };
+        let value = patch.cell.is_present().then(|| patch.cell.image())?;
         if let Some(presence) = column.presence
             && self.image(presence.slot, self.row_start(patch.row)) >> presence.bit & 1 == 0
         {
@@ -57,8 +64,14 @@ impl Segment {
         (width_of(value.wrapping_sub(place.base)) <= place.width).then_some((slot, value))
     }
 
-    fn rebuilt(&self, layout: &Layout, patches: &[CellPatch<'_>], digest: u128) -> Segment {
-        let mut builder = SegmentBuilder::new(layout);
+    fn rebuilt(
+        &self,
+        layout: &Layout,
+        patches: &[CellPatch<'_>],
+        symbols: Option<&Arc<Symbols>>,
+        digest: u128,
+    ) -> Segment {
+        let mut builder = SegmentBuilder::new(layout, symbols);
         let mut rest = patches;
         for row in 0..self.count {
             let of_row = rest.partition_point(|patch| patch.row <= row);

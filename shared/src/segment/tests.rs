@@ -1,12 +1,32 @@
+use std::sync::OnceLock;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::ids::{ColumnId, TypeId};
+use crate::packed::{SymbolTable, Symbols};
 use crate::row::Row;
-use crate::schema::{Field, Schema, Shape, TypeKind, TypeSchema, ValueKind};
+use crate::schema::{Field, PACKED, PLAIN, Schema, Shape, TypeKind, TypeSchema, ValueKind};
 
+/// A string is packed in every second field; each second of these has a table for its text.
 fn field(index: usize, shape: Shape, sparse: bool) -> Field {
-    Field { name: format!("f{index}"), column: ColumnId(index as u16), optional: sparse, sparse, shape, encoding: 0 }
+    let encoding = if index % 2 == 1 && shape == Shape::One(ValueKind::String) { PACKED } else { PLAIN };
+    Field { name: format!("f{index}"), column: ColumnId(index as u16), optional: sparse, sparse, shape, encoding }
+}
+
+fn symbols() -> Arc<Symbols> {
+    static SYMBOLS: OnceLock<Arc<Symbols>> = OnceLock::new();
+    Arc::clone(SYMBOLS.get_or_init(found_symbols))
+}
+
+fn found_symbols() -> Arc<Symbols> {
+    let mut symbols = Symbols::default();
+    let words: Vec<String> = (0..3_000).map(|number| format!("pool {} größe", number % 70)).collect();
+    for column in (1..20).step_by(4).map(ColumnId) {
+        let sample: Vec<&[u8]> = words.iter().skip(usize::from(column.0)).map(String::as_bytes).collect();
+        assert!(symbols.push(column, SymbolTable::train(&sample).expect("it is enough text")));
+    }
+    Arc::new(symbols)
 }
 
 fn schema(shapes: &[(Shape, bool)]) -> Schema {
@@ -48,7 +68,10 @@ fn element(kind: &ValueKind, framed: bool) -> BoxedStrategy<Vec<u8>> {
     let number = prop_oneof![any::<u64>(), 0..300_u64, Just(i64::MIN as u64), Just(u64::MAX)];
     match kind {
         ValueKind::F32 => any::<u32>().prop_map(|bits| bits.to_le_bytes().to_vec()).boxed(),
-        ValueKind::String => ".{0,12}".prop_map(move |text| frame(text.into_bytes())).boxed(),
+        ValueKind::String => {
+            let like_others = (0..90_u32).prop_map(|number| format!("pool {number} größe").repeat(number as usize % 3));
+            prop_oneof![".{0,12}", like_others].prop_map(move |text| frame(text.into_bytes())).boxed()
+        }
         ValueKind::Bytes => proptest::collection::vec(any::<u8>(), 0..12).prop_map(frame).boxed(),
         _ => number.prop_map(|image| image.to_le_bytes().to_vec()).boxed(),
     }
@@ -111,7 +134,7 @@ fn check(segment: &Segment, layout: &Layout, rows: &[Option<Cells>]) {
 }
 
 fn built(layout: &Layout, rows: &[Option<Cells>]) -> Segment {
-    let mut builder = SegmentBuilder::new(layout);
+    let mut builder = SegmentBuilder::new(layout, Some(&symbols()));
     for row in rows {
         match row {
             Some(cells) => builder.push(&row_of(cells)),
@@ -134,7 +157,7 @@ proptest! {
 
         let mut bytes = Vec::new();
         encode(&layout, &segment, &mut bytes);
-        let decoded = decode(&layout, &bytes, 256, &|_| 0).unwrap();
+        let decoded = decode(&layout, &bytes, 256, &|_| 0, Some(&symbols())).unwrap();
         check(&decoded, &layout, &rows);
         let mut again = Vec::new();
         encode(&layout, &decoded, &mut again);
@@ -143,11 +166,15 @@ proptest! {
         let mut patched = decoded;
         for (at, cells) in &changes {
             let Some(Some(row)) = rows.get_mut(*at) else { continue };
-            // Every second cell changes.
-            let patches: Vec<_> = cells.iter().enumerate().step_by(2)
-                .map(|(column, cell)| CellPatch { row: *at as u32, column, cell: cell.as_deref() }).collect();
-            patched = patched.patched(&layout, &patches, 8);
-            cells.iter().enumerate().step_by(2).for_each(|(column, cell)| row[column] = cell.clone());
+            // Every second cell changes; as in a delta, the new ones stand in a segment of these columns.
+            let fields: Vec<usize> = (at % 2..cells.len()).step_by(2).collect();
+            let of_fields = Layout::of_fields(&schema, TypeId(0), &fields).unwrap();
+            let new = built(&of_fields, &[Some(fields.iter().map(|field| cells[*field].clone()).collect())]);
+            let new = new.row(&of_fields, 0).unwrap();
+            let patches: Vec<_> = fields.iter().enumerate()
+                .map(|(place, column)| CellPatch { row: *at as u32, column: *column, cell: new.cell(place) }).collect();
+            patched = patched.patched(&layout, &patches, Some(&symbols()), 8);
+            fields.iter().for_each(|column| row[*column] = cells[*column].clone());
         }
         check(&patched, &layout, &rows);
     }
@@ -163,7 +190,7 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = value;
         }
-        if let Ok(segment) = decode(&layout, &bytes, 256, &|_| 0) {
+        if let Ok(segment) = decode(&layout, &bytes, 256, &|_| 0, Some(&symbols())) {
             for row in 0..segment.rows() {
                 let row = segment.row(&layout, row).unwrap();
                 (0..row.columns()).for_each(|column| { row.cell(column).canonical(&mut Vec::new()); });
@@ -181,4 +208,33 @@ fn a_constant_column_costs_nothing() {
     let segment = built(&layout, &vec![Some(cells); 100]);
     assert_eq!(segment.stride, 0);
     check(&segment, &layout, &vec![Some(vec![Some(vec![255; 8]), Some(Vec::new())]); 100]);
+}
+
+#[test]
+fn packed_text_takes_less_and_needs_its_table() {
+    let schema = schema(&[(Shape::One(ValueKind::UInt(1)), false), (Shape::One(ValueKind::String), false)]);
+    let layout = Layout::new(&schema, TypeId(0)).unwrap();
+    let text = "pool 17 größe".repeat(9);
+    let rows = vec![Some(vec![Some(vec![1; 8]), Some(text.clone().into_bytes())]); 50];
+    let segment = built(&layout, &rows);
+    assert!(segment.bytes.len() < 50 * text.len() / 2, "{} bytes", segment.bytes.len());
+    assert!(segment.row(&layout, 49).unwrap().cell(1).packed_text() == text);
+    let mut bytes = Vec::new();
+    encode(&layout, &segment, &mut bytes);
+    let refused = |error: SegmentError| {
+        assert_eq!(error.to_string(), "row 0 has packed text of column 1 that table 1 does not make text");
+    };
+    refused(decode(&layout, &bytes, 256, &|_| 0, None).unwrap_err());
+    let mut other = Symbols::default();
+    assert!(other.push(ColumnId(1), SymbolTable::new(&[8], b"\xFFnotutf8").unwrap()));
+    refused(decode(&layout, &bytes, 256, &|_| 0, Some(&Arc::new(other))).unwrap_err());
+    // A text of 17 MiB in 2.2 MiB: longer than a record may be, it is refused before it is unpacked.
+    let mut long = Symbols::default();
+    assert!(long.push(ColumnId(1), SymbolTable::new(&[8], b"eightful").unwrap()));
+    let long = Arc::new(long);
+    let mut builder = SegmentBuilder::new(&layout, Some(&long));
+    builder.push(&row_of(&vec![Some(vec![1; 8]), Some(b"eightful".repeat((17 << 20) / 8))]));
+    let mut bytes = Vec::new();
+    encode(&layout, &builder.finish(0), &mut bytes);
+    refused(decode(&layout, &bytes, 256, &|_| 0, Some(&long)).unwrap_err());
 }

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::digest::{Sums, cell_digest, stored_cell_digest};
+use crate::digest::{Sums, stored_cell_digest};
 use crate::ids::Ordinal;
-use crate::segment::{CellPatch, RowAt, Segment, SegmentBuilder};
+use crate::segment::{Cell, CellPatch, RowAt, Segment, SegmentBuilder};
 use crate::state::State;
 
 use super::Table;
@@ -17,8 +17,8 @@ use super::Table;
 pub struct TableEdit<'d> {
     /// Records that go.
     pub removed: &'d [u32],
-    /// Cells that change: ordinal, field index, new canonical bytes.
-    pub patched: Vec<(u32, usize, Option<&'d [u8]>)>,
+    /// Cells that change: ordinal, field index, the new value or its absence.
+    pub patched: Vec<(u32, usize, Cell<'d>)>,
     /// Records that come: their ordinal and row.
     pub added: Vec<(u32, RowAt<'d>)>,
     /// Rows that come as whole segments: the segment's number and its rows, of this table's own layout.
@@ -69,7 +69,7 @@ pub enum EditError {
 struct Work<'e> {
     number: usize,
     removed: &'e [u32],
-    patched: &'e [(u32, usize, Option<&'e [u8]>)],
+    patched: &'e [(u32, usize, Cell<'e>)],
     added: &'e [(u32, RowAt<'e>)],
     whole: Option<&'e Segment>,
 }
@@ -234,9 +234,8 @@ impl Table {
         }
         for (ordinal, field, cell) in work.patched {
             let row = self.row(Ordinal(*ordinal)).expect("patched ordinals were checked to be live");
-            let before = stored_cell_digest(Ordinal(*ordinal), row, *field, scratch);
-            let id = self.layout.columns[*field].id;
-            let after = cell.map_or(0, |canonical| cell_digest(Ordinal(*ordinal), id, canonical));
+            let before = stored_cell_digest(Ordinal(*ordinal), row.cell(*field), scratch);
+            let after = stored_cell_digest(Ordinal(*ordinal), *cell, scratch);
             let change = after.wrapping_sub(before);
             sums.columns[*field] = sums.columns[*field].wrapping_add(change);
             digest = digest.wrapping_add(change);
@@ -276,7 +275,7 @@ impl Table {
             .iter()
             .map(|(ordinal, column, cell)| CellPatch { row: ordinal & mask, column: *column, cell: *cell })
             .collect();
-        Some(Arc::new(old.patched(&self.layout, &patches, digest)))
+        Some(Arc::new(old.patched(&self.layout, &patches, self.symbols.as_ref(), digest)))
     }
 
     /// The segment's live rows, patched, with the new ones; dead rows lose their content.
@@ -284,7 +283,7 @@ impl Table {
         let first = (work.number as u32) << self.segment_rows_log2;
         let old_end = self.segment(work.number).map_or(first, |segment| first + segment.rows());
         let end = work.added.last().map_or(0, |(ordinal, _)| ordinal + 1).max(old_end);
-        let mut builder = SegmentBuilder::new(&self.layout);
+        let mut builder = SegmentBuilder::new(&self.layout, self.symbols.as_ref());
         let (mut added, mut patched) = (work.added, work.patched);
         for ordinal in first..end {
             let patches = take_while(&mut patched, |(at, ..)| *at == ordinal);

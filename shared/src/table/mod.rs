@@ -18,6 +18,7 @@ use crate::ids::{Ordinal, TypeId};
 use crate::index::{Directory, KeyIndex, LiveSet};
 use crate::keys::{KeyPlan, KeyRef};
 use crate::layout::Layout;
+use crate::packed::Symbols;
 use crate::schema::{KeyError, Schema};
 use crate::segment::{RowAt, Segment, SegmentBuilder};
 use crate::state::State;
@@ -33,6 +34,8 @@ pub struct Table {
     live: LiveSet,
     keys: KeyIndex,
     sums: Sums,
+    /// What its packed text is packed by; none where nothing is.
+    symbols: Option<Arc<Symbols>>,
     /// One dead row: what a reference reads that leads nowhere.
     blank: Arc<Segment>,
 }
@@ -50,6 +53,7 @@ impl Table {
             live: LiveSet::new(),
             keys: KeyIndex::new(),
             sums: Sums::new(layout.columns.len()),
+            symbols: None,
             blank: Arc::new(blank(&layout)),
             layout: Arc::new(layout),
         })
@@ -71,6 +75,17 @@ impl Table {
     #[must_use]
     pub fn layout(&self) -> &Arc<Layout> {
         &self.layout
+    }
+
+    /// The tables that its packed text is packed by.
+    #[must_use]
+    pub fn symbols(&self) -> Option<&Arc<Symbols>> {
+        self.symbols.as_ref()
+    }
+
+    /// The same records, with more symbol tables after those that it has.
+    pub(crate) fn with_symbols(&self, symbols: Arc<Symbols>) -> Table {
+        Table { symbols: Some(symbols), ..self.clone() }
     }
 
     /// How its key is read; none for a component.
@@ -201,7 +216,9 @@ impl Table {
     pub fn memory(&self) -> TableMemory {
         let segments: usize = self.segments.iter().flatten().map(|segment| segment.memory_bytes()).sum();
         TableMemory {
-            segment_bytes: segments + self.segments.memory_bytes(),
+            segment_bytes: segments
+                + self.segments.memory_bytes()
+                + self.symbols.as_ref().map_or(0, |symbols| symbols.memory_bytes()),
             key_index_bytes: self.keys.memory_bytes(),
             live_bytes: self.live.memory_bytes(),
             dead_rows: self.segments.iter().flatten().map(|segment| segment.rows() as usize).sum::<usize>()
@@ -292,7 +309,7 @@ impl Table {
 /// What a table takes in memory, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableMemory {
-    /// Segments and their tree.
+    /// Segments, their tree, and the symbol tables of packed text.
     pub segment_bytes: usize,
     /// The key index of a root.
     pub key_index_bytes: usize,
@@ -311,7 +328,7 @@ impl TableMemory {
 }
 
 fn blank(layout: &Layout) -> Segment {
-    let mut builder = SegmentBuilder::new(layout);
+    let mut builder = SegmentBuilder::new(layout, None);
     builder.push_dead();
     builder.finish(0)
 }

@@ -19,8 +19,11 @@ impl Table {
     pub(crate) fn relaid(&self, schema: &Schema, id: TypeId, threads: usize) -> Result<Table, KeyError> {
         let empty = Table::empty(schema, id, self.seed)?;
         // How many rows a segment has is decided when a type gets its first records.
-        if schema.get(id).fields.is_empty() || self.segments.len() == 0 {
+        if schema.get(id).fields.is_empty() {
             return Ok(empty);
+        }
+        if self.segments.len() == 0 {
+            return Ok(Table { symbols: self.symbols.clone(), ..empty });
         }
         if same_places(&self.layout, &empty.layout) {
             return Ok(Table { layout: empty.layout, key: empty.key, blank: empty.blank, ..self.clone() });
@@ -61,7 +64,7 @@ impl Table {
         let first = number as u32 * self.segment_rows();
         let mut digest = old.digest();
         let mut scratch = Vec::new();
-        let mut builder = SegmentBuilder::new(layout);
+        let mut builder = SegmentBuilder::new(layout, self.symbols.as_ref());
         for row in 0..old.rows() {
             let ordinal = Ordinal(first + row);
             let at = old.row(&self.layout, row).expect("the row is below the segment's count");
@@ -71,15 +74,23 @@ impl Table {
             }
             builder.push_relaid(at, sources);
             for field in dropped {
-                digest = digest.wrapping_sub(stored_cell_digest(ordinal, at, *field, &mut scratch));
+                digest = digest.wrapping_sub(stored_cell_digest(ordinal, at.cell(*field), &mut scratch));
             }
         }
         Some(builder.finish(digest))
     }
 }
 
+/// How many values a column's cell has, and whether they are packed.
+#[derive(PartialEq)]
+enum Held {
+    One,
+    Packed,
+    Many,
+}
+
 /// What a column's values are, wherever they stand.
-fn values_of(form: &Form) -> (bool, ValueForm, Option<ValueForm>) {
+fn values_of(form: &Form) -> (Held, ValueForm, Option<ValueForm>) {
     let leveled = |kind: &ImageKind| match kind {
         ImageKind::Variant(_) => ValueForm::Image(ImageKind::Variant(0)),
         kind => ValueForm::Image(*kind),
@@ -90,11 +101,12 @@ fn values_of(form: &Form) -> (bool, ValueForm, Option<ValueForm>) {
         Many::Blobs { .. } => ValueForm::Bytes,
     };
     match form {
-        Form::Image { kind, .. } => (false, leveled(kind), None),
-        Form::Text(_) => (false, ValueForm::Text, None),
-        Form::Bytes(_) => (false, ValueForm::Bytes, None),
-        Form::Many(values) => (true, many(values), None),
-        Form::Map(keys, values) => (true, many(keys), Some(many(values))),
+        Form::Image { kind, .. } => (Held::One, leveled(kind), None),
+        Form::Text(_) => (Held::One, ValueForm::Text, None),
+        Form::Bytes(_) => (Held::One, ValueForm::Bytes, None),
+        Form::Packed { .. } => (Held::Packed, ValueForm::Text, None),
+        Form::Many(values) => (Held::Many, many(values), None),
+        Form::Map(keys, values) => (Held::Many, many(keys), Some(many(values))),
     }
 }
 
@@ -120,7 +132,7 @@ fn same_places(old: &Layout, new: &Layout) -> bool {
                     level_many(keys);
                     level_many(values);
                 }
-                Form::Text(_) | Form::Bytes(_) => {}
+                Form::Text(_) | Form::Bytes(_) | Form::Packed { .. } => {}
             }
         }
         layout

@@ -4,6 +4,7 @@
 
 use crate::ids::{Ordinal, TypeId};
 use crate::keys::{KeyBuf, KeyRef};
+use crate::packed::Text;
 use crate::schema::{Field, Shape, TypeSchema, ValueKind};
 use crate::segment::{Elements, RowAt};
 use crate::state::State;
@@ -46,6 +47,8 @@ pub enum NamedValue<'v> {
     F64(f64),
     /// Text, deduplicated or not.
     Text(&'v str),
+    /// Packed text.
+    Packed(Text<'v>),
     /// Bytes.
     Bytes(&'v [u8]),
     /// An enum's variant.
@@ -174,6 +177,7 @@ impl<'v> NamedRecord<'v> {
         let field: &'v Field = &self.schema().fields[index];
         let list = |kind, stored| NamedList { state: self.state, kind, stored };
         match &field.shape {
+            Shape::One(_) if field.is_packed() => NamedValue::Packed(cell.packed_text()),
             Shape::One(kind) => one(self.state, kind, cell),
             Shape::List(kind) => NamedValue::List(list(kind, cell.elements())),
             Shape::Set(kind) => NamedValue::Set(list(kind, cell.elements())),

@@ -61,6 +61,8 @@ enum Next {
     Names(Vec<String>),
     /// The end: text.
     Text,
+    /// The end: packed text.
+    Packed,
     /// The end: bytes.
     Bytes,
     /// The end: text that is kept once, in this component.
@@ -104,6 +106,11 @@ impl Path {
         let step = &self.steps[depth];
         let Some(cell) = step.cell(row) else { return step.absent.emit(emit) };
         let elements = match step.part {
+            Part::One if matches!(step.next, Next::Packed) => {
+                let mut text = Vec::new();
+                cell.canonical(&mut text);
+                return emit(Some(&text));
+            }
             Part::One => return self.one(depth, state, cell, emit),
             Part::Elements => cell.elements(),
             Part::Keys => cell.entries().0,
@@ -117,6 +124,7 @@ impl Path {
         match &self.steps[depth].next {
             Next::Image(bytes) => emit(Some(&source.image().to_le_bytes()[..*bytes])),
             Next::Text => emit(Some(source.text().as_bytes())),
+            Next::Packed => unreachable!("packed text is a value alone, which walk reads"),
             Next::Bytes => emit(Some(source.bytes())),
             Next::Names(names) => emit(names.get(source.image() as usize).map(String::as_bytes)),
             Next::Dedup(id) => emit(component(*id).map(|row| row.cell(0).text().as_bytes())),
@@ -237,6 +245,9 @@ impl<'a> Walk<'a> {
     }
 
     fn leaf(&self, field: usize, part: Part, kind: &ValueKind, stored: Option<&Field>) -> Next {
+        if stored.is_some_and(Field::is_packed) {
+            return Next::Packed;
+        }
         let stored_kind = stored.and_then(|stored| match (&stored.shape, part) {
             (Shape::Map(_, value), Part::Values) => Some(value),
             (shape, _) => shape.kinds().next(),

@@ -30,7 +30,7 @@ fn shares_segment(left: NamedRecord<'_>, right: NamedRecord<'_>) -> bool {
 }
 
 fn same(left: NamedValue<'_>, right: NamedValue<'_>) -> bool {
-    use NamedValue::{Absent, Bool, Bytes, F32, F64, Int, Key, List, Map, Record, Set, Text, UInt, Variant};
+    use NamedValue::{Absent, Bool, Bytes, F32, F64, Int, Key, List, Map, Packed, Record, Set, Text, UInt, Variant};
     match (left, right) {
         (Absent, Absent) => true,
         (Bool(left), Bool(right)) => left == right,
@@ -41,6 +41,9 @@ fn same(left: NamedValue<'_>, right: NamedValue<'_>) -> bool {
         (F32(left), F32(right)) => left.to_bits() == right.to_bits(),
         (F64(left), F64(right)) => left.to_bits() == right.to_bits(),
         (Text(left), Text(right)) | (Variant(left), Variant(right)) => left == right,
+        (Packed(left), Packed(right)) => left == right,
+        // Packed in between.
+        (Text(plain), Packed(packed)) | (Packed(packed), Text(plain)) => packed == plain,
         (Bytes(left), Bytes(right)) => left == right,
         (Key(left), Key(right)) => left.canonical() == right.canonical(),
         (Record(left), Record(right)) => same_record(left, right),

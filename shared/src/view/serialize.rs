@@ -20,6 +20,7 @@ impl Serialize for NamedValue<'_> {
             NamedValue::F64(value) if value.is_finite() => serializer.serialize_f64(*value),
             NamedValue::F64(value) => serializer.serialize_str(infinite(*value)),
             NamedValue::Text(text) | NamedValue::Variant(text) => serializer.serialize_str(text),
+            NamedValue::Packed(text) => text.serialize(serializer),
             NamedValue::Bytes(bytes) => serializer.collect_str(&Hex(bytes)),
             NamedValue::Key(key) => key.serialize(serializer),
             NamedValue::Record(record) => record.serialize(serializer),

@@ -79,7 +79,27 @@ struct Tree {
 
 #[derive(Record)]
 struct Packed {
-    #[record(packed)] //~ field field: packed text is not there yet
+    #[record(packed)]
+    field: u32, //~ field field: packed is for one text, a String or an Option of it
+}
+
+#[derive(Record)]
+struct PackedList {
+    #[record(packed)]
+    field: Option<Vec<String>>, //~ field field: packed is for one text, a String or an Option of it; put text that is in a list or a map into a component
+}
+
+#[derive(Record)]
+struct PackedDedup {
+    #[record(packed, dedup)]
+    field: String, //~ field field: text is kept once (dedup) or packed, not both; leave one out
+}
+
+#[derive(Record)]
+#[record(key = "id, field")] //~ key: field field is packed; a key is read at every look-up, so leave it plain
+struct PackedKey {
+    id: u8,
+    #[record(packed)]
     field: String,
 }
 
@@ -91,7 +111,7 @@ struct Dedup {
 
 #[derive(Record)]
 struct Unknown {
-    #[record(unique)] //~ field field: unknown; write name = "…", was = "…", default or dedup
+    #[record(unique)] //~ field field: unknown; write name = "…", was = "…", default, dedup or packed
     field: u8,
 }
 

@@ -1,0 +1,69 @@
+//! Train: the symbol tables of packed columns, found in the first cycle that has enough text for one.
+//!
+//! A column gets one table, once: a snapshot holds what is packed already by its number, and a better one would pay
+//! only for text that is written anew. Where the text of a column changes its nature, `Allow::replace` starts it anew.
+//!
+//! Rules: the same input on the same parent gives the same tables (I12); what is looked at is bounded, so that a small
+//! update stays small (I10).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cenote_shared::ids::TypeId;
+use cenote_shared::packed::{SymbolTable, Symbols, TABLES_MAX, TRAINING_BYTES_MIN};
+use cenote_shared::schema::limits;
+use cenote_shared::state::State;
+
+use crate::framed::cells;
+
+/// Values that are looked at; the training itself draws some of them.
+const SAMPLE_VALUES: usize = 16 << 10;
+
+/// The tables of the types that get new ones: the old, then the new. `rows` are a type's new records, framed.
+pub(crate) fn new_symbols<'r>(state: &State, rows: impl Fn(TypeId) -> Vec<&'r [u8]>) -> BTreeMap<TypeId, Arc<Symbols>> {
+    let mut found = BTreeMap::new();
+    let mut room =
+        limits::COLUMNS - state.tables().iter().filter_map(|table| table.symbols()).map(|all| all.len()).sum::<usize>();
+    for (id, schema) in state.schema().iter() {
+        let mut symbols = state.table(id).symbols().map_or_else(Symbols::default, |known| Symbols::clone(known));
+        let known = symbols.len();
+        let packed = schema.fields.iter().enumerate().filter(|(_, field)| field.is_packed());
+        let untrained: Vec<_> = packed.filter(|(_, field)| symbols.newest(field.column).is_none()).collect();
+        if untrained.is_empty() {
+            continue;
+        }
+        let rows = rows(id);
+        for (field, column) in untrained.into_iter().map(|(index, field)| (index, field.column)) {
+            let full = symbols.len() == TABLES_MAX || room == 0;
+            if let Some(table) = (!full).then(|| table_for(state, id, field, &rows)).flatten() {
+                room -= usize::from(symbols.push(column, table));
+            }
+        }
+        if symbols.len() > known {
+            found.insert(id, Arc::new(symbols));
+        }
+    }
+    found
+}
+
+/// A table from the new records' values, and from older ones where these are few; none if all of it is little text.
+fn table_for(state: &State, id: TypeId, field: usize, rows: &[&[u8]]) -> Option<SymbolTable> {
+    let stride = rows.len().div_ceil(SAMPLE_VALUES).max(1);
+    let sampled = rows.iter().step_by(stride);
+    let mut values: Vec<Vec<u8>> =
+        sampled.filter_map(|row| cells(row).nth(field).flatten().map(<[u8]>::to_vec)).collect();
+    // A cycle without text of its own would bring a table for nothing.
+    if values.iter().all(Vec::is_empty) {
+        return None;
+    }
+    let mut bytes: usize = values.iter().map(Vec::len).sum();
+    let table = state.table(id);
+    let mut older = table.ordinals().take(SAMPLE_VALUES).filter_map(|ordinal| table.row(ordinal));
+    while bytes < TRAINING_BYTES_MIN {
+        let mut value = Vec::new();
+        older.next()?.cell(field).canonical(&mut value);
+        bytes += value.len();
+        values.push(value);
+    }
+    SymbolTable::train(&values.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
