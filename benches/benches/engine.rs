@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote_benches::peers::cenote::{BY_COUNTRY, Movie};
+use cenote_benches::peers::cenote::{BY_COUNTRY, Movie, PackedMovie};
 use cenote_benches::workload::Catalog;
 use cenote_consumer::{Consumer, View};
 use cenote_producer::{Producer, Snapshots};
@@ -86,6 +86,48 @@ fn reads(criterion: &mut Criterion, world: &World) {
     group.throughput(Throughput::Elements(1));
     group.bench_function("hash_index", |bench| bench.iter(|| view.find(&BY_COUNTRY, black_box("country-007")).len()));
     group.finish();
+}
+
+/// What a read of the synopsis costs, plain and packed: a look-up and its text, written to a page.
+fn texts(criterion: &mut Criterion, world: &World) {
+    let keys = world.catalog.read_keys(0, 1 << 16);
+    let mut group = criterion.benchmark_group("text");
+    group.throughput(Throughput::Elements(keys.len() as u64));
+    let mut page = String::new();
+    group.bench_function("plain", |bench| {
+        bench.iter(|| {
+            for movie in keys.iter().filter_map(|key| world.view.get::<Movie>(*key)) {
+                page.clear();
+                page.push_str(movie.synopsis());
+                black_box(&page);
+            }
+        });
+    });
+    let packed = packed_view(world);
+    group.bench_function("packed", |bench| {
+        bench.iter(|| {
+            for movie in keys.iter().filter_map(|key| packed.get::<PackedMovie>(*key)) {
+                page.clear();
+                movie.synopsis().push_to(&mut page);
+                black_box(&page);
+            }
+        });
+    });
+    group.finish();
+}
+
+fn packed_view(world: &World) -> View {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let builder = Producer::builder(folder.path().display().to_string()).with::<PackedMovie>();
+    world.runtime.block_on(async {
+        let mut producer = builder.snapshots(Snapshots::ByHand).open().await.expect("the dataset is made");
+        let cycled = producer.cycle(async |writer| {
+            world.catalog.movies().try_for_each(|movie| writer.add(&PackedMovie::from(&movie)))?;
+            Ok(())
+        });
+        cycled.await.expect("the cycle commits");
+        producer.view()
+    })
 }
 
 fn blobs(criterion: &mut Criterion, world: &World) {
@@ -185,6 +227,7 @@ fn refreshes(criterion: &mut Criterion, world: &mut World) {
 fn engine(criterion: &mut Criterion) {
     let mut world = World::new();
     reads(criterion, &world);
+    texts(criterion, &world);
     blobs(criterion, &world);
     cycles(criterion, &mut world);
     refreshes(criterion, &mut world);

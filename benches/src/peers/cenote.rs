@@ -1,102 +1,34 @@
-//! `cenote`: the engine through its public API, as a service and a job would call it.
+//! `cenote` and `cenote-packed`: the engine through its public API, as a service and a job would call it; with all text
+//! plain, and with the synopsis packed.
 
+mod movies;
+
+use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
-use cenote_consumer::{Consumer, HashIndex, View};
+use cenote_consumer::{Consumer, View};
 use cenote_producer::{Producer, Snapshots, Update, Writer};
-use cenote_shared::Record;
 use cenote_shared::env::Env;
 use cenote_shared::ids::Version;
 
+pub use movies::{Actor, BY_COUNTRY, Film, Genre, Movie, PackedMovie};
+
 use crate::workload::{COUNTRIES, Movie as Source, country_name};
 
-use super::{Answer, Consume, Memory, Place, Produce, Published, Refusal, System, text_sum, three_fields};
+use super::{Answer, Consume, Memory, Place, Produce, Published, Refusal, System};
 
-/// See the module.
-pub(super) struct Cenote;
+/// The engine with movies of this type.
+pub(super) struct Cenote<F>(PhantomData<fn() -> F>);
 
-/// A movie as the engine keeps it: what repeats is kept once.
-#[derive(Record, Debug)]
-#[record(key = "id")]
-pub struct Movie {
-    /// As in the workload.
-    pub id: u64,
-    /// As in the workload.
-    pub title: String,
-    /// As in the workload.
-    pub year: u16,
-    /// As in the workload.
-    pub rating: f32,
-    /// As in the workload.
-    pub runtime_minutes: u16,
-    /// As in the workload.
-    #[record(dedup)]
-    pub country: String,
-    /// As in the workload.
-    pub genres: Vec<Genre>,
-    /// As in the workload.
-    pub cast: Vec<Actor>,
-    /// As in the workload.
-    pub synopsis: String,
-}
+/// All text plain.
+pub(super) const PLAIN: Cenote<Movie> = Cenote(PhantomData);
+/// The synopsis packed.
+pub(super) const PACKED: Cenote<PackedMovie> = Cenote(PhantomData);
 
-/// A genre: 40 of them, kept once each.
-#[derive(Record, Debug)]
-pub struct Genre {
-    /// As in the workload.
-    pub name: String,
-}
-
-/// An actor, kept once.
-#[derive(Record, Debug)]
-pub struct Actor {
-    /// As in the workload.
-    pub actor_id: u32,
-    /// As in the workload.
-    pub name: String,
-}
-
-/// The index of the country queries.
-pub const BY_COUNTRY: HashIndex<Movie, str> = HashIndex::on("country");
-
-impl From<&Source> for Movie {
-    fn from(movie: &Source) -> Movie {
-        let actor = |actor: &crate::workload::Actor| Actor { actor_id: actor.actor_id, name: actor.name.clone() };
-        Movie {
-            id: movie.id,
-            title: movie.title.clone(),
-            year: movie.year,
-            rating: movie.rating,
-            runtime_minutes: movie.runtime_minutes,
-            country: movie.country.clone(),
-            genres: movie.genres.iter().map(|name| Genre { name: name.clone() }).collect(),
-            cast: movie.cast.iter().map(actor).collect(),
-            synopsis: movie.synopsis.clone(),
-        }
-    }
-}
-
-impl From<Movie> for Source {
-    fn from(movie: Movie) -> Source {
-        let actor = |actor: Actor| crate::workload::Actor { actor_id: actor.actor_id, name: actor.name };
-        Source {
-            id: movie.id,
-            title: movie.title,
-            year: movie.year,
-            rating: movie.rating,
-            runtime_minutes: movie.runtime_minutes,
-            country: movie.country,
-            genres: movie.genres.into_iter().map(|genre| genre.name).collect(),
-            cast: movie.cast.into_iter().map(actor).collect(),
-            synopsis: movie.synopsis,
-        }
-    }
-}
-
-impl System for Cenote {
+impl<F: Film> System for Cenote<F> {
     fn name(&self) -> &'static str {
-        "cenote"
+        F::SYSTEM
     }
 
     fn spare_versions(&self) -> u64 {
@@ -110,14 +42,16 @@ impl System for Cenote {
             Place::Folder(folder) => folder.display().to_string(),
         };
         let runtime = runtime()?;
-        let builder = Producer::builder(url).with::<Movie>().snapshots(Snapshots::ByHand);
+        let builder = Producer::builder(url).with::<F>().snapshots(Snapshots::ByHand);
         let producer = runtime.block_on(builder.open())?;
-        Ok(Box::new(Job { runtime, producer, on_files: matches!(place, Place::Folder(_)) }))
+        let on_files = matches!(place, Place::Folder(_));
+        Ok(Box::new(Job::<F> { runtime, producer, on_files, films: PhantomData }))
     }
 
     fn consume(&self, folder: &Path) -> Answer<Box<dyn Consume>> {
         let runtime = runtime()?;
-        Ok(Box::new(Service { runtime, url: folder.display().to_string(), consumer: None }))
+        let url = folder.display().to_string();
+        Ok(Box::new(Service::<F> { runtime, url, consumer: None, films: PhantomData }))
     }
 }
 
@@ -125,16 +59,17 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
 }
 
-struct Job {
+struct Job<F> {
     producer: Producer,
     on_files: bool,
+    films: PhantomData<fn() -> F>,
     runtime: tokio::runtime::Runtime,
 }
 
-impl Produce for Job {
+impl<F: Film> Produce for Job<F> {
     fn publish(&mut self, movies: &[Source]) -> Answer<Published> {
         let fill = async |writer: &mut Writer| {
-            movies.iter().try_for_each(|movie| writer.add(&Movie::from(movie)))?;
+            movies.iter().try_for_each(|movie| writer.add(&F::from(movie)))?;
             Ok(())
         };
         let cycled = self.runtime.block_on(self.producer.cycle(fill))?;
@@ -145,7 +80,7 @@ impl Produce for Job {
 
     fn republish(&mut self, movies: &[Source]) -> Answer<()> {
         let fill = async |writer: &mut Writer| {
-            movies.iter().try_for_each(|movie| writer.add(&Movie::from(movie)))?;
+            movies.iter().try_for_each(|movie| writer.add(&F::from(movie)))?;
             Ok(())
         };
         match self.runtime.block_on(self.producer.cycle(fill))?.committed() {
@@ -155,21 +90,21 @@ impl Produce for Job {
     }
 
     fn update(&mut self, movies: &[Source], changed: &[usize]) -> Answer<Published> {
-        let change =
-            |changes: &mut Update| changed.iter().try_for_each(|at| changes.upsert(&Movie::from(&movies[*at])));
+        let change = |changes: &mut Update| changed.iter().try_for_each(|at| changes.upsert(&F::from(&movies[*at])));
         let updated = self.runtime.block_on(self.producer.update(change))?;
         let stored = updated.cycled.committed().map(|report| report.delta_bytes);
         Ok(Published { version: updated.version().0, stored, compressed: stored })
     }
 }
 
-struct Service {
+struct Service<F> {
     consumer: Option<Arc<Consumer>>,
     url: String,
+    films: PhantomData<fn() -> F>,
     runtime: tokio::runtime::Runtime,
 }
 
-impl Service {
+impl<F: Film> Service<F> {
     fn consumer(&self) -> Answer<&Consumer> {
         self.consumer.as_deref().ok_or_else(|| Refusal::Failed("nothing was loaded yet".into()))
     }
@@ -183,9 +118,9 @@ impl Service {
     }
 }
 
-impl Consume for Service {
+impl<F: Film> Consume for Service<F> {
     fn load(&mut self, version: u64) -> Answer<()> {
-        let builder = Consumer::builder(&self.url).with::<Movie>().manual().start_at(Version(version));
+        let builder = Consumer::builder(&self.url).with::<F>().manual().start_at(Version(version));
         self.consumer = None;
         self.consumer = Some(Arc::new(self.runtime.block_on(builder.open())?));
         Ok(())
@@ -201,41 +136,37 @@ impl Consume for Service {
     }
 
     fn movie(&self, id: u64) -> Answer<Option<Source>> {
-        Ok(self.consumer()?.view().get::<Movie>(id).map(|movie| movie.to_owned().into()))
+        Ok(self.consumer()?.view().get::<F>(id).map(|movie| F::own(F::at(movie)).into()))
     }
 
     fn lookup(&self, keys: &[u64], batch: usize) -> Answer<u64> {
-        self.summed(keys, batch, |view, key| u64::from(view.get::<Movie>(key).is_some()))
+        self.summed(keys, batch, |view, key| u64::from(view.get::<F>(key).is_some()))
     }
 
     fn lookup_3_fields(&self, keys: &[u64], batch: usize) -> Answer<u64> {
-        let sum = |view: &View, key| {
-            view.get::<Movie>(key).map_or(0, |movie| three_fields(movie.title(), movie.year(), movie.rating()))
-        };
-        self.summed(keys, batch, sum)
+        self.summed(keys, batch, |view, key| view.get::<F>(key).map_or(0, F::sum_3_fields))
     }
 
     fn cast_walk(&self, keys: &[u64]) -> Answer<u64> {
-        let names = |view: &View, key| {
-            view.get::<Movie>(key).map_or(0, |movie| movie.cast().iter().map(|actor| text_sum(actor.name())).sum())
-        };
-        self.summed(keys, 16, names)
+        self.summed(keys, 16, |view, key| view.get::<F>(key).map_or(0, F::sum_cast))
     }
 
     fn full_scan(&self) -> Answer<f64> {
-        Ok(self.consumer()?.with(|view| view.all::<Movie>().map(|movie| f64::from(movie.rating())).sum()))
+        Ok(self.consumer()?.with(|view| view.all::<F>().map(F::rating_of).sum()))
     }
 
     fn index_countries(&mut self) -> Answer<()> {
         let version = self.consumer()?.version();
-        let builder = Consumer::builder(&self.url).with::<Movie>().index(&BY_COUNTRY).manual().start_at(version);
+        let builder = Consumer::builder(&self.url).with::<F>().index(&F::BY_COUNTRY).manual().start_at(version);
         self.consumer = Some(Arc::new(self.runtime.block_on(builder.open())?));
         Ok(())
     }
 
     fn country_find(&self, keys: &[u64]) -> Answer<u64> {
         let names: Vec<String> = (0..COUNTRIES).map(country_name).collect();
-        self.summed(keys, 16, |view, key| view.find(&BY_COUNTRY, names[key as usize % COUNTRIES].as_str()).len() as u64)
+        self.summed(keys, 16, |view, key| {
+            view.find(&F::BY_COUNTRY, names[key as usize % COUNTRIES].as_str()).len() as u64
+        })
     }
 
     fn country_iterate(&self) -> Answer<u64> {
@@ -243,9 +174,9 @@ impl Consume for Service {
         // The sum is there so that each match is really walked to.
         let walk = |view: &View, name: &String| {
             let (count, sum) = view
-                .find(&BY_COUNTRY, name.as_str())
+                .find(&F::BY_COUNTRY, name.as_str())
                 .iter()
-                .fold((0, 0), |(count, sum), movie| (count + 1, sum + u64::from(movie.ordinal().0)));
+                .fold((0, 0), |(count, sum), movie| (count + 1, sum + u64::from(F::at(movie).ordinal().0)));
             std::hint::black_box(sum);
             count
         };

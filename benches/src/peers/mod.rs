@@ -37,7 +37,8 @@ use crate::workload::Movie;
 #[must_use]
 pub fn all() -> Vec<Box<dyn System>> {
     vec![
-        Box::new(cenote::Cenote),
+        Box::new(cenote::PLAIN),
+        Box::new(cenote::PACKED),
         Box::new(map::Map),
         Box::new(map_cow::MapCow),
         Box::new(map_plain::MapPlain),

@@ -3,6 +3,7 @@
 mod keys;
 mod model;
 mod outcomes;
+mod packed;
 mod rows;
 mod schema;
 mod snapshots;
@@ -30,6 +31,8 @@ pub(crate) struct Movie {
     pub(crate) cast: Vec<Actor>,
     pub(crate) roles: BTreeMap<String, Actor>,
     pub(crate) sequels: Vec<Key<Movie>>,
+    #[record(packed)]
+    pub(crate) plot: String,
 }
 
 /// A component.
@@ -70,6 +73,7 @@ pub(crate) fn movie(id: u64) -> Movie {
         cast: Vec::new(),
         roles: BTreeMap::new(),
         sequels: Vec::new(),
+        plot: format!("the plot of movie {id} is much like that of any other movie"),
     }
 }
 

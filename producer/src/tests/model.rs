@@ -51,9 +51,10 @@ fn any_movie(padding: usize) -> impl Strategy<Value = Movie> {
     let sequels = proptest::collection::vec((0..30_u64).prop_map(Key::new), 0..3);
     let rating =
         proptest::option::of(prop_oneof![Just(1.5_f32), any::<f32>().prop_filter("compares", |f| !f.is_nan())]);
-    let plain = (0..24_u64, name(padding, "title", 3), rating, name(0, "c", 3));
-    (plain, genres, cast, roles, sequels).prop_map(|((id, title, rating, country), genres, cast, roles, sequels)| {
-        Movie { id, title, rating, country, genres, cast, roles, sequels }
+    let plain = (0..24_u64, name(padding, "title", 3), rating, name(0, "c", 3), name(padding, "plöt", 9));
+    (plain, genres, cast, roles, sequels).prop_map(|(plain, genres, cast, roles, sequels)| {
+        let (id, title, rating, country, plot) = plain;
+        Movie { id, title, rating, country, genres, cast, roles, sequels, plot }
     })
 }
 

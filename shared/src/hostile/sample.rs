@@ -15,6 +15,7 @@ use crate::log::outline::{Cost, KeptSnapshot, Mark};
 use crate::log::{
     Body, Commit, ContentHash, DeltaPlace, Entry, Head, Hint, Kind, ObjectRef, Open, Outline, Snapshot, Tombstone, Trim,
 };
+use crate::packed::{SymbolTable, Symbols};
 use crate::record::{Declared, Interner, Key, Registry, RowWriter, WriteError};
 use crate::row::Row;
 use crate::schema::{BindError, Binding, Schema};
@@ -71,6 +72,10 @@ struct Sample {
     by_name: BTreeMap<String, Tag>,
     by_number: BTreeMap<u16, f32>,
     next: Option<Key<Owner>>,
+    #[record(packed)]
+    story: String,
+    #[record(packed)]
+    aside: Option<String>,
 }
 
 /// A key of several parts, one of them in a component.
@@ -110,6 +115,8 @@ fn sample(id: u64) -> Sample {
         by_name: (0..id % 3).map(|entry| (format!("k{entry}"), tag(entry))).collect(),
         by_number: (0..id as u16 % 3).map(|entry| (entry, f32::NAN)).collect(),
         next: id.is_multiple_of(5).then(|| Key::new((format!("o{}", id % 7).as_str(), (id % 4) as u32, Mood::Calm))),
+        story: "der schöne Teich ".repeat(id as usize % 4),
+        aside: id.is_multiple_of(2).then(|| format!("aside {id}")),
     }
 }
 
@@ -226,13 +233,23 @@ fn first_delta(empty: &State, binding: &Binding, components: &mut Components) ->
         let row = row(&owner(number), binding, components);
         add::<Owner>(&mut rows, empty, row, number as u32);
     }
-    finish(empty, components, rows, |_| {})
+    finish(empty, components, rows, |changes| {
+        let id = empty.schema().find(Sample::NAME).expect("the sample has the type");
+        let schema = empty.schema().get(id);
+        let story = schema.fields[schema.field("story").expect("it is a field")].column;
+        let words = ["der ", "s", "ö", "schöne ", "Teich "].map(str::as_bytes);
+        let lengths = words.map(|word| word.len() as u8);
+        let symbols = SymbolTable::new(&lengths, &words.concat()).expect("it is a table");
+        let mut all = Symbols::default();
+        assert!(all.push(story, symbols), "it is the first");
+        changes.bring_symbols(id, Arc::new(all));
+    })
 }
 
 /// Some go, some come, some change.
 fn second_delta(some: &State, binding: &Binding, components: &mut Components) -> Delta {
     let id = some.schema().find(Sample::NAME).expect("the sample has the type");
-    let fields: Vec<usize> = ["rating", "name", "numbers", "tags"]
+    let fields: Vec<usize> = ["rating", "name", "numbers", "tags", "story", "aside"]
         .iter()
         .filter_map(|name| some.schema().get(id).fields.iter().position(|field| field.name == *name))
         .collect();
@@ -243,7 +260,14 @@ fn second_delta(some: &State, binding: &Binding, components: &mut Components) ->
         let row = row(&sample(number), binding, components);
         add::<Sample>(&mut rows, some, row, number as u32);
     }
-    let patched = Sample { rating: None, name: "other".into(), numbers: vec![7; 9], ..sample(4) };
+    let patched = Sample {
+        rating: None,
+        name: "other".into(),
+        numbers: vec![7; 9],
+        story: "other story".into(),
+        aside: None,
+        ..sample(4)
+    };
     let patched = row(&patched, binding, components);
     finish(some, components, rows, |changes| {
         changes.remove(id, Ordinal(2));
@@ -259,10 +283,10 @@ fn finish(
     more: impl FnOnce(&mut Changes<'_>),
 ) -> Delta {
     let mut changes = Changes::new(state);
+    more(&mut changes);
     for (id, ordinal, row) in components.fresh.drain(..).chain(rows) {
         changes.add(id, ordinal, &row);
     }
-    more(&mut changes);
     changes.finish()
 }
 

@@ -191,7 +191,7 @@ impl Schema {
             let is_text = |target: &TypeSchema| match &target.fields[..] {
                 // A removed type; nothing of it is left to be read.
                 [] => true,
-                [value] => value.shape == Shape::One(ValueKind::String),
+                [value] => value.shape == Shape::One(ValueKind::String) && !value.is_packed(),
                 _ => false,
             };
             if matches!(kind, ValueKind::Dedup(_)) && !is_text(self.get(target)) {
@@ -199,10 +199,6 @@ impl Schema {
             }
             if kind.component().is_some() {
                 self.check_components(target, within, done)?;
-            }
-            let is_text = |field: &Field| field.shape == Shape::One(ValueKind::String) && !field.is_packed();
-            if matches!(kind, ValueKind::Dedup(_)) && !self.get(target).fields.first().is_some_and(is_text) {
-                return Err(format!("type {} is used as text, and holds something else", self.get(target).name));
             }
         }
         within.pop();

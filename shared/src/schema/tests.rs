@@ -333,3 +333,90 @@ fn a_schema_that_can_not_be_read_by_is_refused() {
         assert_eq!(schema.check().err().unwrap_or_default(), expected, "{schema}");
     }
 }
+
+mod packing {
+    use super::*;
+
+    #[derive(Record)]
+    #[record(key = "id")]
+    pub(super) struct Plain {
+        pub(super) id: u8,
+        pub(super) text: String,
+        pub(super) maybe: Option<String>,
+    }
+
+    #[derive(Record)]
+    #[record(key = "id", name = "Plain")]
+    pub(super) struct Packed {
+        pub(super) id: u8,
+        #[record(packed)]
+        pub(super) text: String,
+        #[record(packed)]
+        pub(super) maybe: Option<String>,
+    }
+}
+
+#[test]
+fn a_column_is_packed_or_plain_for_ever() {
+    let (plain, packed) = (first::<packing::Plain>(), first::<packing::Packed>());
+    let from_plain = [
+        "Plain.text is String in the dataset and String (packed) in the struct; declare it as String, or write .allow(Allow::replace(\"Plain.text\")) to start it anew",
+        "Plain.maybe is Option<String> in the dataset and Option<String (packed)> in the struct; declare it as Option<String>, or write .allow(Allow::replace(\"Plain.maybe\")) to start it anew",
+    ];
+    assert!(check::<packing::Packed>(&plain, &[], &from_plain).is_none());
+    let to_plain = [
+        "Plain.text is String (packed) in the dataset and String in the struct; declare it as String with #[record(packed)], or write .allow(Allow::replace(\"Plain.text\")) to start it anew",
+        "Plain.maybe is Option<String (packed)> in the dataset and Option<String> in the struct; declare it as Option<String> with #[record(packed)], or write .allow(Allow::replace(\"Plain.maybe\")) to start it anew",
+    ];
+    assert!(check::<packing::Plain>(&packed, &[], &to_plain).is_none());
+    check::<packing::Packed>(&packed, &[], &[]).expect("the same again changes nothing");
+    let expected = ["Plain.maybe is removed", "Plain.maybe is new"];
+    let allow = [Allow::replace("Plain.maybe")];
+    #[derive(Record)]
+    #[record(key = "id", name = "Plain")]
+    struct Half {
+        id: u8,
+        text: String,
+        #[record(packed)]
+        maybe: Option<String>,
+    }
+    let next = check::<Half>(&plain, &allow, &expected).expect("it is allowed");
+    assert_eq!((next.types[0].fields[2].column.0, next.types[0].fields[2].is_packed()), (3, true));
+}
+
+#[test]
+fn readers_that_expect_packed_text_are_deployed_first() {
+    check_bind::<packing::Packed>(&first::<packing::Packed>(), &[]);
+    let problems = [
+        "Plain.text is String (packed) in the dataset, and String in the program; declare it as String with #[record(packed)]",
+        "Plain.maybe is String (packed) in the dataset, and String in the program; declare it as String with #[record(packed)]",
+    ];
+    check_bind::<packing::Plain>(&first::<packing::Packed>(), &problems);
+    let mut world = World::on(declared::<packing::Plain>(), first::<packing::Plain>());
+    world.add_all(&[packing::Plain { id: 1, text: "plain".into(), maybe: None }]);
+    world.declared = declared::<packing::Packed>();
+    let view = world.view();
+    let record = view.get::<packing::Packed>(1).expect("it was added");
+    assert!(record.text() == "plain" && record.maybe().is_none());
+}
+
+#[test]
+fn a_schema_from_outside_packs_single_plain_text_only() {
+    let mut schema = first::<packing::Packed>();
+    schema.check().expect("it is sound");
+    let wrong = |schema: &Schema| schema.check().expect_err("it is not sound");
+    schema.types[0].fields[1].encoding = 2;
+    assert_eq!(wrong(&schema), "type Plain: field text is not one that this release can read");
+    let mut schema = first::<packing::Packed>();
+    schema.types[0].fields[0].encoding = super::PACKED;
+    assert_eq!(wrong(&schema), "type Plain: field id is not one that this release can read");
+    // What is read as a key, or as deduplicated text, is read as `&str`.
+    let mut schema = first::<packing::Packed>();
+    schema.types[0].kind = crate::schema::TypeKind::Root { key: vec![vec!["text".into()]] };
+    let message = "type Plain: the key field text is packed; a key is read at every look-up, so leave it plain";
+    assert_eq!(wrong(&schema), message);
+    let mut schema = first::<old::Movie>();
+    let text = schema.types.iter_mut().find(|schema| schema.name == "Movie.country").expect("it is there");
+    text.fields[0].encoding = super::PACKED;
+    assert_eq!(wrong(&schema), "type Movie.country is used for texts, and is not one text");
+}

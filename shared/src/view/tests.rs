@@ -36,6 +36,8 @@ struct Venue {
     next: Option<Key<Venue>>,
     hours: BTreeMap<Kind, String>,
     prices: HashMap<i8, Place>,
+    #[record(packed)]
+    story: String,
 }
 
 fn venue(number: i16) -> Venue {
@@ -51,6 +53,7 @@ fn venue(number: i16) -> Venue {
         next: Some(Key::new((Kind::Shop, "2", -1))),
         hours: [(Kind::Bar, "all".into())].into(),
         prices: [(-1, place)].into(),
+        story: "the pool \"é\" ".repeat(3),
     }
 }
 
@@ -80,6 +83,7 @@ fn the_same_data_is_reached_by_name() {
     let expected = json!({
         "kind": "bar", "place": place, "number": -1, "rating": "NaN", "seats": null, "logo": "cafe",
         "doors": [0.5, "-Infinity"], "next": ["shop", "2", -1], "hours": {"bar": "all"}, "prices": {"-1": place},
+        "story": "the pool \"é\" the pool \"é\" the pool \"é\" ",
     });
     assert_eq!(serde_json::to_value(record).expect("it is JSON"), expected);
     assert!(view.named("Nothing").is_none());
@@ -113,6 +117,7 @@ fn a_diff_is_by_key_and_by_bits() {
     world.remove::<Venue>(&[0, 1]);
     let mut changed = venue(2);
     changed.place.city = "Utrecht".into();
+    changed.story.push_str("the end");
     world.add_all(&[changed, venue(4)]);
     let newer = world.view();
     let diff = newer.diff::<Venue>(&older);
@@ -120,6 +125,7 @@ fn a_diff_is_by_key_and_by_bits() {
     assert_eq!(diff.added.iter().map(|venue| venue.number()).collect::<Vec<_>>(), [4]);
     let [(before, after)] = diff.updated.as_slice() else { panic!("NaN is the same NaN: {:?}", diff.updated) };
     assert_eq!((before.place().city(), after.place().city()), ("Amsterdam", "Utrecht"));
+    assert!(before.story() < after.story() && after.story() == format!("{}the end", before.story()));
     assert!(newer.diff::<Venue>(&newer.clone()).is_empty());
 }
 

@@ -47,6 +47,10 @@ struct Movie {
     genre: Genre,
     #[record(dedup)]
     languages: Vec<String>,
+    #[record(packed)]
+    synopsis: String,
+    #[record(packed)]
+    review: Option<String>,
 }
 
 fn movie(id: u64) -> Movie {
@@ -68,6 +72,8 @@ fn movie(id: u64) -> Movie {
         poster: vec![0, 255, id as u8],
         genre: Genre::Unknown,
         languages: vec!["nl".to_owned(), "fr".to_owned(), "nl".to_owned()],
+        synopsis: "the pool ".repeat(id as usize),
+        review: (id % 3 == 1).then(|| format!("the schönste pool of {id}")),
     }
 }
 
@@ -107,6 +113,8 @@ fn readers_read_in_place() {
     let sequels: Vec<_> = first.sequels().iter().map(|key| key.get(&view).map(MovieRef::id)).collect();
     assert_eq!(sequels, [Some(2), None], "a key may dangle");
     assert_eq!(first.sequels().get(0).expect("two sequels").value(), Some(2));
+    assert!(first.synopsis() == "the pool " && first.review().expect("there is one") == "the schönste pool of 1");
+    assert!(movie.review().is_none() && first.synopsis() < movie.synopsis() && movie.synopsis().len() == 18);
     assert_ne!(first, movie);
     assert_eq!(first, view.get_key(Key::<Movie>::new(1).lend()).expect("it was added"));
     assert!(format!("{first:?}").starts_with("Movie { id: 1, title: \"Movie 1\""), "{first:?}");

@@ -60,6 +60,10 @@ struct Anything {
     float: f32,
     double: Option<f64>,
     floats: Vec<f32>,
+    #[record(packed)]
+    packed: String,
+    #[record(packed)]
+    maybe_packed: Option<String>,
 }
 
 fn numbers() -> impl Strategy<Value = Numbers> {
@@ -90,8 +94,13 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), 0..5)
 }
 
+fn packed() -> impl Strategy<Value = String> {
+    prop_oneof![".{0,9}", "(the |pool |ö){0,9}"]
+}
+
 fn anything() -> impl Strategy<Value = Anything> {
-    let texts = (".{0,9}", option::of(".{0,3}"), option::of("[ab]{0,2}"), option::of(bytes()));
+    let texts =
+        (".{0,9}", option::of(".{0,3}"), option::of("[ab]{0,2}"), option::of(bytes()), packed(), option::of(packed()));
     let lists = (vec(mood(), 0..9), vec(part(), 0..5), vec(bytes(), 0..4));
     let keys = btree_set(any::<i32>().prop_map(Key::<Anything>::new), 0..5);
     let sets = (btree_set(any::<i16>(), 0..9), option::of(btree_set(part(), 0..4)), keys);
@@ -119,6 +128,8 @@ fn anything() -> impl Strategy<Value = Anything> {
             float: f32::from_bits(floats.0),
             double: floats.1.map(f64::from_bits),
             floats: floats.2.into_iter().map(f32::from_bits).collect(),
+            packed: texts.4,
+            maybe_packed: texts.5,
         },
     )
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::delta::{Changes, Delta};
 use crate::ids::{Ordinal, Timestamp, TypeId, Version};
+use crate::packed::{SymbolTable, Symbols};
 use crate::record::{Declared, Interner, Record, Registry, RowWriter, WriteError};
 use crate::row::Row;
 use crate::schema::{Binding, Schema};
@@ -70,7 +71,7 @@ impl World {
         let first = self.state.table(id).ordinals().last().map_or(0, |last| last.0 + 1);
         let rows: Vec<Row> = records.iter().map(|record| self.row(record).expect("within the limits")).collect();
         let state = self.state.clone();
-        let mut changes = Changes::new(&state);
+        let mut changes = changes_of(&state);
         for (component, ordinal, row) in self.components.fresh.drain(..) {
             changes.add(component, ordinal, &row);
         }
@@ -86,7 +87,7 @@ impl World {
     pub(crate) fn remove<T: Record>(&mut self, ordinals: &[u32]) {
         let id = self.state.schema().find(T::NAME).expect("the dataset has the type");
         let state = self.state.clone();
-        let mut changes = Changes::new(&state);
+        let mut changes = changes_of(&state);
         ordinals.iter().for_each(|ordinal| changes.remove(id, Ordinal(*ordinal)));
         let version = Version(state.version().0 + 1);
         self.state = state.applied(&changes.finish(), version, 1).expect("the changes fit");
@@ -100,7 +101,7 @@ impl World {
         };
         let (added, replaced) = (rows(added), rows(replaced));
         let state = self.state.clone();
-        let mut changes = Changes::new(&state);
+        let mut changes = changes_of(&state);
         for (component, ordinal, row) in self.components.fresh.drain(..) {
             changes.add(component, ordinal, &row);
         }
@@ -121,6 +122,22 @@ impl World {
     pub(crate) fn view(&self) -> View {
         View::new(self.state.clone(), Arc::new(self.binding()), Timestamp(0))
     }
+}
+
+/// No changes yet; packed columns get a table with the first ones, as from a producer.
+fn changes_of(state: &State) -> Changes<'_> {
+    let mut changes = Changes::new(state);
+    for (id, schema) in state.schema().iter().filter(|(id, _)| state.table(*id).symbols().is_none()) {
+        let mut symbols = Symbols::default();
+        for field in schema.fields.iter().filter(|field| field.is_packed()) {
+            let table = SymbolTable::new(&[5, 4, 1, 2], b"pool the e\xC3\xB6").expect("it is a table");
+            assert!(symbols.push(field.column, table));
+        }
+        if !symbols.is_empty() {
+            changes.bring_symbols(id, Arc::new(symbols));
+        }
+    }
+    changes
 }
 
 fn differs(stored: RowAt<'_>, row: &Row, field: usize) -> bool {

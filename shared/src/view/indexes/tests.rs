@@ -47,6 +47,8 @@ struct Film {
     tags: Option<BTreeSet<String>>,
     facts: BTreeMap<String, i32>,
     sequel: Option<Key<Film>>,
+    #[record(packed)]
+    plot: Option<String>,
 }
 
 const BY_COUNTRY: HashIndex<Film, str> = HashIndex::on("country");
@@ -60,6 +62,7 @@ const BY_TAG: HashIndex<Film, str> = HashIndex::on("tags");
 const BY_FACT: HashIndex<Film, str> = HashIndex::on("facts.keys");
 const BY_NUMBER: HashIndex<Film, i32> = HashIndex::on("facts.values");
 const BY_SEQUEL: HashIndex<Film, Key<Film>> = HashIndex::on("sequel");
+const BY_PLOT: HashIndex<Film, str> = HashIndex::on("plot");
 
 fn declarations() -> Vec<IndexDeclaration> {
     vec![
@@ -74,6 +77,7 @@ fn declarations() -> Vec<IndexDeclaration> {
         IndexDeclaration::new(&BY_FACT),
         IndexDeclaration::new(&BY_NUMBER),
         IndexDeclaration::new(&BY_SEQUEL),
+        IndexDeclaration::new(&BY_PLOT),
         // Declared twice: kept once.
         IndexDeclaration::new(&BY_COUNTRY),
     ]
@@ -94,6 +98,7 @@ fn film(id: u64, seed: u32) -> Film {
         tags: (!seed.is_multiple_of(5)).then(|| (0..seed % 3).map(|at| format!("tag {at}")).collect()),
         facts: (0..seed % 3).map(|at| (format!("fact {at}"), (seed % 6) as i32 - 3)).collect(),
         sequel: (!seed.is_multiple_of(3)).then(|| Key::new(u64::from(seed % 6))),
+        plot: (!seed.is_multiple_of(6)).then(|| format!("the pool {}", seed % 5)),
     }
 }
 
@@ -145,6 +150,9 @@ fn check(view: &View) {
     assert_eq!(ids(view.find(&BY_TAG, "tag 1")), scan(view, tagged));
     assert_eq!(ids(view.find(&BY_FACT, "fact 0")), scan(view, |film| film.facts.contains_key("fact 0")));
     assert_eq!(ids(view.find(&BY_NUMBER, -2)), scan(view, |film| film.facts.values().any(|&fact| fact == -2)));
+    for plot in [None, Some("the pool 2"), Some("the pool 9")] {
+        assert_eq!(ids(view.find(&BY_PLOT, plot)), scan(view, |film| film.plot.as_deref() == plot));
+    }
     let key = Key::<Film>::new(4);
     assert_eq!(ids(view.find(&BY_SEQUEL, key.lend())), scan(view, |film| film.sequel.as_ref() == Some(&key)));
     let both = view.find(&BY_COUNTRY, "nl").and(&view.find(&BY_YEAR, 1992));
@@ -218,7 +226,7 @@ fn wrong_indexes_say_what_to_write() {
     assert_eq!(
         problem::<str>("land"),
         "index on Film.land: Film has no field land; it has id, title, country, year, rating, genre, cast, lead, tags, \
-         facts, sequel"
+         facts, sequel, plot"
     );
     assert_eq!(
         problem::<u32>("year"),

@@ -67,6 +67,18 @@ struct Lost {
 }
 
 #[derive(Record)]
+struct Essay {
+    #[record(packed)]
+    text: String,
+}
+
+#[derive(Record)]
+#[record(key = "essay.text")] //~ can't be a key //~ packed text can't be a key
+struct Long {
+    essay: Essay,
+}
+
+#[derive(Record)]
 #[record(key = "actor")]
 struct Whole {
     actor: Actor, //~ `Actor` can't be a key

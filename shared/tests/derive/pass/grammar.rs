@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use cenote_shared::{Key, Record, View};
+use cenote_shared::{Key, Record, Text, View};
 
 /// A value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Record)]
@@ -53,6 +53,10 @@ pub struct Movie {
     owner: Key<Owner>,
     #[record(default)]
     mood: Genre,
+    #[record(packed, default)]
+    synopsis: String,
+    #[record(packed, was = "critique")]
+    review: Option<String>,
 }
 
 /// A root whose key is another's.
@@ -76,6 +80,7 @@ pub fn read(view: &View) -> Option<String> {
 fn _private_fields_are_read(movie: MovieRef<'_>) -> Option<i8> {
     let _ = (movie.flag(), movie.wide(), movie.payload(), movie.blobs(), movie.places(), movie.more());
     let _ = (movie.by_name().get("x"), movie.by_number().get(7), movie.country(), movie.words(), movie.next());
+    let _: (Text<'_>, Option<Text<'_>>) = (movie.synopsis(), movie.review());
     let _: (u32, Movie) = (movie.ordinal().0, movie.to_owned());
     movie.small()
 }
