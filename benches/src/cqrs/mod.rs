@@ -11,12 +11,18 @@
 //! counted.
 
 pub mod broker;
+#[cfg(feature = "real")]
+mod cleanup;
 pub mod clock;
 pub mod domain;
 pub mod faults;
 pub mod metrics;
 pub mod points;
+#[cfg(feature = "real")]
+pub mod postgres;
 pub mod read;
+#[cfg(feature = "real")]
+pub mod real;
 pub mod settings;
 pub mod sqlite;
 pub mod strategy;

@@ -32,7 +32,7 @@ pub struct Killed(pub Point);
 
 /// A part that is away on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} does not answer, on purpose: try again later")]
+#[error("{0} does not answer: try again later")]
 pub struct Away(pub &'static str);
 
 /// The switches and points of one run.

@@ -2,6 +2,12 @@
 
 mod embedded;
 mod faulty;
+#[cfg(feature = "real")]
+mod kafka;
+#[cfg(feature = "real")]
+mod nats;
+#[cfg(feature = "real")]
+mod rabbitmq;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +19,12 @@ use super::domain::Key;
 
 pub use embedded::EmbeddedBroker;
 pub use faulty::FaultyBroker;
+#[cfg(feature = "real")]
+pub use kafka::KafkaBroker;
+#[cfg(feature = "real")]
+pub use nats::NatsBroker;
+#[cfg(feature = "real")]
+pub use rabbitmq::RabbitBroker;
 
 /// What is sent: a key that orders, and bytes that the broker does not look into.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,10 @@
 
 mod live;
 mod near;
+#[cfg(feature = "real")]
+mod postgres;
+#[cfg(feature = "real")]
+mod redis;
 mod sqlite;
 
 use std::sync::Arc;
@@ -13,6 +17,10 @@ use super::domain::{Collected, Key, Message, Query, See};
 
 pub use live::Live;
 pub use near::NearCache;
+#[cfg(feature = "real")]
+pub use postgres::{PostgresReadStores, postgres_project, postgres_project_stock};
+#[cfg(feature = "real")]
+pub use redis::RedisReadStores;
 pub use sqlite::{SqliteReadStores, sqlite_project, sqlite_project_stock};
 
 /// Whoever answers questions. A question to memory or to a file is a function call, one to a server is awaited: each is

@@ -4,6 +4,8 @@
 //! write side offers the same feeds, so that a strategy does not care whose they are.
 
 mod feeds;
+#[cfg(feature = "real")]
+mod postgres;
 mod rows;
 mod sqlite;
 
@@ -16,6 +18,8 @@ use super::Answer;
 use super::domain::{Ack, Command, CommandError, Key, Message, Micros, Reference, World};
 use super::read::ReadStores;
 
+#[cfg(feature = "real")]
+pub use postgres::PostgresWrite;
 pub use sqlite::SqliteWrite;
 
 /// What a command's transaction does besides changing the state.

@@ -1,0 +1,189 @@
+//! The real servers: where they are, and the parts that run on them.
+//!
+//! `benches/services/up` starts them on loopback and leaves their addresses in a file; variables of the same names win
+//! over the file, for servers that somebody else runs. What is asked for and not there is an error that says what to do.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Answer;
+use super::broker::{Broker, KafkaBroker, NatsBroker, RabbitBroker};
+use super::clock;
+use super::domain::Reference;
+use super::postgres;
+use super::read::{PostgresReadStores, ReadStores, RedisReadStores};
+use super::settings::Settings;
+use super::write::{Hooks, PostgresWrite, WriteSide};
+
+/// Where `benches/services/up` keeps everything unless told.
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/services");
+/// The variable that names another folder.
+const VARIABLE: &str = "CENOTE_SERVICES";
+/// Where `up` and `down` are.
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/services");
+
+/// A server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Server {
+    /// The write side; also a read store.
+    Postgres,
+    /// A broker.
+    Rabbitmq,
+    /// A broker.
+    Kafka,
+    /// A broker.
+    Nats,
+    /// A read store.
+    Redis,
+}
+
+impl Server {
+    /// All of them.
+    pub const ALL: [Server; 5] = [Server::Postgres, Server::Rabbitmq, Server::Kafka, Server::Nats, Server::Redis];
+
+    /// What the scripts call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Server::Postgres => "postgres",
+            Server::Rabbitmq => "rabbitmq",
+            Server::Kafka => "kafka",
+            Server::Nats => "nats",
+            Server::Redis => "redis",
+        }
+    }
+
+    /// The variable that holds its address.
+    #[must_use]
+    pub fn variable(self) -> String {
+        format!("CENOTE_{}", self.name().to_uppercase())
+    }
+}
+
+/// The servers of one run.
+#[derive(Debug, Clone)]
+pub struct Servers {
+    addresses: BTreeMap<Server, String>,
+    folder: PathBuf,
+}
+
+impl Servers {
+    /// Reads addresses from the environment and from the folder of `up`: `target/services`, or what `CENOTE_SERVICES` says.
+    #[must_use]
+    pub fn find() -> Servers {
+        let folder = std::env::var_os(VARIABLE).map_or_else(|| PathBuf::from(FOLDER), PathBuf::from);
+        let file = std::fs::read_to_string(folder.join("env")).unwrap_or_default();
+        let kept: BTreeMap<&str, &str> = file.lines().filter_map(|line| line.split_once('=')).collect();
+        let address = |server: Server| {
+            let variable = server.variable();
+            let own = std::env::var(&variable).ok().filter(|address| !address.is_empty());
+            own.or_else(|| kept.get(variable.as_str()).map(|address| (*address).to_owned()))
+        };
+        let addresses = Server::ALL.into_iter().filter_map(|server| Some((server, address(server)?))).collect();
+        Servers { addresses, folder }
+    }
+
+    /// Where a server is.
+    ///
+    /// # Errors
+    /// Nobody has said.
+    pub fn address(&self, server: Server) -> Answer<&str> {
+        let missing = || {
+            let (name, variable) = (server.name(), server.variable());
+            format!("no address of {name}: run benches/services/up {name}, or set {variable}")
+        };
+        Ok(self.addresses.get(&server).map(String::as_str).ok_or_else(missing)?)
+    }
+
+    /// Whether there is an address.
+    #[must_use]
+    pub fn has(&self, server: Server) -> bool {
+        self.addresses.contains_key(&server)
+    }
+
+    /// Removes what runs have left that were killed.
+    pub async fn sweep(&self) -> Answer<usize> {
+        match self.addresses.get(&Server::Postgres) {
+            Some(url) => postgres::sweep(url).await,
+            None => Ok(0),
+        }
+    }
+
+    /// The write side.
+    pub async fn write_side(
+        &self,
+        hooks: Hooks,
+        reference: Arc<Reference>,
+        settings: &Settings,
+    ) -> Answer<Arc<dyn WriteSide>> {
+        Ok(Arc::new(PostgresWrite::open(self.address(Server::Postgres)?, hooks, reference, settings).await?))
+    }
+
+    /// A broker.
+    ///
+    /// # Errors
+    /// The server is none, or can't be reached.
+    pub async fn broker(&self, server: Server, settings: &Settings) -> Answer<Arc<dyn Broker>> {
+        let (address, data) = (self.address(server)?, self.data(server));
+        match server {
+            Server::Rabbitmq => Ok(Arc::new(RabbitBroker::open(address, data, settings).await?)),
+            Server::Kafka => Ok(Arc::new(KafkaBroker::open(address, data, settings).await?)),
+            Server::Nats => Ok(Arc::new(NatsBroker::open(address, data, settings).await?)),
+            _ => Err(format!("{} is no broker", server.name()).into()),
+        }
+    }
+
+    /// A read store.
+    ///
+    /// # Errors
+    /// The server is none, or can't be reached.
+    pub async fn read_stores(
+        &self,
+        server: Server,
+        reference: Arc<Reference>,
+        settings: &Settings,
+    ) -> Answer<Arc<dyn ReadStores>> {
+        let address = self.address(server)?;
+        match server {
+            Server::Postgres => Ok(Arc::new(PostgresReadStores::open(address, reference, settings).await?)),
+            Server::Redis => Ok(Arc::new(RedisReadStores::open(address, reference).await?)),
+            _ => Err(format!("{} is no read store", server.name()).into()),
+        }
+    }
+
+    /// Where a server of ours keeps its data.
+    fn data(&self, server: Server) -> Option<PathBuf> {
+        let folder = self.folder.join(server.name());
+        folder.is_dir().then_some(folder)
+    }
+
+    /// Stops a server and keeps its data.
+    ///
+    /// # Errors
+    /// It is none of ours, or does not stop.
+    pub async fn stop(&self, server: Server) -> Answer<()> {
+        self.script("down", &["--keep", server.name()]).await
+    }
+
+    /// Starts a server again, on the data that it had.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn start(&self, server: Server) -> Answer<()> {
+        self.script("up", &[server.name()]).await
+    }
+
+    async fn script(&self, script: &'static str, arguments: &[&'static str]) -> Answer<()> {
+        let mut command = std::process::Command::new(Path::new(SCRIPTS).join(script));
+        command.arg("--dir").arg(&self.folder).args(arguments);
+        let done = clock::blocking(move || command.output()).await?;
+        if done.status.success() {
+            return Ok(());
+        }
+        Err(format!("{script} {arguments:?}: {}", String::from_utf8_lossy(&done.stderr)).into())
+    }
+}
