@@ -120,7 +120,7 @@ impl Inner {
     async fn create(&self, topic: &str, partitions: i32) -> Answer<()> {
         let admin: AdminClient<DefaultClientContext> = client(&self.address).create()?;
         let wanted = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
-        let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
+        let options = AdminOptions::new().operation_timeout(Some(PATIENCE * 4)).request_timeout(Some(PATIENCE * 4));
         for made in admin.create_topics([&wanted], &options).await? {
             match made {
                 Ok(_) | Err((_, rdkafka::types::RDKafkaErrorCode::TopicAlreadyExists)) => {}

@@ -65,7 +65,7 @@ fn kept() -> stream::Config {
 }
 
 async fn connect(url: &str) -> Answer<Context> {
-    let client = async_nats::ConnectOptions::new().connection_timeout(PATIENCE).connect(url).await?;
+    let client = async_nats::ConnectOptions::new().connection_timeout(PATIENCE * 4).connect(url).await?;
     Ok(async_nats::jetstream::new(client))
 }
 

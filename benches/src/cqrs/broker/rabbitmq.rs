@@ -30,8 +30,10 @@ use crate::cqrs::clock;
 use crate::cqrs::settings::Settings;
 use crate::cqrs::{Answer, Failure};
 
-/// How long the server may take to answer before it counts as away.
+/// How long the server may take to confirm before it counts as away.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it may take to greet: one that is gone refuses at once, one that starts up has other things to do.
+const GREETING: Duration = Duration::from_secs(20);
 /// Where a tag's channel stands: deliveries are numbered by channel, and a channel does not live for ever.
 const CHANNEL_BITS: u32 = 40;
 
@@ -105,7 +107,7 @@ async fn connect(url: &str) -> Answer<(Connection, Channel)> {
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         Ok::<_, Failure>((connection, channel))
     };
-    clock::timeout(PATIENCE, open).await.ok_or("RabbitMQ does not answer: try again later")?
+    clock::timeout(GREETING, open).await.ok_or("RabbitMQ does not answer: try again later")?
 }
 
 /// Publishes all of them, then waits for all confirms: one wait for a batch. Without a route, each goes by its key.
