@@ -367,7 +367,7 @@ impl Follower {
             let what = "the digest of its snapshot".to_owned();
             return Err(RefreshError::Differs { version: kept.snapshot.version, what });
         }
-        let mut rolling = self.rolling(state, kept.time, None)?;
+        let mut rolling = self.rolling(state, kept.committed_at(), None)?;
         let (version, limit) = (kept.snapshot.version, self.budget.limit());
         let admitted = rolling.budget.admit(&rolling.state, None);
         admitted.map_err(|needed| RefreshError::TooLarge { version, needed, limit })?;

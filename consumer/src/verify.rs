@@ -15,10 +15,11 @@ use cenote_shared::load::{self, LoadError, SnapshotToLoad};
 use cenote_shared::log::outline::KeptSnapshot;
 use cenote_shared::log::{Body, Commit, ContentHasher, Entry, LogReader, ObjectRef, ReadError, names};
 use cenote_shared::record::Registry;
-use cenote_shared::schema::{Schema, Shape};
+use cenote_shared::schema::{Binding, Schema, Shape, ValueKind};
 use cenote_shared::segment::RowAt;
 use cenote_shared::state::State;
 use cenote_shared::storage::Storage;
+use cenote_shared::view::{NamedTable, NamedValue, View};
 
 use crate::fetch::Commits;
 use crate::memory::Budget;
@@ -100,6 +101,8 @@ pub struct VerifiedType {
     pub records: u64,
     /// References to its records, of a component.
     pub references: u64,
+    /// Keys in its records that lead to no record. That is allowed; a validator can forbid it.
+    pub dangling_keys: u64,
 }
 
 /// Verifies a version, the newest by default. Memory: two states.
@@ -148,7 +151,7 @@ impl Verifier<'_> {
         let mut start = None;
         for kept in &kept {
             let state = self.snapshot(kept, &mut walked).await?;
-            start.get_or_insert((state, kept.time));
+            start.get_or_insert((state, kept.committed_at()));
         }
         let whole = walked.first == Position(1);
         let (state, time) = match start {
@@ -327,6 +330,7 @@ fn check_state(state: &State) -> Result<Vec<VerifiedType>, VerifyError> {
     check_sums(state).map_err(|cause| damaged(&place, cause))?;
     check_keys(state).map_err(|cause| damaged(&place, cause))?;
     let references = count_references(state).map_err(|cause| damaged(&place, cause))?;
+    let dangling = count_dangling_keys(state);
     let present = state.schema().iter().filter(|(_, of_type)| !of_type.fields.is_empty());
     Ok(present
         .map(|(id, of_type)| VerifiedType {
@@ -334,6 +338,7 @@ fn check_state(state: &State) -> Result<Vec<VerifiedType>, VerifyError> {
             is_root: of_type.is_root(),
             records: state.table(id).len() as u64,
             references: references[id.index()],
+            dangling_keys: dangling.get(of_type.name.as_str()).copied().unwrap_or_default(),
         })
         .collect())
 }
@@ -430,6 +435,32 @@ fn count_references(state: &State) -> Result<Vec<u64>, String> {
     Ok(totals)
 }
 
+/// Keys that lead to no record, by the type that holds them.
+fn count_dangling_keys(state: &State) -> BTreeMap<String, u64> {
+    let nothing = Registry::new().finish().expect("nothing is declared, so nothing is wrong");
+    let binding = Binding::new(&nothing, state.schema()).expect("nothing fits anything");
+    let view = View::new(state.clone(), Arc::new(binding), Timestamp(0));
+    let holds_keys = |table: &NamedTable<'_>| {
+        let mut kinds = table.schema().fields.iter().flat_map(|field| field.shape.kinds());
+        kinds.any(|kind| matches!(kind, ValueKind::Key(_)))
+    };
+    let count = |table: NamedTable<'_>| {
+        let values = table.iter().flat_map(|record| record.fields().map(|(_, value)| dangling_in(value)));
+        (table.schema().name.clone(), values.sum())
+    };
+    view.names().filter(holds_keys).map(count).collect()
+}
+
+fn dangling_in(value: NamedValue<'_>) -> u64 {
+    match value {
+        NamedValue::Key(key) => u64::from(key.get().is_none()),
+        NamedValue::List(list) | NamedValue::Set(list) => list.iter().map(dangling_in).sum(),
+        NamedValue::Map(map) => map.iter().map(|(key, value)| dangling_in(key) + dangling_in(value)).sum(),
+        // A component's own keys are counted with its type.
+        _ => 0,
+    }
+}
+
 fn visit_references(
     fields: &[cenote_shared::schema::Field],
     row: RowAt<'_>,
@@ -440,8 +471,7 @@ fn visit_references(
         if field.shape.kinds().all(|kind| kind.component().is_none()) || !cell.is_present() {
             continue;
         }
-        let mut visit_all = |kind: &cenote_shared::schema::ValueKind,
-                             elements: cenote_shared::segment::Elements<'_>| {
+        let mut visit_all = |kind: &ValueKind, elements: cenote_shared::segment::Elements<'_>| {
             let Some(id) = kind.component() else { return Ok(()) };
             (0..elements.len()).try_for_each(|at| visit(&field.name, id, Ordinal(elements.image(at) as u32)))
         };

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use cenote_shared::blob::decode_delta;
 use cenote_shared::env::Env;
 use cenote_shared::ids::{DatasetId, Timestamp, Version};
-use cenote_shared::load::{self, SnapshotToLoad};
+use cenote_shared::load::{self, LoadError, SnapshotToLoad};
 use cenote_shared::log::plan::{CostModel, plan};
-use cenote_shared::log::{Body, Commit, ContentHash, DeltaPlace, LogObject, LogReader};
+use cenote_shared::log::{Body, Commit, ContentHash, DeltaPlace, LogReader, names};
 use cenote_shared::schema::Schema;
 use cenote_shared::state::State;
 
@@ -36,8 +36,9 @@ impl Loader {
         let outline = reader.outline();
         let missing = || OpenError::NoSuchVersion { version, newest: outline.version };
         let plan = plan(outline, None, version, &CostModel::default()).ok_or_else(missing)?;
-        let state = match plan.snapshot {
+        let (state, committed_at) = match plan.snapshot {
             Some(snapshot) => {
+                let committed_at = snapshot.committed_at;
                 let what = SnapshotToLoad {
                     name: snapshot.object.name,
                     dataset: outline.dataset,
@@ -46,11 +47,10 @@ impl Loader {
                     bytes_max: self.bytes_max,
                     seed: self.seed,
                 };
-                load::snapshot(reader.storage(), &self.env, &what, &|_, _| {}).await?.0
+                (load::snapshot(reader.storage(), &self.env, &what, &|_, _| {}).await?.0, committed_at)
             }
-            None => State::empty(Arc::new(Schema::default()), self.seed)?,
+            None => (State::empty(Arc::new(Schema::default()), self.seed)?, Timestamp(0)),
         };
-        let committed_at = committed_at(reader, state.version()).await?;
         let loaded = self.forward(reader, Loaded { state, committed_at }, version).await?;
         if loaded.state.version() == version { Ok(loaded) } else { Err(missing()) }
     }
@@ -92,7 +92,7 @@ impl Loader {
         let (dataset, bytes_max) = (reader.outline().dataset, self.bytes_max);
         let (schema, digest, threads) = (commit.schema.clone(), commit.digest, self.env.threads());
         let apply = move || applied(&parent, version, schema, delta, Expected { dataset, digest, bytes_max }, threads);
-        self.env.cpu(apply).await?.map_err(|cause| OpenError::Damaged { version, cause })
+        self.env.cpu(apply).await?
     }
 }
 
@@ -106,33 +106,43 @@ fn applied(
     parent: &State,
     version: Version,
     schema: Option<Schema>,
-    delta: Option<Bytes>,
+    delta: Option<(String, Bytes)>,
     expected: Expected,
     threads: usize,
-) -> Result<State, String> {
+) -> Result<State, OpenError> {
+    let damaged = |cause: String| OpenError::Damaged { version, cause };
     let mut state = parent.clone();
     if let Some(schema) = schema {
-        schema.check()?;
-        state = state.relaid(Arc::new(schema), threads).map_err(|error| error.to_string())?;
+        schema.check().map_err(damaged)?;
+        state = state.relaid(Arc::new(schema), threads)?;
     }
     let state = match delta {
-        Some(bytes) => {
+        Some((object, bytes)) => {
             let delta = decode_delta(&bytes, expected.dataset, &state, expected.bytes_max);
-            let delta = delta.map_err(|error| error.to_string())?;
-            state.applied(&delta, version, threads).map_err(|error| error.to_string())?
+            let delta = delta.map_err(|source| LoadError::Blob { object, source })?;
+            state.applied(&delta, version, threads).map_err(|error| damaged(error.to_string()))?
         }
         None => state.with_version(version),
     };
     if state.digest() == expected.digest {
         return Ok(state);
     }
-    Err(format!("its state has the digest {:032x}, and its entry says {:032x}", state.digest(), expected.digest))
+    Err(damaged(format!(
+        "its state has the digest {:032x}, and its entry says {:032x}",
+        state.digest(),
+        expected.digest
+    )))
 }
 
-async fn delta_bytes(reader: &LogReader, version: Version, commit: &Commit) -> Result<Option<Bytes>, OpenError> {
+/// The delta, and the object that it came in.
+async fn delta_bytes(
+    reader: &LogReader,
+    version: Version,
+    commit: &Commit,
+) -> Result<Option<(String, Bytes)>, OpenError> {
     let object = match &commit.delta {
         DeltaPlace::None => return Ok(None),
-        DeltaPlace::Inline(bytes) => return Ok(Some(bytes.clone())),
+        DeltaPlace::Inline(bytes) => return Ok(Some((names::log_entry(version.position()), bytes.clone()))),
         DeltaPlace::Blob(object) => object,
     };
     let Some(bytes) = reader.storage().get_bounded(&object.name, object.length).await? else {
@@ -142,16 +152,5 @@ async fn delta_bytes(reader: &LogReader, version: Version, commit: &Commit) -> R
         let cause = format!("{} is not the object that its entry names", object.name);
         return Err(OpenError::Damaged { version, cause });
     }
-    Ok(Some(bytes))
-}
-
-/// When a version was committed; 0 if its entry was trimmed.
-async fn committed_at(reader: &LogReader, version: Version) -> Result<Timestamp, OpenError> {
-    if version == Version::EMPTY {
-        return Ok(Timestamp(0));
-    }
-    Ok(match reader.read(version.position()).await? {
-        Some(LogObject::Entry(entry)) => entry.head.time,
-        _ => Timestamp(0),
-    })
+    Ok(Some((object.name.clone(), bytes)))
 }

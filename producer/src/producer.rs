@@ -354,7 +354,7 @@ impl Producer {
         let state = next.state.with_version(version);
         debug_assert_eq!(state.digest(), self.log.outline().digest, "the log and the producer agree");
         self.base.follow(state.clone(), &next.follow);
-        self.committed = Loaded { state, committed_at: self.env.now() };
+        self.committed = Loaded { state, committed_at: self.log.commit_time() };
     }
 
     fn snapshot_if_due(&mut self) {
@@ -373,6 +373,7 @@ impl Producer {
             writer: LogWriter::join(&reader, self.env.clone(), self.options.clone()),
             reader,
             state: self.committed.state.clone(),
+            committed_at: self.committed.committed_at,
             keep: self.keep,
             bytes_max: self.loader.bytes_max,
         }

@@ -68,6 +68,7 @@ pub(crate) struct Job {
     /// Joined to the log in the producer's epoch.
     pub(crate) writer: LogWriter,
     pub(crate) state: State,
+    pub(crate) committed_at: Timestamp,
     pub(crate) keep: Keep,
     pub(crate) bytes_max: u64,
 }
@@ -113,7 +114,8 @@ impl Job {
         let object = NewObject { name, parts: blob.parts };
         let reference = object.reference();
         self.reader.storage().put_large(&reference.name, object.parts).await?;
-        Ok(Snapshot { version, object: reference, digest: self.state.digest() })
+        let (digest, committed_at) = (self.state.digest(), self.committed_at);
+        Ok(Snapshot { version, object: reference, digest, committed_at })
     }
 
     async fn prove(&self, snapshot: &Snapshot) -> Result<(), SnapshotError> {

@@ -134,8 +134,9 @@ struct FetchRange {
     bytes: std::ops::Range<u64>,
 }
 
+/// The first one begins with the header; it is there even if there is no run.
 fn ranges_of(reader: &SnapshotReader) -> Vec<FetchRange> {
-    let mut ranges: Vec<FetchRange> = Vec::new();
+    let mut ranges = vec![FetchRange { runs: 0..0, bytes: 0..blob::HEADER_BYTES as u64 }];
     for (number, run) in reader.runs().enumerate() {
         match ranges.last_mut() {
             Some(last) if run.end - last.bytes.start <= RANGE_BYTES => {
@@ -165,6 +166,10 @@ async fn fetch(
 }
 
 fn decode_range(reader: &SnapshotReader, range: &FetchRange, bytes: &[u8]) -> Result<Vec<blob::DecodedRun>, BlobError> {
+    if range.bytes.start == 0 {
+        let header = bytes.first_chunk().ok_or(BlobError::Magic { place: "start" })?;
+        blob::check_header(header, reader.footer())?;
+    }
     let runs = reader.runs().enumerate().skip(range.runs.start).take(range.runs.len());
     runs.map(|(number, run)| {
         let start = (run.start - range.bytes.start) as usize;

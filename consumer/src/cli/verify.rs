@@ -27,7 +27,8 @@ pub(super) struct Verify {
 
 const EXAMPLES: &str = "\
 Walks the log from its floor to its tail, reads every snapshot up to the version, applies every delta, hashes every
-record, looks every key up, and counts every reference. Exit code 1 names the first damage.
+record, looks every key up, and counts every reference. Exit code 1 names the first damage. Keys that lead to no record
+are counted, too; they are no damage.
 
 Examples:
   cenote-consumer verify ./catalog
@@ -68,7 +69,11 @@ fn as_text(verified: &Verified) -> Vec<String> {
         } else {
             format!("all referred to, {} times", count(of_type.references))
         };
-        lines.push(format!("{}: {} hashed, {found}", of_type.name, counted(of_type.records, "record")));
+        let dangling = match of_type.dangling_keys {
+            0 => String::new(),
+            some => format!("; {} no record", counted_lead(some)),
+        };
+        lines.push(format!("{}: {} hashed, {found}{dangling}", of_type.name, counted(of_type.records, "record")));
     }
     lines.push(format!(
         "version {} is whole: digest {:032x}, {} read",
@@ -77,6 +82,10 @@ fn as_text(verified: &Verified) -> Vec<String> {
         counted(verified.bytes, "byte")
     ));
     lines
+}
+
+fn counted_lead(keys: u64) -> String {
+    if keys == 1 { "1 key leads to".to_owned() } else { format!("{} keys lead to", count(keys)) }
 }
 
 fn as_json(dataset: &str, verified: &Verified) -> Value {
@@ -89,6 +98,7 @@ fn as_json(dataset: &str, verified: &Verified) -> Value {
                 "kind": if of_type.is_root { "root" } else { "component" },
                 "records": of_type.records,
                 "references": of_type.references,
+                "dangling_keys": of_type.dangling_keys,
             })
         })
         .collect();

@@ -145,8 +145,8 @@ fn a_whole_version_is_proven() {
     assert_eq!((&verified["whole"], &verified["version"]), (&value!(true), &value!(versions[1])));
     assert_eq!((&verified["snapshots"], &verified["deltas"]), (&value!([versions[0]]), &value!(2)), "{verified}");
     let types = value!([
-        { "type": "Movie", "kind": "root", "records": 3, "references": 0 },
-        { "type": "Movie.cast", "kind": "component", "records": 3, "references": 4 },
+        { "type": "Movie", "kind": "root", "records": 3, "references": 0, "dangling_keys": 0 },
+        { "type": "Movie.cast", "kind": "component", "records": 3, "references": 4, "dangling_keys": 0 },
     ]);
     assert_eq!(verified["types"], types);
     assert_eq!(verified["digest"], parsed(&desk.succeed(&["stats", "catalog", "--json"]))["digest"]);

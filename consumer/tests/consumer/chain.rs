@@ -201,7 +201,12 @@ impl Chain {
         let name = self.writer.object_name(Folder::Snapshots, Some(version));
         let object = NewObject { name, parts: vec![bytes.into()] };
         let reference = object.reference();
-        let body = Body::Snapshot(Snapshot { version, object: reference.clone(), digest: self.state.digest() });
+        let body = Body::Snapshot(Snapshot {
+            version,
+            object: reference.clone(),
+            digest: self.state.digest(),
+            committed_at: self.writer.commit_time(),
+        });
         match self.writer.publish(object, body).await {
             Ok(Outcome::Committed(_)) => reference,
             other => panic!("no snapshot: {other:?}"),

@@ -82,3 +82,24 @@ async fn a_view_outlives_its_consumer() {
     drop(view);
     assert!(watched.upgrade().is_none(), "the last view frees where it is dropped");
 }
+
+/// A version is as old as its commit, by whatever way one comes to it, and after the commit's entry has gone.
+#[tokio::test(start_paused = true)]
+async fn a_view_of_a_snapshot_alone_knows_when_it_was_committed() {
+    let (storage, env) = (memory().await, Env::simulated(1));
+    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    chain.commit(|edit| edit.put(&movie(1, "first"))).await;
+    env.sleep(Duration::from_secs(100)).await;
+    chain.commit(|edit| edit.put(&movie(1, "second"))).await;
+    let by_delta = manual(&storage, &env).open().await.expect("it opens").view();
+    env.sleep(Duration::from_secs(1_000)).await;
+    chain.snapshot().await;
+    let by_entry = manual(&storage, &env).open().await.expect("it opens").view();
+    // Now a checkpoint tells of the snapshot, and its own entry is read no more; its commit's is a tombstone.
+    chain.trim().await;
+    let by_checkpoint = manual(&storage, &env).open().await.expect("it opens").view();
+    for view in [&by_entry, &by_checkpoint] {
+        assert_eq!((view.version(), view.committed_at()), (by_delta.version(), by_delta.committed_at()));
+    }
+    assert!(env.now().0 - by_delta.committed_at().0 >= 1_000_000);
+}

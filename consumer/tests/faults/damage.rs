@@ -2,7 +2,11 @@
 
 use bytes::Bytes;
 use cenote_shared::blob::TAIL_BYTES;
-use cenote_shared::log::repair_checksums;
+use cenote_shared::env::Env;
+use cenote_shared::log::names::Folder;
+use cenote_shared::log::{
+    Body, Commit, DeltaPlace, LogReader, LogWriter, NewObject, Outcome, WriterOptions, repair_checksums,
+};
 use cenote_shared::storage::Storage;
 
 /// An object of the dataset.
@@ -32,6 +36,8 @@ pub(crate) enum Damage {
     Missing,
     /// Says that it is of the next format; checksums are right.
     Newer,
+    /// Its first bytes, which say whose it is, have a bit flipped.
+    HeaderFlipped,
 }
 
 impl Object {
@@ -82,6 +88,11 @@ pub(crate) async fn damage(storage: &Storage, object: Object, damage: Damage) ->
             bytes[at] ^= 4;
             Some(bytes.into())
         }
+        Damage::HeaderFlipped => {
+            let mut bytes = bytes.to_vec();
+            bytes[20] ^= 4;
+            Some(bytes.into())
+        }
         Damage::Truncated => {
             let end = if object == Object::Footer { bytes.len() - TAIL_BYTES } else { bytes.len() / 2 };
             Some(bytes.slice(..end))
@@ -100,13 +111,35 @@ pub(crate) async fn damage(storage: &Storage, object: Object, damage: Damage) ->
 
 fn newer(object: Object, mut bytes: Vec<u8>) -> Bytes {
     if matches!(object, Object::Snapshot | Object::Footer | Object::Blob) {
-        let at = bytes.len() - TAIL_BYTES + 4;
-        bytes[at..at + 2].copy_from_slice(&2_u16.to_le_bytes());
+        for at in [8, bytes.len() - TAIL_BYTES + 4] {
+            bytes[at..at + 2].copy_from_slice(&3_u16.to_le_bytes());
+        }
     } else {
         bytes[8..10].copy_from_slice(&2_u16.to_le_bytes());
         repair_checksums(&mut bytes);
     }
     bytes.into()
+}
+
+/// A producer of a newer release takes over and commits a delta in a format of its own; its entry names it rightly.
+pub(crate) async fn commit_newer(storage: &Storage, env: &Env) {
+    let reader = LogReader::start(storage.clone()).await.expect("a log");
+    let options = WriterOptions { take_over: true, ..WriterOptions::default() };
+    let mut writer = LogWriter::open(&reader, env.clone(), options).await.expect("it opens");
+    let (blob, _) = Object::Blob.names(storage).await;
+    let bytes = storage.get(&blob).await.expect("it is read").expect("it is there");
+    let name = writer.object_name(Folder::Blobs, None);
+    let object = NewObject { name, parts: vec![newer(Object::Blob, bytes.to_vec())] };
+    let outline = writer.outline();
+    let commit = Commit {
+        parent: outline.version,
+        parent_digest: outline.digest,
+        digest: 1,
+        delta: DeltaPlace::Blob(object.reference()),
+        ..Commit::default()
+    };
+    let outcome = writer.publish(object, Body::Commit(Box::new(commit))).await.expect("it is not refused");
+    assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
 }
 
 /// A blob whose end is another's, footer and all.

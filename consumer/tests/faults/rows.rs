@@ -15,7 +15,7 @@ pub(crate) struct Row {
     pub(crate) follower: &'static str,
     /// Who starts.
     pub(crate) fresh: &'static str,
-    /// Who publishes. A living producer does not look back: whoever deletes a log under it is found out by others.
+    /// Who publishes. Once a minute it looks whether its newest entry still stands.
     pub(crate) producer: &'static str,
     /// Who opens to publish.
     pub(crate) opening: &'static str,
@@ -29,6 +29,8 @@ pub(crate) enum Strike {
     Object(Object, Damage),
     /// Another dataset was made under the same name.
     MadeAnew,
+    /// A newer release committed something that this one can't read.
+    CommittedByNewer,
     /// There is no dataset.
     Gone,
     /// Something else is there.
@@ -36,9 +38,9 @@ pub(crate) enum Strike {
 }
 
 impl Row {
-    /// Whether all is well once the fault is over. What was deleted stays away.
+    /// Whether all is well once the fault is over. What was deleted stays away, what was committed stays.
     pub(crate) fn recovers(&self) -> bool {
-        !matches!(self.strike, Strike::MadeAnew | Strike::Gone | Strike::NotOurs)
+        !matches!(self.strike, Strike::MadeAnew | Strike::Gone | Strike::NotOurs | Strike::CommittedByNewer)
     }
 }
 
@@ -96,7 +98,8 @@ pub(crate) const ROWS: &[Row] = &[
         follower: "no dataset at s3://media/catalog: nothing was published there yet, or the URL is wrong",
         fresh: "no dataset at s3://media/catalog after 60 s: nothing was published there yet, or the URL \
             is wrong; publish first, or open with .allow_empty()",
-        producer: "",
+        producer: "the log that this writer appended to is gone: no dataset at s3://media/catalog: nothing was \
+            published there yet, or the URL is wrong",
         opening: "",
     },
     Row {
@@ -105,7 +108,8 @@ pub(crate) const ROWS: &[Row] = &[
         follower: "log/00000000000000000005 belongs to dataset <id>, not <id>: the dataset was made anew, \
             open it again",
         fresh: "",
-        producer: "",
+        producer: "the log that this writer appended to is gone: log/00000000000000000007 belongs to dataset \
+            <id>, not <id>: the dataset was made anew, open it again",
         opening: "",
     },
     Row {
@@ -159,7 +163,8 @@ pub(crate) const ROWS: &[Row] = &[
         fresh: "cannot load a version of s3://media/catalog: the log is damaged at \
             log/00000000000000000007: it is missing, and the hint tells of position 7; restore it \
             from a copy, or make the dataset anew",
-        producer: "",
+        producer: "the log that this writer appended to is gone: the log is damaged at log/00000000000000000007: \
+            it is missing, and it was there before; restore it from a copy, or make the dataset anew",
         opening: "the log is damaged at log/00000000000000000007: it is missing, and the hint tells of \
             position 7; restore it from a copy, or make the dataset anew",
     },
@@ -222,13 +227,33 @@ pub(crate) const ROWS: &[Row] = &[
             it doesn't appear within minutes, restore it from a copy",
     },
     Row {
+        fault: "blob: newer format, by a newer release",
+        strike: Strike::CommittedByNewer,
+        follower: "the delta of version 9 in blobs/00000000000000000009-2-<id>: it has format 3, this release \
+            reads up to 2; upgrade this program",
+        fresh: "the delta of version 9 in blobs/00000000000000000009-2-<id>: it has format 3, this release \
+            reads up to 2; upgrade this program",
+        producer: "fenced: epoch 2 was opened at log position 8, this producer's is 1; open anew to take over",
+        opening: "blobs/00000000000000000009-2-<id>: it has format 3, this release reads up to 2; upgrade this \
+            program",
+    },
+    Row {
+        fault: "snapshot: header flipped",
+        strike: Strike::Object(Object::Snapshot, Damage::HeaderFlipped),
+        follower: "",
+        fresh: "",
+        producer: "",
+        opening: "snapshots/00000000000000000003-1-<id>: its footer is not sound: it does not belong to the \
+            header; restore it from a copy, or make another snapshot",
+    },
+    Row {
         fault: "snapshot: newer format",
         strike: Strike::Object(Object::Snapshot, Damage::Newer),
         follower: "",
         fresh: "cannot load a version of s3://media/catalog: snapshots/00000000000000000003-1-<id>: it \
-            has format 2, this release reads up to 1; upgrade this program",
+            has format 3, this release reads up to 2; upgrade this program",
         producer: "",
-        opening: "snapshots/00000000000000000003-1-<id>: it has format 2, this release reads up to 1; \
+        opening: "snapshots/00000000000000000003-1-<id>: it has format 3, this release reads up to 2; \
             upgrade this program",
     },
     Row {

@@ -11,7 +11,7 @@ use cenote_shared::log::{LogReader, LogWriter, Outcome, WriterOptions};
 use cenote_shared::storage::Storage;
 use cenote_shared::storage::faults::FaultyStore;
 
-use crate::damage::{Undo, damage};
+use crate::damage::{Undo, commit_newer, damage};
 use crate::rows::{ROWS, Row, Strike};
 use crate::world::{Content, consumer, content, large, memory, producer, publish, said, small, upsert};
 
@@ -61,8 +61,8 @@ impl World {
             let updated = producer.update(|changes| upsert(changes, &more)).await.expect("it is published");
             versions.insert(updated.version(), content.clone());
         }
-        // The hint catches up.
-        env.sleep(Duration::from_secs(12)).await;
+        // The hint catches up, and the producer has reason to look back.
+        env.sleep(Duration::from_secs(61)).await;
         World { storage, faulty, faults, env, producer, follower, versions }
     }
 
@@ -84,6 +84,10 @@ impl World {
                 let mut other = producer(&self.storage, &env).open().await.expect("it is made anew");
                 publish(&mut other, &small(2, "other")).await.expect("it is published");
                 other.close().await.expect("goodbye");
+            }
+            Strike::CommittedByNewer => {
+                commit_newer(&self.storage, &self.env).await;
+                self.env.sleep(Duration::from_secs(1)).await;
             }
             Strike::Gone => self.delete_all().await,
             Strike::NotOurs => {

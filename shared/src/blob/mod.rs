@@ -26,7 +26,7 @@ mod write;
 use bytes::Bytes;
 
 pub use footer::{BlobError, BlobKind, Footer, SectionInfo, SegmentInfo, SymbolsInfo, TypeInfo};
-pub use read::{decode_delta, footer_of, read_footer};
+pub use read::{check_header, decode_delta, footer_of, read_footer};
 #[cfg(feature = "testing")]
 pub use repair::{repair_checksums, uncompressed};
 pub use snapshot::{DecodedRun, SnapshotReader, encode_snapshot};

@@ -50,14 +50,35 @@ pub fn read_footer(end: &[u8], object_bytes: u64) -> Result<Result<Footer, usize
 
 /// The footer of an object that is in memory whole; the header checked too.
 pub fn footer_of(blob: &[u8]) -> Result<Footer, BlobError> {
-    if blob.len() < HEADER_BYTES + TAIL_BYTES || blob[..8] != MAGIC {
+    let header = blob.first_chunk::<HEADER_BYTES>().filter(|_| blob.len() >= HEADER_BYTES + TAIL_BYTES);
+    let header = header.ok_or(BlobError::Magic { place: "start" })?;
+    check_format(header)?;
+    let footer = read_footer(blob, blob.len() as u64)?.map_err(|_| unsound("it is longer than the object"))?;
+    check_header(header, &footer)?;
+    Ok(footer)
+}
+
+fn check_format(header: &[u8; HEADER_BYTES]) -> Result<(), BlobError> {
+    if header[..8] != MAGIC {
         return Err(BlobError::Magic { place: "start" });
     }
-    let footer = read_footer(blob, blob.len() as u64)?.map_err(|_| unsound("it is longer than the object"))?;
-    if blob[16..HEADER_BYTES] != footer.dataset.0 || blob[10] != footer.kind as u8 {
+    let format = u16::from_le_bytes([header[8], header[9]]);
+    if (FORMAT..=FORMAT_WITH_SYMBOLS).contains(&format) {
+        return Ok(());
+    }
+    Err(BlobError::Format { found: format, known: FORMAT_WITH_SYMBOLS })
+}
+
+/// That the object's first bytes are those of a blob, and of the one whose footer this is.
+pub fn check_header(header: &[u8; HEADER_BYTES], footer: &Footer) -> Result<(), BlobError> {
+    check_format(header)?;
+    let is_its_own = header[8..10] == footer.format().to_le_bytes()
+        && header[10] == footer.kind as u8
+        && header[16..] == footer.dataset.0;
+    if !is_its_own {
         return Err(unsound("it does not belong to the header"));
     }
-    Ok(footer)
+    Ok(())
 }
 
 impl Footer {

@@ -298,7 +298,12 @@ fn object(folder: Folder, position: u64, length: u64) -> ObjectRef {
 /// Just before [`NAME`].
 fn outline(newest: &State) -> Outline {
     let cost = |bytes, requests| Cost { bytes, requests };
-    let snapshot = Snapshot { version: Version(8), object: object(Folder::Snapshots, 8, 5_000), digest: 5 };
+    let snapshot = Snapshot {
+        version: Version(8),
+        object: object(Folder::Snapshots, 8, 5_000),
+        digest: 5,
+        committed_at: Timestamp(0),
+    };
     Outline {
         dataset: DATASET,
         position: Position(41),
@@ -352,7 +357,12 @@ pub(super) fn entries() -> Vec<Bytes> {
         Body::Open(Open { holder: "host-1".to_owned() }),
         Body::Commit(Box::new(Commit { delta: blob, schema: None, ..commit.clone() })),
         Body::Commit(Box::new(commit)),
-        Body::Snapshot(Snapshot { version: Version(40), object: object(Folder::Snapshots, 40, 1 << 40), digest: 5 }),
+        Body::Snapshot(Snapshot {
+            version: Version(40),
+            object: object(Folder::Snapshots, 40, 1 << 40),
+            digest: 5,
+            committed_at: Timestamp(0),
+        }),
         Body::Checkpoint(object(Folder::Checkpoints, 42, 500)),
         Body::Trim(Trim { floor: Position(6) }),
     ];

@@ -13,12 +13,13 @@ use super::head::NUMBER_MAX;
 use super::names::{Folder, ObjectName};
 use super::outline::{Cost, KeptSnapshot, Mark, Outline};
 use super::sections::{Sections, Tag};
-use crate::ids::{Epoch, Position, Version};
+use crate::ids::{Epoch, Position, Timestamp, Version};
 
 const MAGIC: [u8; 8] = *b"CENOTE-C";
 const PLACE: Tag = Tag { number: 1, name: "place" };
 const SNAPSHOTS: Tag = Tag { number: 2, name: "snapshots" };
 const MARKS: Tag = Tag { number: 3, name: "marks" };
+const COMMIT_TIMES: Tag = Tag { number: 4, name: "commit times" };
 
 /// The largest checkpoint.
 pub const CHECKPOINT_BYTES_MAX: usize = 4 << 20;
@@ -56,6 +57,10 @@ impl Outline {
         sections.control(PLACE, &place, object)?;
         sections.control(SNAPSHOTS, &self.snapshots, object)?;
         sections.control(MARKS, &self.marks, object)?;
+        let times: Vec<Timestamp> = self.snapshots.iter().map(|kept| kept.snapshot.committed_at).collect();
+        if times.iter().any(|time| *time != Timestamp::default()) {
+            sections.optional(COMMIT_TIMES, &times, object)?;
+        }
         Ok(frame::encode(MAGIC, self.dataset, &sections))
     }
 
@@ -64,9 +69,15 @@ impl Outline {
     /// # Errors
     /// If these bytes are not a checkpoint known here.
     pub fn decode(name: &str, bytes: &Bytes) -> Result<Outline, DecodeError> {
-        let known = [PLACE, SNAPSHOTS, MARKS];
+        let known = [PLACE, SNAPSHOTS, MARKS, COMMIT_TIMES];
         let (dataset, sections) = frame::decode(name, bytes, MAGIC, CHECKPOINT_BYTES_MAX, &known)?;
         let place: Place = sections.required(name, PLACE)?;
+        let mut snapshots = sections.required::<Vec<KeptSnapshot>>(name, SNAPSHOTS)?;
+        let times = sections.record::<Vec<Timestamp>>(name, COMMIT_TIMES)?.unwrap_or_default();
+        if !times.is_empty() && times.len() != snapshots.len() {
+            return Err(DecodeError::damaged(name, "it has more or fewer commit times than snapshots"));
+        }
+        snapshots.iter_mut().zip(times).for_each(|(kept, time)| kept.snapshot.committed_at = time);
         let outline = Outline {
             dataset,
             position: place.position,
@@ -77,7 +88,7 @@ impl Outline {
             version: place.version,
             digest: place.digest,
             cost: place.cost,
-            snapshots: sections.required::<Vec<KeptSnapshot>>(name, SNAPSHOTS)?,
+            snapshots,
             marks: sections.required::<Vec<Mark>>(name, MARKS)?,
         };
         outline.check(name)?;

@@ -17,7 +17,7 @@ use super::head::{self, HEAD_BYTES_MAX, HEADER_BYTES, Head, Kind};
 use super::names::{Folder, ObjectName};
 use super::sections::{self, Sections, Tag};
 use super::tombstone::Tombstone;
-use crate::ids::{ColumnId, TypeId, Version};
+use crate::ids::{ColumnId, Timestamp, TypeId, Version};
 use crate::schema::Schema;
 
 /// Control records of one entry, in bytes.
@@ -37,10 +37,11 @@ const DELTA_BLOB: Tag = Tag { number: 7, name: "delta blob" };
 const SNAPSHOT: Tag = Tag { number: 8, name: "snapshot" };
 const CHECKPOINT: Tag = Tag { number: 9, name: "checkpoint" };
 const TRIM: Tag = Tag { number: 10, name: "trim" };
+const COMMIT_TIME: Tag = Tag { number: 11, name: "commit time" };
 const DELTA: Tag = Tag { number: sections::DATA_TAGS + 1, name: "delta" };
 
-const KNOWN: [Tag; 11] =
-    [OPEN, COMMIT, COLUMN_DIGESTS, COUNTS, TAGS, SCHEMA, DELTA_BLOB, SNAPSHOT, CHECKPOINT, TRIM, DELTA];
+const KNOWN: [Tag; 12] =
+    [OPEN, COMMIT, COLUMN_DIGESTS, COUNTS, TAGS, SCHEMA, DELTA_BLOB, SNAPSHOT, CHECKPOINT, TRIM, COMMIT_TIME, DELTA];
 
 /// An entry as it stands in the log.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,6 +140,10 @@ pub struct Snapshot {
     pub object: ObjectRef,
     /// The state's digest: that of its commit.
     pub digest: u128,
+    /// When its version was committed, which its commit's entry can't tell once it was trimmed; 0 if nothing tells.
+    /// In sections of its own: entries that were written before it was there stay as they are.
+    #[serde(skip)]
+    pub committed_at: Timestamp,
 }
 
 /// The floor rises.
@@ -198,7 +203,12 @@ impl Body {
         match self {
             Body::Open(open) => out.control(OPEN, open, object)?,
             Body::Commit(commit) => commit.to_sections(&mut out, object)?,
-            Body::Snapshot(snapshot) => out.control(SNAPSHOT, snapshot, object)?,
+            Body::Snapshot(snapshot) => {
+                out.control(SNAPSHOT, snapshot, object)?;
+                if snapshot.committed_at != Timestamp::default() {
+                    out.optional(COMMIT_TIME, &snapshot.committed_at, object)?;
+                }
+            }
             Body::Checkpoint(checkpoint) => out.control(CHECKPOINT, checkpoint, object)?,
             Body::Trim(trim) => out.control(TRIM, trim, object)?,
         }
@@ -209,7 +219,10 @@ impl Body {
         Ok(match kind {
             Kind::Open => Body::Open(from.required(object, OPEN)?),
             Kind::Commit => Body::Commit(Box::new(Commit::from_sections(from, object)?)),
-            Kind::Snapshot => Body::Snapshot(from.required(object, SNAPSHOT)?),
+            Kind::Snapshot => {
+                let committed_at = from.record(object, COMMIT_TIME)?.unwrap_or_default();
+                Body::Snapshot(Snapshot { committed_at, ..from.required(object, SNAPSHOT)? })
+            }
             Kind::Checkpoint => Body::Checkpoint(from.required(object, CHECKPOINT)?),
             Kind::Trim => Body::Trim(from.required(object, TRIM)?),
         })

@@ -59,6 +59,15 @@ pub struct KeptSnapshot {
     pub cost: Cost,
 }
 
+impl KeptSnapshot {
+    /// When its version was committed, or, if nobody wrote that down, when the snapshot was named: a little later.
+    #[must_use]
+    pub fn committed_at(&self) -> Timestamp {
+        let told = self.snapshot.committed_at;
+        if told == Timestamp::default() { self.time } else { told }
+    }
+}
+
 /// A commit in the running sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {

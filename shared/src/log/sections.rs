@@ -62,6 +62,13 @@ impl Sections {
         Ok(())
     }
 
+    /// Adds a control record that a reader may pass over.
+    pub(super) fn optional(&mut self, tag: Tag, value: &impl Serialize, object: &str) -> Result<(), DecodeError> {
+        self.control(tag, value, object)?;
+        self.list.last_mut().expect("it was just added").flags = 0;
+        Ok(())
+    }
+
     /// Adds bytes that every reader must know.
     pub(super) fn push(&mut self, tag: Tag, content: Bytes) {
         self.list.push(Section { tag: tag.number, flags: CRITICAL, content });

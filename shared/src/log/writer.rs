@@ -36,7 +36,7 @@ use super::outline::Outline;
 use super::reader::LogReader;
 use super::start::{CHECKPOINT_EVERY, CHECKPOINT_FROM};
 use crate::env::{Env, Instant};
-use crate::ids::{Epoch, Version};
+use crate::ids::{Epoch, Timestamp, Version};
 use crate::storage::{Created, Storage, StorageErrorKind};
 
 /// A holder's name is cut to this many bytes.
@@ -114,6 +114,7 @@ pub struct LogWriter {
     /// Until when a lost `open` goes on at the next position.
     insists_until: Option<Instant>,
     looked_back: Instant,
+    commit_time: Timestamp,
 }
 
 /// What is being put: kept before the first byte leaves.
@@ -159,6 +160,7 @@ impl LogWriter {
             heart,
             insists_until,
             looked_back,
+            commit_time: Timestamp::default(),
         }
     }
 
@@ -172,6 +174,12 @@ impl LogWriter {
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// When the newest commit that it put was made, by its entry; 0 before the first.
+    #[must_use]
+    pub fn commit_time(&self) -> Timestamp {
+        self.commit_time
     }
 
     /// The storage that it writes to.
@@ -504,6 +512,9 @@ impl LogWriter {
         if let Err(error) = self.outline.advance(&entry) {
             // Only a writer whose rule 3 was broken on purpose gets here: it wrote what does not follow.
             tracing::error!(%error, "an entry was put that does not follow");
+        }
+        if entry.head.kind == Kind::Commit {
+            self.commit_time = entry.head.time;
         }
         if let Some(heart) = &self.heart {
             heart.note(position);

@@ -90,6 +90,7 @@ pub(crate) fn snapshot(writer: &LogWriter) -> (NewObject, Body) {
         name: writer.object_name(Folder::Snapshots, Some(version)),
         parts: vec![Bytes::from(vec![7; 1_000])],
     };
-    let body = Body::Snapshot(Snapshot { version, object: object.reference(), digest: writer.outline().digest });
+    let (digest, committed_at) = (writer.outline().digest, writer.commit_time());
+    let body = Body::Snapshot(Snapshot { version, object: object.reference(), digest, committed_at });
     (object, body)
 }

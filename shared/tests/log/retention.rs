@@ -90,7 +90,12 @@ async fn a_janitor_trims_under_a_live_producer() {
     // What was built to name something below the new floor is lost, not named.
     let name = ObjectName { position: Position(4), ..producer.object_name(Folder::Snapshots, None) };
     let object = cenote_shared::log::NewObject { name, parts: vec![Bytes::from_static(b"old")] };
-    let stale = Body::Snapshot(Snapshot { version: Version(4), object: object.reference(), digest: 0 });
+    let stale = Body::Snapshot(Snapshot {
+        version: Version(4),
+        object: object.reference(),
+        digest: 0,
+        committed_at: producer.commit_time(),
+    });
     let outcome = producer.publish(object, stale).await.unwrap();
     assert!(matches!(outcome, Outcome::Lost(Lost::BelowFloor { floor: Position(10) })), "{outcome:?}");
     walk(&storage).await;

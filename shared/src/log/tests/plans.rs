@@ -21,6 +21,7 @@ fn outline(newest: u64, delta: u64, snapshots: &[u64], snapshot_bytes: u64) -> O
             version: Version(version),
             object: object(Folder::Snapshots, version, snapshot_bytes),
             digest: 0,
+            committed_at: Timestamp(0),
         },
         time: Timestamp(version * 1_000),
         cost: cost(version),

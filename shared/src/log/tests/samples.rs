@@ -77,8 +77,15 @@ pub(super) fn bodies(position: u64) -> Vec<Body> {
             version: Version(position - 2),
             object: object(Folder::Snapshots, position - 2, 1 << 40),
             digest: 5,
+            committed_at: Timestamp(0),
         }),
         Body::Checkpoint(object(Folder::Checkpoints, position, 500)),
+        Body::Snapshot(Snapshot {
+            version: Version(position - 2),
+            object: object(Folder::Snapshots, position - 2, 1 << 40),
+            digest: 5,
+            committed_at: Timestamp(1_767_225_600_000),
+        }),
         Body::Trim(Trim { floor: Position(4) }),
     ]
 }
