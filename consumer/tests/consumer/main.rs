@@ -3,6 +3,7 @@
 mod chain;
 mod faults;
 mod following;
+mod golden;
 mod health;
 mod requests;
 mod views;
