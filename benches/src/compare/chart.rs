@@ -3,24 +3,24 @@
 use super::table::human;
 
 /// One chart.
-pub(super) struct Chart {
-    pub(super) caption: String,
-    pub(super) across: Across,
+pub(crate) struct Chart {
+    pub(crate) caption: String,
+    pub(crate) across: Across,
     /// Of what is up.
-    pub(super) unit: String,
-    pub(super) curves: Vec<Curve>,
+    pub(crate) unit: String,
+    pub(crate) curves: Vec<Curve>,
 }
 
 /// A system's line.
-pub(super) struct Curve {
-    pub(super) name: String,
-    pub(super) color: &'static str,
-    pub(super) points: Vec<(f64, f64)>,
+pub(crate) struct Curve {
+    pub(crate) name: String,
+    pub(crate) color: &'static str,
+    pub(crate) points: Vec<(f64, f64)>,
 }
 
 /// What is across.
 #[derive(Clone, Copy)]
-pub(super) enum Across {
+pub(crate) enum Across {
     /// Numbers of something.
     Counts(&'static str),
     /// The median and rarer look-ups, at 2, 100, 1,000 and 1,000,000.
@@ -87,7 +87,7 @@ impl Scale {
 
 impl Chart {
     /// The chart as a figure; none where there is nothing to draw.
-    pub(super) fn draw(&self) -> Option<String> {
+    pub(crate) fn draw(&self) -> Option<String> {
         let points = || self.curves.iter().flat_map(|curve| &curve.points).filter(|point| point.1 > 0.0);
         points().next()?;
         let across = Scale::new(points().map(|point| point.0), LEFT, WIDTH - RIGHT);

@@ -110,7 +110,7 @@ fn say(refreshes: &str, changes: Option<u64>, histogram: &Histogram, out: &mut O
 }
 
 /// Counts by value, 128 steps per power of two: an error below 0.8 %.
-pub(super) struct Histogram {
+pub(crate) struct Histogram {
     counts: Vec<u64>,
     count: u64,
     max: u64,
@@ -125,14 +125,14 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    pub(super) fn add(&mut self, value: u64) {
+    pub(crate) fn add(&mut self, value: u64) {
         self.counts[place(value)] += 1;
         self.count += 1;
         self.max = self.max.max(value);
     }
 
     /// The value that this share of all values is not above; at 1, the highest exactly.
-    pub(super) fn quantile(&self, share: f64) -> u64 {
+    pub(crate) fn quantile(&self, share: f64) -> u64 {
         let wanted = (share * self.count as f64).ceil() as u64;
         let mut seen = 0;
         let reaches = |&count: &u64| {

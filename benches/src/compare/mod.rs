@@ -23,13 +23,19 @@ mod tests;
 mod truth;
 
 pub use chain::{Chain, Step};
+#[cfg(feature = "cqrs")]
+pub(crate) use chart::{Across, Chart, Curve};
 pub use consume::consume;
 pub use hollow::Hollow;
+#[cfg(feature = "cqrs")]
+pub(crate) use latency::Histogram;
 pub use machine::Meter;
 pub use produce::produce;
 pub use report::write_report;
 pub use rounds::{Plan, run};
 pub use rows::{Row, Sample};
+#[cfg(feature = "cqrs")]
+pub(crate) use table::human;
 pub use table::write_table;
 
 use crate::peers::Refusal;

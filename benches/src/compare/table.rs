@@ -100,7 +100,7 @@ fn cell(row: &Row, ours: Option<f64>) -> String {
 }
 
 /// A value with the unit that suits its size.
-pub(super) fn human(value: f64, unit: &str) -> String {
+pub(crate) fn human(value: f64, unit: &str) -> String {
     let scaled = |steps: &[(f64, &str)]| {
         let (size, name) = steps.iter().find(|(size, _)| value >= *size).unwrap_or(&steps[steps.len() - 1]);
         format!("{} {name}", digits(value / size))

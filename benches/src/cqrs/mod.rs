@@ -16,6 +16,7 @@ mod cleanup;
 pub mod clock;
 pub mod domain;
 pub mod faults;
+pub mod measure;
 pub mod metrics;
 pub mod points;
 #[cfg(feature = "real")]
@@ -23,6 +24,7 @@ pub mod postgres;
 pub mod read;
 #[cfg(feature = "real")]
 pub mod real;
+pub mod report;
 pub mod settings;
 pub mod sqlite;
 pub mod strategy;

@@ -1,5 +1,35 @@
 //! `cqrs`: event-driven read sides and the engine's, with the same commands and queries.
 //!
-//! The parts are in place (`cenote_benches::cqrs`); the strategies, the measuring and the faults follow.
+//! ```text
+//! cargo run --release -p cenote-benches --bin cqrs -- [--strategies a,b] [--broker …] [--store …] [--faults] [--quick]
+//!     [--json] [--report DIR]
+//! ```
+//!
+//! `benches/CQRS.md` says what runs and how to choose. Every strategy has its turn in a process of its own, so that one's
+//! memory is not another's.
 
-fn main() {}
+mod cli;
+mod turns;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let began = cenote_benches::clock::now();
+    let cli = cli::Cli::parse();
+    let done = match cli.part {
+        Some(cli::Part::Turn(turn)) => turns::take_turn(&turn).await,
+        Some(cli::Part::Read(read)) => turns::read(&read, began).await,
+        Some(cli::Part::Glue) => turns::glue(),
+        None => turns::run(&cli.run).await,
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("cqrs: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -165,7 +165,8 @@ async fn repair(running: &dyn Running, world: &World, plan: &Plan) -> Answer<Rep
     running.rebuild().await?;
     settle(running, plan.patience).await?;
     let right = differences(running, world, 1).await?.is_empty();
-    Ok(if right { Repair::Person("rebuild") } else { Repair::Nobody })
+    let done = if running.cenote().is_some() { "a cycle" } else { "rebuild" };
+    Ok(if right { Repair::Person(done) } else { Repair::Nobody })
 }
 
 /// Commands that go on while things happen.

@@ -54,9 +54,10 @@ pub(super) async fn play(fault: Fault, running: &Arc<dyn Running>, load: &Load, 
         }
         Fault::SlowProjector => slow(&**running, load, plan).await,
         Fault::FieldAdded => {
-            running.migrate().await?;
-            clock::sleep(BEAT).await;
+            // Readers first, as a careful team deploys: whoever meets the field knows it.
             running.deploy().await?;
+            clock::sleep(BEAT * 2).await;
+            running.migrate().await?;
             pass(BEAT).await
         }
         Fault::Corrupted => corrupt(&**running, load).await,

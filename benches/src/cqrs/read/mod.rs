@@ -100,7 +100,8 @@ pub trait ReadStore: Send + Sync {
 /// Makes generations of read models.
 #[async_trait]
 pub trait ReadStores: Send + Sync {
-    /// Opens a generation, empty if it is new.
+    /// Opens a generation, empty if it is new. Where commands project to it, then from now on: what a scan that begins
+    /// after this does not show is projected to it, commands included that were under way.
     async fn open(&self, generation: u32) -> Answer<Arc<dyn ReadStore>>;
 
     /// Removes a generation that nobody reads any more.

@@ -15,7 +15,7 @@ use rusqlite::{Connection, Row, params};
 use super::{Applied, LocalQueries, Queries, ReadStore, ReadStores};
 use crate::cqrs::domain::{Card, Change, Key, LISTING, Message, Page, Product, Query, Reference, See};
 use crate::cqrs::sqlite::{Durability, Pool, Writer, disk_bytes};
-use crate::cqrs::{Answer, Failure};
+use crate::cqrs::Answer;
 
 // glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
 fn tables(generation: u32) -> String {
@@ -228,9 +228,13 @@ pub struct SqliteReadStores {
 impl SqliteReadStores {
     /// Opens `read.db` in this folder, or makes it. It can be made anew, so it is not synced at every commit.
     pub fn open(folder: &Path, reference: Arc<Reference>) -> Answer<SqliteReadStores> {
-        let path = folder.join("read.db");
-        let writer = Arc::new(Writer::open(&path, Durability::Process, "")?);
-        Ok(SqliteReadStores::within(writer, Arc::new(Pool::new(&path)), reference, Arc::default()))
+        SqliteReadStores::open_at(&folder.join("read.db"), reference)
+    }
+
+    /// Opens this file, or makes it.
+    pub fn open_at(path: &Path, reference: Arc<Reference>) -> Answer<SqliteReadStores> {
+        let writer = Arc::new(Writer::open(path, Durability::Process, "")?);
+        Ok(SqliteReadStores::within(writer, Arc::new(Pool::new(path)), reference, Arc::default()))
     }
 
     /// In a database that somebody has open already.
@@ -248,12 +252,17 @@ impl SqliteReadStores {
 #[async_trait]
 impl ReadStores for SqliteReadStores {
     async fn open(&self, generation: u32) -> Answer<Arc<dyn ReadStore>> {
-        let make = move |connection: &Connection| Ok::<_, Failure>(connection.execute_batch(&tables(generation))?);
+        let generations = Arc::clone(&self.generations);
+        // On the writer's thread, so that commands before it are committed with it, and commands after it project to it.
+        let make = move |connection: &Connection| -> Answer<()> {
+            connection.execute_batch(&tables(generation))?;
+            let mut generations = generations.write().expect("nothing panics under this lock");
+            if !generations.contains(&generation) {
+                generations.push(generation);
+            }
+            Ok(())
+        };
         self.writer.run(make).await?;
-        let mut generations = self.generations.write().expect("nothing panics under this lock");
-        if !generations.contains(&generation) {
-            generations.push(generation);
-        }
         let answers = Answers { pool: Arc::clone(&self.pool), sql: Sql::new(generation) };
         Ok(Arc::new(SqliteRead {
             generation,

@@ -3,7 +3,6 @@
 //! It acts once per message, though messages come more than once: what it has acted on is remembered (in production in a
 //! table, which outlives the process as this does). A replay is for read models, and the mailer leaves it alone.
 
-// glue: async, outbox, cdc, hybrid, event-sourced
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
@@ -51,4 +50,3 @@ pub(super) async fn run(
         }
     }
 }
-// glue end

@@ -37,9 +37,9 @@ use super::Answer;
 use super::domain::{Ack, Command, CommandError, Key, Micros, Truth};
 use super::metrics::Reading;
 use super::points::Points;
-use super::read::Queries;
+use super::read::{NearCache, Queries};
 
-pub use parts::{BrokerKind, Servers, Stage, StoreKind, WriteKind};
+pub use parts::{BrokerKind, Stage, StoreKind, WriteKind};
 pub use pipeline::Pipeline;
 pub use tasks::{Replaced, Tasks};
 
@@ -168,6 +168,23 @@ impl Strategy {
         }
     }
 
+    /// Opens what a reading service opens, and nothing else: in a process of its own, on what a run has left. The guard
+    /// keeps what must live for as long as questions are asked.
+    pub async fn open_reader(self, stage: &Stage, generation: u32) -> Answer<(Queries, Box<dyn std::any::Any>)> {
+        match self {
+            Strategy::CenoteCycle(place) | Strategy::CenoteUpdate(place) => cenote::open_only(stage, place).await,
+            _ => {
+                let within = matches!(self, Strategy::Sync | Strategy::Hybrid);
+                let live = stage.find_live(generation, within).await?;
+                let queries = match self {
+                    Strategy::OutboxNearTimer | Strategy::OutboxNearEvents => NearCache::new(live.queries()).queries(),
+                    _ => live.queries(),
+                };
+                Ok((queries, Box::new(live)))
+            }
+        }
+    }
+
     /// Puts it together on the stage, fills its read side, and runs it. The write side has been seeded.
     pub async fn start(self, stage: &Stage) -> Answer<Arc<dyn Running>> {
         match self {
@@ -244,6 +261,11 @@ pub trait Running: Send + Sync {
 
     /// Bytes on disk.
     async fn usage(&self) -> Answer<Usage>;
+
+    /// Which generation of the read model is live; for whoever opens it beside this process.
+    fn generation(&self) -> u32 {
+        0
+    }
 
     /// How long a change may be on its way when nothing is wrong: intervals at which something looks.
     fn interval(&self) -> Duration;

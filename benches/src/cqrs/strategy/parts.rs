@@ -3,10 +3,12 @@
 //! Strategies ask for "the broker" and "the read store"; which ones those are is decided here and nowhere else.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use crate::cqrs::Answer;
 use crate::cqrs::broker::{Broker, EmbeddedBroker, FaultyBroker};
+use crate::cqrs::clock::now;
 use crate::cqrs::domain::World;
 use crate::cqrs::metrics::Metrics;
 use crate::cqrs::points::Points;
@@ -15,8 +17,7 @@ use crate::cqrs::settings::Settings;
 use crate::cqrs::write::{Hooks, SqliteWrite, WriteSide};
 
 /// Where the write side is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[cfg_attr(feature = "cqrs", derive(clap::ValueEnum))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum WriteKind {
     /// A file.
     #[default]
@@ -51,21 +52,6 @@ pub enum StoreKind {
     Redis,
 }
 
-/// Addresses of servers, where there are any; as their clients take them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Servers {
-    /// `postgres://user@host:port/database`.
-    pub postgres: String,
-    /// `amqp://host:port`.
-    pub rabbitmq: String,
-    /// `host:port`.
-    pub kafka: String,
-    /// `nats://host:port`.
-    pub nats: String,
-    /// `redis://host:port`.
-    pub redis: String,
-}
-
 /// One run's stage.
 pub struct Stage {
     /// Where embedded parts have their files.
@@ -84,12 +70,10 @@ pub struct Stage {
     pub broker: BrokerKind,
     /// Which store is read.
     pub store: StoreKind,
-    /// Where servers are.
-    pub servers: Servers,
     /// Names this run at servers that others use, too: letters and digits.
     pub name: String,
-    /// The write side, once it was opened.
-    opened: Mutex<Option<Arc<dyn WriteSide>>>,
+    /// When the write side was there and full.
+    seeded: OnceLock<Instant>,
 }
 
 impl Stage {
@@ -105,9 +89,8 @@ impl Stage {
             write: WriteKind::default(),
             broker: BrokerKind::default(),
             store: StoreKind::default(),
-            servers: Servers::default(),
             name: "cqrs".to_owned(),
-            opened: Mutex::default(),
+            seeded: OnceLock::new(),
         }
     }
 
@@ -119,7 +102,7 @@ impl Stage {
             WriteKind::Postgres => return Err(needs_real("--write postgres")),
         };
         write.seed(&self.world).await?;
-        *self.opened.lock().expect("nothing panics under this lock") = Some(Arc::clone(&write));
+        let _ = self.seeded.set(now());
         Ok(write)
     }
 
@@ -132,22 +115,46 @@ impl Stage {
         Ok(Arc::new(FaultyBroker::new(broker, Arc::clone(&self.points))))
     }
 
+    /// How long ago the write side was full: what a strategy needs from there on is its bootstrap.
+    #[must_use]
+    pub fn since_seeded(&self) -> Duration {
+        self.seeded.get().map_or(Duration::ZERO, Instant::elapsed)
+    }
+
     /// The read model, in a store of its own.
     pub async fn live(&self) -> Answer<Arc<Live>> {
-        let stores: Arc<dyn ReadStores> = match self.store {
+        self.live_in(self.stores()?, 0).await
+    }
+
+    /// The read model as another process finds it: this generation, in a store of its own or in the write side's.
+    pub async fn find_live(&self, generation: u32, within: bool) -> Answer<Arc<Live>> {
+        let stores = if within { self.stores_within()? } else { self.stores()? };
+        self.live_in(stores, generation).await
+    }
+
+    fn stores(&self) -> Answer<Arc<dyn ReadStores>> {
+        Ok(match self.store {
             StoreKind::Sqlite => Arc::new(SqliteReadStores::open(&self.folder, Arc::clone(&self.world.reference))?),
             StoreKind::Postgres | StoreKind::Redis => return Err(needs_real("--store")),
-        };
-        self.live_in(stores).await
+        })
+    }
+
+    fn stores_within(&self) -> Answer<Arc<dyn ReadStores>> {
+        Ok(match self.write {
+            WriteKind::Sqlite => {
+                Arc::new(SqliteReadStores::open_at(&self.folder.join("write.db"), Arc::clone(&self.world.reference))?)
+            }
+            WriteKind::Postgres => return Err(needs_real("--write postgres")),
+        })
     }
 
     /// The read model, in the write side's database, whose hooks know it.
     pub async fn live_within(&self, write: &dyn WriteSide) -> Answer<Arc<Live>> {
-        self.live_in(write.read_stores()?).await
+        self.live_in(write.read_stores()?, 0).await
     }
 
-    async fn live_in(&self, stores: Arc<dyn ReadStores>) -> Answer<Arc<Live>> {
-        Live::open(stores, 0, Arc::clone(&self.points), Arc::clone(&self.metrics)).await
+    async fn live_in(&self, stores: Arc<dyn ReadStores>, generation: u32) -> Answer<Arc<Live>> {
+        Live::open(stores, generation, Arc::clone(&self.points), Arc::clone(&self.metrics)).await
     }
 }
 

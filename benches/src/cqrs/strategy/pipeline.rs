@@ -279,6 +279,10 @@ impl Running for Pipeline {
         Ok(Usage { write: self.write.disk_bytes().await?.0, broker, read: self.live.store().disk_bytes().await? })
     }
 
+    fn generation(&self) -> u32 {
+        self.live.generation()
+    }
+
     fn interval(&self) -> Duration {
         self.interval
     }

@@ -52,6 +52,7 @@ pub(super) fn clean(connection: &Connection, hooks: Hooks, until: i64) -> Answer
     Ok(gone as u64)
 }
 
+// glue: polling
 /// Entities that changed since, this moment included: several commits may have the same one.
 fn updated(connection: &Connection, since: u64) -> Answer<Vec<Fed>> {
     let sql = "SELECT id, name, brand, category, price_cents, stock, weight_grams, version, updated_at FROM product
@@ -75,14 +76,18 @@ fn updated(connection: &Connection, since: u64) -> Answer<Vec<Fed>> {
     Ok(messages.iter().map(|message| fed(message.at, message)).collect())
 }
 
+// glue end
+
 fn fed(position: u64, message: &Message) -> Fed {
     Fed { position, key: message.key(), body: message.encode() }
 }
 
+// glue: outbox, hybrid, cenote-update
 /// A row of `position, key, body`.
 fn outbox_row(row: &Row<'_>) -> Answer<Fed> {
     Ok(Fed { position: unsigned(row, 0)?, key: row.get_ref(1)?.as_str()?.parse()?, body: row.get(2)? })
 }
+// glue end
 
 // glue: cdc
 /// What a trigger leaves of a row.
@@ -164,19 +169,25 @@ impl Feed for SqliteFeed {
     async fn next(&self, after: u64, limit: usize) -> Answer<Vec<Fed>> {
         let limit = limit as i64;
         match self.kind {
+            // glue: outbox, hybrid, cenote-update
             FeedKind::Outbox => {
                 let sql = "SELECT position, key, body FROM outbox WHERE sent_at IS NULL ORDER BY position LIMIT ?";
                 self.select(sql, [limit], |_, row| outbox_row(row))
             }
+            // glue end
+            // glue: cdc
             FeedKind::Changes => {
                 let sql = "SELECT position, row, price_before, at FROM captured
                     WHERE position > (SELECT position FROM captured_until) ORDER BY position LIMIT ?";
                 self.select(sql, [limit], |_, row| captured_row(row))
             }
+            // glue end
             FeedKind::Updated => self.write.pool.with(|connection| updated(connection, after)),
+            // glue: event-sourced
             FeedKind::Events => {
                 let sql = "SELECT position, key, version, body FROM event WHERE position > ? ORDER BY position LIMIT ?";
                 self.select(sql, [after as i64, limit], event_row)
+                // glue end
             }
         }
     }
@@ -186,14 +197,18 @@ impl Feed for SqliteFeed {
         let (first, last, kind) = (first.position as i64, last.position as i64, self.kind);
         let mark = move |connection: &Connection| -> Answer<()> {
             match kind {
+                // glue: outbox, hybrid, cenote-update
                 // One writer, so positions come in the order of commits: nothing unsent can appear in between.
                 FeedKind::Outbox => {
                     let sql = "UPDATE outbox SET sent_at = ? WHERE position BETWEEN ? AND ? AND sent_at IS NULL";
                     connection.prepare_cached(sql)?.execute([wall() as i64, first, last])?;
                 }
+                // glue end
+                // glue: cdc
                 FeedKind::Changes => {
                     connection.prepare_cached("UPDATE captured_until SET position = ?")?.execute([last])?;
                 }
+                // glue end
                 FeedKind::Updated | FeedKind::Events => {}
             }
             Ok(())

@@ -107,6 +107,13 @@ async fn storage(stage: &Stage, place: Place) -> Answer<(Storage, Option<S3Serve
     Ok((LatencyStore::s3(Env::system()).wrap(&storage), Some(server)))
 }
 
+/// Opens a reader, and nothing that publishes.
+pub(super) async fn open_only(stage: &Stage, place: Place) -> Answer<(Queries, Box<dyn std::any::Any>)> {
+    let (storage, server) = storage(stage, place).await?;
+    let consumer = open_reader(storage, stage.settings.poll).await?;
+    Ok((Queries::Local(Arc::new(Linked(Arc::clone(&consumer)))), Box::new((consumer, server))))
+}
+
 /// Puts it together: publishes everything, and opens a reader on it.
 pub(super) async fn start(stage: &Stage, how: How, place: Place) -> Answer<Arc<dyn Running>> {
     let write = stage.write(Hooks { outbox: how == How::Update, ..Hooks::default() }).await?;

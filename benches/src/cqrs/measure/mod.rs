@@ -1,0 +1,192 @@
+//! Measuring: the same commands and queries through every strategy, one strategy per process.
+//!
+//! Freshness, read latency and acknowledgement time are figures apart: an event-driven read side may match on the first
+//! and not on the second. At the end of a turn everything that can be asked is compared with the write side, so that no
+//! figure comes from a read side that was wrong.
+
+mod footprint;
+mod freshness;
+mod glue;
+mod reads;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Answer;
+use super::clock::{self, now};
+use super::faults::{differences, settle};
+use super::strategy::{Place, Running, Stage, Strategy};
+
+pub use footprint::{read_process, resident_bytes};
+pub use glue::glue;
+
+/// One figure of one strategy.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// What it is called.
+    pub figure: String,
+    /// Whose it is.
+    pub system: String,
+    /// Commands per second, where that matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
+    /// How many commands came at once, where that matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u64>,
+    /// Which query, where that matters: `product`, `category` or `page`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// Of the value: `s`, `ns`, `bytes`, `1/s` or `count`.
+    pub unit: String,
+    /// The value.
+    pub value: f64,
+}
+
+impl Row {
+    /// A figure that depends on nothing else.
+    #[must_use]
+    pub fn new(system: &str, figure: &str, unit: &str, value: f64) -> Row {
+        Row { figure: figure.into(), system: system.into(), unit: unit.into(), value, ..Row::default() }
+    }
+
+    /// The same at this many commands per second.
+    #[must_use]
+    pub fn at(self, rate: u32) -> Row {
+        Row { rate: Some(rate), ..self }
+    }
+
+    /// The same for this query.
+    #[must_use]
+    pub fn query(self, query: &str) -> Row {
+        Row { query: Some(query.to_owned()), ..self }
+    }
+}
+
+/// How much of everything is done.
+#[derive(Debug, Clone)]
+pub struct Effort {
+    /// Commands per second, one phase each.
+    pub rates: Vec<u32>,
+    /// How long a phase of commands lasts.
+    pub phase: Duration,
+    /// Commands that come at once.
+    pub burst: u64,
+    /// How long each read is timed.
+    pub reads: Duration,
+    /// Commands per second while reads are timed under load.
+    pub load: u32,
+    /// How long idle readers are watched, to count their requests.
+    pub idle: Duration,
+}
+
+impl Effort {
+    /// What figures are made with.
+    #[must_use]
+    pub fn full() -> Effort {
+        Effort {
+            rates: vec![10, 100, 1_000],
+            phase: Duration::from_secs(15),
+            burst: 10_000,
+            reads: Duration::from_secs(3),
+            load: 1_000,
+            idle: Duration::from_secs(20),
+        }
+    }
+
+    /// A first look.
+    #[must_use]
+    pub fn quick() -> Effort {
+        Effort {
+            phase: Duration::from_millis(800),
+            burst: 1_000,
+            reads: Duration::from_millis(150),
+            idle: Duration::from_millis(1_500),
+            ..Effort::full()
+        }
+    }
+
+    /// The phases that a strategy goes through: one that looks every ten seconds shows no more in three short ones.
+    fn rates(&self, strategy: Strategy) -> Vec<u32> {
+        let slow = strategy == Strategy::CenoteUpdate(Place::S3Slow) && self.phase < Duration::from_secs(5);
+        if slow { self.rates.iter().copied().skip(1).take(1).collect() } else { self.rates.clone() }
+    }
+}
+
+/// One strategy's turn: everything but what needs a process of its own.
+pub async fn turn(
+    strategy: Strategy,
+    stage: &Stage,
+    effort: &Effort,
+    say: &mut (dyn FnMut(Row) + Send),
+) -> Answer<u32> {
+    let system = strategy.title(stage.write);
+    let row = |figure: &str, unit: &str, value: f64| Row::new(system, figure, unit, value);
+    let running = strategy.start(stage).await?;
+    say(row("bootstrap", "s", stage.since_seeded().as_secs_f64()));
+    check(&running, stage).await?;
+
+    let mut commands = stage.world.commands(0);
+    for rate in effort.rates(strategy) {
+        let fresh = freshness::at_rate(&running, &mut commands, rate, effort.phase).await?;
+        fresh.rows(&row).into_iter().for_each(|row| say(row.at(rate)));
+    }
+    if effort.rates(strategy).len() > 1 {
+        let fresh = freshness::burst(&running, &mut commands, effort.burst).await?;
+        fresh.rows(&row).into_iter().for_each(|row| say(Row { burst: Some(effort.burst), ..row }));
+    }
+    check(&running, stage).await?;
+
+    for own in reads::alone(&running, stage, effort).await? {
+        own.rows(system, None).into_iter().for_each(&mut *say);
+    }
+    for own in reads::under_load(&running, stage, effort, &mut commands).await? {
+        own.rows(system, Some(effort.load)).into_iter().for_each(&mut *say);
+    }
+    check(&running, stage).await?;
+
+    let began = now();
+    running.rebuild().await?;
+    say(row("rebuild", "s", began.elapsed().as_secs_f64()));
+    check(&running, stage).await?;
+    if let Some(cenote) = running.cenote() {
+        requests(cenote, effort, &row, say).await;
+    }
+    let usage = running.usage().await?;
+    say(row("disk_write_side", "bytes", usage.write as f64));
+    say(row("disk_broker", "bytes", usage.broker as f64));
+    say(row("disk_read_side", "bytes", usage.read as f64));
+    say(row("memory_all_parts", "bytes", resident_bytes()? as f64));
+    say(row("processes", "count", strategy.processes().len() as f64));
+    let generation = running.generation();
+    running.stop().await;
+    Ok(generation)
+}
+
+/// Waits until all queues are empty, and compares everything.
+async fn check(running: &Arc<dyn Running>, stage: &Stage) -> Answer<()> {
+    if !settle(&**running, Duration::from_secs(120)).await? {
+        return Err(format!("queues don't get empty: {:?}", running.reading().await?).into());
+    }
+    match differences(&**running, &stage.world, 1).await?.first() {
+        Some(wrong) => Err(format!("the read side is wrong, so its figures would mean nothing: {wrong}").into()),
+        None => Ok(()),
+    }
+}
+
+/// What an idle reader asks of the store, and what that is in a month.
+async fn requests(
+    cenote: &super::strategy::cenote::Cenote,
+    effort: &Effort,
+    row: &dyn Fn(&str, &str, f64) -> Row,
+    say: &mut (dyn FnMut(Row) + Send),
+) {
+    const MONTH: f64 = 30.0 * 86_400.0;
+    say(row("polls_a_month", "count", MONTH / cenote.poll().as_secs_f64()));
+    let idle = effort.idle.max(cenote.poll() * 3).min(Duration::from_secs(30));
+    let before = cenote.reader_requests.counts().total();
+    clock::sleep(idle).await;
+    let asked = cenote.reader_requests.counts().total() - before;
+    say(row("idle_requests_a_month", "count", asked as f64 * MONTH / idle.as_secs_f64()));
+}
