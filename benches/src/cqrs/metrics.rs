@@ -78,6 +78,8 @@ pub struct Reading {
     pub staleness_ms: u64,
     /// Dead letters that nobody has looked at.
     pub dead_letters: u64,
+    /// Messages that a replay or rebuild under way has still to tell.
+    pub replay_left: u64,
     /// Processes of the strategy that are not running at this moment.
     pub down: u64,
 }
@@ -114,6 +116,7 @@ impl Metrics {
             replayed: self.replayed.load(Relaxed),
             mails: self.mails.load(Relaxed),
             refused: self.refused.load(Relaxed),
+            replay_left: self.replay_total.load(Relaxed).saturating_sub(self.replay_done.load(Relaxed)),
             ..Reading::default()
         }
     }

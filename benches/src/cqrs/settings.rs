@@ -76,6 +76,10 @@ impl Settings {
         pool: 8,
     };
 
+    /// For a first look: what goes by the clock goes faster, or it would be all that is waited for.
+    pub const QUICK: Settings =
+        Settings { cycle: Duration::from_secs(1), near_cache: Duration::from_secs(1), ..Settings::FULL };
+
     /// Shorter patience and outages, for faults and tests; what runs is the same.
     pub const BRISK: Settings = Settings {
         polling: Duration::from_millis(100),

@@ -190,3 +190,71 @@ async fn the_embedded_broker_survives_a_restart() {
     let one = broker.subscribe("one").await.unwrap();
     assert_eq!(one.receive(1, Duration::ZERO).await.unwrap()[0].envelope, envelope);
 }
+
+/// What any read store promises; other implementations call it as well.
+pub(crate) async fn read_stores_keep_their_promises(stores: &dyn ReadStores, world: &World) {
+    use super::domain::{Cause, Change};
+    let message = |version, change| Message { version, at: version, cause: Cause::Unknown, replay: false, change };
+    let store = stores.open(0).await.unwrap();
+    let product = world.product(1);
+    let newer = super::domain::Product { name: "newer".into(), ..product.clone() };
+    let batch = [message(2, Change::Product(newer)), message(1, Change::Product(product.clone()))];
+    let applied = store.apply(&batch, Some(7)).await.unwrap();
+    assert_eq!((applied.written, applied.stale), (1, 1), "what is older changes nothing");
+    assert_eq!(store.position().await.unwrap(), 7);
+    let found = store.queries().collect(Query::Product(1)).await.unwrap();
+    assert_eq!((found.products[0].name.as_str(), found.version()), ("newer", 2));
+
+    // A page that is gone stays gone, whatever comes late.
+    let page = super::domain::Page { products: vec![1, 1], ..world.page(1) };
+    store.apply(&[message(1, Change::Page(page.clone()))], None).await.unwrap();
+    assert_eq!(store.queries().collect(Query::Page(1)).await.unwrap().products.len(), 2);
+    store.apply(&[message(3, Change::PageGone(1)), message(2, Change::Page(page))], None).await.unwrap();
+    assert_eq!(store.queries().collect(Query::Page(1)).await.unwrap(), Default::default());
+    assert_eq!(store.position().await.unwrap(), 7, "no position, no change of it");
+
+    // Generations are apart, and what is spoiled is seen.
+    let beside = stores.open(1).await.unwrap();
+    assert_eq!(beside.queries().collect(Query::Product(1)).await.unwrap(), Default::default());
+    store.corrupt(Key::Product(1)).await.unwrap();
+    let spoiled = store.queries().collect(Query::Product(1)).await.unwrap();
+    assert!(spoiled != found && spoiled.version() == 2);
+    stores.remove(1).await.unwrap();
+    store.reconnect().await.unwrap();
+    assert_eq!(store.queries().collect(Query::Product(1)).await.unwrap(), spoiled);
+}
+
+#[tokio::test]
+async fn the_sqlite_read_store_keeps_its_promises() {
+    let (folder, world) = (tempfile::tempdir().unwrap(), World::new(10, 1, 7));
+    let stores = SqliteReadStores::open(folder.path(), Arc::clone(&world.reference)).unwrap();
+    read_stores_keep_their_promises(&stores, &world).await;
+}
+
+#[tokio::test]
+async fn a_near_cache_drops_what_changed_and_keeps_the_rest() {
+    use super::domain::{Cause, Change, Product};
+    use super::read::NearCache;
+    let (folder, world) = (tempfile::tempdir().unwrap(), World::new(300, 3, 7));
+    let stores = SqliteReadStores::open(folder.path(), Arc::clone(&world.reference)).unwrap();
+    let store = stores.open(0).await.unwrap();
+    let message = |version, change| Message { version, at: 0, cause: Cause::Unknown, replay: false, change };
+    let all: Vec<_> = world.all_products().map(|product| message(1, Change::Product(product))).collect();
+    store.apply(&all, None).await.unwrap();
+    let (product, leaves) = (world.product(1), world.reference.leaves().collect::<Vec<_>>());
+    let (here, there) = (product.category, *leaves.iter().find(|leaf| **leaf != product.category).unwrap());
+    let cache = NearCache::new(store.queries());
+    let shows = async |category| {
+        let answer = cache.queries().collect(Query::Category(category)).await.unwrap();
+        answer.products.iter().any(|card| card.id == 1)
+    };
+    assert!(shows(here).await && !shows(there).await);
+
+    // It moves, and the store has it; the cache shows the old listings until it is told.
+    let moved = [message(2, Change::Product(Product { category: there, ..product }))];
+    store.apply(&moved, None).await.unwrap();
+    assert!(shows(here).await && !shows(there).await, "it answers from memory");
+    cache.forget(&moved);
+    assert!(!shows(here).await && shows(there).await, "it asks again");
+    assert_eq!(cache.queries().collect(Query::Product(1)).await.unwrap().version(), 2);
+}

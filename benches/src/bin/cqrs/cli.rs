@@ -133,6 +133,11 @@ impl Parts {
         stage
     }
 
+    /// How parts are tuned in the measured run.
+    pub(crate) fn settings(&self) -> Settings {
+        if self.quick { Settings::QUICK } else { Settings::FULL }
+    }
+
     pub(crate) fn effort(&self) -> Effort {
         let mut effort = if self.quick { Effort::quick() } else { Effort::full() };
         effort.rates.clone_from(&self.rates);

@@ -6,11 +6,11 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
 use std::time::Instant;
 
+use cenote_benches::clock::timed;
 use cenote_benches::cqrs::Answer;
 use cenote_benches::cqrs::faults::{self, Outcome, Plan};
 use cenote_benches::cqrs::measure::{self, Row};
 use cenote_benches::cqrs::report::{self, Report};
-use cenote_benches::cqrs::settings::Settings;
 use cenote_benches::cqrs::strategy::Strategy;
 
 use crate::cli::{self, Parts, Read, Run, Turn};
@@ -20,8 +20,9 @@ pub(crate) async fn run(run: &Run) -> Answer<ExitCode> {
     let (mut rows, mut failed) = (Vec::new(), Vec::new());
     if !run.only_faults {
         for strategy in run.strategies(&Strategy::ALL)? {
-            eprintln!("{} …", strategy.title(run.parts.write()));
-            match both_processes(strategy, &run.parts) {
+            let (took, own) = timed(|| both_processes(strategy, &run.parts));
+            eprintln!("{}: {took:.1} s", strategy.title(run.parts.write()));
+            match own {
                 Ok(own) => rows.extend(own),
                 Err(error) => failed.push(format!("{}: {error}", strategy.title(run.parts.write()))),
             }
@@ -30,7 +31,10 @@ pub(crate) async fn run(run: &Run) -> Answer<ExitCode> {
     }
     let mut outcomes = Vec::new();
     if run.faults || run.only_faults {
-        for outcome in break_all(run).await? {
+        let began = cenote_benches::clock::now();
+        let all = break_all(run).await?;
+        eprintln!("faults: {:.1} s", began.elapsed().as_secs_f64());
+        for outcome in all {
             match outcome {
                 Ok(outcome) => outcomes.push(outcome),
                 Err(error) => failed.push(error.to_string()),
@@ -90,7 +94,7 @@ fn child(part: &str, names: &[String], folder: &Path, parts: &Parts) -> Answer<V
 /// One strategy's turn, as a child.
 pub(crate) async fn take_turn(turn: &Turn) -> Answer<ExitCode> {
     let strategy = cli::find(&turn.strategy)?;
-    let stage = turn.parts.stage(turn.folder.clone(), turn.parts.world(), Settings::FULL);
+    let stage = turn.parts.stage(turn.folder.clone(), turn.parts.world(), turn.parts.settings());
     let mut stdout = std::io::stdout();
     let mut say = |row: Row| {
         let line = serde_json::to_string(&row).expect("a row has string keys only");
@@ -105,7 +109,7 @@ pub(crate) async fn take_turn(turn: &Turn) -> Answer<ExitCode> {
 /// A process that only reads, as a child.
 pub(crate) async fn read(read: &Read, began: Instant) -> Answer<ExitCode> {
     let turn = &read.turn;
-    let stage = turn.parts.stage(turn.folder.clone(), turn.parts.world(), Settings::FULL);
+    let stage = turn.parts.stage(turn.folder.clone(), turn.parts.world(), turn.parts.settings());
     let strategy = cli::find(&turn.strategy)?;
     for row in measure::read_process(strategy, &stage, read.generation, began).await? {
         println!("{}", serde_json::to_string(&row)?);

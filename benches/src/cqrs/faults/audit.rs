@@ -23,9 +23,8 @@ pub async fn differences(running: &dyn Running, world: &World, limit: usize) -> 
     Ok(wrong)
 }
 
-/// Waits until all queues report empty and all processes run, and one interval more; `false` if they don't within
-/// `patience`.
-pub async fn settle(running: &dyn Running, patience: Duration) -> Answer<bool> {
+/// Waits until all queues report empty and all processes run; `false` if they don't within `patience`.
+pub async fn drain(running: &dyn Running, patience: Duration) -> Answer<bool> {
     let began = now();
     let mut quiet = 0;
     while quiet < 3 {
@@ -36,6 +35,12 @@ pub async fn settle(running: &dyn Running, patience: Duration) -> Answer<bool> {
         }
         clock::sleep(Duration::from_millis(10)).await;
     }
-    clock::sleep(running.interval().mul_f64(1.5)).await;
     Ok(true)
+}
+
+/// The same, and one interval more, in which whatever looks at intervals has looked.
+pub async fn settle(running: &dyn Running, patience: Duration) -> Answer<bool> {
+    let is_drained = drain(running, patience).await?;
+    clock::sleep(running.interval().mul_f64(1.5)).await;
+    Ok(is_drained)
 }

@@ -20,7 +20,7 @@ use serde::Serialize;
 use super::metrics::Alarm;
 use super::strategy::{Place, Strategy};
 
-pub use audit::{differences, settle};
+pub use audit::{differences, drain, settle};
 pub use run::{MakeStage, Plan, run, run_all};
 
 /// What is done to a strategy.

@@ -1,8 +1,8 @@
 //! The watch: how stale or wrong each entity is that a reader can see, looked at again and again while things happen.
 //!
 //! It keeps the states that an entity has had on the write side, with the moment at which each was first seen. A reader
-//! that shows an old one is as stale as the next one is old; a reader that shows what never was is wrong since that was
-//! first seen.
+//! that shows an old one is as stale as the next one is old. A reader that shows a version with another content than it had
+//! is wrong, since that was first seen.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,10 +23,21 @@ const STATES: usize = 64;
 /// What was seen.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
-    /// The longest that an entity was stale or wrong.
-    pub(super) longest: Duration,
+    /// The longest that an entity was stale.
+    pub(super) stale: Duration,
+    /// The longest that an entity was what it never has been.
+    pub(super) wrong: Duration,
     /// The alarms that rang.
     pub(super) alarms: Vec<Alarm>,
+}
+
+/// What is the matter with an entity.
+enum Judged {
+    Right,
+    /// For so long.
+    Stale(Duration),
+    /// For so long.
+    Wrong(Duration),
 }
 
 #[derive(Default)]
@@ -48,16 +59,22 @@ impl Book {
         }
     }
 
-    /// How long what was found has not been right.
-    fn judge(&mut self, key: Key, found: &Collected, at: Instant) -> Duration {
+    fn judge(&mut self, key: Key, found: &Collected, at: Instant) -> Judged {
         let states = self.states.entry(key).or_default();
-        match states.iter().rposition(|(state, _)| state == found) {
-            Some(place) => {
-                self.wrong_since.remove(&key);
-                states.get(place + 1).map_or(Duration::ZERO, |(_, since)| at.saturating_duration_since(*since))
-            }
-            None => at.saturating_duration_since(*self.wrong_since.entry(key).or_insert(at)),
+        let after = |place: usize| states.get(place).map(|(_, since)| at.saturating_duration_since(*since));
+        let version = found.version();
+        if let Some(place) = states.iter().rposition(|(state, _)| state == found) {
+            self.wrong_since.remove(&key);
+            return after(place + 1).map_or(Judged::Right, Judged::Stale);
         }
+        if version > 0 && states.iter().any(|(state, _)| state.version() == version) {
+            let since = *self.wrong_since.entry(key).or_insert(at);
+            return Judged::Wrong(at.saturating_duration_since(since));
+        }
+        // A state between two looks, or one from after the last.
+        self.wrong_since.remove(&key);
+        let newer = states.iter().position(|(state, _)| state.version() > version);
+        newer.and_then(after).map_or(Judged::Right, Judged::Stale)
     }
 }
 
@@ -73,9 +90,7 @@ pub(super) async fn watch(
     let staleness_ms = staleness_max.as_millis() as u64 + running.interval().as_millis() as u64 * 2;
     while !stop.load(Relaxed) {
         // Whatever is away while it is looked at is what the fault is about; readers are looked at again.
-        if let Ok(longest) = look(&*running, &world, &mut book).await {
-            seen.longest = seen.longest.max(longest);
-        }
+        let _ = look(&*running, &world, &mut book, &mut seen).await;
         if let Ok(reading) = running.reading().await {
             seen.alarms.extend(reading.alarms(&before, staleness_ms));
             seen.alarms.sort_unstable();
@@ -86,7 +101,7 @@ pub(super) async fn watch(
     seen
 }
 
-async fn look(running: &dyn Running, world: &World, book: &mut Book) -> Answer<Duration> {
+async fn look(running: &dyn Running, world: &World, book: &mut Book, seen: &mut Seen) -> Answer<()> {
     let (truth, at) = (running.truth().await?, now());
     let keys: Vec<Key> = truth
         .questions(&world.reference, world.page_ids())
@@ -99,12 +114,16 @@ async fn look(running: &dyn Running, world: &World, book: &mut Book) -> Answer<D
     for &key in &keys {
         book.write(key, own(truth.answer(Query::of(key), &world.reference)), at);
     }
-    let (queries, mut longest) = (running.queries(), Duration::ZERO);
+    let queries = running.queries();
     for &key in &keys {
         let found = own(queries.collect(Query::of(key)).await?);
-        longest = longest.max(book.judge(key, &found, now()));
+        match book.judge(key, &found, now()) {
+            Judged::Right => {}
+            Judged::Stale(time) => seen.stale = seen.stale.max(time),
+            Judged::Wrong(time) => seen.wrong = seen.wrong.max(time),
+        }
     }
-    Ok(longest)
+    Ok(())
 }
 
 /// What is the entity's own: a page's products have versions of their own.

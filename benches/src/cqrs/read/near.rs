@@ -32,6 +32,9 @@ pub struct NearCache {
     drops: AtomicU64,
 }
 
+/// An answer from memory: the list, unless one product was asked for, and what it shows.
+type Cached = (Option<Arc<List>>, Vec<Arc<OwnedCard>>);
+
 struct List {
     page: Option<(String, u64)>,
     ids: Vec<u64>,
@@ -108,7 +111,7 @@ impl NearCache {
     }
 
     /// The whole answer, if it is here.
-    fn cached(&self, query: Query) -> Option<(Option<Arc<List>>, Vec<Arc<OwnedCard>>)> {
+    fn cached(&self, query: Query) -> Option<Cached> {
         let card = |id: u64| self.cards(id).read().expect("nothing panics under this lock").get(&id).cloned();
         if let Query::Product(id) = query {
             return Some((None, vec![card(id)?]));

@@ -13,9 +13,9 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
 use super::{Applied, LocalQueries, Queries, ReadStore, ReadStores};
+use crate::cqrs::Answer;
 use crate::cqrs::domain::{Card, Change, Key, LISTING, Message, Page, Product, Query, Reference, See};
 use crate::cqrs::sqlite::{Durability, Pool, Writer, disk_bytes};
-use crate::cqrs::Answer;
 
 // glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
 fn tables(generation: u32) -> String {

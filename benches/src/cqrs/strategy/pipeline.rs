@@ -203,6 +203,7 @@ impl Running for Pipeline {
     async fn replay(&self, since: Micros) -> Answer<Option<u64>> {
         let Some((_, feed)) = &self.feed else { return Ok(None) };
         let Some(again) = feed.replay(since).await? else { return Ok(None) };
+        self.metrics.replay_done.store(0, Relaxed);
         self.metrics.replay_total.store(again.len() as u64, Relaxed);
         for batch in again.chunks(self.settings.relay_batch) {
             if let Some(broker) = &self.broker {
@@ -213,8 +214,9 @@ impl Running for Pipeline {
                 batch.iter().for_each(|message| self.mailbox.consider(message, &self.metrics));
                 self.live.apply(&batch, None).await?;
             }
-            Metrics::count(&self.metrics.replayed, batch.len() as u64);
+            Metrics::count(&self.metrics.replay_done, batch.len() as u64);
         }
+        Metrics::count(&self.metrics.replayed, again.len() as u64);
         self.metrics.replay_total.store(0, Relaxed);
         Ok(Some(again.len() as u64))
     }

@@ -39,6 +39,8 @@ pub enum How {
     Update,
 }
 
+/// On S3 a version is a put behind the one that was on its way, and a get or two: rarely longer than this.
+const S3_TRIPS: Duration = Duration::from_millis(500);
 /// The default of consumers; what [`Place::S3Slow`] shows.
 const POLL_SLOW: Duration = Duration::from_secs(10);
 
@@ -344,7 +346,7 @@ impl Running for Cenote {
     }
 
     fn interval(&self) -> Duration {
-        let looks = if self.place == Place::Files { Duration::ZERO } else { self.poll.mul_f64(1.2) };
+        let looks = if self.place == Place::Files { Duration::ZERO } else { self.poll.mul_f64(1.2) + S3_TRIPS };
         looks + if self.how == How::Cycle { self.settings.cycle } else { Duration::ZERO }
     }
 

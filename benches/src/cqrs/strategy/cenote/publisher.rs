@@ -185,17 +185,16 @@ impl Job<'_> {
         let Some(feed) = self.publisher.feed.clone().filter(|_| self.publisher.how == How::Update) else {
             return self.cycle().await;
         };
-        loop {
-            let fed = feed.next(0, self.publisher.settings.update_batch).await?;
-            if fed.is_empty() {
-                self.clean().await?;
-                return Ok(self.producer().version());
-            }
-            self.update(&fed).await?;
-            self.publisher.points.reach(Point::PublishedNotMarked)?;
-            feed.done(&fed).await?;
-            Metrics::count(&self.publisher.metrics.published, fed.len() as u64);
+        let fed = feed.next(0, self.publisher.settings.update_batch).await?;
+        if fed.is_empty() {
+            self.clean().await?;
+            return Ok(self.producer().version());
         }
+        let version = self.update(&fed).await?;
+        self.publisher.points.reach(Point::PublishedNotMarked)?;
+        feed.done(&fed).await?;
+        Metrics::count(&self.publisher.metrics.published, fed.len() as u64);
+        Ok(version)
     }
 
     /// Now and then lets go of outbox rows that nobody will want to replay.
