@@ -15,6 +15,7 @@ use cenote_shared::log::retention::{Keep, trim};
 use cenote_shared::log::{
     Body, Commit, DeltaPlace, LogReader, LogWriter, NewObject, ObjectRef, Outcome, Snapshot, WriterOptions,
 };
+use cenote_shared::packed::{SymbolTable, Symbols};
 use cenote_shared::record::{Declared, Interner, KeyValue, Record, Registry, Root, RowWriter, WriteError};
 use cenote_shared::row::Row;
 use cenote_shared::schema::{Binding, Schema};
@@ -100,6 +101,7 @@ impl Chain {
         let rows = made.rows;
         let old = self.state.clone();
         let mut changes = Changes::new(&old);
+        bring_symbols(&old, &mut changes);
         for (component, ordinal, row) in self.components.fresh.drain(..) {
             changes.add(component, ordinal, &row);
         }
@@ -229,6 +231,20 @@ impl Chain {
     /// Puts the last hint.
     pub(crate) async fn close(&mut self) {
         assert!(self.writer.close().await.is_none());
+    }
+}
+
+/// Packed columns get a table with the first commit.
+fn bring_symbols(old: &State, changes: &mut Changes<'_>) {
+    for (id, schema) in old.schema().iter().filter(|(id, _)| old.table(*id).symbols().is_none()) {
+        let mut symbols = Symbols::default();
+        for field in schema.fields.iter().filter(|field| field.is_packed()) {
+            let table = SymbolTable::new(&[6, 8, 1], b"and whcame of e").expect("it is a table");
+            assert!(symbols.push(field.column, table), "it is the first");
+        }
+        if !symbols.is_empty() {
+            changes.bring_symbols(id, Arc::new(symbols));
+        }
     }
 }
 

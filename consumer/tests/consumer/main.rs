@@ -23,13 +23,16 @@ struct Movie {
     title: String,
     country: String,
     rating: Option<u32>,
+    #[record(packed)]
+    plot: String,
 }
 
 const BY_COUNTRY: HashIndex<Movie, str> = HashIndex::on("country");
 
 fn movie(id: u64, title: &str) -> Movie {
     let country = if id.is_multiple_of(2) { "nl" } else { "be" };
-    Movie { id, title: title.to_owned(), country: country.to_owned(), rating: None }
+    let plot = format!("{title}, and what came of it in {country}");
+    Movie { id, title: title.to_owned(), country: country.to_owned(), rating: None, plot }
 }
 
 /// A dataset in memory that nobody else has.

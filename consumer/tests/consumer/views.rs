@@ -37,6 +37,7 @@ async fn held_views_stay_what_they_were() {
         assert!(round == 0 && titles == 200 || titles >= 189, "round {round} has {titles} of its titles");
         assert_eq!(view.get::<Movie>(1_000 + round).is_some(), round > 0);
         assert!(view.get::<Movie>(1_001 + round).is_none());
+        assert!(view.all::<Movie>().all(|movie| movie.plot().to_string().starts_with(movie.title())));
         let nl = view.all::<Movie>().filter(|movie| movie.country() == "nl").count();
         assert_eq!(view.find(&BY_COUNTRY, "nl").len(), nl);
         view.state().check_invariants();
