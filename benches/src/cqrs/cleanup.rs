@@ -1,7 +1,7 @@
 //! Clearing up at servers when a part is dropped.
 //!
 //! A destructor can't wait in async code, and servers outlive the run: so it is done on a thread of its own, with a bound. A
-//! server that is gone has nothing to clear up; what a killed run has left, names with its process number tell.
+//! server that is gone has nothing to clear up; what a killed run has left, its process number tells.
 
 use std::future::Future;
 use std::path::Path;
@@ -28,10 +28,9 @@ pub(super) fn unique_name(what: &str) -> String {
     format!("cqrs_{}_{}_{what}", std::process::id(), NUMBER.fetch_add(1, Relaxed))
 }
 
-/// Whether this is a name that a process has made which is no more.
-pub(super) fn is_left_over(name: &str) -> bool {
-    let process = name.strip_prefix("cqrs_").and_then(|rest| rest.split('_').next());
-    process.is_some_and(|process| process.parse::<u32>().is_ok() && !Path::new("/proc").join(process).exists())
+/// Whether the process is no more that says to have made something.
+pub(super) fn is_left_over(process: &str) -> bool {
+    process.parse::<u32>().is_ok() && !Path::new("/proc").join(process).exists()
 }
 
 /// Bytes of all files in a folder, at any depth; what can't be read is left out.

@@ -14,12 +14,31 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Config, NoTls};
 
-use super::cleanup::{in_destructor, is_left_over, unique_name};
+use super::cleanup::{in_destructor, is_left_over};
 use super::points::Away;
+use super::settings::Settings;
 use super::{Answer, Failure, clock};
 
 /// How long a lost connection's listener waits before it asks again.
 const LISTEN_AGAIN: Duration = Duration::from_millis(200);
+
+/// Where a part has its tables.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The server and database.
+    pub url: &'a str,
+    /// The schema, which no other part has.
+    pub schema: &'a str,
+    /// Whether it outlives the part, for a process that comes after.
+    pub keep: bool,
+}
+
+impl Place<'_> {
+    /// Connects.
+    pub async fn open(&self, settings: &Settings) -> Answer<Database> {
+        Database::open(self.url, self.schema, settings.pool, self.keep).await
+    }
+}
 
 /// One schema of a database, and connections to it.
 pub struct Database {
@@ -31,21 +50,27 @@ pub struct Database {
     /// Whoever waits for news.
     waiting: Arc<Mutex<Vec<Arc<Notify>>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// Whether the schema outlives this.
+    keep: bool,
 }
 
 impl Database {
-    /// Connects, and makes a schema that no other run has. `what` is in its name, for people who look.
-    pub async fn open(url: &str, what: &str, connections: usize) -> Answer<Database> {
-        let schema = unique_name(what);
+    /// Connects, and makes the schema if there is none. It is dropped with this, unless it is to be kept for a process that
+    /// comes after.
+    pub async fn open(url: &str, schema: &str, connections: usize, keep: bool) -> Answer<Database> {
         let database = Database {
             url: url.to_owned(),
-            pool: pool(url, &schema, connections)?,
-            schema,
+            pool: pool(url, schema, connections)?,
+            schema: schema.to_owned(),
+            keep,
             news: Arc::default(),
             waiting: Arc::default(),
             tasks: Mutex::default(),
         };
-        database.get().await?.batch_execute(&format!("CREATE SCHEMA {}", database.schema)).await?;
+        // The comment is for `sweep`.
+        let sql =
+            format!("CREATE SCHEMA IF NOT EXISTS {schema}; COMMENT ON SCHEMA {schema} IS '{}'", std::process::id());
+        database.get().await?.batch_execute(&sql).await?;
         Ok(database)
     }
 
@@ -109,7 +134,8 @@ impl Drop for Database {
     fn drop(&mut self) {
         self.tasks.lock().expect("nothing panics under this lock").drain(..).for_each(|task| task.abort());
         self.pool.close();
-        in_destructor(|| remove(&self.url, &self.schema));
+        // A slot is never kept: it would keep the log.
+        in_destructor(|| remove(&self.url, &self.schema, self.keep));
     }
 }
 
@@ -180,13 +206,14 @@ async fn listen_once(url: &str, channel: &str, waiting: &Mutex<Vec<Arc<Notify>>>
     futures::future::try_join(asked, heard).await.map(|_| ())
 }
 
-/// Drops a schema with everything that belongs to it.
-async fn remove(url: &str, schema: &str) -> Answer<()> {
+/// Drops a schema with everything that belongs to it, or only what must not be kept.
+async fn remove(url: &str, schema: &str, keep: bool) -> Answer<()> {
     let client = connect(url).await?;
     drop_slot(&client, schema).await?;
-    client
-        .batch_execute(&format!("DROP PUBLICATION IF EXISTS {schema}; DROP SCHEMA IF EXISTS {schema} CASCADE"))
-        .await?;
+    client.batch_execute(&format!("DROP PUBLICATION IF EXISTS {schema}")).await?;
+    if !keep {
+        client.batch_execute(&format!("DROP SCHEMA IF EXISTS {schema} CASCADE")).await?;
+    }
     Ok(())
 }
 
@@ -205,16 +232,14 @@ async fn drop_slot(client: &tokio_postgres::Client, slot: &str) -> Answer<()> {
     Err(format!("the slot {slot} is still being read: end its reader").into())
 }
 
-/// Drops what runs have left that are no more: schemas and slots of processes that do not exist.
+/// Drops what runs have left that are no more: schemas of processes that do not exist, with their slots.
 pub async fn sweep(url: &str) -> Answer<usize> {
     let client = connect(url).await?;
-    let sql = "SELECT nspname::text FROM pg_namespace WHERE nspname ~ '^cqrs_[0-9]+_'
-        UNION SELECT slot_name::text FROM pg_replication_slots WHERE slot_name ~ '^cqrs_[0-9]+_'";
+    let sql = "SELECT nspname::text, obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname ~ '^cqrs_'";
     let mut swept = 0;
     for row in client.query(sql, &[]).await? {
-        let name: String = row.get(0);
-        if is_left_over(&name) {
-            remove(url, &name).await?;
+        if row.get::<_, Option<&str>>(1).is_some_and(is_left_over) {
+            remove(url, row.get(0), false).await?;
             swept += 1;
         }
     }

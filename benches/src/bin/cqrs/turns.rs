@@ -94,7 +94,8 @@ fn child(part: &str, names: &[String], folder: &Path, parts: &Parts) -> Answer<V
 /// One strategy's turn, as a child.
 pub(crate) async fn take_turn(turn: &Turn) -> Answer<ExitCode> {
     let strategy = cli::find(&turn.strategy)?;
-    let stage = turn.parts.stage(turn.folder.clone(), turn.parts.world(), turn.parts.settings());
+    let mut stage = turn.parts.stage(turn.folder.clone(), turn.parts.world(), turn.parts.settings());
+    stage.keep = true;
     let mut stdout = std::io::stdout();
     let mut say = |row: Row| {
         let line = serde_json::to_string(&row).expect("a row has string keys only");

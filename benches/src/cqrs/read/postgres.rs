@@ -8,17 +8,18 @@
 //! own.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
+use tokio::sync::RwLock;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::{Applied, Queries, ReadStore, ReadStores, RemoteQueries};
 use crate::cqrs::Answer;
 use crate::cqrs::domain::{Card, Change, Key, LISTING, Message, Product, Query, Reference, See};
-use crate::cqrs::postgres::{Database, or_away};
+use crate::cqrs::postgres::{Database, Place, or_away};
 use crate::cqrs::settings::Settings;
 
 fn tables(generation: u32) -> String {
@@ -248,9 +249,9 @@ pub struct PostgresReadStores {
 }
 
 impl PostgresReadStores {
-    /// In a new schema at this server.
-    pub async fn open(url: &str, reference: Arc<Reference>, settings: &Settings) -> Answer<PostgresReadStores> {
-        let database = Arc::new(Database::open(url, "read", settings.pool).await?);
+    /// In a schema at this server, which may have generations already.
+    pub async fn open(at: &Place<'_>, reference: Arc<Reference>, settings: &Settings) -> Answer<PostgresReadStores> {
+        let database = Arc::new(at.open(settings).await?);
         Ok(PostgresReadStores::within(database, reference, Arc::default()))
     }
 
@@ -269,7 +270,7 @@ impl PostgresReadStores {
 impl ReadStores for PostgresReadStores {
     async fn open(&self, generation: u32) -> Answer<Arc<dyn ReadStore>> {
         self.database.get().await?.batch_execute(&tables(generation)).await?;
-        let mut generations = self.generations.write().expect("nothing panics under this lock");
+        let mut generations = self.generations.write().await;
         if !generations.contains(&generation) {
             generations.push(generation);
         }
@@ -278,7 +279,7 @@ impl ReadStores for PostgresReadStores {
     }
 
     async fn remove(&self, generation: u32) -> Answer<()> {
-        self.generations.write().expect("nothing panics under this lock").retain(|own| *own != generation);
+        self.generations.write().await.retain(|own| *own != generation);
         let tables = ["product_view", "page_view", "position"].map(|table| format!("{table}_{generation}")).join(", ");
         self.database.get().await?.batch_execute(&format!("DROP TABLE IF EXISTS {tables}")).await?;
         Ok(())

@@ -16,7 +16,7 @@ use redis::{Client, ErrorKind, RedisError, Script, ServerErrorKind, Value, cmd, 
 use serde::{Deserialize, Serialize};
 
 use super::{Applied, Queries, ReadStore, ReadStores, RemoteQueries};
-use crate::cqrs::cleanup::{in_destructor, unique_name};
+use crate::cqrs::cleanup::in_destructor;
 use crate::cqrs::domain::{Card, Change, Key, LISTING, Message, Query, Reference, See};
 use crate::cqrs::points::Away;
 use crate::cqrs::{Answer, Failure};
@@ -189,24 +189,26 @@ impl RemoteQueries for Answers {
     }
 }
 
-/// Generations at one server, under a prefix that no other run has; their keys are removed with this.
+/// Generations at one server, under a prefix that no other run has.
 pub struct RedisReadStores {
     server: Arc<Server>,
     reference: Arc<Reference>,
     prefix: String,
     /// What the server held before.
     before: u64,
+    keep: bool,
 }
 
 impl RedisReadStores {
-    /// Connects.
-    pub async fn open(url: &str, reference: Arc<Reference>) -> Answer<RedisReadStores> {
-        let prefix = format!("{}:", unique_name("read"));
+    /// Connects. Keys begin with this name, and may be there already; they are removed with this unless they are to be kept for
+    /// a process that comes after.
+    pub async fn open(url: &str, name: &str, keep: bool, reference: Arc<Reference>) -> Answer<RedisReadStores> {
+        let prefix = format!("{name}:");
         let client = Client::open(url)?;
         let connections = RwLock::new(Server::connect(&client).await?);
         let server = Arc::new(Server { client, connections });
         let before = used_memory(&server).await?;
-        Ok(RedisReadStores { server, reference, prefix, before })
+        Ok(RedisReadStores { server, reference, prefix, before, keep })
     }
 
     fn prefix(&self, generation: u32) -> String {
@@ -222,6 +224,9 @@ async fn used_memory(server: &Server) -> Answer<u64> {
 
 impl Drop for RedisReadStores {
     fn drop(&mut self) {
+        if self.keep {
+            return;
+        }
         in_destructor(|| async {
             let mut connection = self.server.client.get_multiplexed_async_connection().await?;
             unlink_all(&mut connection, &self.prefix).await

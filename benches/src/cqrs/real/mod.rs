@@ -14,10 +14,10 @@ use super::Answer;
 use super::broker::{Broker, KafkaBroker, NatsBroker, RabbitBroker};
 use super::clock;
 use super::domain::Reference;
-use super::postgres;
+use super::postgres::{self, Place};
 use super::read::{PostgresReadStores, ReadStores, RedisReadStores};
 use super::settings::Settings;
-use super::write::{Hooks, PostgresWrite, WriteSide};
+use super::write::{Hooks, PostgresWrite, Projection, WriteSide};
 
 /// Where `benches/services/up` keeps everything unless told.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/services");
@@ -62,6 +62,15 @@ impl Server {
     pub fn variable(self) -> String {
         format!("CENOTE_{}", self.name().to_uppercase())
     }
+}
+
+/// What a run makes at servers.
+#[derive(Debug, Clone, Copy)]
+pub struct Own<'a> {
+    /// A part of names there, which no other run has: letters and digits, lower case.
+    pub name: &'a str,
+    /// Whether it stays when the part goes, for a process that comes after.
+    pub keep: bool,
 }
 
 /// The servers of one run.
@@ -113,14 +122,29 @@ impl Servers {
         }
     }
 
-    /// The write side.
+    /// The write side, under this name; `keep` for a process that comes after, if it has the read model within.
     pub async fn write_side(
         &self,
+        own: &Own<'_>,
         hooks: Hooks,
         reference: Arc<Reference>,
         settings: &Settings,
     ) -> Answer<Arc<dyn WriteSide>> {
-        Ok(Arc::new(PostgresWrite::open(self.address(Server::Postgres)?, hooks, reference, settings).await?))
+        let (url, schema) = (self.address(Server::Postgres)?, format!("cqrs_{}_write", own.name));
+        let at = Place { url, schema: &schema, keep: own.keep && hooks.projection != Projection::None };
+        Ok(Arc::new(PostgresWrite::open(&at, hooks, reference, settings).await?))
+    }
+
+    /// The read model within the write side that a process before has kept.
+    pub async fn read_stores_within(
+        &self,
+        own: &Own<'_>,
+        reference: Arc<Reference>,
+        settings: &Settings,
+    ) -> Answer<Arc<dyn ReadStores>> {
+        let (url, schema) = (self.address(Server::Postgres)?, format!("cqrs_{}_write", own.name));
+        let at = Place { url, schema: &schema, keep: own.keep };
+        Ok(Arc::new(PostgresReadStores::open(&at, reference, settings).await?))
     }
 
     /// A broker.
@@ -137,20 +161,24 @@ impl Servers {
         }
     }
 
-    /// A read store.
+    /// A read store, under this name.
     ///
     /// # Errors
     /// The server is none, or can't be reached.
     pub async fn read_stores(
         &self,
         server: Server,
+        own: &Own<'_>,
         reference: Arc<Reference>,
         settings: &Settings,
     ) -> Answer<Arc<dyn ReadStores>> {
-        let address = self.address(server)?;
+        let (address, name) = (self.address(server)?, format!("cqrs_{}_read", own.name));
         match server {
-            Server::Postgres => Ok(Arc::new(PostgresReadStores::open(address, reference, settings).await?)),
-            Server::Redis => Ok(Arc::new(RedisReadStores::open(address, reference).await?)),
+            Server::Postgres => {
+                let at = Place { url: address, schema: &name, keep: own.keep };
+                Ok(Arc::new(PostgresReadStores::open(&at, reference, settings).await?))
+            }
+            Server::Redis => Ok(Arc::new(RedisReadStores::open(address, &name, own.keep, reference).await?)),
             _ => Err(format!("{} is no read store", server.name()).into()),
         }
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Server, Servers};
+use super::{Own, Server, Servers};
+use crate::cqrs::cleanup::unique_name;
 use crate::cqrs::domain::{Command, CommandError, Key, Message, Page, Query, Truth, World};
 use crate::cqrs::read::ReadStore;
 use crate::cqrs::settings::Settings;
@@ -27,7 +28,9 @@ fn servers(wanted: &[Server]) -> Option<Servers> {
 }
 
 async fn write_side(servers: &Servers, hooks: Hooks, world: &World) -> Arc<dyn WriteSide> {
-    let write = servers.write_side(hooks, Arc::clone(&world.reference), &SETTINGS).await.unwrap();
+    let name = unique_name("test");
+    let own = Own { name: &name, keep: false };
+    let write = servers.write_side(&own, hooks, Arc::clone(&world.reference), &SETTINGS).await.unwrap();
     write.seed(world).await.unwrap();
     write
 }
@@ -94,7 +97,9 @@ async fn every_feed_of_postgres_leads_every_store_to_the_truth() {
     for server in [Server::Postgres, Server::Redis] {
         let Some(servers) = servers(&[Server::Postgres, server]) else { continue };
         let world = World::new(300, 20, 7);
-        let stores = servers.read_stores(server, Arc::clone(&world.reference), &SETTINGS).await.unwrap();
+        let name = unique_name("test");
+        let own = Own { name: &name, keep: false };
+        let stores = servers.read_stores(server, &own, Arc::clone(&world.reference), &SETTINGS).await.unwrap();
         for (number, kind) in
             [FeedKind::Outbox, FeedKind::Changes, FeedKind::Updated, FeedKind::Events].into_iter().enumerate()
         {
@@ -178,7 +183,9 @@ async fn a_store_takes_only_what_is_newer() {
         let Some(servers) = servers(&[Server::Postgres, server]) else { continue };
         let world = World::new(20, 3, 7);
         let write = write_side(&servers, HOOKS, &world).await;
-        let stores = servers.read_stores(server, Arc::clone(&world.reference), &SETTINGS).await.unwrap();
+        let name = unique_name("test");
+        let own = Own { name: &name, keep: false };
+        let stores = servers.read_stores(server, &own, Arc::clone(&world.reference), &SETTINGS).await.unwrap();
         let store = stores.open(1).await.unwrap();
         let mut all = Vec::new();
         write.scan(None, &mut |message| all.push(message)).await.unwrap();
@@ -226,7 +233,7 @@ async fn a_write_side_that_is_dropped_takes_its_slot_along() {
     let url = servers.address(Server::Postgres).unwrap();
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
     crate::cqrs::clock::spawn(connection);
-    let own = format!("cqrs\\_{}\\_%", std::process::id());
+    let own = format!("cqrs\\_cqrs\\_{}\\_%", std::process::id());
     let sql = "SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE $1";
     let before: i64 = client.query_one(sql, &[&own]).await.unwrap().get(0);
     assert!(before > 0);

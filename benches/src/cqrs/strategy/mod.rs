@@ -25,6 +25,7 @@ mod pipeline;
 mod polling;
 mod projector;
 mod relay;
+mod servers;
 mod sync;
 mod tasks;
 

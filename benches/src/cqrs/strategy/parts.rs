@@ -72,6 +72,8 @@ pub struct Stage {
     pub store: StoreKind,
     /// Names this run at servers that others use, too: letters and digits.
     pub name: String,
+    /// Whether the read model stays at its server, for a process that comes after.
+    pub keep: bool,
     /// When the write side was there and full.
     seeded: OnceLock<Instant>,
 }
@@ -90,6 +92,7 @@ impl Stage {
             broker: BrokerKind::default(),
             store: StoreKind::default(),
             name: "cqrs".to_owned(),
+            keep: false,
             seeded: OnceLock::new(),
         }
     }
@@ -99,7 +102,7 @@ impl Stage {
     pub async fn write(&self, hooks: Hooks) -> Answer<Arc<dyn WriteSide>> {
         let write: Arc<dyn WriteSide> = match self.write {
             WriteKind::Sqlite => Arc::new(SqliteWrite::open(&self.folder, hooks, Arc::clone(&self.world.reference))?),
-            WriteKind::Postgres => return Err(needs_real("--write postgres")),
+            WriteKind::Postgres => self.server_write(hooks).await?,
         };
         write.seed(&self.world).await?;
         let _ = self.seeded.set(now());
@@ -110,7 +113,7 @@ impl Stage {
     pub async fn broker(&self) -> Answer<Arc<dyn Broker>> {
         let broker: Arc<dyn Broker> = match self.broker {
             BrokerKind::Embedded => Arc::new(EmbeddedBroker::open(&self.folder)?),
-            BrokerKind::Rabbitmq | BrokerKind::Kafka | BrokerKind::Nats => return Err(needs_real("--broker")),
+            kind => self.server_broker(kind).await?,
         };
         Ok(Arc::new(FaultyBroker::new(broker, Arc::clone(&self.points))))
     }
@@ -123,28 +126,28 @@ impl Stage {
 
     /// The read model, in a store of its own.
     pub async fn live(&self) -> Answer<Arc<Live>> {
-        self.live_in(self.stores()?, 0).await
+        self.live_in(self.stores().await?, 0).await
     }
 
     /// The read model as another process finds it: this generation, in a store of its own or in the write side's.
     pub async fn find_live(&self, generation: u32, within: bool) -> Answer<Arc<Live>> {
-        let stores = if within { self.stores_within()? } else { self.stores()? };
+        let stores = if within { self.stores_within().await? } else { self.stores().await? };
         self.live_in(stores, generation).await
     }
 
-    fn stores(&self) -> Answer<Arc<dyn ReadStores>> {
+    async fn stores(&self) -> Answer<Arc<dyn ReadStores>> {
         Ok(match self.store {
             StoreKind::Sqlite => Arc::new(SqliteReadStores::open(&self.folder, Arc::clone(&self.world.reference))?),
-            StoreKind::Postgres | StoreKind::Redis => return Err(needs_real("--store")),
+            kind => self.server_stores(kind).await?,
         })
     }
 
-    fn stores_within(&self) -> Answer<Arc<dyn ReadStores>> {
+    async fn stores_within(&self) -> Answer<Arc<dyn ReadStores>> {
         Ok(match self.write {
             WriteKind::Sqlite => {
                 Arc::new(SqliteReadStores::open_at(&self.folder.join("write.db"), Arc::clone(&self.world.reference))?)
             }
-            WriteKind::Postgres => return Err(needs_real("--write postgres")),
+            WriteKind::Postgres => self.server_stores_within().await?,
         })
     }
 
@@ -156,8 +159,4 @@ impl Stage {
     async fn live_in(&self, stores: Arc<dyn ReadStores>, generation: u32) -> Answer<Arc<Live>> {
         Live::open(stores, generation, Arc::clone(&self.points), Arc::clone(&self.metrics)).await
     }
-}
-
-fn needs_real(flag: &str) -> crate::cqrs::Failure {
-    format!("{flag} needs the clients of servers: build with `--features real`").into()
 }

@@ -22,7 +22,7 @@ use tokio_postgres::config::Host;
 use self::pgoutput::Decoder;
 use super::super::{Fed, Feed};
 use crate::cqrs::Answer;
-use crate::cqrs::clock;
+use crate::cqrs::clock::{self, now};
 use crate::cqrs::domain::{Key, Message, Micros};
 use crate::cqrs::postgres::Database;
 use crate::cqrs::settings::Settings;
@@ -121,10 +121,12 @@ impl Capture {
             state.fetched.clear();
             state.stream = Some(self.connect().await?);
         }
-        let mut wait = wait;
+        let began = now();
         while state.fetched.len() < self.ahead {
             let Some(stream) = &mut state.stream else { break };
-            let Some(event) = clock::timeout(wait, stream.client.recv()).await else { break };
+            // Something came: whatever came with it is here by now.
+            let left = if state.fetched.is_empty() { wait.saturating_sub(began.elapsed()) } else { Duration::ZERO };
+            let Some(event) = clock::timeout(left, stream.client.recv()).await else { break };
             let taken = match event {
                 Ok(Some(event)) => stream.take(event, &mut state.fetched, &mut state.done_until),
                 Ok(None) => Err("replication has ended: connecting again".into()),
@@ -134,12 +136,9 @@ impl Capture {
                 state.stream = None;
                 return Err(error);
             }
-            // Something came: whatever came with it is here by now.
-            if !state.fetched.is_empty() {
-                wait = Duration::ZERO;
-            }
+            // At once: a server that shuts down asks again and again until it hears that all has arrived.
+            state.acknowledge();
         }
-        state.acknowledge();
         Ok(())
     }
 

@@ -9,11 +9,12 @@ mod capture;
 mod feeds;
 mod rows;
 
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
+use tokio::sync::RwLock;
 use tokio_postgres::IsolationLevel;
 use tokio_postgres::error::SqlState;
 
@@ -25,7 +26,7 @@ use crate::cqrs::clock::wall;
 use crate::cqrs::domain::{
     Ack, Cause, Change, Command, CommandError, Key, Message, Micros, Reference, Rejected, World, rules,
 };
-use crate::cqrs::postgres::Database;
+use crate::cqrs::postgres::{Database, Place};
 use crate::cqrs::read::{PostgresReadStores, ReadStores, postgres_project, postgres_project_stock};
 use crate::cqrs::settings::Settings;
 use crate::cqrs::{Answer, Failure};
@@ -40,7 +41,8 @@ pub struct PostgresWrite {
     database: Arc<Database>,
     hooks: Hooks,
     reference: Arc<Reference>,
-    /// The generations of the read model that commands keep up to date.
+    /// The generations of the read model that commands keep up to date. Held while a command is carried out: whoever adds
+    /// one knows then that none is under way which does not know it.
     generations: Arc<RwLock<Vec<u32>>>,
     capture: Option<Arc<Capture>>,
 }
@@ -48,12 +50,12 @@ pub struct PostgresWrite {
 impl PostgresWrite {
     /// Makes a write side in a new schema at this server.
     pub async fn open(
-        url: &str,
+        at: &Place<'_>,
         hooks: Hooks,
         reference: Arc<Reference>,
         settings: &Settings,
     ) -> Answer<PostgresWrite> {
-        let database = Arc::new(Database::open(url, "write", settings.pool).await?);
+        let database = Arc::new(at.open(settings).await?);
         let mut setup = vec![if hooks.events_only { rows::EVENTS } else { rows::STATE }];
         setup.extend(hooks.outbox.then_some(rows::OUTBOX));
         setup.extend(hooks.watermark.then_some(rows::WATERMARK));
@@ -67,6 +69,7 @@ impl PostgresWrite {
 
     /// Carries a command out, in one transaction.
     async fn carry_out(&self, command: &Command) -> Result<(Ack, Message), CommandError> {
+        let generations = self.generations.read().await;
         let mut client = self.database.get().await?;
         let transaction = client.transaction().await.map_err(Failure::from)?;
         let at = wall();
@@ -75,7 +78,7 @@ impl PostgresWrite {
             Key::Page(id) => self.page(&transaction, id, command, at).await?,
         };
         let message = Message { version, at, cause, replay: false, change };
-        self.leave(&transaction, &message).await?;
+        self.leave(&transaction, &generations, &message).await?;
         transaction.commit().await.map_err(Failure::from)?;
         Ok((Ack { key: command.key(), version }, message))
     }
@@ -147,11 +150,10 @@ impl PostgresWrite {
     }
 
     /// What the hooks leave for the read side, in the same transaction.
-    async fn leave(&self, transaction: &Transaction<'_>, message: &Message) -> Answer<()> {
+    async fn leave(&self, transaction: &Transaction<'_>, generations: &[u32], message: &Message) -> Answer<()> {
         let only_stock = self.hooks.projection == Projection::Stock && message.cause == Cause::Stocked;
         if self.hooks.projection == Projection::All || only_stock {
-            let generations = self.generations.read().expect("nothing panics under this lock").clone();
-            for generation in generations {
+            for &generation in generations {
                 match &message.change {
                     Change::Product(product) if only_stock => {
                         postgres_project_stock(transaction, generation, product, message.version).await?;
