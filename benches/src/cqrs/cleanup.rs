@@ -4,6 +4,7 @@
 //! server that is gone has nothing to clear up; what a killed run has left, its process number tells.
 
 use std::future::Future;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -33,12 +34,13 @@ pub(super) fn is_left_over(process: &str) -> bool {
     process.parse::<u32>().is_ok() && !Path::new("/proc").join(process).exists()
 }
 
-/// Bytes of all files in a folder, at any depth; what can't be read is left out.
+/// Bytes that all files in a folder take on disk, at any depth: Kafka's are reserved far beyond what is in them. What can't be
+/// read is left out.
 pub(super) fn folder_bytes(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let bytes = entries.map(|entry| match entry.metadata() {
         Ok(found) if found.is_dir() => folder_bytes(&entry.path()),
-        Ok(found) => found.len(),
+        Ok(found) => found.blocks() * 512,
         Err(_) => 0,
     });
     bytes.sum()

@@ -278,15 +278,20 @@ impl WriteSide for PostgresWrite {
     }
 
     async fn migrate_weight(&self) -> Answer<()> {
-        // As such scripts are: one statement, which knows nothing of hooks and leaves `updated_at` alone.
+        let at = wall() as i64;
+        // As such scripts are: one statement, which knows nothing of hooks.
         let state = "UPDATE product SET weight_grams = 100 + id % 900, version = version + 1";
+        // `updated_at` is kept by a trigger wherever people rely on it.
+        let watermark = "UPDATE product SET weight_grams = 100 + id % 900, version = version + 1, updated_at = $1";
         // Where events are all there is, a migration is events.
         let events = r#"INSERT INTO event (key, version, at, body)
             SELECT key, max(version) + 1, $1, convert_to('{"Weighed":' || 100 + substr(key, 9)::bigint % 900 || '}', 'UTF8')
             FROM event WHERE key LIKE 'product-%' GROUP BY key"#;
         let client = self.database.get().await?;
         if self.hooks.events_only {
-            client.execute(events, &[&(wall() as i64)]).await?;
+            client.execute(events, &[&at]).await?;
+        } else if self.hooks.watermark {
+            client.execute(watermark, &[&at]).await?;
         } else {
             client.execute(state, &[]).await?;
         }
@@ -295,8 +300,8 @@ impl WriteSide for PostgresWrite {
     }
 
     async fn disk_bytes(&self) -> Answer<(u64, u64)> {
-        let state = self.database.table_bytes(&["product", "page", "brand", "category"]).await?;
-        let mut feeds = self.database.table_bytes(&["outbox", "event"]).await?;
+        let state = self.database.table_bytes(&["product", "page", "brand", "category", "event"]).await?;
+        let mut feeds = self.database.table_bytes(&["outbox"]).await?;
         if let Some(capture) = &self.capture {
             feeds += capture.retained_bytes().await?;
         }
