@@ -3,8 +3,6 @@
 //! The rules are here, the numbers are the run's: another machine, another catalogue, another answer. What can't be
 //! measured (history, reactions, search) is said as it is.
 
-use std::fmt::Write as _;
-
 use super::{Report, is_ours};
 use crate::compare::human;
 use crate::cqrs::faults::Verdict;
@@ -14,8 +12,8 @@ use crate::cqrs::faults::Verdict;
 pub struct Advice {
     /// What a team asks itself.
     pub question: String,
-    /// Which one, and why.
-    pub answer: String,
+    /// Which one, and why; a line each.
+    pub answers: Vec<String>,
 }
 
 /// What the figures say; nothing where they are missing.
@@ -25,8 +23,8 @@ pub fn advise(report: &Report) -> Vec<Advice> {
     rules.iter().filter_map(|rule| rule(report)).collect()
 }
 
-fn advice(question: &str, answer: String) -> Option<Advice> {
-    (!answer.is_empty()).then(|| Advice { question: question.to_owned(), answer })
+fn advice(question: &str, answers: Vec<String>) -> Option<Advice> {
+    (!answers.is_empty()).then(|| Advice { question: question.to_owned(), answers })
 }
 
 /// The rate at which strategies are held against each other: the middle one.
@@ -47,38 +45,31 @@ fn staleness(report: &Report) -> Option<Advice> {
         .filter_map(|system| Some((system, report.at(system, "freshness_p99", rate)?)))
         .collect();
     left.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let mut answer = String::new();
+    let mut answers = Vec::new();
     let mut low = 0.0;
     for (bound, name) in [(0.01, "10 ms"), (0.1, "100 ms"), (1.0, "1 s"), (5.0, "5 s"), (f64::MAX, "longer")] {
         let fit: Vec<_> = left.iter().filter(|(_, fresh)| *fresh > low && *fresh <= bound).collect();
         low = bound;
         if !fit.is_empty() {
             let names: Vec<_> = fit.iter().map(|(system, fresh)| format!("{system} ({})", time(*fresh))).collect();
-            let _ = write!(answer, "{name}: {}. ", names.join(", "));
+            answers.push(format!("{name}: {}", names.join(", ")));
         }
     }
-    advice(
-        &format!("How stale may a read be? (99 of 100 changes visible within, at {rate} commands a second)"),
-        answer.trim_end().to_owned(),
-    )
+    let question = format!("How stale may a read be? (99 of 100 changes visible within, at {rate} commands a second)");
+    advice(&question, answers)
 }
 
 fn writes(report: &Report) -> Option<Advice> {
     let rates = report.rates();
     let (first, last) = (*rates.first()?, *rates.last()?);
-    let mut answer = String::new();
-    for system in report.systems() {
-        let (Some(low), Some(high)) =
-            (report.at(system, "freshness_p99", first), report.at(system, "freshness_p99", last))
-        else {
-            continue;
-        };
+    let answer = |system: &str| {
+        let (low, high) = (report.at(system, "freshness_p99", first)?, report.at(system, "freshness_p99", last)?);
         let burst =
-            report.burst(system, "burst_visible").map(|burst| format!(", a burst visible after {}", time(burst)));
-        let _ = write!(answer, "{system}: {} → {}{}; ", time(low), time(high), burst.unwrap_or_default());
-    }
+            report.burst(system, "burst_visible").map(|burst| format!("; a burst is visible after {}", time(burst)));
+        Some(format!("{system}: {} → {}{}", time(low), time(high), burst.unwrap_or_default()))
+    };
     let question = format!("How many writes are there? (freshness p99 at {first} → {last} commands a second)");
-    advice(&question, answer.trim_end_matches("; ").to_owned())
+    advice(&question, report.systems().into_iter().filter_map(answer).collect())
 }
 
 fn reads(report: &Report) -> Option<Advice> {
@@ -87,20 +78,15 @@ fn reads(report: &Report) -> Option<Advice> {
         let timed = all.filter_map(|system| Some((system, report.query(system, "read_p50", query, false)?)));
         timed.min_by(|a, b| a.1.total_cmp(&b.1))
     };
-    let mut answer = String::new();
-    for query in ["product", "category", "page"] {
-        let (Some((other, theirs)), Some((own, ours))) = (best(false, query), best(true, query)) else { continue };
+    let answer = |query: &&str| {
+        let ((other, theirs), (own, ours)) = (best(false, query)?, best(true, query)?);
         let (faster, ratio) = if ours < theirs { (own, theirs / ours) } else { (other, ours / theirs) };
-        let _ = write!(
-            answer,
-            "{query}: {own} {}, {other} {}: {faster} is {ratio:.1} times as fast. ",
-            human(ours, "ns"),
-            human(theirs, "ns")
-        );
-    }
+        let (own_time, other_time) = (human(ours, "ns"), human(theirs, "ns"));
+        Some(format!("{query}: {own} {own_time}, {other} {other_time}: {faster} is {ratio:.1} times as fast"))
+    };
     advice(
         "How many reads are there, and how fast must they be? (the fastest of each side, p50)",
-        answer.trim_end().to_owned(),
+        ["product", "category", "page"].iter().filter_map(answer).collect(),
     )
 }
 
@@ -115,7 +101,7 @@ fn memory(report: &Report) -> Option<Advice> {
     let fit = |gigabytes: f64| gigabytes * 1e9 / each / 1e6;
     advice(
         "Does the data fit in the memory of each reader?",
-        format!(
+        vec![format!(
             "A reader that holds everything took {} for {} products, {each:.0} B each (pages and the process's own \
              included): about {:.0} million in 1 GB and {:.0} million in 16 GB. Beyond that, or if each reader needs a \
              small share: a read store.",
@@ -123,64 +109,58 @@ fn memory(report: &Report) -> Option<Advice> {
             report.products,
             fit(1.0),
             fit(16.0)
-        ),
+        )],
     )
 }
 
 fn running(report: &Report) -> Option<Advice> {
-    let mut answer = String::new();
-    for system in report.systems() {
-        let (Some(processes), Some(lines)) = (report.figure(system, "processes"), report.figure(system, "glue_lines"))
-        else {
-            continue;
-        };
-        let _ = write!(answer, "{system}: {processes:.0} and {lines:.0}; ");
-    }
+    let answer = |system: &str| {
+        let (processes, lines) = (report.figure(system, "processes")?, report.figure(system, "glue_lines")?);
+        Some(format!("{system}: {processes:.0} processes, {lines:.0} lines"))
+    };
     advice(
         "What must run besides the services, and how many lines are your own?",
-        answer.trim_end_matches("; ").to_owned(),
+        report.systems().into_iter().filter_map(answer).collect(),
     )
 }
 
 fn wrong(report: &Report) -> Option<Advice> {
-    let ever: Vec<_> = report.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::WrongForEver).collect();
     if report.outcomes.is_empty() {
         return None;
     }
-    let mut answer = String::new();
-    for system in report.systems() {
+    let ever: Vec<_> = report.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::WrongForEver).collect();
+    let answer = |system: &str| {
         let own = ever.iter().filter(|outcome| outcome.system == system).map(|outcome| {
-            let seen = if outcome.noticed.is_empty() { ", unnoticed" } else { "" };
+            let seen = if outcome.noticed.is_empty() { " (and no alarm rang)" } else { "" };
             format!("{}{seen}", outcome.fault.name())
         });
         let own: Vec<_> = own.collect();
-        if !own.is_empty() {
-            let _ = write!(answer, "{system}: {}; ", own.join(", "));
-        }
+        (!own.is_empty()).then(|| format!("{system}: {}", own.join(", ")))
+    };
+    let mut answers: Vec<_> = report.systems().into_iter().filter_map(answer).collect();
+    if answers.is_empty() {
+        answers.push("nothing that was tried".to_owned());
     }
-    if answer.is_empty() {
-        answer = "nothing that was tried".to_owned();
-    }
-    advice("What leaves the read side wrong until a person steps in?", answer.trim_end_matches("; ").to_owned())
+    advice("What leaves the read side wrong until a person steps in?", answers)
 }
 
 fn not_cenote(report: &Report) -> Option<Advice> {
     let rate = rate(report)?;
     let fresh = |system| report.at(system, "freshness_p99", rate).map(time);
-    let (files, s3) = (fresh("cenote-update"), fresh("cenote-update-s3"));
-    let sync = fresh("sync");
-    let mut answer = String::from("When a read must see the write before it");
-    if let Some(sync) = sync {
-        let _ = write!(answer, " (sync: {sync})");
-    }
-    answer += "; when changes must be seen sooner than";
-    let _ = match (files, s3) {
-        (Some(files), Some(s3)) => write!(answer, " {files} on a shared disk or {s3} by way of S3"),
-        (Some(only), None) | (None, Some(only)) => write!(answer, " {only}"),
-        (None, None) => write!(answer, " a poll"),
-    };
-    answer += "; when the data does not fit in memory; when somebody has to react to each change, or needs to know what \
-               was before (outbox with a broker, event-sourced); when several writers change the same records; when \
-               queries are more than keys and declared indexes (a database, a search engine).";
-    advice("When not Cenote?", answer)
+    let shown = |what: &str, system| fresh(system).map(|fresh| format!(" ({what}: {fresh})")).unwrap_or_default();
+    let answers = vec![
+        format!("when a read must see the write before it{}", shown("sync", "sync")),
+        format!(
+            "when changes must be seen sooner than it can show them{}{}",
+            shown("on local files", "cenote-update"),
+            shown("by way of S3", "cenote-update-s3")
+        ),
+        "when the data does not fit in the memory of whoever reads it".to_owned(),
+        "when somebody has to react to each change, or needs to know what was before: outbox with a broker, \
+         event-sourced"
+            .to_owned(),
+        "when several writers change the same records, and none is the source of truth".to_owned(),
+        "when queries are more than keys and declared indexes: a database, a search engine".to_owned(),
+    ];
+    advice("When not Cenote?", answers)
 }

@@ -61,7 +61,8 @@ fn guide(page: &mut String, report: &Report) {
     }
     *page += "<h2>Which one?</h2>\n<dl>\n";
     for advice in all {
-        *page += &format!("<dt>{}</dt><dd>{}</dd>\n", escape(&advice.question), escape(&advice.answer));
+        *page += &format!("<dt>{}</dt>", escape(&advice.question));
+        advice.answers.iter().for_each(|answer| *page += &format!("<dd>{}</dd>\n", escape(answer)));
     }
     *page += "</dl>\n";
 }

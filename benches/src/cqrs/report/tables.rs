@@ -23,7 +23,10 @@ pub fn write_tables(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         write_faults(&report.outcomes, out)?;
     }
     for advice in advise(report) {
-        writeln!(out, "{}\n  {}", advice.question, advice.answer)?;
+        writeln!(out, "{}", advice.question)?;
+        for answer in advice.answers {
+            writeln!(out, "  {answer}")?;
+        }
     }
     Ok(())
 }
