@@ -59,6 +59,12 @@ fn the_cheapest_way_is_taken() {
 }
 
 #[test]
+fn a_snapshot_is_preferred_to_a_delta_that_brings_as_much() {
+    let first = outline(1, 1 << 20, &[1], 1 << 20);
+    assert_eq!(way(&first, None, 1, &MODEL), Some((Some(1), 1)));
+}
+
+#[test]
 fn what_was_trimmed_is_no_way() {
     let mut trimmed = outline(100, 1_000, &[50, 90], 1 << 30);
     trimmed.floor = Position(51);
@@ -73,9 +79,9 @@ fn what_was_trimmed_is_no_way() {
 
 #[test]
 fn a_snapshot_is_due_at_twice_its_price() {
-    // Alone: 90,000 bytes and two requests of 10,000 each; a delta is 1,000 and one request.
-    assert!(!is_snapshot_due(&outline(59, 1_000, &[50], 90_000), &MODEL));
-    assert!(is_snapshot_due(&outline(60, 1_000, &[50], 90_000), &MODEL));
+    // Alone: 90,000 bytes and two round trips of 10,000 each; a delta is 1,000, which count four times, and one.
+    assert!(!is_snapshot_due(&outline(57, 1_000, &[50], 90_000), &MODEL));
+    assert!(is_snapshot_due(&outline(58, 1_000, &[50], 90_000), &MODEL));
     assert!(is_snapshot_due(&outline(1, 1_000, &[], 0), &MODEL));
     assert!(!is_snapshot_due(&Outline::empty(), &MODEL));
 }
@@ -104,7 +110,8 @@ proptest! {
         let outline = outline(newest, 1_000, &snapshots, bytes);
         let price = |from: u64, snapshot: Option<u64>| {
             let deltas = Cost { bytes: (newest - from) * 1_000, requests: newest - from };
-            MODEL.price(deltas) + snapshot.map_or(0, |_| MODEL.price(Cost { bytes, requests: 1 + bytes.div_ceil(4 << 20) }))
+            let loaded = |version| &outline.snapshots.iter().find(|kept| kept.snapshot.version.0 == version).unwrap().snapshot;
+            MODEL.delta_price(deltas) + snapshot.map_or(0, |version| MODEL.snapshot_price(loaded(version)))
         };
         let (snapshot, from) = way(&outline, have, newest, &MODEL).unwrap();
         let others = snapshots.iter().map(|version| (Some(*version), *version)).chain([(None, have.unwrap_or(0))]);
