@@ -1,18 +1,19 @@
 //! Where a type's columns stand in its segments; derived from the schema, the same on both sides.
 //!
-//! A row is cut into *slots*, whole-byte numbers in the fixed part, and *regions* of the segment's two heaps. A row's
-//! regions stand side by side in column order, so a row needs one start per heap, and an end relative to it per
-//! region. A list of numbers is a region of equal elements; their width and base are the segment's, kept in a slot of
-//! their own (a *lane*) that no row has. Strings in a list are a region of text and a region of ends.
+//! A row is cut into *slots*, whole-byte numbers in the fixed part, and *regions* of the segment's two heaps. A region is
+//! one column's: its values stand side by side, row by row, so that short texts lie dense, apart from long ones, and
+//! where one row's value ends the next row's starts. A list of numbers is a region of equal elements; their width and
+//! base are the segment's, kept in a slot of their own (a *lane*) that no row has. Strings in a list are a region of
+//! text and a region of ends.
 //!
 //! | a field holds | slots of a row | lanes |
 //! | --- | --- | --- |
 //! | one number, float, enum, reference | its image | |
-//! | one string; one byte field | end in the text heap; end in the byte heap | |
-//! | one packed string | end in the byte heap, number of its symbol table | |
-//! | list or set of numbers | end in the byte heap | elements |
-//! | list or set of strings | end in the byte heap, end in the text heap | ends |
-//! | list or set of byte fields | end in the byte heap, end in the byte heap | ends |
+//! | one string; one byte field | start in the text heap; start in the byte heap | |
+//! | one packed string | start in the byte heap, number of its symbol table | |
+//! | list or set of numbers | start in the byte heap | elements |
+//! | list or set of strings | start in the byte heap, start in the text heap | ends |
+//! | list or set of byte fields | start in the byte heap, start in the byte heap | ends |
 //! | map | those of a list of its keys, then those of a list of its values | both |
 //! | any of these, sparse | and a bit in one of the presence slots | |
 
@@ -30,16 +31,12 @@ pub struct Layout {
     pub row_slots: usize,
     /// Slots and lanes together.
     pub all_slots: usize,
-    /// The slot with the start of a row's text, if any column has text.
-    pub text_start: Option<usize>,
-    /// The slot with the start of a row's bytes, if any column has such.
-    pub byte_start: Option<usize>,
     /// The slots whose numbers are signed, by slot and lane.
     pub signed: Vec<bool>,
-    /// Regions of a row in the text heap, by their end slots, in order.
-    pub text_ends: Vec<usize>,
-    /// Regions of a row in the byte heap, by their end slots, in order.
-    pub byte_ends: Vec<usize>,
+    /// The regions of the text heap, in order, by their slots.
+    pub text_regions: Vec<usize>,
+    /// The regions of the byte heap, in order, by their slots; with the lane where they hold numbers.
+    pub byte_regions: Vec<(usize, Option<usize>)>,
 }
 
 /// One column's place.
@@ -89,6 +86,25 @@ pub enum Form {
     Map(Many, Many),
 }
 
+impl Form {
+    /// Whether one of its regions has this slot.
+    #[must_use]
+    pub fn has_region(&self, slot: usize) -> bool {
+        let of_many = |many: &Many| match many {
+            Many::Images { region, .. } => region.slot == slot,
+            Many::Texts { ends, content, .. } | Many::Blobs { ends, content, .. } => {
+                ends.slot == slot || content.slot == slot
+            }
+        };
+        match self {
+            Form::Image { .. } => false,
+            Form::Text(region) | Form::Bytes(region) | Form::Packed { region, .. } => region.slot == slot,
+            Form::Many(many) => of_many(many),
+            Form::Map(keys, values) => of_many(keys) || of_many(values),
+        }
+    }
+}
+
 /// What a number stands for; decides its canonical bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImageKind {
@@ -104,15 +120,13 @@ pub enum ImageKind {
     Component(TypeId),
 }
 
-/// A part of a heap, from the end of the row's region before it to its own end.
+/// A column's part of a heap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
-    /// The slot with the row's start in the heap.
-    pub start: usize,
-    /// The slot with its end, relative to the row's start in the heap.
-    pub end: usize,
-    /// The slot with the end of the region before it; none for the row's first.
-    pub before: Option<usize>,
+    /// The slot with where a row's value starts; it ends where the next row's does.
+    pub slot: usize,
+    /// The region's place among those of its heap.
+    pub number: usize,
 }
 
 /// Several values of one kind.
@@ -204,11 +218,9 @@ impl Layout {
                 columns: Vec::new(),
                 row_slots: 0,
                 all_slots: 0,
-                text_start: None,
-                byte_start: None,
                 signed: Vec::new(),
-                text_ends: Vec::new(),
-                byte_ends: Vec::new(),
+                text_regions: Vec::new(),
+                byte_regions: Vec::new(),
             },
             lanes: Vec::new(),
             presence: None,
@@ -235,11 +247,13 @@ impl Maker {
         let presence = field.sparse.then(|| self.presence_bit());
         let signed = |kind: &ValueKind| matches!(kind, ValueKind::Int(_));
         let form = match &field.shape {
-            Shape::One(_) if field.is_packed() => Form::Packed { region: self.byte_region(), table: self.slot(false) },
+            Shape::One(_) if field.is_packed() => {
+                Form::Packed { region: self.byte_region(None), table: self.slot(false) }
+            }
             Shape::One(kind) => match schema.value_form(kind)? {
                 ValueForm::Image(image) => Form::Image { slot: self.slot(signed(kind)), kind: image },
                 ValueForm::Text => Form::Text(self.text_region()),
-                ValueForm::Bytes => Form::Bytes(self.byte_region()),
+                ValueForm::Bytes => Form::Bytes(self.byte_region(None)),
             },
             Shape::List(kind) | Shape::Set(kind) => Form::Many(self.many(schema.value_form(kind)?, signed(kind))),
             Shape::Map(key, value) => {
@@ -251,14 +265,12 @@ impl Maker {
     }
 
     fn many(&mut self, form: ValueForm, signed: bool) -> Many {
+        let lane = self.lane(signed && matches!(form, ValueForm::Image(_)));
+        let region = self.byte_region(Some(lane));
         match form {
-            ValueForm::Image(kind) => Many::Images { region: self.byte_region(), lane: self.lane(signed), kind },
-            ValueForm::Text => {
-                Many::Texts { ends: self.byte_region(), lane: self.lane(false), content: self.text_region() }
-            }
-            ValueForm::Bytes => {
-                Many::Blobs { ends: self.byte_region(), lane: self.lane(false), content: self.byte_region() }
-            }
+            ValueForm::Image(kind) => Many::Images { region, lane, kind },
+            ValueForm::Text => Many::Texts { ends: region, lane, content: self.text_region() },
+            ValueForm::Bytes => Many::Blobs { ends: region, lane, content: self.byte_region(None) },
         }
     }
 
@@ -282,21 +294,16 @@ impl Maker {
     }
 
     fn text_region(&mut self) -> Region {
-        let start = self.layout.text_start.unwrap_or_else(|| self.slot(false));
-        self.layout.text_start = Some(start);
-        let before = self.layout.text_ends.last().copied();
-        let end = self.slot(false);
-        self.layout.text_ends.push(end);
-        Region { start, end, before }
+        let region = Region { slot: self.slot(false), number: self.layout.text_regions.len() };
+        self.layout.text_regions.push(region.slot);
+        region
     }
 
-    fn byte_region(&mut self) -> Region {
-        let start = self.layout.byte_start.unwrap_or_else(|| self.slot(false));
-        self.layout.byte_start = Some(start);
-        let before = self.layout.byte_ends.last().copied();
-        let end = self.slot(false);
-        self.layout.byte_ends.push(end);
-        Region { start, end, before }
+    /// `lane` is that of the region's elements, if it holds numbers.
+    fn byte_region(&mut self, lane: Option<usize>) -> Region {
+        let region = Region { slot: self.slot(false), number: self.layout.byte_regions.len() };
+        self.layout.byte_regions.push((region.slot, lane));
+        region
     }
 
     fn finish(mut self) -> Layout {
@@ -306,6 +313,11 @@ impl Maker {
                 *lane = *lane - LANE + slots
             }
         };
+        self.layout
+            .byte_regions
+            .iter_mut()
+            .filter_map(|(_, lane)| lane.as_mut())
+            .for_each(|lane| *lane = *lane - LANE + slots);
         for column in &mut self.layout.columns {
             match &mut column.form {
                 Form::Many(many) => place(many),

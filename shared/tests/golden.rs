@@ -28,7 +28,7 @@ const LOG_KEY: &str = "log/00000000000000000042";
 #[derive(Clone, Copy)]
 struct Golden(u8);
 
-const FORMATS: [Golden; 2] = [Golden(1), Golden(2)];
+const FORMATS: [Golden; 1] = [Golden(1)];
 
 impl Golden {
     fn folder(self) -> PathBuf {

@@ -9,7 +9,7 @@ use crate::packed::{SymbolTable, TableError};
 use crate::schema::{KeyError, Schema};
 use crate::segment::SegmentError;
 
-use super::{FOOTER_BYTES_MAX, FORMAT, FORMAT_WITH_SYMBOLS, HEADER_BYTES, SECTION_BYTES_MAX, TAIL_BYTES};
+use super::{FOOTER_BYTES_MAX, HEADER_BYTES, SECTION_BYTES_MAX, TAIL_BYTES};
 
 /// What a blob is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,6 @@ pub struct Footer {
     /// A snapshot's types.
     pub types: Vec<TypeInfo>,
     /// A snapshot's symbol tables; those that a delta brings. By type and number.
-    #[serde(skip)]
     pub symbols: Vec<SymbolsInfo>,
 }
 
@@ -211,29 +210,17 @@ impl BlobError {
 impl Footer {
     /// As bytes.
     pub(super) fn encode(&self) -> Result<Vec<u8>, CodecError> {
-        match self.format() {
-            FORMAT => codec::encode::<FOOTER_BYTES_MAX>(self),
-            _ => codec::encode::<FOOTER_BYTES_MAX>(&(self, &self.symbols)),
-        }
-    }
-
-    /// The format that it is written in.
-    pub(super) fn format(&self) -> u16 {
-        if self.symbols.is_empty() { FORMAT } else { FORMAT_WITH_SYMBOLS }
+        codec::encode::<FOOTER_BYTES_MAX>(self)
     }
 
     /// What the bytes say; nothing of it is checked.
-    pub(super) fn parse(bytes: &[u8], format: u16) -> Result<Footer, CodecError> {
-        if format == FORMAT {
-            return codec::decode::<Footer, FOOTER_BYTES_MAX>(bytes);
-        }
-        let (footer, symbols) = codec::decode::<(Footer, Vec<SymbolsInfo>), FOOTER_BYTES_MAX>(bytes)?;
-        Ok(Footer { symbols, ..footer })
+    pub(super) fn parse(bytes: &[u8]) -> Result<Footer, CodecError> {
+        codec::decode::<Footer, FOOTER_BYTES_MAX>(bytes)
     }
 
     /// From bytes whose hash was compared; checked against the object's size.
-    pub(super) fn decode(bytes: &[u8], format: u16, object_bytes: u64) -> Result<Footer, BlobError> {
-        let footer = Footer::parse(bytes, format)?;
+    pub(super) fn decode(bytes: &[u8], object_bytes: u64) -> Result<Footer, BlobError> {
+        let footer = Footer::parse(bytes)?;
         let mut end = HEADER_BYTES as u64;
         for (index, section) in footer.sections.iter().enumerate() {
             if section.offset != end {

@@ -4,7 +4,7 @@
 //! header   32 bytes   magic 8 | format u16 | kind u8 | zero 5 | dataset id 16
 //! sections            up to 4 MiB plain each, zstd where it gains, one after another
 //! footer              bincode: what the sections are, where, and their hashes; of a snapshot also the schema,
-//!                     every segment's digest and every column's sum; in format 2 also symbol tables
+//!                     every segment's digest and every column's sum, and symbol tables
 //! tail     32 bytes   footer bytes u32 | format u16 | zero u16 | footer's xxh3-128 16 | magic 8
 //! ```
 //! A reader takes the end first and then what it needs, by range. Nothing is used before its hash was compared, and
@@ -34,10 +34,8 @@ pub use write::encode_delta;
 
 /// The first and last bytes of a blob.
 pub const MAGIC: [u8; 8] = *b"CENOTEBL";
-/// The format of blobs without packed text, which a release reads that does not know of it.
+/// The format of blobs that this release writes and reads.
 pub const FORMAT: u16 = 1;
-/// The format of blobs whose footer goes on with symbol tables; the newest that is known here.
-pub const FORMAT_WITH_SYMBOLS: u16 = 2;
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 32;
 /// Bytes of the tail.

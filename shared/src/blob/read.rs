@@ -10,31 +10,28 @@ use crate::state::State;
 
 use super::footer::unsound;
 use super::symbols::read_symbols;
-use super::{
-    BlobError, BlobKind, FOOTER_BYTES_MAX, FORMAT, FORMAT_WITH_SYMBOLS, Footer, HEADER_BYTES, MAGIC, SectionInfo,
-    TAIL_BYTES,
-};
+use super::{BlobError, BlobKind, FOOTER_BYTES_MAX, FORMAT, Footer, HEADER_BYTES, MAGIC, SectionInfo, TAIL_BYTES};
 
-/// How many bytes the footer has, and its format, by the object's last 32 bytes.
-fn footer_bytes(tail: &[u8; TAIL_BYTES]) -> Result<(usize, u16), BlobError> {
+/// How many bytes the footer has, by the object's last 32 bytes.
+fn footer_bytes(tail: &[u8; TAIL_BYTES]) -> Result<usize, BlobError> {
     if tail[24..] != MAGIC {
         return Err(BlobError::Magic { place: "end" });
     }
     let format = u16::from_le_bytes([tail[4], tail[5]]);
-    if !(FORMAT..=FORMAT_WITH_SYMBOLS).contains(&format) {
-        return Err(BlobError::Format { found: format, known: FORMAT_WITH_SYMBOLS });
+    if format != FORMAT {
+        return Err(BlobError::Format { found: format, known: FORMAT });
     }
     let bytes = u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]) as usize;
     if bytes > FOOTER_BYTES_MAX {
         return Err(unsound(format!("{bytes} bytes, more than {FOOTER_BYTES_MAX}")));
     }
-    Ok((bytes, format))
+    Ok(bytes)
 }
 
 /// The footer from the object's end, or how many bytes of the end it takes to have it.
 pub fn read_footer(end: &[u8], object_bytes: u64) -> Result<Result<Footer, usize>, BlobError> {
     let tail = end.last_chunk::<TAIL_BYTES>().ok_or(BlobError::Magic { place: "end" })?;
-    let (bytes, format) = footer_bytes(tail)?;
+    let bytes = footer_bytes(tail)?;
     let needed = bytes + TAIL_BYTES;
     if (needed + HEADER_BYTES) as u64 > object_bytes {
         return Err(unsound("it is longer than the object"));
@@ -45,7 +42,7 @@ pub fn read_footer(end: &[u8], object_bytes: u64) -> Result<Result<Footer, usize
     if xxh3_128(footer).to_le_bytes() != tail[8..24] {
         return Err(BlobError::Hash { what: "footer".into() });
     }
-    Footer::decode(footer, format, object_bytes).map(Ok)
+    Footer::decode(footer, object_bytes).map(Ok)
 }
 
 /// The footer of an object that is in memory whole; the header checked too.

@@ -33,8 +33,7 @@ pub fn repair_checksums(blob: &mut Vec<u8>) {
     let Some(footer_at) = tail_at.checked_sub(length).filter(|at| *at >= HEADER_BYTES) else { return };
     let hash = xxh3_128(&blob[footer_at..tail_at]).to_le_bytes();
     blob[tail_at + 8..tail_at + 24].copy_from_slice(&hash);
-    let format = u16::from_le_bytes([tail[4], tail[5]]);
-    let Ok(mut footer) = Footer::parse(&blob[footer_at..tail_at], format) else { return };
+    let Ok(mut footer) = Footer::parse(&blob[footer_at..tail_at]) else { return };
     repair_sections(&mut footer, &blob[..footer_at]);
     repair_sums(&mut footer);
     *blob = finish(blob[..footer_at].to_vec(), &footer, &tail);
@@ -68,13 +67,11 @@ fn repair_sums(footer: &mut Footer) {
 
 /// Body, footer, and the tail with the footer's length and hash.
 fn finish(mut body: Vec<u8>, footer: &Footer, tail: &[u8]) -> Vec<u8> {
-    let format = footer.format();
     let Ok(footer) = footer.encode() else { return body };
     body.extend_from_slice(&footer);
     let tail_at = body.len();
     body.extend_from_slice(tail);
     body[tail_at..tail_at + 4].copy_from_slice(&(footer.len() as u32).to_le_bytes());
-    body[tail_at + 4..tail_at + 6].copy_from_slice(&format.to_le_bytes());
     body[tail_at + 8..tail_at + 24].copy_from_slice(&xxh3_128(&footer).to_le_bytes());
     body
 }

@@ -58,8 +58,7 @@ pub fn encode_delta(dataset: DatasetId, delta: &Delta, state: &State, threads: u
 
 /// Puts header, sections, footer and tail together; the footer's sections are found here.
 pub(super) fn assemble(mut footer: Footer, runs: Vec<Run>) -> Blob {
-    let format = footer.format();
-    let mut parts = vec![header(&footer, format)];
+    let mut parts = vec![header(&footer)];
     let mut offset = HEADER_BYTES as u64;
     for run in runs {
         for (index, piece) in run.pieces.into_iter().enumerate() {
@@ -72,24 +71,24 @@ pub(super) fn assemble(mut footer: Footer, runs: Vec<Run>) -> Blob {
         }
     }
     let footer = footer.encode().expect("a footer of a state that fits in memory fits its limit");
-    parts.push(tail(&footer, format));
+    parts.push(tail(&footer));
     parts.insert(parts.len() - 1, footer.into());
     Blob { parts }
 }
 
-fn header(footer: &Footer, format: u16) -> Bytes {
+fn header(footer: &Footer) -> Bytes {
     let mut header = [0; HEADER_BYTES];
     header[..8].copy_from_slice(&MAGIC);
-    header[8..10].copy_from_slice(&format.to_le_bytes());
+    header[8..10].copy_from_slice(&super::FORMAT.to_le_bytes());
     header[10] = footer.kind as u8;
     header[16..].copy_from_slice(&footer.dataset.0);
     Bytes::copy_from_slice(&header)
 }
 
-fn tail(footer: &[u8], format: u16) -> Bytes {
+fn tail(footer: &[u8]) -> Bytes {
     let mut tail = [0; super::TAIL_BYTES];
     tail[..4].copy_from_slice(&(footer.len() as u32).to_le_bytes());
-    tail[4..6].copy_from_slice(&format.to_le_bytes());
+    tail[4..6].copy_from_slice(&super::FORMAT.to_le_bytes());
     tail[8..24].copy_from_slice(&xxh3_128(footer).to_le_bytes());
     tail[24..].copy_from_slice(&MAGIC);
     Bytes::copy_from_slice(&tail)

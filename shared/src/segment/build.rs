@@ -19,22 +19,11 @@ pub struct SegmentBuilder<'l> {
     slots: Vec<Numbers>,
     /// By lane, from `layout.row_slots` on: every element of every row.
     lanes: Vec<Numbers>,
-    text: String,
-    /// Byte fields' content, in the order of `parts`.
-    raw: Vec<u8>,
-    /// The byte heap's regions, row by row.
-    parts: Vec<Part>,
-    /// Where the row that is being pushed began in the text heap.
-    row_text: usize,
+    /// By region of the text heap.
+    texts: Vec<String>,
+    /// By region of the byte heap; empty where its elements are in a lane.
+    raws: Vec<Vec<u8>>,
     rows: u32,
-}
-
-/// A region of the byte heap, before widths are known.
-enum Part {
-    /// So many bytes of `raw`.
-    Raw(usize),
-    /// So many elements of a lane.
-    Elements(usize, usize),
 }
 
 #[derive(Default)]
@@ -68,10 +57,8 @@ impl<'l> SegmentBuilder<'l> {
             symbols: symbols.cloned(),
             slots: (0..layout.row_slots).map(|_| Numbers::default()).collect(),
             lanes: (layout.row_slots..layout.all_slots).map(|_| Numbers::default()).collect(),
-            text: String::new(),
-            raw: Vec::new(),
-            parts: Vec::new(),
-            row_text: 0,
+            texts: vec![String::new(); layout.text_regions.len()],
+            raws: vec![Vec::new(); layout.byte_regions.len()],
             rows: 0,
         }
     }
@@ -109,10 +96,6 @@ impl<'l> SegmentBuilder<'l> {
 
     fn push_cells<'a>(&mut self, cell: impl Fn(usize) -> Option<Source<'a>>) {
         let layout = self.layout;
-        self.row_text = self.text.len();
-        if let Some(slot) = layout.text_start {
-            self.slots[slot].values.push(self.text.len() as u64);
-        }
         for (index, column) in layout.columns.iter().enumerate() {
             let source = cell(index);
             self.mark_presence(column, source.is_some());
@@ -146,35 +129,35 @@ impl<'l> SegmentBuilder<'l> {
                 self.slots[*slot].values.push(image);
             }
             (Form::Text(region), source) => {
-                match source {
-                    Some(Source::Canonical(bytes)) => self.text.push_str(utf8(bytes)),
-                    Some(Source::Stored(cell)) => self.text.push_str(cell.text()),
-                    None => {}
-                }
-                self.end_text(*region);
+                let text = match source {
+                    Some(Source::Canonical(bytes)) => utf8(bytes),
+                    Some(Source::Stored(cell)) => cell.text(),
+                    None => "",
+                };
+                self.open_text(*region).push_str(text);
             }
-            (Form::Bytes(_), source) => {
+            (Form::Bytes(region), source) => {
                 let bytes = match source {
                     Some(Source::Canonical(bytes)) => bytes,
                     Some(Source::Stored(cell)) => cell.bytes(),
                     None => &[],
                 };
-                self.raw.extend_from_slice(bytes);
-                self.parts.push(Part::Raw(bytes.len()));
+                self.open_bytes(*region).extend_from_slice(bytes);
             }
-            (Form::Packed { table, .. }, source) => self.push_packed(column.id, *table, source),
+            (Form::Packed { region, table }, source) => self.push_packed(column.id, *region, *table, source),
             (Form::Many(many), source) => self.push_many(many, source),
             (Form::Map(keys, values), source) => self.push_map(keys, values, source),
         }
     }
 
-    fn push_packed(&mut self, column: ColumnId, table: usize, source: Option<Source<'_>>) {
-        let start = self.raw.len();
+    fn push_packed(&mut self, column: ColumnId, region: Region, table: usize, source: Option<Source<'_>>) {
+        let raw = &mut self.raws[region.number];
+        self.slots[region.slot].values.push(raw.len() as u64);
         let number = match source {
-            Some(Source::Canonical(text)) => self.pack(column, text),
+            Some(Source::Canonical(text)) => pack(self.symbols.as_deref(), column, text, raw),
             Some(Source::Stored(cell)) => {
                 let (number, bytes) = cell.packed();
-                self.raw.extend_from_slice(bytes);
+                raw.extend_from_slice(bytes);
                 number
             }
             None => {
@@ -183,25 +166,20 @@ impl<'l> SegmentBuilder<'l> {
             }
         };
         self.slots[table].values.push(number);
-        self.parts.push(Part::Raw(self.raw.len() - start));
     }
 
-    /// Packs text by its column's newest table; the table's number, or 0 where it is better plain.
-    fn pack(&mut self, column: ColumnId, text: &[u8]) -> u64 {
-        let start = self.raw.len();
-        if let Some((number, table)) = self.symbols.as_ref().and_then(|symbols| symbols.newest(column)) {
-            table.pack(text, &mut self.raw);
-            if self.raw.len() - start <= text.len() {
-                return number;
-            }
-            self.raw.truncate(start);
-        }
-        self.raw.extend_from_slice(text);
-        0
+    /// The region's text so far; the row's begins at its end.
+    fn open_text(&mut self, region: Region) -> &mut String {
+        let text = &mut self.texts[region.number];
+        self.slots[region.slot].values.push(text.len() as u64);
+        text
     }
 
-    fn end_text(&mut self, region: Region) {
-        self.slots[region.end].values.push((self.text.len() - self.row_text) as u64);
+    /// The region's bytes so far; the row's begin at their end.
+    fn open_bytes(&mut self, region: Region) -> &mut Vec<u8> {
+        let raw = &mut self.raws[region.number];
+        self.slots[region.slot].values.push(raw.len() as u64);
+        raw
     }
 
     fn push_many(&mut self, many: &Many, source: Option<Source<'_>>) {
@@ -240,21 +218,19 @@ impl<'l> SegmentBuilder<'l> {
         self.close(values, open_values);
     }
 
-    /// Puts the collected elements where the layout wants them: numbers or ends first, then content.
+    /// Puts the collected elements where the layout wants them: numbers or ends, and content.
     fn close(&mut self, many: &Many, collected: Collected) {
-        let (Many::Images { lane, .. } | Many::Texts { lane, .. } | Many::Blobs { lane, .. }) = many;
-        self.parts.push(Part::Elements(*lane, collected.numbers.len()));
-        self.lanes[*lane - self.layout.row_slots].values.extend_from_slice(&collected.numbers);
+        let (Many::Images { region, lane, .. }
+        | Many::Texts { ends: region, lane, .. }
+        | Many::Blobs { ends: region, lane, .. }) = many;
+        let elements = &mut self.lanes[*lane - self.layout.row_slots].values;
+        // Elements for now: their width is known when all are here.
+        self.slots[region.slot].values.push(elements.len() as u64);
+        elements.extend_from_slice(&collected.numbers);
         match many {
             Many::Images { .. } => {}
-            Many::Texts { content, .. } => {
-                self.text.push_str(utf8(&collected.content));
-                self.end_text(*content);
-            }
-            Many::Blobs { .. } => {
-                self.raw.extend_from_slice(&collected.content);
-                self.parts.push(Part::Raw(collected.content.len()));
-            }
+            Many::Texts { content, .. } => self.open_text(*content).push_str(utf8(&collected.content)),
+            Many::Blobs { content, .. } => self.open_bytes(*content).extend_from_slice(&collected.content),
         }
     }
 
@@ -263,6 +239,7 @@ impl<'l> SegmentBuilder<'l> {
     pub fn finish(mut self, digest: u128) -> Segment {
         let lanes: Vec<Slot> =
             self.lanes.iter().enumerate().map(|(lane, numbers)| self.lane_slot(lane, numbers)).collect();
+        let text = self.text_heap();
         let bytes = self.byte_heap(&lanes);
         let mut slots = Vec::with_capacity(self.layout.all_slots);
         let mut stride = 0;
@@ -274,7 +251,7 @@ impl<'l> SegmentBuilder<'l> {
         let rows = self.fixed_rows(&slots, stride);
         slots.extend(lanes);
         let (fixed, rows_at) = fixed_part(&slots, &rows);
-        let (text, bytes, symbols) = (self.text.into(), bytes.into(), self.symbols);
+        let (text, bytes, symbols) = (text.into(), bytes.into(), self.symbols);
         Segment { fixed, rows_at, text, bytes, symbols, count: self.rows, stride, digest }
     }
 
@@ -284,35 +261,29 @@ impl<'l> SegmentBuilder<'l> {
         Slot { base, offset: 0, width: width.max(1) }
     }
 
-    /// Lays out the byte heap and fills the slots of its starts and ends.
+    /// The regions one after another; starts become places in the heap.
+    fn text_heap(&mut self) -> String {
+        let mut heap = String::new();
+        for (slot, text) in self.layout.text_regions.iter().zip(std::mem::take(&mut self.texts)) {
+            self.slots[*slot].place(heap.len(), 1, text.len());
+            heap.push_str(&text);
+        }
+        heap
+    }
+
+    /// Likewise; elements get the width of their lane.
     fn byte_heap(&mut self, lanes: &[Slot]) -> Vec<u8> {
-        let Some(start_slot) = self.layout.byte_start else { return vec![0; PADDING] };
         let mut heap = Vec::new();
-        let mut raw = self.raw.as_slice();
-        let mut taken = vec![0; lanes.len()];
-        let regions = &self.layout.byte_ends;
-        for row in self.parts.chunks(regions.len()) {
-            let start = heap.len();
-            self.slots[start_slot].values.push(start as u64);
-            for (part, end_slot) in row.iter().zip(regions) {
-                match *part {
-                    Part::Raw(len) => {
-                        let (these, rest) = raw.split_at(len);
-                        heap.extend_from_slice(these);
-                        raw = rest;
-                    }
-                    Part::Elements(lane, len) => {
-                        let lane = lane - self.layout.row_slots;
-                        let values = &self.lanes[lane].values[taken[lane]..taken[lane] + len];
-                        taken[lane] += len;
-                        let slot = lanes[lane];
-                        for value in values {
-                            let code = value.wrapping_sub(slot.base).to_le_bytes();
-                            heap.extend_from_slice(&code[..usize::from(slot.width)]);
-                        }
-                    }
-                }
-                self.slots[*end_slot].values.push((heap.len() - start) as u64);
+        for ((slot, lane), raw) in self.layout.byte_regions.iter().zip(std::mem::take(&mut self.raws)) {
+            let Some(lane) = lane.map(|lane| lane - self.layout.row_slots) else {
+                self.slots[*slot].place(heap.len(), 1, raw.len());
+                heap.extend_from_slice(&raw);
+                continue;
+            };
+            let (values, Slot { base, width, .. }) = (&self.lanes[lane].values, lanes[lane]);
+            self.slots[*slot].place(heap.len(), usize::from(width), values.len());
+            for value in values {
+                heap.extend_from_slice(&value.wrapping_sub(base).to_le_bytes()[..usize::from(width)]);
             }
         }
         heap.resize(heap.len() + PADDING, 0);
@@ -321,7 +292,8 @@ impl<'l> SegmentBuilder<'l> {
 
     fn fixed_rows(&self, slots: &[Slot], stride: u32) -> Vec<u8> {
         let stride = stride as usize;
-        let mut rows = vec![0; self.rows as usize * stride + PADDING];
+        // One more, for where the last one's values end.
+        let mut rows = vec![0; (self.rows as usize + 1) * stride + PADDING];
         for (numbers, slot) in self.slots.iter().zip(slots).filter(|(_, slot)| slot.width > 0) {
             let mut holes = numbers.holes.iter().peekable();
             for (row, value) in numbers.values.iter().enumerate() {
@@ -335,6 +307,12 @@ impl<'l> SegmentBuilder<'l> {
 }
 
 impl Numbers {
+    /// Starts of a region, counted in units from its beginning, become places in a heap; the end follows the last.
+    fn place(&mut self, beginning: usize, unit: usize, units: usize) {
+        self.values.push(units as u64);
+        self.values.iter_mut().for_each(|start| *start = (beginning + *start as usize * unit) as u64);
+    }
+
     /// The base and width that hold every number.
     fn fit(&self, signed: bool) -> (u64, u8) {
         // Flipping the sign bit orders signed numbers as unsigned ones.
@@ -411,6 +389,20 @@ pub(super) fn image_of(kind: ImageKind, bytes: &[u8]) -> u64 {
     let mut eight = [0; 8];
     eight[..kind.canonical_bytes()].copy_from_slice(bytes);
     u64::from_le_bytes(eight)
+}
+
+/// Packs text by its column's newest table; the table's number, or 0 where it is better plain.
+fn pack(symbols: Option<&Symbols>, column: ColumnId, text: &[u8], raw: &mut Vec<u8>) -> u64 {
+    let start = raw.len();
+    if let Some((number, table)) = symbols.and_then(|symbols| symbols.newest(column)) {
+        table.pack(text, raw);
+        if raw.len() - start <= text.len() {
+            return number;
+        }
+        raw.truncate(start);
+    }
+    raw.extend_from_slice(text);
+    0
 }
 
 fn utf8(bytes: &[u8]) -> &str {

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! rows u32 | text bytes u32 | heap bytes u32 | per slot and lane: base u64, width u8
-//! fixed rows, slot by slot, the rows of a slot one after another
-//! text heap
-//! byte heap
+//! fixed rows, slot by slot, the rows of a slot one after another; of a region the length of each row's value
+//! text heap, region by region
+//! byte heap, region by region
 //! ```
 //! Little-endian. Numbers stand slot by slot because equal columns compress better than rows; in memory they stand row
-//! by row because a read wants one line.
+//! by row because a read wants one line. Lengths compress better than starts, and no sum of them can lead backwards.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::layout::{Form, ImageKind, Layout, Many, Region};
 use crate::packed::{SymbolTable, Symbols};
 use crate::row::RECORD_BYTES_MAX;
 
-use super::{PADDING, Segment, Slot, fixed_part, load};
+use super::{PADDING, Segment, Slot, fixed_part, load, width_of};
 
 /// Why bytes are not a segment of this layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +59,12 @@ pub enum SegmentError {
         /// The field index.
         column: usize,
     },
+    /// Bytes in a heap of which the type has no column.
+    #[error("{bytes} bytes in a heap that no column uses")]
+    Heap {
+        /// The heap's length.
+        bytes: usize,
+    },
     /// Packed bytes that are no text by their table, or by a table that is not there.
     #[error("row {row} has packed text of column {column} that table {table} does not make text")]
     Packed {
@@ -92,21 +98,63 @@ pub fn encode(layout: &Layout, segment: &Segment, out: &mut Vec<u8>) {
     out.extend_from_slice(&segment.count.to_le_bytes());
     out.extend_from_slice(&as_u32(segment.text.len()));
     out.extend_from_slice(&as_u32(heap.len()));
-    for slot in (0..layout.all_slots).map(|slot| segment.slot(slot)) {
-        out.extend_from_slice(&slot.base.to_le_bytes());
-        out.push(slot.width);
+    let regions = regions_of(layout);
+    let of_slot = |(slot, is_region): (usize, &bool)| is_region.then(|| Lengths::of(segment, slot));
+    let lengths: Vec<Option<Lengths>> = regions.iter().enumerate().map(of_slot).collect();
+    for slot in 0..layout.all_slots {
+        let (base, width) = match lengths.get(slot) {
+            Some(Some(lengths)) => (lengths.base, lengths.width),
+            _ => (segment.slot(slot).base, segment.slot(slot).width),
+        };
+        out.extend_from_slice(&base.to_le_bytes());
+        out.push(width);
     }
     let stride = segment.stride as usize;
-    let fixed = &segment.fixed[segment.rows_at as usize..segment.fixed.len() - PADDING];
-    for slot in (0..layout.row_slots).map(|slot| segment.slot(slot)) {
-        let width = usize::from(slot.width);
-        if width > 0 {
-            let at = slot.offset as usize;
-            fixed.chunks_exact(stride).for_each(|row| out.extend_from_slice(&row[at..at + width]));
+    let fixed = &segment.fixed[segment.rows_at as usize..segment.rows_at as usize + stride * segment.count as usize];
+    for (slot, lengths) in lengths.iter().enumerate() {
+        let Slot { offset, width, .. } = segment.slot(slot);
+        match lengths {
+            Some(lengths) => lengths.encode(out),
+            None if width == 0 => {}
+            None => {
+                let cell = offset as usize..offset as usize + usize::from(width);
+                fixed.chunks_exact(stride).for_each(|row| out.extend_from_slice(&row[cell.clone()]));
+            }
         }
     }
     out.extend_from_slice(segment.text.as_bytes());
     out.extend_from_slice(heap);
+}
+
+/// Which slots of a row are starts of a region.
+fn regions_of(layout: &Layout) -> Vec<bool> {
+    let mut regions = vec![false; layout.row_slots];
+    let slots = layout.text_regions.iter().chain(layout.byte_regions.iter().map(|(slot, _)| slot));
+    slots.for_each(|slot| regions[*slot] = true);
+    regions
+}
+
+/// How long the values of a region are, row by row: how a region is stored.
+struct Lengths {
+    values: Vec<u64>,
+    base: u64,
+    width: u8,
+}
+
+impl Lengths {
+    fn of(segment: &Segment, slot: usize) -> Lengths {
+        let starts = (0..=segment.count).map(|row| segment.image(slot, segment.row_start(row)));
+        let ends = starts.clone().skip(1);
+        let values: Vec<u64> = starts.zip(ends).map(|(start, end)| end - start).collect();
+        let (min, max) = values.iter().fold((u64::MAX, 0), |(min, max), length| (min.min(*length), max.max(*length)));
+        let base = min.min(max);
+        Lengths { base, width: width_of(max - base), values }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        let width = usize::from(self.width);
+        self.values.iter().for_each(|length| out.extend_from_slice(&(length - self.base).to_le_bytes()[..width]));
+    }
 }
 
 /// What a segment may refer to: the number of ordinals of each component type, by type number.
@@ -136,24 +184,26 @@ fn read(layout: &Layout, bytes: &[u8], rows_max: u32, symbols: Option<&Arc<Symbo
     if count > rows_max {
         return Err(SegmentError::Rows { most: rows_max, found: count });
     }
-    let (slots, stride) = read_slots(layout, &bytes[HEADER_BYTES..table_end])?;
-    let fixed_len = u64::from(count) * u64::from(stride);
-    let expected = table_end as u64 + fixed_len + text_len as u64 + heap_len as u64;
+    let (stored, stored_stride) = read_slots(layout, &bytes[HEADER_BYTES..table_end])?;
+    let columns_len = u64::from(count) * u64::from(stored_stride);
+    let expected = table_end as u64 + columns_len + text_len as u64 + heap_len as u64;
     if expected != found {
         return Err(SegmentError::Length { expected, found });
     }
-    let (fixed, heaps) = bytes[table_end..].split_at(fixed_len as usize);
+    let (columns, heaps) = bytes[table_end..].split_at(columns_len as usize);
     let (text, heap) = heaps.split_at(text_len);
     let text = std::str::from_utf8(text).map_err(|error| SegmentError::Utf8 { at: error.valid_up_to() })?;
     let mut padded = Vec::with_capacity(heap_len + PADDING);
     padded.extend_from_slice(heap);
     padded.resize(heap_len + PADDING, 0);
-    let rows = interleave(fixed, &slots[..layout.row_slots], count as usize, stride as usize);
-    let (fixed, rows_at) = fixed_part(&slots, &rows);
+    let columns = StoredColumns { layout, slots: &stored, count: count as usize, bytes: columns };
+    let starts = columns.starts(text_len, heap_len)?;
+    let (fixed, rows_at, stride) = columns.rows(&starts);
     let (text, bytes, symbols) = (text.into(), padded.into(), symbols.cloned());
     Ok(Segment { fixed, rows_at, text, bytes, symbols, count, stride, digest: 0 })
 }
 
+/// The slots as stored; their offsets are the bytes of a row before them.
 fn read_slots(layout: &Layout, table: &[u8]) -> Result<(Vec<Slot>, u32), SegmentError> {
     let mut stride = 0;
     let mut slots = Vec::with_capacity(layout.all_slots);
@@ -172,20 +222,98 @@ fn read_slots(layout: &Layout, table: &[u8]) -> Result<(Vec<Slot>, u32), Segment
     Ok((slots, stride))
 }
 
-/// Slot by slot becomes row by row.
-fn interleave(fixed: &[u8], slots: &[Slot], count: usize, stride: usize) -> Vec<u8> {
-    let mut rows = vec![0; count * stride + PADDING];
-    let mut rest = fixed;
-    for slot in slots.iter().filter(|slot| slot.width > 0) {
-        let width = usize::from(slot.width);
-        let (column, after) = rest.split_at(count * width);
-        rest = after;
-        let at = slot.offset as usize;
-        for (row, value) in rows.chunks_exact_mut(stride).zip(column.chunks_exact(width)) {
-            row[at..at + width].copy_from_slice(value);
+/// The numbers of a stored segment, slot by slot.
+struct StoredColumns<'b> {
+    layout: &'b Layout,
+    slots: &'b [Slot],
+    count: usize,
+    bytes: &'b [u8],
+}
+
+impl<'b> StoredColumns<'b> {
+    /// What is stored in a slot, row by row.
+    fn column(&self, slot: usize) -> &'b [u8] {
+        let Slot { offset, width, .. } = self.slots[slot];
+        &self.bytes[offset as usize * self.count..][..usize::from(width) * self.count]
+    }
+
+    /// Where the values of each region start, and at last where they end: by slot, empty for those that are no region.
+    /// Regions stand one after another and fill their heaps.
+    fn starts(&self, text_len: usize, heap_len: usize) -> Result<Vec<Vec<u64>>, SegmentError> {
+        let mut starts = vec![Vec::new(); self.layout.row_slots];
+        let texts = self.layout.text_regions.iter().copied();
+        let bytes = self.layout.byte_regions.iter().map(|(slot, _)| *slot);
+        self.fill(&mut starts, texts, text_len)?;
+        self.fill(&mut starts, bytes, heap_len)?;
+        Ok(starts)
+    }
+
+    fn fill(
+        &self,
+        starts: &mut [Vec<u64>],
+        regions: impl Iterator<Item = usize>,
+        heap_len: usize,
+    ) -> Result<(), SegmentError> {
+        let mut at = 0_u64;
+        let mut last = None;
+        for slot in regions {
+            let Slot { base, width, .. } = self.slots[slot];
+            let (width, column, of_slot) = (usize::from(width), self.column(slot), &mut starts[slot]);
+            of_slot.reserve_exact(self.count + 1);
+            of_slot.push(at);
+            for row in 0..self.count {
+                let mut length = [0; 8];
+                length[..width].copy_from_slice(&column[row * width..][..width]);
+                let length = u64::from_le_bytes(length).wrapping_add(base);
+                // Checked against the heap at each step, so that no sum wraps.
+                at = at.checked_add(length).filter(|end| *end <= heap_len as u64).ok_or(self.outside(slot, row))?;
+                of_slot.push(at);
+            }
+            last = Some(slot);
+        }
+        match last {
+            _ if at == heap_len as u64 => Ok(()),
+            Some(slot) => Err(self.outside(slot, self.count.saturating_sub(1))),
+            None => Err(SegmentError::Heap { bytes: heap_len }),
         }
     }
-    rows
+
+    fn outside(&self, slot: usize, row: usize) -> SegmentError {
+        let column = self.layout.columns.iter().position(|column| column.form.has_region(slot)).unwrap_or(0);
+        SegmentError::Region { row: row as u32, column }
+    }
+
+    /// Slots and rows as they are in memory.
+    fn rows(&self, starts: &[Vec<u64>]) -> (Arc<[u8]>, u32, u32) {
+        let mut slots = Vec::with_capacity(self.slots.len());
+        let mut stride = 0;
+        for (slot, starts) in starts.iter().enumerate() {
+            let stored = self.slots[slot];
+            let (base, width) = match (starts.first(), starts.last()) {
+                (Some(first), Some(end)) => (*first, width_of(end - first)),
+                _ => (stored.base, stored.width),
+            };
+            slots.push(Slot { base, offset: stride, width });
+            stride += u32::from(width);
+        }
+        let row_bytes = stride as usize;
+        let mut rows = vec![0; (self.count + 1) * row_bytes + PADDING];
+        for (slot, starts) in starts.iter().enumerate().filter(|(slot, _)| slots[*slot].width > 0) {
+            let Slot { base, offset, width } = slots[slot];
+            let (at, width) = (offset as usize, usize::from(width));
+            let cells = rows.chunks_exact_mut(row_bytes).map(|row| &mut row[at..at + width]);
+            if starts.is_empty() {
+                cells.zip(self.column(slot).chunks_exact(width)).for_each(|(cell, value)| cell.copy_from_slice(value));
+            } else {
+                cells
+                    .zip(starts)
+                    .for_each(|(cell, start)| cell.copy_from_slice(&(start - base).to_le_bytes()[..width]));
+            }
+        }
+        slots.extend(&self.slots[self.layout.row_slots..]);
+        let (fixed, rows_at) = fixed_part(&slots, &rows);
+        (fixed, rows_at, stride)
+    }
 }
 
 impl Segment {
@@ -243,12 +371,12 @@ impl Segment {
 
     /// The region's text, if it is inside the heap and on char boundaries.
     fn check_text(&self, region: Region, row: u32) -> Option<&str> {
-        let (start, end) = self.checked_span(region, row)?;
+        let (start, end) = self.span(region, self.row_start(row));
         self.text.get(start..end)
     }
 
     fn check_bytes(&self, region: Region, row: u32) -> Option<&[u8]> {
-        let (start, end) = self.checked_span(region, row)?;
+        let (start, end) = self.span(region, self.row_start(row));
         self.bytes[..self.bytes.len() - PADDING].get(start..end)
     }
 
@@ -262,15 +390,6 @@ impl Segment {
         scratch.clear();
         table.unpack(packed, scratch);
         std::str::from_utf8(scratch).is_ok().then_some(())
-    }
-
-    /// The span, if no sum wraps.
-    fn checked_span(&self, region: Region, row: u32) -> Option<(usize, usize)> {
-        let start = self.image(region.start, self.row_start(row));
-        let before = region.before.map_or(0, |slot| self.image(slot, self.row_start(row)));
-        let end = self.image(region.end, self.row_start(row));
-        let begin = usize::try_from(start.checked_add(before)?).ok()?;
-        Some((begin, usize::try_from(start.checked_add(end)?).ok()?))
     }
 
     /// The number of elements, if there are whole ones and all their content is where it should be.

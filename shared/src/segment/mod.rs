@@ -6,7 +6,7 @@
 //! shares the heaps, so a delta's cost follows its size (I10).
 //!
 //! Invariants, established by the builder and by `decode` alike: every slot is within its row; every region of every
-//! row lies inside its heap and on char boundaries; a region of elements holds whole elements; a map has as many keys
+//! row lies inside its heap and on char boundaries, behind the row before; a region of elements holds whole elements; a map has as many keys
 //! as values; packed text is text by a table that the segment holds. Readers rely on them and only bounds-check.
 
 mod build;
@@ -73,7 +73,7 @@ static MASKS: [u64; 256] = {
 /// Rows of one type. Cheap to clone: the parts are shared.
 #[derive(Clone, Debug)]
 pub struct Segment {
-    /// The slots, the rows, padding.
+    /// The slots, the rows, one more row that only says where the last one's values end, padding.
     fixed: Arc<[u8]>,
     text: Arc<str>,
     bytes: Arc<[u8]>,
@@ -140,16 +140,14 @@ impl Segment {
         Slot::from_bytes(self.fixed[at..at + SLOT_BYTES].try_into().expect("16 bytes are 16 bytes"))
     }
 
-    /// From where to where a row's region reaches in its heap.
+    /// From where to where a row's value reaches in its heap.
     #[inline(always)]
     fn span(&self, region: Region, row_start: u32) -> (usize, usize) {
-        let start = self.image(region.start, row_start);
-        let before = match region.before {
-            None => 0,
-            Some(slot) => self.image(slot, row_start),
-        };
-        let end = self.image(region.end, row_start);
-        (start.wrapping_add(before) as usize, start.wrapping_add(end) as usize)
+        let slot = self.slot(region.slot);
+        let at = row_start as usize + slot.offset as usize;
+        let (start, end) =
+            (load(&self.fixed, at, slot.width), load(&self.fixed, at + self.stride as usize, slot.width));
+        (slot.base.wrapping_add(start) as usize, slot.base.wrapping_add(end) as usize)
     }
 
     fn width(&self, lane: usize) -> usize {
