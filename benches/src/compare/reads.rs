@@ -21,6 +21,7 @@ struct Operation<'a> {
     figure: &'static str,
     keys_max: usize,
     batch: usize,
+    one_by_one: bool,
     missing: bool,
     run: &'a (dyn Fn(&[u64]) -> Answer<u64> + Sync),
     expected: &'a (dyn Fn(&[u64]) -> u64 + Sync),
@@ -31,22 +32,36 @@ pub(super) fn by_key(consumer: &dyn Consume, truth: &Truth, effort: Effort, out:
     let found = |keys: &[u64]| keys.len() as u64;
     let three = |keys: &[u64]| truth.sum_3_fields(keys);
     let cast = |keys: &[u64]| truth.sum_cast(keys);
-    for batch in [BATCH, 1] {
-        let run = |keys: &[u64]| consumer.lookup(keys, batch);
-        let hit =
-            Operation { figure: "lookup_hit", keys_max: 1 << 20, batch, missing: false, run: &run, expected: &found };
+    // Sixteen keys that a request has at once, by the system's own way for several where it has one; then one after
+    // another under one view; then with a view each.
+    let ways = [(BATCH, true), (BATCH, false), (1, false)];
+    for (batch, many) in ways.into_iter().filter(|(_, many)| !many || consumer.has_many()) {
+        let one_by_one = !many && batch > 1 && consumer.has_many();
+        let run = |keys: &[u64]| if many { consumer.lookup_many(keys, batch) } else { consumer.lookup(keys, batch) };
+        let hit = Operation {
+            figure: "lookup_hit",
+            keys_max: 1 << 20,
+            batch,
+            one_by_one,
+            missing: false,
+            run: &run,
+            expected: &found,
+        };
         if !measure(&hit, truth, effort, out)? {
             return Ok(());
         }
-        let run = |keys: &[u64]| consumer.lookup_3_fields(keys, batch);
+        let run = |keys: &[u64]| {
+            if many { consumer.lookup_3_fields_many(keys, batch) } else { consumer.lookup_3_fields(keys, batch) }
+        };
         let fields = Operation { figure: "lookup_3_fields", keys_max: 1 << 19, run: &run, expected: &three, ..hit };
         measure(&fields, truth, effort, out)?;
     }
-    let run = |keys: &[u64]| consumer.lookup(keys, BATCH);
+    let run = |keys: &[u64]| consumer.lookup_many(keys, BATCH);
     let miss = Operation {
         figure: "lookup_miss",
         keys_max: 1 << 20,
         batch: BATCH,
+        one_by_one: false,
         missing: true,
         run: &run,
         expected: &|_| 0,
@@ -66,6 +81,7 @@ pub(super) fn by_country(consumer: &dyn Consume, truth: &Truth, effort: Effort, 
         figure: "country_find",
         keys_max: 1 << 19,
         batch: BATCH,
+        one_by_one: false,
         missing: false,
         run: &run,
         expected: &expected,
@@ -118,7 +134,8 @@ fn measure(operation: &Operation<'_>, truth: &Truth, effort: Effort, out: &mut O
         let seconds = passes(threads, &keys, effort, operation.run, operation.expected)?;
         let sample = Sample::new(operation.figure, "ns", seconds * 1e9 / count as f64).threads(threads as u32);
         let lookups_per_view = (operation.batch != BATCH).then_some(operation.batch as u32);
-        out.sample(Sample { lookups_per_view, ..sample })?;
+        let one_by_one = operation.one_by_one.then_some(true);
+        out.sample(Sample { lookups_per_view, one_by_one, ..sample })?;
     }
     Ok(true)
 }

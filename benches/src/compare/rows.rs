@@ -21,6 +21,9 @@ pub struct Sample {
     /// For how many look-ups a view was held, when not for the usual 16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lookups_per_view: Option<u32>,
+    /// Set where keys were looked up one after another by a system that has a way for several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one_by_one: Option<bool>,
     /// Of the value: `s`, `ns`, `bytes` or `ratio`.
     pub unit: String,
     /// The value.
@@ -73,11 +76,12 @@ impl Row {
     }
 }
 
-type Key<'a> = (&'a str, Option<u64>, Option<u32>, Option<&'a str>, Option<u32>);
+type Key<'a> = (&'a str, Option<u64>, Option<u32>, Option<&'a str>, Option<u32>, Option<bool>);
 
 impl Sample {
     fn key(&self) -> Key<'_> {
-        (&self.figure, self.changes, self.threads, self.refreshes.as_deref(), self.lookups_per_view)
+        let Sample { changes, threads, lookups_per_view, one_by_one, .. } = self;
+        (&self.figure, *changes, *threads, self.refreshes.as_deref(), *lookups_per_view, *one_by_one)
     }
 }
 

@@ -88,6 +88,9 @@ pub(super) fn title(row: &Row) -> String {
     if sample.lookups_per_view.is_some() {
         title += ", a view each";
     }
+    if sample.one_by_one.is_some() {
+        title += ", one by one";
+    }
     title
 }
 

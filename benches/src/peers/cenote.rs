@@ -109,7 +109,14 @@ impl<F: Film> Service<F> {
         self.consumer.as_deref().ok_or_else(|| Refusal::Failed("nothing was loaded yet".into()))
     }
 
-    /// One view for each batch of keys, as a request would take one.
+    /// One view for each batch of keys, as a request would take one; `many` sums over the batch.
+    fn summed_many(&self, keys: &[u64], batch: usize, many: impl Fn(&View, &[u64]) -> u64) -> Answer<u64> {
+        let consumer = self.consumer()?;
+        let of_batch = |keys: &[u64]| consumer.with(|view| many(view, keys));
+        Ok(keys.chunks(batch).fold(0, |sum, keys| sum.wrapping_add(of_batch(keys))))
+    }
+
+    /// The same, one key after another.
     fn summed(&self, keys: &[u64], batch: usize, one: impl Fn(&View, u64) -> u64) -> Answer<u64> {
         let consumer = self.consumer()?;
         let of_batch =
@@ -145,6 +152,22 @@ impl<F: Film> Consume for Service<F> {
 
     fn lookup_3_fields(&self, keys: &[u64], batch: usize) -> Answer<u64> {
         self.summed(keys, batch, |view, key| view.get::<F>(key).map_or(0, F::sum_3_fields))
+    }
+
+    fn has_many(&self) -> bool {
+        true
+    }
+
+    fn lookup_many(&self, keys: &[u64], batch: usize) -> Answer<u64> {
+        let count = |view: &View, keys: &[u64]| view.get_many::<F>(keys.iter().copied()).flatten().count() as u64;
+        self.summed_many(keys, batch, count)
+    }
+
+    fn lookup_3_fields_many(&self, keys: &[u64], batch: usize) -> Answer<u64> {
+        let sum = |view: &View, keys: &[u64]| {
+            view.get_many::<F>(keys.iter().copied()).flatten().map(F::sum_3_fields).fold(0, u64::wrapping_add)
+        };
+        self.summed_many(keys, batch, sum)
     }
 
     fn cast_walk(&self, keys: &[u64]) -> Answer<u64> {

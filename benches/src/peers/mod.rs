@@ -167,6 +167,21 @@ pub trait Consume: Send + Sync {
         Err(NO_READS)
     }
 
+    /// Whether it has a way of its own to look several keys up at once.
+    fn has_many(&self) -> bool {
+        false
+    }
+
+    /// `lookup` by that way, with one view per `batch` keys.
+    fn lookup_many(&self, keys: &[u64], batch: usize) -> Answer<u64> {
+        self.lookup(keys, batch)
+    }
+
+    /// `lookup_3_fields` by that way.
+    fn lookup_3_fields_many(&self, keys: &[u64], batch: usize) -> Answer<u64> {
+        self.lookup_3_fields(keys, batch)
+    }
+
     /// Looks up and reads the names of the cast: the sum that WORKLOAD.md says.
     fn cast_walk(&self, _keys: &[u64]) -> Answer<u64> {
         Err(NO_READS)

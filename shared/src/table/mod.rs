@@ -15,13 +15,19 @@ pub use edit::{EditError, TableEdit};
 
 use crate::digest::Sums;
 use crate::ids::{Ordinal, TypeId};
-use crate::index::{Directory, KeyIndex, LiveSet};
+use crate::index::{Directory, Home, KeyIndex, LiveSet};
 use crate::keys::{KeyPlan, KeyRef};
 use crate::layout::Layout;
 use crate::packed::Symbols;
 use crate::schema::{KeyError, Schema};
 use crate::segment::{RowAt, Segment, SegmentBuilder};
 use crate::state::State;
+
+/// A record found, and its row.
+pub(crate) type Found<'s> = Option<(Ordinal, RowAt<'s>)>;
+
+/// How many keys are looked up together: enough that their cache misses fill the processor's queue.
+pub(crate) const MANY: usize = 16;
 
 /// All records of one type at one version.
 #[derive(Clone, Debug)]
@@ -197,6 +203,39 @@ impl Table {
     fn find_image_spilled(&self, hash: u64, slot: usize, image: u64) -> Option<(Ordinal, RowAt<'_>)> {
         let mut rows = self.keys.home(hash).spilled().filter_map(|at| Some((Ordinal(at), self.row(Ordinal(at))?)));
         rows.find(|(_, row)| row.slot(slot) == image)
+    }
+
+    /// The records with up to [`MANY`] keys that are numbers: what `find_row` finds for each.
+    ///
+    /// In stages over all of them, each loading what the one before it named: the cache misses of a stage overlap, where
+    /// look-ups one after another would wait for each.
+    pub(crate) fn find_images<'s>(&'s self, slot: usize, images: &[u64], found: &mut [Found<'s>; MANY]) {
+        let mut homes: [Option<Home<'_>>; MANY] = [None; MANY];
+        for (home, image) in homes.iter_mut().zip(images) {
+            *home = Some(self.keys.home(KeyRef::Image(*image).hash(self.seed)));
+        }
+        let mut ordinals = [u32::MAX; MANY];
+        for (ordinal, home) in ordinals.iter_mut().zip(homes.iter().flatten()) {
+            *ordinal = home.ordinals().next().unwrap_or(u32::MAX);
+        }
+        for ((found, ordinal), _) in found.iter_mut().zip(ordinals).zip(images) {
+            *found = self.row(Ordinal(ordinal)).map(|row| (Ordinal(ordinal), row));
+        }
+        let mut keys = [0; MANY];
+        for ((key, found), _) in keys.iter_mut().zip(&*found).zip(images) {
+            *key = found.map_or(0, |(_, row)| row.slot(slot));
+        }
+        for ((found, key), image) in found.iter_mut().zip(keys).zip(images) {
+            if found.is_none() || key != *image {
+                *found = self.find_image_again(slot, *image);
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_image_again(&self, slot: usize, image: u64) -> Found<'_> {
+        self.find_image(slot, image)
     }
 
     #[inline(never)]

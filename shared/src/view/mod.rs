@@ -6,6 +6,7 @@
 mod diff;
 mod find;
 pub mod indexes;
+mod many;
 mod named;
 mod named_key;
 mod path;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 pub use diff::Diff;
 pub use find::{HashIndex, IndexValue, Matches};
 pub use indexes::{IndexDeclaration, IndexError, Indexes};
+pub use many::Many;
 pub use named::{NamedList, NamedMap, NamedRecord, NamedTable, NamedValue};
 pub use named_key::{NamedKey, NamedKeyError};
 pub use table::{Records, TableRef};
@@ -108,6 +110,26 @@ impl View {
     #[must_use]
     pub fn get<T: Root>(&self, key: <T::Key as KeyValue>::Borrowed<'_>) -> Option<T::Ref<'_>> {
         self.table::<T>().get(key)
+    }
+
+    /// The records with these keys, in the keys' order: what [`get`](View::get) finds for each, sooner where a request
+    /// wants several. See [`Many`].
+    ///
+    /// ```
+    /// # use cenote_shared::{Record, view::View};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String }
+    /// fn titles(view: &View, ids: &[u64]) -> Vec<String> {
+    ///     view.get_many::<Movie>(ids.iter().copied()).flatten().map(|movie| movie.title().to_owned()).collect()
+    /// }
+    /// ```
+    #[inline(always)]
+    pub fn get_many<'v, 'k, T: Root>(
+        &'v self,
+        keys: impl IntoIterator<Item = <T::Key as KeyValue>::Borrowed<'k>>,
+    ) -> impl Iterator<Item = Option<T::Ref<'v>>> {
+        self.table::<T>().get_many(keys)
     }
 
     /// The record that a [`Key`](crate::record::Key) refers to, if it is there.

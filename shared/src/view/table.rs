@@ -9,7 +9,7 @@ use crate::record::{KeyOf, KeyValue, Record, RecordAt, Root, Scope};
 use crate::schema::bind::TypeBinding;
 use crate::table::Table;
 
-use super::Viewed;
+use super::{Many, Viewed};
 
 /// The records of one type in a view. Copy it freely; keep it where several look-ups follow.
 pub struct TableRef<'v, T> {
@@ -74,7 +74,7 @@ impl<'v, T: Record> TableRef<'v, T> {
     }
 
     #[inline(always)]
-    fn reader(self, at: RecordAt<'v>) -> T::Ref<'v> {
+    pub(super) fn reader(self, at: RecordAt<'v>) -> T::Ref<'v> {
         T::view(at)
     }
 }
@@ -85,6 +85,15 @@ impl<'v, T: Root> TableRef<'v, T> {
     #[must_use]
     pub fn get(self, key: <T::Key as KeyValue>::Borrowed<'_>) -> Option<T::Ref<'v>> {
         T::Key::with(key, |key| self.find(key))
+    }
+
+    /// The records with these keys, in the keys' order.
+    #[inline(always)]
+    pub fn get_many<'k, K>(self, keys: K) -> Many<'v, 'k, T, K::IntoIter>
+    where
+        K: IntoIterator<Item = <T::Key as KeyValue>::Borrowed<'k>>,
+    {
+        Many::new(self, keys.into_iter())
     }
 
     /// The record that a [`Key`](crate::record::Key) refers to, if it is there.

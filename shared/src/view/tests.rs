@@ -141,3 +141,30 @@ fn an_undeclared_type_is_named() {
     let missing = world.view().len::<Missing>();
     unreachable!("{missing} records of a type that was not declared");
 }
+
+#[derive(Clone, Debug, PartialEq, Record)]
+#[record(key = "id")]
+struct Shelf {
+    id: u64,
+    label: String,
+}
+
+#[test]
+fn many_look_ups_find_what_each_would() {
+    let mut world = World::of(|registry| registry.with::<Shelf>().with::<Venue>());
+    let shelves: Vec<Shelf> =
+        (0..5_000).step_by(3).map(|id| Shelf { id: id * id, label: format!("shelf {id}") }).collect();
+    world.add_all(&shelves);
+    world.add_all(&[venue(1)]);
+    let view = world.view();
+    // No keys, fewer and more than are looked up together, present and absent, some twice.
+    for count in [0, 1, 15, 16, 17, 4_000] {
+        let keys = (0..count).map(|at| (at * 7 % 5_000) * (at * 7 % 5_000));
+        let one_by_one: Vec<_> = keys.clone().map(|key| view.get::<Shelf>(key)).collect();
+        let many: Vec<_> = view.get_many::<Shelf>(keys).collect();
+        assert_eq!(many, one_by_one);
+        assert!(count < 15 || many.iter().any(Option::is_none) && many.iter().any(Option::is_some));
+    }
+    let venues = view.get_many::<Venue>([(Kind::Bar, "1011", 1), (Kind::Shop, "1011", 1)]);
+    assert_eq!(venues.map(|venue| Some(venue?.number())).collect::<Vec<_>>(), [Some(1), None]);
+}
