@@ -206,14 +206,14 @@ pub(crate) const ROWS: &[Row] = &[
         strike: Strike::Object(Object::Blob, Damage::Swapped),
         follower: "cannot read s3://media/catalog/blobs/00000000000000000004-1-<id>: larger than this \
             object may be, so it is damaged or not ours; restore it from a copy: the object has \
-            1201870 bytes, allowed are 1200875",
+            1201845 bytes, allowed are 1200856",
         fresh: "cannot read s3://media/catalog/blobs/00000000000000000004-1-<id>: larger than this \
             object may be, so it is damaged or not ours; restore it from a copy: the object has \
-            1201870 bytes, allowed are 1200875",
+            1201845 bytes, allowed are 1200856",
         producer: "",
         opening: "cannot read s3://media/catalog/blobs/00000000000000000004-1-<id>: larger than this \
             object may be, so it is damaged or not ours; restore it from a copy: the object has \
-            1201870 bytes, allowed are 1200875",
+            1201845 bytes, allowed are 1200856",
     },
     Row {
         fault: "blob: missing",
@@ -317,7 +317,7 @@ pub(crate) const ROWS: &[Row] = &[
         fresh: "",
         producer: "",
         opening: "snapshots/00000000000000000003-1-<id>: its footer is not sound: its sections end at byte \
-            1200770, which is not where the footer starts; restore it from a copy, or make another \
+            1200743, which is not where the footer starts; restore it from a copy, or make another \
             snapshot",
     },
     Row {
