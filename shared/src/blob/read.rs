@@ -17,10 +17,7 @@ fn footer_bytes(tail: &[u8; TAIL_BYTES]) -> Result<usize, BlobError> {
     if tail[24..] != MAGIC {
         return Err(BlobError::Magic { place: "end" });
     }
-    let format = u16::from_le_bytes([tail[4], tail[5]]);
-    if format != FORMAT {
-        return Err(BlobError::Format { found: format, known: FORMAT });
-    }
+    known_format([tail[4], tail[5]])?;
     let bytes = u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]) as usize;
     if bytes > FOOTER_BYTES_MAX {
         return Err(unsound(format!("{bytes} bytes, more than {FOOTER_BYTES_MAX}")));
@@ -59,20 +56,20 @@ fn check_format(header: &[u8; HEADER_BYTES]) -> Result<(), BlobError> {
     if header[..8] != MAGIC {
         return Err(BlobError::Magic { place: "start" });
     }
-    let format = u16::from_le_bytes([header[8], header[9]]);
-    if (FORMAT..=FORMAT_WITH_SYMBOLS).contains(&format) {
-        return Ok(());
+    known_format([header[8], header[9]])
+}
+
+fn known_format(bytes: [u8; 2]) -> Result<(), BlobError> {
+    match u16::from_le_bytes(bytes) {
+        FORMAT => Ok(()),
+        found => Err(BlobError::Format { found, known: FORMAT }),
     }
-    Err(BlobError::Format { found: format, known: FORMAT_WITH_SYMBOLS })
 }
 
 /// That the object's first bytes are those of a blob, and of the one whose footer this is.
 pub fn check_header(header: &[u8; HEADER_BYTES], footer: &Footer) -> Result<(), BlobError> {
     check_format(header)?;
-    let is_its_own = header[8..10] == footer.format().to_le_bytes()
-        && header[10] == footer.kind as u8
-        && header[16..] == footer.dataset.0;
-    if !is_its_own {
+    if header[10] != footer.kind as u8 || header[16..] != footer.dataset.0 {
         return Err(unsound("it does not belong to the header"));
     }
     Ok(())
