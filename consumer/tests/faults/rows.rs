@@ -230,11 +230,11 @@ pub(crate) const ROWS: &[Row] = &[
         fault: "blob: newer format, by a newer release",
         strike: Strike::CommittedByNewer,
         follower: "the delta of version 9 in blobs/00000000000000000009-2-<id>: it has format 3, this release \
-            reads up to 2; upgrade this program",
+            reads up to 1; upgrade this program",
         fresh: "the delta of version 9 in blobs/00000000000000000009-2-<id>: it has format 3, this release \
-            reads up to 2; upgrade this program",
+            reads up to 1; upgrade this program",
         producer: "fenced: epoch 2 was opened at log position 8, this producer's is 1; open anew to take over",
-        opening: "blobs/00000000000000000009-2-<id>: it has format 3, this release reads up to 2; upgrade this \
+        opening: "blobs/00000000000000000009-2-<id>: it has format 3, this release reads up to 1; upgrade this \
             program",
     },
     Row {
@@ -251,9 +251,9 @@ pub(crate) const ROWS: &[Row] = &[
         strike: Strike::Object(Object::Snapshot, Damage::Newer),
         follower: "",
         fresh: "cannot load a version of s3://media/catalog: snapshots/00000000000000000003-1-<id>: it \
-            has format 3, this release reads up to 2; upgrade this program",
+            has format 3, this release reads up to 1; upgrade this program",
         producer: "",
-        opening: "snapshots/00000000000000000003-1-<id>: it has format 3, this release reads up to 2; \
+        opening: "snapshots/00000000000000000003-1-<id>: it has format 3, this release reads up to 1; \
             upgrade this program",
     },
     Row {
