@@ -34,6 +34,8 @@ use crate::cqrs::{Answer, Failure};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long it may take to greet: one that is gone refuses at once, one that starts up has other things to do.
 const GREETING: Duration = Duration::from_secs(20);
+/// How often within that time something is looked at that takes a moment.
+const LOOKS: u32 = 500;
 /// Where a tag's channel stands: deliveries are numbered by channel, and a channel does not live for ever.
 const CHANNEL_BITS: u32 = 40;
 
@@ -415,10 +417,18 @@ impl Subscription for RabbitSubscription {
     }
 
     async fn dead(&self) -> Answer<Vec<Buried>> {
-        let (_connection, channel) = connect(&self.broker.url).await?;
+        let (connection, channel) = connect(&self.broker.url).await?;
         let letters = self.letters(&channel).await?;
         // None is acknowledged: with the channel closed they are where they were.
         channel.close(200, "looked".into()).await?;
+        // The queue takes them back a moment later; until then they would not be counted.
+        let channel = connection.create_channel().await?;
+        for _ in 0..LOOKS {
+            if self.counts(&channel).await?.dead >= letters.len() as u64 {
+                break;
+            }
+            clock::sleep(PATIENCE / LOOKS).await;
+        }
         let buried = |letter: &_| {
             let reason = header(letter, "reason").unwrap_or_else(|| "rejected".to_owned());
             Ok(Buried { envelope: envelope(letter)?, reason })

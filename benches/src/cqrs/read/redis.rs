@@ -100,13 +100,17 @@ fn show_all(products: &Value, see: &mut (dyn See + Send)) -> Answer<()> {
     })
 }
 
-/// Says [`Away`] of a failure that is the connection's and not the question's: to be repeated, however long it takes.
-fn or_away(failure: Failure) -> Failure {
-    let lost = failure.downcast_ref::<RedisError>().is_some_and(|error| {
+/// Whether a failure is the connection's and not the question's.
+fn is_lost(failure: &Failure) -> bool {
+    failure.downcast_ref::<RedisError>().is_some_and(|error| {
         let loading = error.kind() == ErrorKind::Server(ServerErrorKind::BusyLoading);
         loading || error.is_io_error() || error.is_timeout() || error.is_connection_dropped()
-    });
-    if lost { Away("Redis").into() } else { failure }
+    })
+}
+
+/// Says [`Away`] of a lost connection: to be repeated, however long it takes.
+fn or_away(failure: Failure) -> Failure {
+    if is_lost(&failure) { Away("Redis").into() } else { failure }
 }
 
 /// Connections: one for questions, one for batches, so that the one need not wait behind the other.
@@ -157,6 +161,16 @@ impl Answers {
 #[async_trait]
 impl RemoteQueries for Answers {
     async fn ask(&self, query: Query, see: &mut (dyn See + Send)) -> Answer<bool> {
+        match self.ask_once(query, see).await {
+            // The first to notice that a connection is gone. Nothing was shown, and a question may be asked again.
+            Err(error) if is_lost(&error) => self.ask_once(query, see).await,
+            done => done,
+        }
+    }
+}
+
+impl Answers {
+    async fn ask_once(&self, query: Query, see: &mut (dyn See + Send)) -> Answer<bool> {
         let mut server = self.server.ask();
         let products = self.key('p', '*');
         match query {
