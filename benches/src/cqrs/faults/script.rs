@@ -62,7 +62,7 @@ pub(super) async fn play(fault: Fault, running: &Arc<dyn Running>, load: &Load, 
         }
         Fault::Corrupted => corrupt(&**running, load).await,
         Fault::Replay => replay(&**running, load, plan).await,
-        Fault::PublisherKilled => kill_publisher(cenote(&**running)?, plan).await,
+        Fault::PublisherKilled => kill_publisher(&**running, plan).await,
         Fault::TwoPublishers => {
             cenote(&**running)?.publish_as("rival");
             pass(BEAT * 3).await
@@ -154,16 +154,25 @@ async fn replay(running: &dyn Running, load: &Load, plan: &Plan) -> Answer<Playe
     Ok(Played { note: Some(note), ..Played::default() })
 }
 
-async fn kill_publisher(cenote: &Cenote, plan: &Plan) -> Answer<Played> {
+async fn kill_publisher(running: &dyn Running, plan: &Plan) -> Answer<Played> {
+    let cenote = cenote(running)?;
     let before = cenote.publisher_requests.counts().total();
-    for request in 0..plan.deaths.min(DEATHS) {
+    let deaths = plan.deaths.min(DEATHS);
+    for request in 0..deaths {
         let moment = if request % 2 == 0 { Moment::Before } else { Moment::After };
+        let restarts = running.reading().await?.restarts;
         cenote.die_at(request, moment);
-        until("the publisher's next life", PATIENCE, || !cenote.is_to_die()).await?;
-        clock::sleep(BEAT / 2).await;
+        let began = now();
+        // Once where it happened to be, and once at the request.
+        while running.reading().await?.restarts < restarts + 2 {
+            if began.elapsed() > plan.patience {
+                return Err(format!("the publisher did not come to request {request}").into());
+            }
+            clock::sleep(Duration::from_millis(10)).await;
+        }
     }
     let requests = cenote.publisher_requests.counts().total() - before;
-    let note = format!("{} deaths, {requests} requests", plan.deaths.min(DEATHS));
+    let note = format!("died at each of its first {deaths} requests, before or after; {requests} requests in all");
     Ok(Played { note: Some(note), ..Played::default() })
 }
 

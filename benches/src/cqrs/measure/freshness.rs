@@ -75,7 +75,7 @@ pub(super) async fn at_rate(
     let began = now();
     for number in 0..count {
         let due = began + Duration::from_secs_f64(f64::from(number) / f64::from(rate));
-        clock::sleep(due.saturating_duration_since(now())).await;
+        until(due).await;
         let Some(command) = commands.next() else { break };
         let probes = (number % every == 0).then(|| probes.clone());
         let (running, said) = (Arc::clone(running), said.clone());
@@ -88,6 +88,15 @@ pub(super) async fn at_rate(
     }
     fresh.freshness = prober.finish().await?.0;
     Ok(fresh)
+}
+
+/// Waits until then. What is due, or almost, does not wait: a timer's tick is a millisecond, and a thousand of them are
+/// all that a second has.
+pub(super) async fn until(due: Instant) {
+    let left = due.saturating_duration_since(now());
+    if left > Duration::from_micros(500) {
+        clock::sleep(left).await;
+    }
 }
 
 /// Many commands at once.

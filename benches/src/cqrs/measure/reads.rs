@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::freshness::until;
 use super::{Effort, Row};
 use crate::compare::Histogram;
 use crate::cqrs::Answer;
@@ -59,7 +60,7 @@ pub(super) async fn under_load(
         let (began, mut number) = (now(), 0_u32);
         while !stopped.load(Relaxed) {
             let due = began + Duration::from_secs_f64(f64::from(number) / f64::from(rate));
-            clock::sleep(due.saturating_duration_since(now())).await;
+            until(due).await;
             number += 1;
             let (writer, Some(command)) = (Arc::clone(&writer), own.next()) else { break };
             // Rejections are part of the load; a failure shows in the comparison afterwards.

@@ -253,7 +253,7 @@ impl Running for Pipeline {
 
     async fn deploy(&self) -> Answer<()> {
         self.points.knows_weight.store(true, Relaxed);
-        self.tasks.kill("projector");
+        self.tasks.deploy("projector");
         Ok(())
     }
 

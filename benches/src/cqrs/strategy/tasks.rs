@@ -31,6 +31,7 @@ pub struct Tasks {
 struct Kept {
     name: &'static str,
     kill: Arc<Notify>,
+    replace: Arc<Notify>,
     up: Arc<AtomicBool>,
     handle: JoinHandle<()>,
 }
@@ -44,21 +45,28 @@ impl Tasks {
 
     /// Runs what `start` makes, from now on.
     pub fn keep(&self, name: &'static str, start: impl Fn() -> BoxFuture<'static, Answer<()>> + Send + 'static) {
-        let (kill, up) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(true)));
+        let (kill, replace, up) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(AtomicBool::new(true)));
         let keeper = Keeper {
             kill: Arc::clone(&kill),
+            replace: Arc::clone(&replace),
             up: Arc::clone(&up),
             metrics: Arc::clone(&self.metrics),
             restart_after: self.restart_after,
         };
         let handle = clock::spawn(async move { keeper.keep(start).await });
-        self.kept.lock().expect("nothing panics under this lock").push(Kept { name, kill, up, handle });
+        self.kept.lock().expect("nothing panics under this lock").push(Kept { name, kill, replace, up, handle });
     }
 
     /// Kills the processes with this name, wherever they are; they are started again.
     pub fn kill(&self, name: &str) {
         let kept = self.kept.lock().expect("nothing panics under this lock");
         kept.iter().filter(|kept| kept.name == name).for_each(|kept| kept.kill.notify_one());
+    }
+
+    /// Deploys the processes with this name anew: they end, and are started at once. Nobody is alarmed.
+    pub fn deploy(&self, name: &str) {
+        let kept = self.kept.lock().expect("nothing panics under this lock");
+        kept.iter().filter(|kept| kept.name == name).for_each(|kept| kept.replace.notify_one());
     }
 
     /// How many are not running now.
@@ -94,6 +102,7 @@ impl Drop for Tasks {
 
 struct Keeper {
     kill: Arc<Notify>,
+    replace: Arc<Notify>,
     up: Arc<AtomicBool>,
     metrics: Arc<Metrics>,
     restart_after: Duration,
@@ -104,6 +113,7 @@ impl Keeper {
         loop {
             let ended = tokio::select! {
                 biased;
+                () = self.replace.notified() => continue,
                 () = self.kill.notified() => None,
                 ended = start() => Some(ended),
             };

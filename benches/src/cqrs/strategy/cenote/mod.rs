@@ -196,12 +196,6 @@ impl Cenote {
         self.tasks.kill("publisher");
     }
 
-    /// Whether a death that was arranged is still to come.
-    #[must_use]
-    pub fn is_to_die(&self) -> bool {
-        self.publisher.ends.lock().expect("nothing panics under this lock").is_some()
-    }
-
     /// The newest version that stands.
     #[must_use]
     pub fn published(&self) -> Version {
@@ -322,7 +316,7 @@ impl Running for Cenote {
 
     async fn deploy(&self) -> Answer<()> {
         self.points.knows_weight.store(true, Relaxed);
-        self.tasks.kill("publisher");
+        self.tasks.deploy("publisher");
         Ok(())
     }
 
