@@ -49,7 +49,7 @@ impl Across {
 const WIDTH: f64 = 560.0;
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 62.0;
-const RIGHT: f64 = 110.0;
+const RIGHT: f64 = 130.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 40.0;
 

@@ -8,7 +8,7 @@ use super::bars::bars;
 use super::tables::{describe, noticed, repaired, tables};
 use super::{Report, advise, is_ours};
 use crate::compare::{Across, Chart, Curve, human};
-use crate::cqrs::faults::{Fault, Outcome, Verdict};
+use crate::cqrs::faults::{Fault, Outcome, Repair, Verdict};
 
 /// Writes `index.html` into the folder, which is made where there is none.
 pub fn write_page(report: &Report, folder: &Path) -> io::Result<()> {
@@ -17,7 +17,7 @@ pub fn write_page(report: &Report, folder: &Path) -> io::Result<()> {
 }
 
 const STYLE: &str = "
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; color: #1d2733; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 90rem; margin: 2rem auto; padding: 0 1rem; color: #1d2733; }
 h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; } dt { font-weight: 600; margin-top: 1rem; } dd { margin: 0; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(30rem, 1fr)); gap: 1.5rem; }
 figure { margin: 0; } figcaption { font-weight: 600; margin-bottom: .25rem; }
@@ -25,7 +25,8 @@ svg { width: 100%; height: auto; } svg text { font: 11px system-ui, sans-serif; 
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .8rem; }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #e3e8ee; vertical-align: top; }
 th:first-child, td:first-child { text-align: left; white-space: nowrap; } .figures td { white-space: nowrap; }
-.faults td { text-align: left; min-width: 9rem; border: 1px solid #fff; } .faults td:first-child { min-width: 12rem; }
+.faults { margin-bottom: 1.5rem; } .faults th { text-align: left; }
+.faults td { text-align: left; min-width: 6rem; border: 1px solid #fff; } .faults td:first-child { min-width: 12rem; }
 .right { background: #dff2e1; } .while { background: #fdf0cd; } .ever { background: #f6c9c9; } .none { color: #9aa5b1; }
 .ours { color: #0b6e99; font-weight: 600; } small { color: #5a6878; }
 ";
@@ -142,29 +143,36 @@ fn faults(page: &mut String, report: &Report) {
     if report.outcomes.is_empty() {
         return;
     }
-    let mut systems: Vec<&str> = Vec::new();
-    for outcome in &report.outcomes {
-        if !systems.contains(&outcome.system.as_str()) {
-            systems.push(&outcome.system);
-        }
-    }
     *page += "<h2>What was broken, and what came of it</h2>\n<p>Each cell is a run: commands, the script, quiet; then \
               everything that can be asked is compared with the write side. <span class=\"right\">Right</span>: never \
               later than on a good day. <span class=\"while\">For a while</span>: the longest that anything was stale or \
               wrong. <span class=\"ever\">For ever</span>: still wrong when all queues are empty and an interval more has \
-              passed.</p>\n<div class=\"scroll\"><table class=\"faults\">\n<tr><th>fault</th>";
+              passed. A dash: it can't befall this one.</p>\n";
+    // What is the engine's alone would be a table of dashes for all others.
+    let shared = |fault: Fault| report.outcomes.iter().any(|own| own.fault == fault && !is_ours(&own.system));
+    let (both, ours): (Vec<_>, Vec<_>) = Fault::ALL.into_iter().partition(|fault| shared(*fault));
+    for faults in [both, ours] {
+        fault_table(page, report, &faults);
+    }
+}
+
+fn fault_table(page: &mut String, report: &Report, faults: &[Fault]) {
+    let own =
+        |fault: Fault, system: &str| report.outcomes.iter().find(|own| own.fault == fault && own.system == system);
+    let mut systems = report.systems();
+    systems.retain(|system| faults.iter().any(|fault| own(*fault, system).is_some()));
+    if systems.is_empty() {
+        return;
+    }
+    *page += "<div class=\"scroll\"><table class=\"faults\">\n<tr><th>fault</th>";
     for system in &systems {
         let class = if is_ours(system) { " class=\"ours\"" } else { "" };
         *page += &format!("<th{class}>{system}</th>");
     }
     *page += "</tr>\n";
-    for fault in Fault::ALL {
-        let own = |system: &str| report.outcomes.iter().find(|own| own.fault == fault && own.system == system);
-        if systems.iter().all(|system| own(system).is_none()) {
-            continue;
-        }
+    for fault in faults.iter().filter(|fault| systems.iter().any(|system| own(**fault, system).is_some())) {
         *page += &format!("<tr><td>{}</td>", fault.name());
-        systems.iter().for_each(|system| *page += &cell(own(system)));
+        systems.iter().for_each(|system| *page += &cell(own(*fault, system)));
         *page += "</tr>\n";
     }
     *page += "</table></div>\n";
@@ -177,9 +185,16 @@ fn cell(outcome: Option<&Outcome>) -> String {
         Verdict::WrongForAWhile => ("while", format!("for {}", human(outcome.wrong_for_s, "s"))),
         Verdict::WrongForEver => ("ever", "for ever".to_owned()),
     };
-    let mut more = format!("noticed: {}<br>repaired: {}", noticed(outcome), repaired(outcome));
-    for text in outcome.row.iter().chain(&outcome.note) {
-        more += &format!("<br>{}", escape(text));
+    let mut more = String::new();
+    if outcome.verdict != Verdict::Right || !outcome.noticed.is_empty() {
+        more += &format!("noticed: {}", noticed(outcome));
+    }
+    if outcome.repaired != Repair::Nothing {
+        more += &format!("<br>repaired: {}", repaired(outcome));
+    }
+    more += &outcome.note.iter().map(|note| format!("<br>{}", escape(note))).collect::<String>();
+    if let Some(row) = &outcome.row {
+        more += &format!("<details><summary>a row</summary>{}</details>", escape(row));
     }
     format!(
         "<td class=\"{class}\" title=\"{}\"><b>{says}</b><br><small>{more}</small></td>",
