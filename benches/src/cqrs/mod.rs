@@ -1,6 +1,6 @@
 //! The CQRS baseline: the event-driven read side that a team would otherwise build, built well, beside the engine's.
 //!
-//! One domain ([`domain`]), one write side ([`write`]), and strategies ([`strategy`]) that carry what a commit changed
+//! One domain ([`domain`]), one write side ([`mod@write`]), and strategies ([`strategy`]) that carry what a commit changed
 //! to where it is read. A strategy is put together from parts: a [`Feed`](write::Feed) tells what changed, a
 //! [`Broker`](broker::Broker) carries it, a [`ReadStore`](read::ReadStore) shows it. The same commands and queries go
 //! through all; [`measure`] times them, [`faults`] breaks them, [`report`] says what came of it. `benches/CQRS.md` is

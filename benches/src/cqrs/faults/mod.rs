@@ -1,7 +1,7 @@
 //! Faults: each is scripted, happens under load, and ends in a comparison of everything that a reader can ask with what
 //! the write side says.
 //!
-//! A run of a fault on a strategy: start, commands, the script, more commands, then quiet. While it goes on a [`watch`]
+//! A run of a fault on a strategy: start, commands, the script, more commands, then quiet. While it goes on a `watch`
 //! follows how stale or wrong each entity is. When all queues report empty, and one interval more has gone by, all
 //! questions are asked. A strategy that is not right then never gets there by itself: it is *wrong for ever*, with the
 //! row shown, and what a person would do is tried.
