@@ -40,7 +40,7 @@ fn the_same_seed_gives_the_same_trace() {
 /// - R6: a lost entry is taken for the end of the log, and its position is decided twice;
 /// - R7: a snapshot that rotted on its way is named.
 const SEEDS: [(Rule, u64); 7] =
-    [(Rule::R1, 2), (Rule::R2, 2), (Rule::R3, 2), (Rule::R4, 2), (Rule::R5, 2), (Rule::R6, 2), (Rule::R7, 2)];
+    [(Rule::R1, 2), (Rule::R2, 2), (Rule::R3, 2), (Rule::R4, 2), (Rule::R5, 1), (Rule::R6, 2), (Rule::R7, 2)];
 
 #[test]
 fn each_broken_rule_makes_something_fail() {
