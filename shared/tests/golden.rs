@@ -2,8 +2,7 @@
 //!
 //! `golden/<format>/` has one file per kind of object, and what they hold as text. A format that changes gets a new
 //! folder; the old one stays, and its tests with it. `CENOTE_GOLDEN=write` writes the folder of the newest format where
-//! a file is missing: it never changes one that is there. Format 2 came with packed text: blobs whose footer has symbol
-//! tables, and schemas with packed columns.
+//! a file is missing: it never changes one that is there.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

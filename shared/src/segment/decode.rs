@@ -197,8 +197,8 @@ fn read(layout: &Layout, bytes: &[u8], rows_max: u32, symbols: Option<&Arc<Symbo
     padded.extend_from_slice(heap);
     padded.resize(heap_len + PADDING, 0);
     let columns = StoredColumns { layout, slots: &stored, count: count as usize, bytes: columns };
-    let starts = columns.starts(text_len, heap_len)?;
-    let (fixed, rows_at, stride) = columns.rows(&starts);
+    let regions = columns.regions(text_len, heap_len)?;
+    let (fixed, rows_at, stride) = columns.rows(&regions);
     let (text, bytes, symbols) = (text.into(), padded.into(), symbols.cloned());
     Ok(Segment { fixed, rows_at, text, bytes, symbols, count, stride, digest: 0 })
 }
@@ -237,39 +237,39 @@ impl<'b> StoredColumns<'b> {
         &self.bytes[offset as usize * self.count..][..usize::from(width) * self.count]
     }
 
-    /// Where the values of each region start, and at last where they end: by slot, empty for those that are no region.
-    /// Regions stand one after another and fill their heaps.
-    fn starts(&self, text_len: usize, heap_len: usize) -> Result<Vec<Vec<u64>>, SegmentError> {
-        let mut starts = vec![Vec::new(); self.layout.row_slots];
-        let texts = self.layout.text_regions.iter().copied();
-        let bytes = self.layout.byte_regions.iter().map(|(slot, _)| *slot);
-        self.fill(&mut starts, texts, text_len)?;
-        self.fill(&mut starts, bytes, heap_len)?;
-        Ok(starts)
+    /// The numbers in a slot, row by row.
+    fn numbers(&self, slot: usize) -> impl Iterator<Item = u64> + use<'_, 'b> {
+        let Slot { base, width, .. } = self.slots[slot];
+        let (width, column) = (usize::from(width), self.column(slot));
+        (0..self.count).map(move |row| {
+            let mut number = [0; 8];
+            number[..width].copy_from_slice(&column[row * width..][..width]);
+            u64::from_le_bytes(number).wrapping_add(base)
+        })
     }
 
-    fn fill(
+    /// From where to where each region reaches in its heap, by slot; none for a slot that is no region. Regions stand one
+    /// after another and fill their heaps.
+    fn regions(&self, text_len: usize, heap_len: usize) -> Result<Vec<Option<(u64, u64)>>, SegmentError> {
+        let mut regions = vec![None; self.layout.row_slots];
+        let texts = self.layout.text_regions.iter().copied();
+        let bytes = self.layout.byte_regions.iter().map(|(slot, _)| *slot);
+        self.place(&mut regions, texts, text_len)?;
+        self.place(&mut regions, bytes, heap_len)?;
+        Ok(regions)
+    }
+
+    fn place(
         &self,
-        starts: &mut [Vec<u64>],
-        regions: impl Iterator<Item = usize>,
+        regions: &mut [Option<(u64, u64)>],
+        slots: impl Iterator<Item = usize>,
         heap_len: usize,
     ) -> Result<(), SegmentError> {
-        let mut at = 0_u64;
-        let mut last = None;
-        for slot in regions {
-            let Slot { base, width, .. } = self.slots[slot];
-            let (width, column, of_slot) = (usize::from(width), self.column(slot), &mut starts[slot]);
-            of_slot.reserve_exact(self.count + 1);
-            of_slot.push(at);
-            for row in 0..self.count {
-                let mut length = [0; 8];
-                length[..width].copy_from_slice(&column[row * width..][..width]);
-                let length = u64::from_le_bytes(length).wrapping_add(base);
-                // Checked against the heap at each step, so that no sum wraps.
-                at = at.checked_add(length).filter(|end| *end <= heap_len as u64).ok_or(self.outside(slot, row))?;
-                of_slot.push(at);
-            }
-            last = Some(slot);
+        let (mut at, mut last) = (0, None);
+        for slot in slots {
+            let end = self.end(slot, at, heap_len as u64)?;
+            regions[slot] = Some((at, end));
+            (at, last) = (end, Some(slot));
         }
         match last {
             _ if at == heap_len as u64 => Ok(()),
@@ -278,36 +278,50 @@ impl<'b> StoredColumns<'b> {
         }
     }
 
+    /// Where a region ends that starts at `start`. Nothing is kept of its rows: there may be many that take no bytes here.
+    fn end(&self, slot: usize, start: u64, heap_len: u64) -> Result<u64, SegmentError> {
+        // Checked against the heap at each step, so that no sum wraps.
+        let longer = |at: u64, length: u64| at.checked_add(length).filter(|end| *end <= heap_len);
+        let Slot { base, width, .. } = self.slots[slot];
+        if width == 0 {
+            let all = base.checked_mul(self.count as u64).and_then(|all| longer(start, all));
+            return all.ok_or_else(|| self.outside(slot, 0));
+        }
+        let mut rows = self.numbers(slot).enumerate();
+        rows.try_fold(start, |at, (row, length)| longer(at, length).ok_or_else(|| self.outside(slot, row)))
+    }
+
     fn outside(&self, slot: usize, row: usize) -> SegmentError {
         let column = self.layout.columns.iter().position(|column| column.form.has_region(slot)).unwrap_or(0);
         SegmentError::Region { row: row as u32, column }
     }
 
     /// Slots and rows as they are in memory.
-    fn rows(&self, starts: &[Vec<u64>]) -> (Arc<[u8]>, u32, u32) {
+    fn rows(&self, regions: &[Option<(u64, u64)>]) -> (Arc<[u8]>, u32, u32) {
         let mut slots = Vec::with_capacity(self.slots.len());
         let mut stride = 0;
-        for (slot, starts) in starts.iter().enumerate() {
-            let stored = self.slots[slot];
-            let (base, width) = match (starts.first(), starts.last()) {
-                (Some(first), Some(end)) => (*first, width_of(end - first)),
-                _ => (stored.base, stored.width),
+        for (stored, region) in self.slots.iter().zip(regions) {
+            let (base, width) = match region {
+                Some((start, end)) => (*start, width_of(end - start)),
+                None => (stored.base, stored.width),
             };
             slots.push(Slot { base, offset: stride, width });
             stride += u32::from(width);
         }
         let row_bytes = stride as usize;
         let mut rows = vec![0; (self.count + 1) * row_bytes + PADDING];
-        for (slot, starts) in starts.iter().enumerate().filter(|(slot, _)| slots[*slot].width > 0) {
-            let Slot { base, offset, width } = slots[slot];
+        for (slot, region) in regions.iter().enumerate().filter(|(slot, _)| slots[*slot].width > 0) {
+            let Slot { offset, width, .. } = slots[slot];
             let (at, width) = (offset as usize, usize::from(width));
             let cells = rows.chunks_exact_mut(row_bytes).map(|row| &mut row[at..at + width]);
-            if starts.is_empty() {
+            if region.is_none() {
                 cells.zip(self.column(slot).chunks_exact(width)).for_each(|(cell, value)| cell.copy_from_slice(value));
-            } else {
-                cells
-                    .zip(starts)
-                    .for_each(|(cell, start)| cell.copy_from_slice(&(start - base).to_le_bytes()[..width]));
+                continue;
+            }
+            let mut start = 0_u64;
+            for (cell, length) in cells.zip(self.numbers(slot).chain([0])) {
+                cell.copy_from_slice(&start.to_le_bytes()[..width]);
+                start += length;
             }
         }
         slots.extend(&self.slots[self.layout.row_slots..]);
