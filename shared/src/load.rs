@@ -10,13 +10,12 @@ use futures::{StreamExt, TryStreamExt};
 use crate::blob::{self, BlobError, SnapshotReader};
 use crate::env::{Env, Panicked};
 use crate::ids::{DatasetId, Version};
+use crate::log::plan::PART_BYTES;
 use crate::state::State;
 use crate::storage::{Storage, StorageError};
 
 /// The end of a snapshot that is asked for first; its footer usually fits.
 const TAIL_BYTES: u64 = 64 << 10;
-/// What one request for a snapshot's middle asks for, about.
-const RANGE_BYTES: u64 = 8 << 20;
 /// Requests under way at once, for each thread that decodes.
 const REQUESTS_PER_THREAD: usize = 2;
 
@@ -139,7 +138,7 @@ fn ranges_of(reader: &SnapshotReader) -> Vec<FetchRange> {
     let mut ranges = vec![FetchRange { runs: 0..0, bytes: 0..blob::HEADER_BYTES as u64 }];
     for (number, run) in reader.runs().enumerate() {
         match ranges.last_mut() {
-            Some(last) if run.end - last.bytes.start <= RANGE_BYTES => {
+            Some(last) if run.end - last.bytes.start <= PART_BYTES => {
                 last.runs.end = number + 1;
                 last.bytes.end = run.end;
             }

@@ -73,6 +73,11 @@ impl Heart {
         self.inner.noted.notify_one();
     }
 
+    /// Whether it puts no more.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.state().stopped
+    }
+
     /// Puts the hint if there is something new, or a third of the promise has passed, and a second since the last put.
     /// Says whether it did.
     pub async fn offer(&self) -> bool {

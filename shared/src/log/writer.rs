@@ -308,7 +308,7 @@ impl LogWriter {
             return Some(pending.earlier());
         }
         if let Some(heart) = self.heart.take() {
-            if self.ended.is_none() {
+            if self.ended.is_none() && !heart.is_stopped() {
                 heart.release().await;
             }
             heart.stop();
@@ -357,9 +357,12 @@ impl LogWriter {
         match self.env.timeout(ATTEMPT_TIMEOUT, reader.stands_unchanged(self.outline.position)).await {
             // Who was trimmed past is told so by its own position.
             Ok(Ok(_) | Err(ReadError::Trimmed { .. })) => self.looked_back = now,
-            Ok(Err(gone @ (ReadError::NotFound { .. } | ReadError::Replaced { .. } | ReadError::Damaged { .. }))) => {
+            Ok(Err(gone @ (ReadError::NotFound { .. } | ReadError::Replaced { .. }))) => {
+                // The hint is another dataset's now, or nobody's: not ours to overwrite, not even with a goodbye.
+                self.heart.as_ref().inspect(|heart| heart.stop());
                 return Err(Refused::Gone(gone));
             }
+            Ok(Err(damaged @ ReadError::Damaged { .. })) => return Err(Refused::Gone(damaged)),
             // A store that has its troubles is no sign of anything.
             Ok(Err(_)) | Err(_) => {}
         }

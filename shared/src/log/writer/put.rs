@@ -28,7 +28,7 @@ const CLEAR_WITHIN: Duration = Duration::from_secs(1);
 enum Attempt {
     Committed,
     /// Another's bytes stand there, or the store shows something that can't be ours.
-    Lost(Option<Bytes>),
+    Lost(Standing, Option<Bytes>),
     /// With what the store said.
     Undecided(String),
 }
@@ -42,8 +42,8 @@ impl LogWriter {
             let left = self.options.commit_timeout.saturating_sub(self.env.instant() - started);
             let cause = match self.attempt(left.min(ATTEMPT_TIMEOUT)).await {
                 Attempt::Committed => return self.committed(),
-                Attempt::Lost(found) => {
-                    if let ControlFlow::Break(outcome) = self.lost(found) {
+                Attempt::Lost(standing, found) => {
+                    if let ControlFlow::Break(outcome) = self.lost(standing, found) {
                         return self.finish(outcome);
                     }
                     // Another position, another put: it has its own time.
@@ -84,7 +84,7 @@ impl LogWriter {
             Verdict::Lost => {
                 let is_clear = is_refused && self.env.instant() - began < CLEAR_WITHIN;
                 self.in_flight.as_mut().expect("it still is").is_doubtful = was_doubtful || !is_clear;
-                Attempt::Lost(found)
+                Attempt::Lost(standing, found)
             }
             Verdict::Undecided => Attempt::Undecided(said),
         }
@@ -132,7 +132,7 @@ impl LogWriter {
     }
 
     /// Another's bytes stand at our position: the body moves on to the next one, or this is the end.
-    fn lost(&mut self, found: Option<Bytes>) -> ControlFlow<Outcome> {
+    fn lost(&mut self, standing: Standing, found: Option<Bytes>) -> ControlFlow<Outcome> {
         let flight = self.in_flight.as_ref().expect("something is in flight");
         let (position, nonce, body) = (flight.entry.head.position, flight.entry.head.nonce, flight.entry.body.clone());
         let name = names::log_entry(position);
@@ -142,6 +142,11 @@ impl LogWriter {
                 return self.cut_off(Lost::Trimmed { position, floor: tombstone.floor });
             }
             Some(Err(error)) => return self.cut_off(foreign(&error)),
+            None if matches!(standing, Standing::Anothers) => {
+                let cause = format!("it is longer than {ENTRY_BYTES_MAX} bytes, which no entry is");
+                return self.cut_off(Lost::Foreign { object: name, cause });
+            }
+            // Only a writer whose rule 2 was broken on purpose takes nothing for an answer.
             None => return ControlFlow::Break(Outcome::Lost(Lost::Nothing { position })),
         };
         let is_open = matches!(body, Body::Open(_));
