@@ -16,8 +16,8 @@ use crate::validators::ValidationError;
 
 /// Why a cycle, an update or a republishing did not commit.
 ///
-/// After any of them but `Fenced` and `MayHaveStood` the producer can go on; after all of them the last committed version
-/// is what readers see. These are told apart: `Unknown` and `MayHaveStood` leave open whether the version was committed,
+/// After most of them the producer can go on; not after `Fenced` and `MayHaveStood`, nor when the log is gone, trimmed
+/// past us, or another's (`Refused`, `Lost`). After all of them the last committed version is what readers see. These are told apart: `Unknown` and `MayHaveStood` leave open whether the version was committed,
 /// all others say that it was not and never will be.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -198,8 +198,8 @@ pub enum SnapshotError {
     /// Nothing was put in the log.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// Its entry does not stand in the log.
-    #[error("no entry names the snapshot: {0}")]
+    /// Its entry does not stand in the log; or may have stood, by `MayHaveStood`.
+    #[error("the snapshot's entry: {0}")]
     Lost(#[from] Lost),
     /// Another producer holds the dataset.
     #[error(transparent)]

@@ -15,7 +15,7 @@ use crate::base::Base;
 use crate::builder::{Place, ProducerBuilder};
 use crate::error::OpenError;
 use crate::load::{Loaded, Loader};
-use crate::producer::Producer;
+use crate::producer::{Heartbeat, Producer};
 
 /// Who takes over catches up so often before it takes the tail unseen.
 const CATCH_UPS: usize = 3;
@@ -40,7 +40,7 @@ impl Producer {
             return Err(OpenError::NothingDeclared);
         }
         let taking = Taking { loader: &loader, options: &writer, declared: &declared, allow: &allow };
-        let (log, committed, schema) = taking.take(reader, committed).await?;
+        let (log, heartbeat, committed, schema) = taking.take(reader, committed).await?;
         let roots = declared.roots().iter().map(|id| {
             let name = &declared.schema().get(*id).name;
             schema.find(name).expect("the next schema has every declared type")
@@ -49,12 +49,11 @@ impl Producer {
         let binding = Arc::new(Binding::new(&declared, &schema)?);
         let (state, threads) = (committed.state.clone(), env.threads());
         let base = env.cpu(move || Base::of_state(state.relaid(Arc::new(schema), threads)?)).await??;
-        let heartbeat = env.spawn(log.heart().beat());
         let version = committed.state.version();
         tracing::info!(dataset = storage.url(), epoch = %log.epoch(), %version, "dataset opened");
         Ok(Producer {
             log,
-            heartbeat,
+            _heartbeat: heartbeat,
             loader,
             committed,
             base,
@@ -80,18 +79,21 @@ struct Taking<'o> {
 }
 
 impl Taking<'_> {
-    /// The log in our hands, the newest state, and the schema of the next commit.
+    /// The log in our hands, with its heartbeat, the newest state, and the schema of the next commit.
     async fn take(
         &self,
         mut reader: LogReader,
         mut committed: Loaded,
-    ) -> Result<(LogWriter, Loaded, Schema), OpenError> {
+    ) -> Result<(LogWriter, Heartbeat, Loaded, Schema), OpenError> {
         let (storage, env) = (reader.storage().clone(), &self.loader.env);
         let mut catch_ups = 0;
         while !self.options.take_over || catch_ups < CATCH_UPS {
             let schema = self.evolved(&committed)?;
             match LogWriter::open(&reader, env.clone(), self.options.clone()).await {
-                Ok(log) => return Ok((log, committed, schema)),
+                Ok(log) => {
+                    let heartbeat = Heartbeat::of(&log, env);
+                    return Ok((log, heartbeat, committed, schema));
+                }
                 Err(LogOpenError::Behind { .. }) => {
                     reader = start(&storage, self.options).await?;
                     committed = self.caught_up(&reader, committed).await?;
@@ -102,8 +104,10 @@ impl Taking<'_> {
         }
         self.evolved(&committed)?;
         let mut log = LogWriter::open_at_tail(&reader, env.clone(), self.options.clone()).await?;
+        // What came before it may take longer to load than we have promised to be heard within.
+        let heartbeat = Heartbeat::of(&log, env);
         match self.came_after(&log, committed).await {
-            Ok((committed, schema)) => Ok((log, committed, schema)),
+            Ok((committed, schema)) => Ok((log, heartbeat, committed, schema)),
             Err(error) => {
                 // We hold what we can't use: nobody has to wait for us.
                 log.close().await;

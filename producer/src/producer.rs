@@ -41,7 +41,8 @@ use crate::writer::Writer;
 pub struct Producer {
     pub(crate) env: Env,
     pub(crate) log: LogWriter,
-    pub(crate) heartbeat: Task<()>,
+    /// Held, so that it ends with us.
+    pub(crate) _heartbeat: Heartbeat,
     pub(crate) loader: Loader,
     /// The newest committed version, as readers have it.
     pub(crate) committed: Loaded,
@@ -380,10 +381,24 @@ impl Producer {
     }
 }
 
+/// The task that beats. It ends with whoever holds it: a heart on its own would promise what nobody keeps.
+#[derive(Debug)]
+pub(crate) struct Heartbeat(Task<()>);
+
+impl Heartbeat {
+    pub(crate) fn of(log: &LogWriter, env: &Env) -> Heartbeat {
+        Heartbeat(env.spawn(log.heart().beat()))
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 impl Drop for Producer {
     fn drop(&mut self) {
-        // Without its producer a heart would promise what nobody keeps.
-        self.heartbeat.abort();
         if let Some(running) = &self.running {
             running.abort();
         }

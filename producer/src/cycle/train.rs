@@ -6,6 +6,7 @@
 //! Rules: the same input on the same parent gives the same tables (I12); what is looked at is bounded, so that a small
 //! update stays small (I10).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -50,20 +51,20 @@ pub(crate) fn new_symbols<'r>(state: &State, rows: impl Fn(TypeId) -> Vec<&'r [u
 fn table_for(state: &State, id: TypeId, field: usize, rows: &[&[u8]]) -> Option<SymbolTable> {
     let stride = rows.len().div_ceil(SAMPLE_VALUES).max(1);
     let sampled = rows.iter().step_by(stride);
-    let mut values: Vec<Vec<u8>> =
-        sampled.filter_map(|row| cells(row).nth(field).flatten().map(<[u8]>::to_vec)).collect();
+    let mut values: Vec<Cow<'_, [u8]>> =
+        sampled.filter_map(|row| cells(row).nth(field).flatten().map(Cow::Borrowed)).collect();
     // A cycle without text of its own would bring a table for nothing.
-    if values.iter().all(Vec::is_empty) {
+    if values.iter().all(|value| value.is_empty()) {
         return None;
     }
-    let mut bytes: usize = values.iter().map(Vec::len).sum();
+    let mut bytes: usize = values.iter().map(|value| value.len()).sum();
     let table = state.table(id);
     let mut older = table.ordinals().take(SAMPLE_VALUES).filter_map(|ordinal| table.row(ordinal));
     while bytes < TRAINING_BYTES_MIN {
         let mut value = Vec::new();
         older.next()?.cell(field).canonical(&mut value);
         bytes += value.len();
-        values.push(value);
+        values.push(Cow::Owned(value));
     }
-    SymbolTable::train(&values.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    SymbolTable::train(&values.iter().map(AsRef::as_ref).collect::<Vec<_>>())
 }

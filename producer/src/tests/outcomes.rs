@@ -289,6 +289,11 @@ fn a_dataset_that_is_deleted_or_made_anew_is_told_to_its_producer() {
             );
             assert_eq!(near.list("log", None).await.unwrap(), before, "nothing was put");
             assert_eq!(ids(&producer), [1]);
+            // The hint is the new dataset's, or nobody's: no heartbeat of ours comes after, nor a goodbye.
+            near.delete("hint").await.unwrap();
+            env.sleep(Duration::from_secs(61)).await;
+            producer.close().await.unwrap();
+            assert!(near.get("hint").await.unwrap().is_none());
         });
     }
 }
