@@ -34,9 +34,9 @@ pub use produce::produce;
 pub use report::write_report;
 pub use rounds::{Plan, run};
 pub use rows::{Row, Sample};
-#[cfg(feature = "cqrs")]
-pub(crate) use table::human;
 pub use table::write_table;
+#[cfg(feature = "cqrs")]
+pub(crate) use table::{human, write_aligned};
 
 use crate::peers::Refusal;
 

@@ -1,11 +1,9 @@
 //! Clearing up at servers when a part is dropped.
 //!
 //! A destructor can't wait in async code, and servers outlive the run: so it is done on a thread of its own, with a bound. A
-//! server that is gone has nothing to clear up; what a killed run has left, its process number tells.
+//! server that is gone has nothing to clear up; what a killed run has left goes with `benches/services/down`.
 
 use std::future::Future;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -27,21 +25,4 @@ pub(super) fn in_destructor<F: Future<Output = Answer<()>>>(work: impl FnOnce() 
 pub(super) fn unique_name(what: &str) -> String {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     format!("cqrs_{}_{}_{what}", std::process::id(), NUMBER.fetch_add(1, Relaxed))
-}
-
-/// Whether the process is no more that says to have made something.
-pub(super) fn is_left_over(process: &str) -> bool {
-    process.parse::<u32>().is_ok() && !Path::new("/proc").join(process).exists()
-}
-
-/// Bytes that all files in a folder take on disk, at any depth: Kafka's are reserved far beyond what is in them. What can't be
-/// read is left out.
-pub(super) fn folder_bytes(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let bytes = entries.map(|entry| match entry.metadata() {
-        Ok(found) if found.is_dir() => folder_bytes(&entry.path()),
-        Ok(found) => found.blocks() * 512,
-        Err(_) => 0,
-    });
-    bytes.sum()
 }

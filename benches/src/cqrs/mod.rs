@@ -14,6 +14,7 @@ pub mod broker;
 #[cfg(feature = "real")]
 mod cleanup;
 pub mod clock;
+mod disk;
 pub mod domain;
 pub mod faults;
 pub mod measure;

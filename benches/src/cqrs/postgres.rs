@@ -2,7 +2,7 @@
 //!
 //! Two of its parts are easily got wrong. Notices are sent after the commit and not in it: `NOTIFY` in a transaction
 //! takes a lock that lets commits pass one at a time. And a replication slot keeps the log for ever once nobody reads it:
-//! a schema is dropped together with its slot, and [`sweep`] finds what a crashed run has left.
+//! a schema is dropped together with its slot; what a killed run has left goes with the server (`benches/services/down`).
 
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Config, NoTls};
 
-use super::cleanup::{in_destructor, is_left_over};
+use super::cleanup::in_destructor;
 use super::points::Away;
 use super::settings::Settings;
 use super::{Answer, Failure, clock};
@@ -67,10 +67,7 @@ impl Database {
             waiting: Arc::default(),
             tasks: Mutex::default(),
         };
-        // The comment is for `sweep`.
-        let sql =
-            format!("CREATE SCHEMA IF NOT EXISTS {schema}; COMMENT ON SCHEMA {schema} IS '{}'", std::process::id());
-        database.get().await?.batch_execute(&sql).await?;
+        database.get().await?.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {schema}")).await?;
         Ok(database)
     }
 
@@ -230,18 +227,4 @@ async fn drop_slot(client: &tokio_postgres::Client, slot: &str) -> Answer<()> {
         clock::sleep(Duration::from_millis(20)).await;
     }
     Err(format!("the slot {slot} is still being read: end its reader").into())
-}
-
-/// Drops what runs have left that are no more: schemas of processes that do not exist, with their slots.
-pub async fn sweep(url: &str) -> Answer<usize> {
-    let client = connect(url).await?;
-    let sql = "SELECT nspname::text, obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname ~ '^cqrs_'";
-    let mut swept = 0;
-    for row in client.query(sql, &[]).await? {
-        if row.get::<_, Option<&str>>(1).is_some_and(is_left_over) {
-            remove(url, row.get(0), false).await?;
-            swept += 1;
-        }
-    }
-    Ok(swept)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::broker::{Broker, Delivery, EmbeddedBroker, Envelope};
-use super::domain::{Command, CommandError, Key, Message, Query, Rejected, Truth, World};
+use super::domain::{Command, CommandError, Key, Message, Query, Rejected, World};
 use super::read::{ReadStores, SqliteReadStores};
 use super::write::{FeedKind, Hooks, Projection, SqliteWrite, WriteSide};
 
@@ -22,12 +22,6 @@ async fn run(write: &dyn WriteSide, world: &World, count: usize) -> usize {
         }
     }
     refused
-}
-
-async fn truth(write: &dyn WriteSide) -> Truth {
-    let mut truth = Truth::default();
-    write.scan(None, &mut |message| truth.take(&message)).await.unwrap();
-    truth
 }
 
 #[tokio::test]
@@ -58,7 +52,7 @@ async fn every_feed_leads_to_the_same_truth() {
             position = last.position;
             feed.done(&fed).await.unwrap();
         }
-        let (truth, reference) = (truth(&write).await, &world.reference);
+        let (truth, reference) = (write.truth().await.unwrap(), &world.reference);
         for query in truth.questions(reference, world.page_ids()) {
             let found = store.queries().collect(query).await.unwrap();
             assert_eq!(found, truth.answer(query, reference), "{kind:?} {query:?}");
@@ -89,7 +83,7 @@ async fn commands_that_break_rules_change_nothing() {
         let hooks = Hooks { events_only, ..Hooks::default() };
         let write = SqliteWrite::open(folder.path(), hooks, Arc::clone(&world.reference)).unwrap();
         write.seed(&world).await.unwrap();
-        let before = truth(&write).await;
+        let before = write.truth().await.unwrap();
         let wrong = [
             Command::Stock { id: 1, by: -1_000 },
             Command::Price { id: 1, price_cents: 0 },
@@ -103,7 +97,7 @@ async fn commands_that_break_rules_change_nothing() {
             let refused = write.execute(&command).await;
             assert!(matches!(refused, Err(CommandError::Rejected(_))), "{command:?}: {refused:?}");
         }
-        assert_eq!(truth(&write).await, before);
+        assert_eq!(write.truth().await.unwrap(), before);
         let refused = write.execute(&Command::Stock { id: 1, by: -1_000 }).await;
         assert!(matches!(refused, Err(CommandError::Rejected(Rejected::OutOfStock { id: 1, .. }))));
     }

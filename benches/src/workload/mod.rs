@@ -17,4 +17,6 @@ mod tests;
 pub use canonical::{CheckSums, Fnv, check_changes, check_movies, known_movies};
 pub use catalog::{Actor, Catalog, Movie, rating_integer, rating_of};
 pub use changes::{Change, change_set_sizes};
+#[cfg(feature = "cqrs")]
+pub(crate) use random::mix;
 pub use tables::{COUNTRIES, GENRES, WORDS, country_name, genre_name};

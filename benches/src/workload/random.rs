@@ -35,7 +35,8 @@ impl Stream {
     }
 }
 
-fn mix(z: u64) -> u64 {
+/// SplitMix64's last step: every bit of `z` reaches every bit of what comes out.
+pub(crate) fn mix(z: u64) -> u64 {
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)

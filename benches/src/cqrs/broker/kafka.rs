@@ -23,7 +23,8 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::Mutex;
 
 use super::{Broker, Buried, Delivery, Depth, Envelope, Subscription};
-use crate::cqrs::cleanup::{folder_bytes, in_destructor, unique_name};
+use crate::cqrs::cleanup::{in_destructor, unique_name};
+use crate::cqrs::disk::folder_bytes;
 use crate::cqrs::settings::Settings;
 use crate::cqrs::{Answer, clock};
 

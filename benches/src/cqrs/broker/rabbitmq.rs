@@ -25,8 +25,9 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer
 use tokio::sync::Mutex;
 
 use super::{Broker, Buried, Delivery, Depth, Envelope, Subscription};
-use crate::cqrs::cleanup::{folder_bytes, in_destructor, unique_name};
+use crate::cqrs::cleanup::{in_destructor, unique_name};
 use crate::cqrs::clock;
+use crate::cqrs::disk::folder_bytes;
 use crate::cqrs::settings::Settings;
 use crate::cqrs::{Answer, Failure};
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::{Command, PAGE_PRODUCTS_MAX, Page, Product};
+use crate::workload::mix;
 
 /// What never changes: brands and the tree of categories.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,12 +217,6 @@ impl Dice {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         mix(self.0)
     }
-}
-
-fn mix(z: u64) -> u64 {
-    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 fn word(number: u64) -> String {

@@ -13,8 +13,6 @@ mod run;
 mod script;
 mod watch;
 
-use std::time::Duration;
-
 use serde::Serialize;
 
 use super::metrics::Alarm;
@@ -199,12 +197,4 @@ pub struct Outcome {
     pub commands: u64,
     /// Commands that failed, rejections apart.
     pub failed_commands: u64,
-}
-
-impl Outcome {
-    /// How long, for people.
-    #[must_use]
-    pub fn wrong_for(&self) -> Duration {
-        Duration::from_secs_f64(self.wrong_for_s)
-    }
 }

@@ -135,7 +135,7 @@ fn judge(
 ) -> Outcome {
     let verdict = match wrong {
         Some(_) => Verdict::WrongForEver,
-        None if seen.stale > usual || seen.wrong > GLIMPSE => Verdict::WrongForAWhile,
+        None if seen.stale.max(seen.unanswered) > usual || seen.wrong > GLIMPSE => Verdict::WrongForAWhile,
         None => Verdict::Right,
     };
     let repaired = match (verdict, played.repair) {
@@ -147,7 +147,7 @@ fn judge(
         system: strategy.title(stage.write).to_owned(),
         fault,
         verdict,
-        wrong_for_s: seen.stale.max(seen.wrong).as_secs_f64(),
+        wrong_for_s: seen.stale.max(seen.wrong).max(seen.unanswered).as_secs_f64(),
         noticed: seen.alarms.clone(),
         repaired,
         row: wrong.map(ToString::to_string),

@@ -26,8 +26,6 @@ pub(super) struct Played {
 
 /// While commands go on.
 const BEAT: Duration = Duration::from_millis(250);
-/// How many deaths a publisher dies.
-const DEATHS: usize = 12;
 
 /// Plays the fault's script.
 pub(super) async fn play(fault: Fault, running: &Arc<dyn Running>, load: &Load, plan: &Plan) -> Answer<Played> {
@@ -45,7 +43,9 @@ pub(super) async fn play(fault: Fault, running: &Arc<dyn Running>, load: &Load, 
             pass(BEAT).await
         }
         Fault::Poison => {
-            running.poison(Key::Product(1)).await?;
+            if !running.poison(Key::Product(1)).await? {
+                return Err("there is no place for a message that nobody can read".into());
+            }
             pass(BEAT).await
         }
         Fault::StoreRestarted | Fault::ReaderKilled => {
@@ -125,13 +125,15 @@ async fn corrupt(running: &dyn Running, load: &Load) -> Answer<Played> {
     // Nothing changes these two meanwhile, or it would be put right by chance.
     load.spare(true);
     clock::sleep(BEAT / 2).await;
-    running.corrupt(Key::Product(1)).await?;
-    running.corrupt(Key::Page(1)).await?;
+    for key in [Key::Product(1), Key::Page(1)] {
+        if !running.corrupt(key).await? {
+            return Err(format!("{key:?} is not there to be corrupted").into());
+        }
+    }
     clock::sleep(BEAT * 2).await;
-    let began = now();
-    running.rebuild().await?;
+    let took = running.rebuild().await?;
     load.spare(false);
-    let note = format!("the rebuild took {:.2} s, beside the running one", began.elapsed().as_secs_f64());
+    let note = format!("the rebuild took {:.2} s, beside the running one", took.as_secs_f64());
     Ok(Played { repair: Some(Repair::Person("rebuild")), note: Some(note) })
 }
 
@@ -146,6 +148,9 @@ async fn replay(running: &dyn Running, load: &Load, plan: &Plan) -> Answer<Playe
     clock::sleep(BEAT).await;
     let again = running.reading().await?.mails - mails;
     load.pause(false);
+    if told.is_some_and(|told| told == 0 || (mails == 0 && running.cenote().is_none())) {
+        return Err(format!("nothing was there to be told again: {told:?} messages, {mails} mails").into());
+    }
     let told = told.map_or_else(|| "nothing".to_owned(), |told| format!("{told} messages"));
     let note = format!("told again: {told}; mails before: {mails}, sent again: {again}");
     if again > 0 {
@@ -157,7 +162,7 @@ async fn replay(running: &dyn Running, load: &Load, plan: &Plan) -> Answer<Playe
 async fn kill_publisher(running: &dyn Running, plan: &Plan) -> Answer<Played> {
     let cenote = cenote(running)?;
     let before = cenote.publisher_requests.counts().total();
-    let deaths = plan.deaths.min(DEATHS);
+    let deaths = plan.deaths;
     for request in 0..deaths {
         let moment = if request % 2 == 0 { Moment::Before } else { Moment::After };
         let restarts = running.reading().await?.restarts;
@@ -191,7 +196,7 @@ async fn damage(cenote: &Cenote, plan: &Plan) -> Answer<Played> {
     until("damage to be read", plan.patience, || cenote.reader_faults.fired() >= 6).await?;
     let fired = cenote.reader_faults.fired();
     cenote.reader_faults.clear();
-    Ok(Played { note: Some(format!("{fired} reads were damaged, none was shown")), ..Played::default() })
+    Ok(Played { note: Some(format!("{fired} reads were damaged")), ..Played::default() })
 }
 
 async fn refused(running: &dyn Running, plan: &Plan) -> Answer<Played> {
@@ -207,7 +212,7 @@ async fn refused(running: &dyn Running, plan: &Plan) -> Answer<Played> {
     clock::sleep(BEAT).await;
     running.points().bug_seen.store(false, Relaxed);
     let refused = running.reading().await?.refused - before;
-    let note = Some(format!("{refused} versions were refused; readers kept the last good one"));
+    let note = Some(format!("{refused} versions were refused"));
     Ok(Played { repair: Some(Repair::Person("fix the bug")), note })
 }
 

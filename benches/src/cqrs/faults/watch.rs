@@ -27,6 +27,8 @@ pub(super) struct Seen {
     pub(super) stale: Duration,
     /// The longest that an entity was what it never has been.
     pub(super) wrong: Duration,
+    /// The longest that a question was not answered.
+    pub(super) unanswered: Duration,
     /// The alarms that rang.
     pub(super) alarms: Vec<Alarm>,
 }
@@ -46,6 +48,8 @@ struct Book {
     states: HashMap<Key, Vec<(Collected, Instant)>>,
     /// Since when a reader has shown what never was.
     wrong_since: HashMap<Key, Instant>,
+    /// Since when a reader has not answered.
+    silent_since: HashMap<Key, Instant>,
 }
 
 impl Book {
@@ -89,7 +93,7 @@ pub(super) async fn watch(
     let (mut book, mut seen) = (Book::default(), Seen::default());
     let staleness_ms = staleness_max.as_millis() as u64 + running.interval().as_millis() as u64 * 2;
     while !stop.load(Relaxed) {
-        // Whatever is away while it is looked at is what the fault is about; readers are looked at again.
+        // A write side that is away while it is looked at is what the fault is about; it is looked at again.
         let _ = look(&*running, &world, &mut book, &mut seen).await;
         if let Ok(reading) = running.reading().await {
             seen.alarms.extend(reading.alarms(&before, staleness_ms));
@@ -116,7 +120,15 @@ async fn look(running: &dyn Running, world: &World, book: &mut Book, seen: &mut 
     }
     let queries = running.queries();
     for &key in &keys {
-        let found = own(queries.collect(Query::of(key)).await?);
+        let Ok(found) = queries.collect(Query::of(key)).await else {
+            let since = *book.silent_since.entry(key).or_insert_with(now);
+            seen.unanswered = seen.unanswered.max(now().saturating_duration_since(since));
+            continue;
+        };
+        if let Some(since) = book.silent_since.remove(&key) {
+            seen.unanswered = seen.unanswered.max(now().saturating_duration_since(since));
+        }
+        let found = own(found);
         match book.judge(key, &found, now()) {
             Judged::Right => {}
             Judged::Stale(time) => seen.stale = seen.stale.max(time),

@@ -42,13 +42,15 @@ impl Fresh {
         self.acknowledged.sort_by(f64::total_cmp);
         let of = |sorted: &[f64], share: f64| {
             let place = (share * sorted.len() as f64).ceil() as usize;
-            sorted.get(place.clamp(1, sorted.len().max(1)) - 1).copied().unwrap_or(0.0)
+            sorted.get(place.max(1) - 1).copied()
         };
         let mut rows = Vec::new();
+        // Where nothing was seen there is no figure.
         for (figure, share) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
-            rows.push(row(&format!("freshness_{figure}"), "s", of(&self.freshness, share)));
-            rows.push(row(&format!("ack_{figure}"), "s", of(&self.acknowledged, share)));
+            rows.extend(of(&self.freshness, share).map(|value| row(&format!("freshness_{figure}"), "s", value)));
+            rows.extend(of(&self.acknowledged, share).map(|value| row(&format!("ack_{figure}"), "s", value)));
         }
+        rows.push(row("freshness_samples", "count", self.freshness.len() as f64));
         rows.push(row("rejected", "count", self.rejected as f64));
         rows.extend(self.whole.map(|whole| row("burst_visible", "s", whole)));
         rows

@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Answer;
-use super::clock::{self, now};
+use super::clock;
 use super::faults::{differences, drain};
 use super::strategy::{Place, Running, Stage, Strategy};
 
@@ -145,9 +145,7 @@ pub async fn turn(
         for own in reads::under_load(&running, stage, effort, &mut commands).await? {
             own.rows(system, Some(effort.load)).into_iter().for_each(&mut *say);
         }
-        let began = now();
-        running.rebuild().await?;
-        say(row("rebuild", "s", began.elapsed().as_secs_f64()));
+        say(row("rebuild", "s", running.rebuild().await?.as_secs_f64()));
     }
     check(&running, stage).await?;
     if let Some(cenote) = running.cenote() {

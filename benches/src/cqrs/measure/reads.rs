@@ -10,11 +10,11 @@ use std::time::Duration;
 use super::freshness::until;
 use super::{Effort, Row};
 use crate::compare::Histogram;
-use crate::cqrs::Answer;
 use crate::cqrs::clock::{self, now};
-use crate::cqrs::domain::{Commands, Dice, Query, Sum, World};
+use crate::cqrs::domain::{CommandError, Commands, Dice, Query, Sum, World};
 use crate::cqrs::read::Queries;
 use crate::cqrs::strategy::{Running, Stage};
+use crate::cqrs::{Answer, Failure};
 
 /// The three queries, by the names that they have in rows.
 const QUERIES: [&str; 3] = ["product", "category", "page"];
@@ -57,22 +57,25 @@ pub(super) async fn under_load(
     let (stop, mut own, writer) = (Arc::new(AtomicBool::new(false)), commands.clone(), Arc::clone(running));
     let (stopped, rate) = (Arc::clone(&stop), effort.load);
     let load = clock::spawn(async move {
-        let (began, mut number) = (now(), 0_u32);
+        let (began, mut number, mut tasks) = (now(), 0_u32, Vec::new());
         while !stopped.load(Relaxed) {
             let due = began + Duration::from_secs_f64(f64::from(number) / f64::from(rate));
             until(due).await;
             number += 1;
             let (writer, Some(command)) = (Arc::clone(&writer), own.next()) else { break };
-            // Rejections are part of the load; a failure shows in the comparison afterwards.
-            clock::spawn(async move { drop(writer.execute(&command).await) });
+            tasks.push(clock::spawn(async move { writer.execute(&command).await }));
         }
-        own
+        // Rejections are part of the load; a failure is none.
+        for task in tasks {
+            if let Err(CommandError::Failed(error)) = task.await? {
+                return Err(error);
+            }
+        }
+        Ok::<_, Failure>(own)
     });
     let reads = alone(running, stage, effort).await;
     stop.store(true, Relaxed);
-    *commands = load.await?;
-    // The last of them are on their way still.
-    clock::sleep(Duration::from_millis(100)).await;
+    *commands = load.await??;
     reads
 }
 

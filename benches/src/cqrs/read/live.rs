@@ -14,7 +14,7 @@ use async_trait::async_trait;
 
 use super::{Applied, LocalQueries, Queries, ReadStore, ReadStores, RemoteQueries};
 use crate::cqrs::Answer;
-use crate::cqrs::clock;
+use crate::cqrs::clock::{self, now};
 use crate::cqrs::domain::{Message, Query, See};
 use crate::cqrs::metrics::Metrics;
 use crate::cqrs::points::Points;
@@ -121,8 +121,8 @@ impl Live {
         self.tell(write, kind, &*current.store).await
     }
 
-    /// Builds the next generation beside the live one, and switches.
-    pub async fn rebuild(&self, write: &dyn WriteSide, kind: Option<FeedKind>) -> Answer<()> {
+    /// Builds the next generation beside the live one, and switches; how long it took until then.
+    pub async fn rebuild(&self, write: &dyn WriteSide, kind: Option<FeedKind>) -> Answer<Duration> {
         if std::mem::replace(&mut *self.rebuilding.lock().expect("nothing panics under this lock"), true) {
             return Err("a rebuild is under way: wait for it".into());
         }
@@ -132,8 +132,8 @@ impl Live {
         done
     }
 
-    async fn build(&self, write: &dyn WriteSide, kind: Option<FeedKind>) -> Answer<()> {
-        let old = self.current.load_full();
+    async fn build(&self, write: &dyn WriteSide, kind: Option<FeedKind>) -> Answer<Duration> {
+        let (old, began) = (self.current.load_full(), now());
         let next = Generation::open(&*self.stores, old.number + 1).await?;
         self.beside.store(Some(Arc::clone(&next)));
         if let Err(error) = self.tell(write, kind, &*next.store).await {
@@ -145,8 +145,10 @@ impl Live {
         self.beside.store(None);
         // What is cached came from the old one.
         self.tell_front(&[]);
+        let took = began.elapsed();
         clock::sleep(GRACE).await;
-        self.stores.remove(old.number).await
+        self.stores.remove(old.number).await?;
+        Ok(took)
     }
 
     async fn tell(&self, write: &dyn WriteSide, kind: Option<FeedKind>, store: &dyn ReadStore) -> Answer<()> {

@@ -114,14 +114,6 @@ impl Servers {
         self.addresses.contains_key(&server)
     }
 
-    /// Removes what runs have left that were killed.
-    pub async fn sweep(&self) -> Answer<usize> {
-        match self.addresses.get(&Server::Postgres) {
-            Some(url) => postgres::sweep(url).await,
-            None => Ok(0),
-        }
-    }
-
     /// The write side, under this name; `keep` for a process that comes after, if it has the read model within.
     pub async fn write_side(
         &self,

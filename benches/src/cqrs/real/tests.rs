@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Own, Server, Servers};
 use crate::cqrs::cleanup::unique_name;
-use crate::cqrs::domain::{Command, CommandError, Key, Message, Page, Query, Truth, World};
+use crate::cqrs::domain::{Command, CommandError, Key, Message, Page, Query, World};
 use crate::cqrs::read::ReadStore;
 use crate::cqrs::settings::Settings;
 use crate::cqrs::tests::broker_keeps_its_promises;
@@ -35,15 +35,9 @@ async fn write_side(servers: &Servers, hooks: Hooks, world: &World) -> Arc<dyn W
     write
 }
 
-async fn truth(write: &dyn WriteSide) -> Truth {
-    let mut truth = Truth::default();
-    write.scan(None, &mut |message| truth.take(&message)).await.unwrap();
-    truth
-}
-
 /// Every question has the right answer.
 async fn check(write: &dyn WriteSide, store: &dyn ReadStore, world: &World, what: &str) {
-    let (truth, reference) = (truth(write).await, &world.reference);
+    let (truth, reference) = (write.truth().await.unwrap(), &world.reference);
     for query in truth.questions(reference, world.page_ids()) {
         let found = store.queries().collect(query).await.unwrap();
         assert_eq!(found, truth.answer(query, reference), "{what}: {query:?}");
@@ -159,7 +153,7 @@ async fn commands_that_break_rules_change_nothing() {
     let world = World::new(10, 1, 7);
     for events_only in [false, true] {
         let write = write_side(&servers, Hooks { events_only, ..Hooks::default() }, &world).await;
-        let before = truth(&*write).await;
+        let before = write.truth().await.unwrap();
         let wrong = [
             Command::Stock { id: 1, by: -1_000 },
             Command::Price { id: 1, price_cents: 0 },
@@ -173,7 +167,7 @@ async fn commands_that_break_rules_change_nothing() {
             let refused = write.execute(&command).await;
             assert!(matches!(refused, Err(CommandError::Rejected(_))), "{command:?}: {refused:?}");
         }
-        assert_eq!(truth(&*write).await, before);
+        assert_eq!(write.truth().await.unwrap(), before);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{Report, advise};
-use crate::compare::human;
+use crate::compare::{human, write_aligned};
 use crate::cqrs::faults::{Fault, Outcome, Repair, Verdict};
 
 /// A column: its heading, and the cell of a strategy.
@@ -123,16 +123,7 @@ fn write_table(report: &Report, columns: &[Column<'_>], out: &mut dyn Write) -> 
         line.extend(columns.iter().map(|(_, cell)| cell(system).unwrap_or_default()));
         lines.push(line);
     }
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..=columns.len()).map(width).collect();
-    for line in &lines {
-        write!(out, "{:<width$}", line[0], width = widths[0])?;
-        for (cell, width) in line.iter().zip(&widths).skip(1) {
-            write!(out, "  {cell:>width$}")?;
-        }
-        writeln!(out)?;
-    }
-    Ok(())
+    write_aligned(&lines, out)
 }
 
 fn write_faults(outcomes: &[Outcome], out: &mut dyn Write) -> io::Result<()> {

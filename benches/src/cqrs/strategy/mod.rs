@@ -230,8 +230,9 @@ pub trait Running: Send + Sync {
     /// The metrics now.
     async fn reading(&self) -> Answer<Reading>;
 
-    /// Rebuilds the read side from the write side, beside what runs, and switches.
-    async fn rebuild(&self) -> Answer<()>;
+    /// Rebuilds the read side from the write side, beside what runs, and switches; how long it took until then. What
+    /// clears up afterwards is waited for, and not in it.
+    async fn rebuild(&self) -> Answer<Duration>;
 
     /// Tells once more what was committed since; how many messages that were. `None` if nothing is kept to tell.
     async fn replay(&self, since: Micros) -> Answer<Option<u64>>;

@@ -168,9 +168,7 @@ impl Running for Pipeline {
     }
 
     async fn truth(&self) -> Answer<Truth> {
-        let mut truth = Truth::default();
-        self.write.scan(None, &mut |message| truth.take(&message)).await?;
-        Ok(truth)
+        self.write.truth().await
     }
 
     async fn reading(&self) -> Answer<Reading> {
@@ -196,7 +194,7 @@ impl Running for Pipeline {
         Ok(reading)
     }
 
-    async fn rebuild(&self) -> Answer<()> {
+    async fn rebuild(&self) -> Answer<Duration> {
         self.live.rebuild(&*self.write, self.kept()).await
     }
 

@@ -76,12 +76,6 @@ impl Tasks {
         kept.iter().filter(|kept| !kept.up.load(Relaxed)).count() as u64
     }
 
-    /// Their names.
-    #[must_use]
-    pub fn names(&self) -> Vec<&'static str> {
-        self.kept.lock().expect("nothing panics under this lock").iter().map(|kept| kept.name).collect()
-    }
-
     /// Ends all of them.
     pub async fn stop(&self) {
         let kept = std::mem::take(&mut *self.kept.lock().expect("nothing panics under this lock"));

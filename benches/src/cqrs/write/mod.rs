@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::Answer;
-use super::domain::{Ack, Command, CommandError, Key, Message, Micros, Reference, World};
+use super::domain::{Ack, Command, CommandError, Key, Message, Micros, Reference, Truth, World};
 use super::read::ReadStores;
 
 #[cfg(feature = "real")]
@@ -79,6 +79,13 @@ pub trait WriteSide: Send + Sync {
     /// Shows every entity as it is now (published pages only), all of one moment, and returns the position which
     /// `feed(kind)` is at in that moment: what comes after it was not shown.
     async fn scan(&self, kind: Option<FeedKind>, see: &mut (dyn FnMut(Message) + Send)) -> Answer<u64>;
+
+    /// What every read side should show.
+    async fn truth(&self) -> Answer<Truth> {
+        let mut truth = Truth::default();
+        self.scan(None, &mut |message| truth.take(&message)).await?;
+        Ok(truth)
+    }
 
     /// A way to learn what changed.
     ///

@@ -22,7 +22,8 @@ use tokio::sync::{mpsc, oneshot};
 use self::publisher::{Asked, Publisher, Request};
 use super::{Place, Running, Stage, Tasks, Usage};
 use crate::cqrs::Answer;
-use crate::cqrs::clock::wall;
+use crate::cqrs::clock::{now, wall};
+use crate::cqrs::disk::folder_bytes;
 use crate::cqrs::domain::{Ack, Command, CommandError, Key, Micros, Query, See, Truth};
 use crate::cqrs::metrics::{Metrics, Reading};
 use crate::cqrs::points::{Away, Points};
@@ -213,12 +214,6 @@ impl Cenote {
         self.poll
     }
 
-    /// Where it is.
-    #[must_use]
-    pub fn place(&self) -> Place {
-        self.place
-    }
-
     async fn request(&self, request: Request) -> Answer<(Version, u64)> {
         let (sender, answer) = oneshot::channel();
         self.ask.send((request, sender)).map_err(|_| "the publisher has ended")?;
@@ -242,9 +237,7 @@ impl Running for Cenote {
     }
 
     async fn truth(&self) -> Answer<Truth> {
-        let mut truth = Truth::default();
-        self.write.scan(None, &mut |message| truth.take(&message)).await?;
-        Ok(truth)
+        self.write.truth().await
     }
 
     async fn reading(&self) -> Answer<Reading> {
@@ -276,12 +269,13 @@ impl Running for Cenote {
         Ok(reading)
     }
 
-    async fn rebuild(&self) -> Answer<()> {
+    async fn rebuild(&self) -> Answer<Duration> {
+        let began = now();
         let (version, _) = self.request(Request::Cycle).await?;
         let consumer = self.consumer().ok_or("the reader is being restarted")?;
         let wait = self.settings.outage + self.poll * 4 + Duration::from_secs(10);
         consumer.view_at_least(version.into(), wait).await?;
-        Ok(())
+        Ok(began.elapsed())
     }
 
     async fn replay(&self, since: Micros) -> Answer<Option<u64>> {
@@ -336,7 +330,7 @@ impl Running for Cenote {
     }
 
     async fn usage(&self) -> Answer<Usage> {
-        Ok(Usage { write: self.write.disk_bytes().await?.0, broker: 0, read: folder_bytes(&self.folder)? })
+        Ok(Usage { write: self.write.disk_bytes().await?.0, broker: 0, read: folder_bytes(&self.folder) })
     }
 
     fn interval(&self) -> Duration {
@@ -355,16 +349,4 @@ impl Running for Cenote {
             consumer.close().await;
         }
     }
-}
-
-/// Bytes of all files in it.
-pub(crate) fn folder_bytes(folder: &std::path::Path) -> std::io::Result<u64> {
-    let mut bytes = 0;
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        // What is deleted meanwhile takes no room.
-        let Ok(found) = entry.metadata() else { continue };
-        bytes += if found.is_dir() { folder_bytes(&entry.path())? } else { found.len() };
-    }
-    Ok(bytes)
 }
