@@ -63,18 +63,12 @@ pub(crate) fn unframe(framed: &[u8], columns: usize, row: &mut Row) {
 
 /// Whether a row says the same as a stored record. `scratch` is overwritten.
 pub(crate) fn is_same(row: &Row, stored: RowAt<'_>, scratch: &mut Vec<u8>) -> bool {
-    (0..row.columns()).all(|field| is_same_cell(row.cell(field), stored, field, scratch))
+    (0..row.columns()).all(|field| stored.cell(field).is_canonical(row.cell(field), scratch))
 }
 
 /// The fields in which a row differs from a stored record, ascending.
 pub(crate) fn changed_fields(row: &Row, stored: RowAt<'_>, scratch: &mut Vec<u8>) -> Vec<usize> {
-    (0..row.columns()).filter(|field| !is_same_cell(row.cell(*field), stored, *field, scratch)).collect()
-}
-
-fn is_same_cell(cell: Option<&[u8]>, stored: RowAt<'_>, field: usize, scratch: &mut Vec<u8>) -> bool {
-    scratch.clear();
-    let present = stored.cell(field).canonical(scratch);
-    cell == present.then_some(scratch.as_slice())
+    (0..row.columns()).filter(|field| !stored.cell(*field).is_canonical(row.cell(*field), scratch)).collect()
 }
 
 /// Byte strings side by side, numbered in the order in which they came.

@@ -233,6 +233,33 @@ impl<'s> Cell<'s> {
         }
         true
     }
+
+    /// Whether these are its canonical bytes; none stands for no value. What stands in memory as it is written is not
+    /// copied first; `scratch` is overwritten by the rest.
+    #[must_use]
+    pub fn is_canonical(self, canonical: Option<&[u8]>, scratch: &mut Vec<u8>) -> bool {
+        let Some(bytes) = canonical else { return !self.is_present() };
+        if !self.is_present() {
+            return false;
+        }
+        match &self.column.form {
+            Form::Image { slot, kind } => is_image(bytes, *kind, self.segment.image(*slot, self.row_start)),
+            Form::Text(_) => self.text().as_bytes() == bytes,
+            Form::Bytes(_) => self.bytes() == bytes,
+            Form::Many(Many::Images { kind, .. }) => self.elements().are_images(bytes, *kind),
+            Form::Packed { .. } | Form::Many(_) | Form::Map(..) => {
+                scratch.clear();
+                self.canonical(scratch) && scratch == bytes
+            }
+        }
+    }
+}
+
+fn is_image(canonical: &[u8], kind: ImageKind, image: u64) -> bool {
+    match kind.canonical_bytes() {
+        4 => canonical == (image as u32).to_le_bytes(),
+        _ => canonical == image.to_le_bytes(),
+    }
 }
 
 fn push_image(out: &mut Vec<u8>, kind: ImageKind, image: u64) {
@@ -260,6 +287,15 @@ impl<'s> Elements<'s> {
     pub fn image(&self, index: usize) -> u64 {
         assert!(index < self.len(), "element {index} of {}", self.len);
         self.base.wrapping_add(load(self.numbers, index * usize::from(self.width), self.width))
+    }
+
+    /// Whether these are the canonical bytes of them all, numbers of this kind.
+    fn are_images(&self, canonical: &[u8], kind: ImageKind) -> bool {
+        let Some((count, images)) = canonical.split_first_chunk() else { return false };
+        let width = kind.canonical_bytes();
+        u32::from_le_bytes(*count) == self.len
+            && images.len() == self.len() * width
+            && images.chunks_exact(width).enumerate().all(|(index, image)| is_image(image, kind, self.image(index)))
     }
 
     /// The string at `index`.

@@ -129,6 +129,10 @@ fn check(segment: &Segment, layout: &Layout, rows: &[Option<Cells>]) {
             let mut found = Vec::new();
             let present = row.cell(column).canonical(&mut found);
             assert_eq!(present.then_some(&found), cell.as_ref(), "row {index} column {column}");
+            for other in rows.iter().flatten().map(|cells| cells[column].as_deref()) {
+                let is_same = row.cell(column).is_canonical(other, &mut found);
+                assert_eq!(is_same, cell.as_deref() == other, "row {index} column {column} and {other:?}");
+            }
         }
     }
 }
