@@ -17,6 +17,8 @@ pub(crate) struct Content {
     seed: u64,
     /// By type; those of roots stay empty.
     types: Vec<KeyIndex>,
+    /// Whether no two records are equal. A schema change that drops a column can make some so.
+    distinct: bool,
 }
 
 impl Content {
@@ -25,15 +27,23 @@ impl Content {
         let seed = state.seed();
         let types = state.schema().iter().map(|(id, schema)| {
             if schema.is_root() {
-                return KeyIndex::new();
+                return (KeyIndex::new(), true);
             }
             let table = state.table(id);
             let mut scratch = Vec::new();
-            let entries =
-                table.ordinals().map(|ordinal| (stored_hash(state, id, ordinal.0, seed, &mut scratch), ordinal.0));
-            KeyIndex::build(&entries.collect::<Vec<_>>())
+            let entries: Vec<(u64, u32)> = table
+                .ordinals()
+                .map(|ordinal| (stored_hash(state, id, ordinal.0, seed, &mut scratch), ordinal.0))
+                .collect();
+            (KeyIndex::build(&entries), are_distinct(&entries))
         });
-        Content { seed, types: types.collect() }
+        let (types, distinct): (_, Vec<bool>) = types.unzip();
+        Content { seed, types, distinct: distinct.into_iter().all(|distinct| distinct) }
+    }
+
+    /// Whether equal records are one record, as far as their hashes tell.
+    pub(crate) fn is_distinct(&self) -> bool {
+        self.distinct
     }
 
     /// The hash by which a framed record is found.
@@ -62,7 +72,7 @@ impl Content {
 
     /// Follows a commit: what went from `old`, what came in `new`.
     pub(crate) fn follow(&mut self, id: TypeId, old: &State, removed: &[u32], new: &State, added: &[u32]) {
-        let Content { seed, types } = self;
+        let Content { seed, types, .. } = self;
         let (seed, index) = (*seed, &mut types[id.index()]);
         let mut scratch = Vec::new();
         for ordinal in removed {
@@ -91,6 +101,12 @@ impl Content {
             assert!(named.iter().copied().eq(table.ordinals().map(|ordinal| ordinal.0)), "components of type {id}");
         }
     }
+}
+
+fn are_distinct(entries: &[(u64, u32)]) -> bool {
+    let mut hashes: Vec<u64> = entries.iter().map(|(hash, _)| *hash).collect();
+    hashes.sort_unstable();
+    hashes.is_sorted_by(|left, right| left < right)
 }
 
 fn stored_hash(state: &State, id: TypeId, ordinal: u32, seed: u64, scratch: &mut Vec<u8>) -> u64 {

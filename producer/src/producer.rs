@@ -241,7 +241,7 @@ impl Producer {
     }
 
     fn typed(&self) -> Typed {
-        Typed::new(self.binding.clone(), self.roots.clone())
+        Typed::new(self.view(), self.roots.clone())
     }
 
     fn writer(&self) -> Writer {

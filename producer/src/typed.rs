@@ -6,15 +6,17 @@ use cenote_shared::ids::TypeId;
 use cenote_shared::layout::{ImageKind, ValueForm};
 use cenote_shared::record::{Root, RowWriter, WriteError};
 use cenote_shared::row::{LIST_ELEMENTS_MAX, Row};
-use cenote_shared::schema::{Binding, Schema, Shape, ValueKind};
+use cenote_shared::schema::{Schema, Shape, ValueKind};
+use cenote_shared::view::View;
 
 use crate::cycle::populate::Input;
 
 /// Writes records to rows; buffers are reused from record to record.
 pub(crate) struct Typed {
-    binding: Arc<Binding>,
     /// The root types that may be written, in the chain's numbers.
     roots: Arc<[TypeId]>,
+    /// The last version as the program's types see it.
+    view: View,
     writer: RowWriter,
     row: Row,
     /// From a Rust type's number in this program to the chain's.
@@ -59,14 +61,21 @@ pub enum RowError {
 }
 
 impl Typed {
-    pub(crate) fn new(binding: Arc<Binding>, roots: Arc<[TypeId]>) -> Typed {
-        Typed { binding, roots, writer: RowWriter::new(), row: Row::default(), known: Vec::new() }
+    pub(crate) fn new(view: View, roots: Arc<[TypeId]>) -> Typed {
+        Typed { roots, view, writer: RowWriter::new(), row: Row::default(), known: Vec::new() }
+    }
+
+    /// Adds a record that the last version has as it is, without writing it. `false` where that can't be told, and it
+    /// is to be written.
+    pub(crate) fn add_same<T: Root>(&mut self, record: &T, input: &mut Input) -> Result<bool, WriteError> {
+        let id = self.id::<T>(input.base.state.schema())?;
+        Ok(self.view.find_same(record).is_some_and(|ordinal| input.add_same(id, ordinal)))
     }
 
     /// Writes the record, its components into `input`; its type, and the row to be given on.
     pub(crate) fn write<T: Root>(&mut self, record: &T, input: &mut Input) -> Result<(TypeId, &Row), WriteError> {
         let id = self.id::<T>(input.base.state.schema())?;
-        self.writer.write(record, &self.binding, input, &mut self.row)?;
+        self.writer.write(record, self.view.binding(), input, &mut self.row)?;
         Ok((id, &self.row))
     }
 

@@ -30,8 +30,10 @@ impl Writer {
     /// # Errors
     /// If the record breaks a limit, or its type was not declared with `with`.
     pub fn add<T: Root>(&mut self, record: &T) -> Result<(), WriteError> {
-        let (id, row) = self.typed.write(record, &mut self.input)?;
-        self.input.add(id, row)?;
+        if !self.typed.add_same(record, &mut self.input)? {
+            let (id, row) = self.typed.write(record, &mut self.input)?;
+            self.input.add(id, row)?;
+        }
         self.added += 1;
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! Populate: rows come in, and are told apart by key into what is unchanged, changed and new.
 //!
-//! Equal records cost a key look-up and a comparison, and nothing is kept of them. Component rows are looked up by
-//! content; those that the last version lacks get *provisional* ordinals, behind all that its tables have room for,
-//! because only the whole input tells which of them are referred to in the end.
+//! Equal records cost a key look-up and a comparison, and nothing is kept of them. A program's record is compared as it
+//! is with what is stored; only where that does not show that they are the same does it become a row. Component rows are
+//! looked up by content; those that the last version lacks get *provisional* ordinals, behind all that its tables have
+//! room for, because only the whole input tells which of them are referred to in the end.
 
 use std::collections::BTreeMap;
 
@@ -128,6 +129,12 @@ impl Input {
             self.duplicate(id);
         }
         Ok(())
+    }
+
+    /// A record of a cycle that is, as it was, the one that the last version has under this ordinal. `false` where it
+    /// must come as a row: its key was given before, or equal components are still apart, and a row's are made one.
+    pub(crate) fn add_same(&mut self, id: TypeId, ordinal: Ordinal) -> bool {
+        self.base.content.is_distinct() && self.roots[id.index()].see(ordinal)
     }
 
     /// A record of an update: whatever its key had before, this stands.

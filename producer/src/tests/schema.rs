@@ -105,6 +105,81 @@ fn a_changed_schema_alone_is_a_version() {
     });
 }
 
+/// The studio without its town.
+mod smaller {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Record)]
+    #[record(key = "id")]
+    pub(crate) struct Film {
+        pub(crate) id: u64,
+        pub(crate) title: String,
+        pub(crate) minutes: u16,
+        pub(crate) studio: Option<Studio>,
+    }
+
+    #[derive(Clone, Debug, PartialEq, Record)]
+    pub(crate) struct Studio {
+        pub(crate) name: String,
+    }
+}
+
+#[test]
+fn components_that_a_schema_change_makes_equal_become_one() {
+    run(async {
+        publish_old("schema-equal").await;
+        let open = || on::<smaller::Film>("schema-equal").allow(Allow::remove("Studio.town")).open();
+        let films = (0..9).map(|id| {
+            let old::Film { id, title, minutes, studio } = old_film(id);
+            smaller::Film { id, title, minutes, studio: studio.map(|old| smaller::Studio { name: old.name }) }
+        });
+        let films: Vec<_> = films.collect();
+        let mut producer = open().await.unwrap();
+        producer.update(|_| Ok(())).await.unwrap();
+        producer.close().await.unwrap();
+        let mut producer = open().await.unwrap();
+        assert_eq!(count(&producer, "Studio"), 6, "some have the same name now");
+        let fill = || async |writer: &mut crate::Writer| Ok(films.iter().try_for_each(|film| writer.add(film))?);
+        producer.cycle(fill()).await.unwrap();
+        assert_eq!(count(&producer, "Studio"), 3);
+        producer.check_invariants();
+        assert!(matches!(producer.cycle(fill()).await.unwrap(), Cycled::Unchanged(_)));
+    });
+}
+
+/// With a field that older records lack.
+mod larger {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Record)]
+    #[record(key = "id")]
+    pub(crate) struct Film {
+        pub(crate) id: u64,
+        pub(crate) title: String,
+        pub(crate) minutes: u16,
+        pub(crate) studio: Option<old::Studio>,
+        #[record(default)]
+        pub(crate) stars: u8,
+    }
+}
+
+#[test]
+fn a_default_that_is_given_is_a_value() {
+    run(async {
+        publish_old("schema-default").await;
+        let mut producer = on::<larger::Film>("schema-default").open().await.unwrap();
+        let films = (0..9).map(|id| {
+            let old::Film { id, title, minutes, studio } = old_film(id);
+            larger::Film { id, title, minutes, studio, stars: 0 }
+        });
+        let films: Vec<_> = films.collect();
+        let fill = || async |writer: &mut crate::Writer| Ok(films.iter().try_for_each(|film| writer.add(film))?);
+        let cycled = producer.cycle(fill()).await.unwrap();
+        assert_eq!(cycled.committed().unwrap().of_type("Film").unwrap().changed, 9);
+        assert!(matches!(producer.cycle(fill()).await.unwrap(), Cycled::Unchanged(_)));
+    });
+}
+
 #[test]
 fn an_old_version_is_republished_under_the_new_schema() {
     run(async {

@@ -53,6 +53,10 @@ fn record(input: &DeriveInput, attributes: &TypeAttributes, fields: &[Parsed], k
         let (ty, ident) = (&field.field_type, &field.ident);
         quote_spanned!(field.written.span()=> writer.field::<#ty>(#index, &self.#ident)?;)
     });
+    let sames = fields.iter().enumerate().map(|(index, field)| {
+        let (ty, ident) = (&field.field_type, &field.ident);
+        quote_spanned!(field.written.span()=> at.holds::<#ty>(#index, &self.#ident))
+    });
     let owns = fields.iter().enumerate().map(|(index, field)| {
         let (ty, ident) = (&field.field_type, &field.ident);
         quote_spanned!(field.written.span()=> #ident: at.own::<#ty>(#index))
@@ -78,6 +82,9 @@ fn record(input: &DeriveInput, attributes: &TypeAttributes, fields: &[Parsed], k
             ) -> ::core::result::Result<(), #krate::__derive::WriteError> {
                 #(#writes)*
                 ::core::result::Result::Ok(())
+            }
+            fn is_same(&self, at: #krate::__derive::RecordAt<'_>) -> bool {
+                at.is_whole() #(&& #sames)*
             }
             #[inline(always)]
             fn view<'v>(at: #krate::__derive::RecordAt<'v>) -> Self::Ref<'v> {

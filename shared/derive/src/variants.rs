@@ -124,6 +124,15 @@ fn values(owner: &Ident, krate: &TokenStream) -> TokenStream {
             ) -> #owner {
                 #krate::__derive::read_enum(source.image(), binding)
             }
+            #[inline]
+            fn is_same<'v, S: #krate::__derive::Source<'v>>(
+                value: &#owner,
+                source: S,
+                binding: &'v #krate::__derive::ValueBinding,
+                _: #krate::__derive::Scope<'v>,
+            ) -> bool {
+                #krate::__derive::compare_enum(source.image(), *value, binding).is_eq()
+            }
             fn absent<'v>() -> Self::Ref<'v> {
                 <#owner as #krate::__derive::Enum>::DEFAULT.expect("absent enums are read only where there is a default")
             }

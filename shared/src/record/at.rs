@@ -45,6 +45,21 @@ impl<'v> RecordAt<'v> {
         F::own(self.field::<F>(index))
     }
 
+    /// Whether the declared field at `index` holds this value: see [`Present::is_same`](super::Present::is_same).
+    #[inline]
+    #[must_use]
+    pub fn holds<F: Field>(self, index: usize, value: &F::Owned) -> bool {
+        let field = &self.binding.fields[index];
+        F::is_same(value, self.cell(field), &field.values, self.scope)
+    }
+
+    /// Whether the program declares each column that the record has, and the dataset has each field.
+    #[inline]
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        self.binding.is_whole
+    }
+
     /// The record's number in its type.
     #[inline(always)]
     #[must_use]

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hash};
 
 use crate::schema::Shape;
 use crate::schema::bind::ValueBinding;
-use crate::segment::Cell;
+use crate::segment::{Cell, Elements};
 
 use super::{CellWriter, Element, FieldDeclaration, List, Map, MapKey, RecordWriter, Scope, Set, Value, WriteError};
 
@@ -31,6 +31,9 @@ pub trait Present: 'static {
     fn write(value: &Self::Owned, cell: CellWriter<'_, '_, '_>) -> Result<(), WriteError>;
     /// Reads its cell in place.
     fn read<'v>(cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> Self::Ref<'v>;
+    /// Whether the cell has the canonical bytes that `value` would be written with. A `false` may be wrong where a set
+    /// or map has another order: who asks writes the value and compares the bytes.
+    fn is_same<'v>(value: &Self::Owned, cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> bool;
     /// What an absent cell reads as; asked only where there is a default.
     fn absent<'v>() -> Self::Ref<'v>;
     /// A copy of what was read.
@@ -62,6 +65,13 @@ pub trait Field: 'static {
     fn write(value: &Self::Owned, index: usize, writer: &mut RecordWriter<'_, '_>) -> Result<(), WriteError>;
     /// Reads its cell in place.
     fn read<'v>(cell: Option<Cell<'v>>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> Self::Ref<'v>;
+    /// As [`Present::is_same`]; an absent cell is the same as no value, and never as a default.
+    fn is_same<'v>(
+        value: &Self::Owned,
+        cell: Option<Cell<'v>>,
+        bindings: &'v [ValueBinding; 2],
+        scope: Scope<'v>,
+    ) -> bool;
     /// A copy of what was read.
     fn own(value: Self::Ref<'_>) -> Self::Owned;
 }
@@ -84,6 +94,15 @@ impl<P: Present> Field for P {
             Some(cell) => P::read(cell, bindings, scope),
             None => P::absent(),
         }
+    }
+    #[inline]
+    fn is_same<'v>(
+        value: &P::Owned,
+        cell: Option<Cell<'v>>,
+        bindings: &'v [ValueBinding; 2],
+        scope: Scope<'v>,
+    ) -> bool {
+        cell.is_some_and(|cell| P::is_same(value, cell, bindings, scope))
     }
     fn own(value: P::Ref<'_>) -> P::Owned {
         P::own(value)
@@ -109,6 +128,18 @@ impl<P: Present> Field for Option<P> {
     fn read<'v>(cell: Option<Cell<'v>>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> Option<P::Ref<'v>> {
         cell.map(|cell| P::read(cell, bindings, scope))
     }
+    fn is_same<'v>(
+        value: &Option<P::Owned>,
+        cell: Option<Cell<'v>>,
+        bindings: &'v [ValueBinding; 2],
+        scope: Scope<'v>,
+    ) -> bool {
+        match (value, cell) {
+            (Some(value), Some(cell)) => P::is_same(value, cell, bindings, scope),
+            (None, None) => true,
+            _ => false,
+        }
+    }
     fn own(value: Option<P::Ref<'_>>) -> Option<P::Owned> {
         value.map(P::own)
     }
@@ -129,12 +160,26 @@ impl<V: Element> Present for Vec<V> {
     fn read<'v>(cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> List<'v, V> {
         List::new(cell.elements(), &bindings[0], scope)
     }
+    fn is_same<'v>(value: &Vec<V::Owned>, cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> bool {
+        are_same::<V>(value.iter(), cell.elements(), &bindings[0], scope)
+    }
     fn absent<'v>() -> Self::Ref<'v> {
         List::EMPTY
     }
     fn own(value: List<'_, V>) -> Vec<V::Owned> {
         value.iter().map(V::own).collect()
     }
+}
+
+/// Whether these are the same values in the same order.
+fn are_same<'a, 'v, V: Value>(
+    values: impl ExactSizeIterator<Item = &'a V::Owned>,
+    stored: Elements<'v>,
+    binding: &'v ValueBinding,
+    scope: Scope<'v>,
+) -> bool {
+    values.len() == stored.len()
+        && values.enumerate().all(|(index, value)| V::is_same(value, (stored, index), binding, scope))
 }
 
 macro_rules! set {
@@ -153,6 +198,9 @@ macro_rules! set {
             #[inline(always)]
             fn read<'v>(cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> Set<'v, V> {
                 Set::new(List::new(cell.elements(), &bindings[0], scope))
+            }
+            fn is_same<'v>(value: &$owned, cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> bool {
+                are_same::<V>(value.iter(), cell.elements(), &bindings[0], scope)
             }
             fn absent<'v>() -> Self::Ref<'v> {
                 Set::new(List::EMPTY)
@@ -185,6 +233,11 @@ macro_rules! map {
             fn read<'v>(cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> Map<'v, K, V> {
                 let (keys, values) = cell.entries();
                 Map::new(List::new(keys, &bindings[0], scope), List::new(values, &bindings[1], scope))
+            }
+            fn is_same<'v>(value: &$owned, cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> bool {
+                let (keys, values) = cell.entries();
+                are_same::<K>(value.keys(), keys, &bindings[0], scope)
+                    && are_same::<V>(value.values(), values, &bindings[1], scope)
             }
             fn absent<'v>() -> Self::Ref<'v> {
                 Map::new(List::EMPTY, List::EMPTY)

@@ -344,6 +344,9 @@ impl<T: Root> Value for Key<T> {
             KeyShape::Bytes | KeyShape::Composite => KeyRef::Bytes(source.bytes()),
         })
     }
+    fn is_same<'v, S: Source<'v>>(value: &Key<T>, source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> bool {
+        <Self as Value>::read(source, binding, scope) == value.lend()
+    }
     fn absent<'v>() -> Self::Ref<'v> {
         unreachable!("a Key has no default; the derive and the binding refuse it")
     }

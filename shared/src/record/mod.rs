@@ -62,6 +62,9 @@ pub trait Record: Sized + 'static {
     fn declare(declaration: &mut TypeDeclaration<'_>);
     /// Writes the fields, in the order in which they are declared.
     fn write(&self, writer: &mut RecordWriter<'_, '_>) -> Result<(), WriteError>;
+    /// Whether a stored record is this one, down to the last bit, so that writing it would change nothing. A `false` may
+    /// be wrong, a `true` never is.
+    fn is_same(&self, at: RecordAt<'_>) -> bool;
     /// The reader for a record.
     fn view<'v>(at: RecordAt<'v>) -> Self::Ref<'v>;
     /// The record that a reader looks at.

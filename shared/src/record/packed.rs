@@ -26,6 +26,9 @@ impl Present for Packed {
     fn read<'v>(cell: Cell<'v>, _: &'v [ValueBinding; 2], _: Scope<'v>) -> Text<'v> {
         cell.packed_text()
     }
+    fn is_same<'v>(value: &String, cell: Cell<'v>, _: &'v [ValueBinding; 2], _: Scope<'v>) -> bool {
+        cell.packed_text() == *value
+    }
     fn absent<'v>() -> Text<'v> {
         Text::EMPTY
     }

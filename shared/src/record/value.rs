@@ -41,6 +41,8 @@ pub trait Value: 'static {
     fn compare(left: &[u8], right: &[u8]) -> Ordering;
     /// Reads it in place.
     fn read<'v, S: Source<'v>>(source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> Self::Ref<'v>;
+    /// Whether what stands here has the canonical bytes that `value` would be written with.
+    fn is_same<'v, S: Source<'v>>(value: &Self::Owned, source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> bool;
     /// What an absent value reads as; asked only where there is a default.
     fn absent<'v>() -> Self::Ref<'v>;
     /// A copy of what was read.
@@ -135,6 +137,15 @@ macro_rules! __one_value {
                 ) -> Self::Ref<'v> {
                     <$value as record::Value>::read(cell, &bindings[0], scope)
                 }
+                #[inline]
+                fn is_same<'v>(
+                    value: &Self::Owned,
+                    cell: record::Cell<'v>,
+                    bindings: &'v [record::ValueBinding; 2],
+                    scope: record::Scope<'v>,
+                ) -> bool {
+                    <$value as record::Value>::is_same(value, cell, &bindings[0], scope)
+                }
                 fn absent<'v>() -> Self::Ref<'v> {
                     <$value as record::Value>::absent()
                 }
@@ -190,6 +201,11 @@ macro_rules! number {
             fn read<'v, S: Source<'v>>(source: S, _: &'v ValueBinding, _: Scope<'v>) -> $number {
                 let $image = source.image();
                 $from_image
+            }
+            #[inline]
+            fn is_same<'v, S: Source<'v>>(value: &$number, source: S, _: &'v ValueBinding, _: Scope<'v>) -> bool {
+                let $value = *value;
+                source.image() == $to_image as u64
             }
             fn absent<'v>() -> Self::Ref<'v> {
                 <$number>::default()
@@ -270,6 +286,10 @@ macro_rules! heap {
             fn read<'v, S: Source<'v>>(source: S, _: &'v ValueBinding, _: Scope<'v>) -> &'v $borrowed {
                 source.$read()
             }
+            #[inline]
+            fn is_same<'v, S: Source<'v>>(value: &$owned, source: S, _: &'v ValueBinding, _: Scope<'v>) -> bool {
+                source.$read() == value
+            }
             fn absent<'v>() -> Self::Ref<'v> {
                 $empty
             }
@@ -318,6 +338,10 @@ impl Value for Dedup {
     fn read<'v, S: Source<'v>>(source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> &'v str {
         scope.dedup(binding, source.image())
     }
+    #[inline]
+    fn is_same<'v, S: Source<'v>>(value: &String, source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> bool {
+        scope.dedup(binding, source.image()) == value
+    }
     fn absent<'v>() -> Self::Ref<'v> {
         ""
     }
@@ -351,6 +375,10 @@ impl<T: Component> Value for T {
     #[inline(always)]
     fn read<'v, S: Source<'v>>(source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> T::Ref<'v> {
         T::view(scope.component(binding, source.image()))
+    }
+    #[inline]
+    fn is_same<'v, S: Source<'v>>(value: &T, source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> bool {
+        value.is_same(scope.component(binding, source.image()))
     }
     fn absent<'v>() -> Self::Ref<'v> {
         unreachable!("a component has no default; the derive and the binding refuse it")

@@ -6,6 +6,8 @@
 //! Rules: a type or field that the dataset lacks is an empty table, or a default; integers may be declared wider than
 //! they are stored, never narrower; enum variants meet by name.
 
+use std::collections::BTreeSet;
+
 use crate::ids::TypeId;
 use crate::layout::{Column, Layout};
 use crate::record::{Declared, FieldHints};
@@ -33,6 +35,8 @@ pub(crate) struct TypeBinding {
     pub(crate) chain: Option<TypeId>,
     /// How many fields the chain's type has.
     pub(crate) chain_columns: usize,
+    /// Whether the declared fields and the chain's are the same.
+    pub(crate) is_whole: bool,
     /// In the order of declaration.
     pub(crate) fields: Box<[FieldBinding]>,
 }
@@ -220,11 +224,16 @@ impl Binder<'_> {
             let place = |index: usize| Some((index, layout.as_ref()?.columns[index].clone()));
             FieldBinding { column: index.and_then(place), values, name: field.name.clone() }
         });
+        let fields: Box<[FieldBinding]> = fields.collect();
+        let chain_columns = found.map_or(0, |found| found.fields.len());
+        let columns: BTreeSet<Option<usize>> =
+            fields.iter().map(|field| field.column.as_ref().map(|(index, _)| *index)).collect();
         TypeBinding {
-            fields: fields.collect(),
+            is_whole: columns.len() == chain_columns && !columns.contains(&None),
+            fields,
             name: declared.name.clone(),
             chain,
-            chain_columns: found.map_or(0, |found| found.fields.len()),
+            chain_columns,
         }
     }
 

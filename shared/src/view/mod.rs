@@ -28,7 +28,7 @@ pub use named::{NamedList, NamedMap, NamedRecord, NamedTable, NamedValue};
 pub use named_key::{NamedKey, NamedKeyError};
 pub use table::{Records, TableRef};
 
-use crate::ids::{Timestamp, Version};
+use crate::ids::{Ordinal, Timestamp, Version};
 use crate::record::{KeyOf, KeyValue, Record, Root};
 use crate::schema::{Binding, Schema};
 use crate::state::State;
@@ -76,6 +76,16 @@ impl View {
     #[must_use]
     pub fn schema(&self) -> &Arc<Schema> {
         self.viewed.state.schema()
+    }
+
+    /// The ordinal of the record under this one's key, if it is this very record: then adding it changes nothing. A
+    /// record that is not found by this may still be the same; its canonical bytes tell.
+    #[inline]
+    #[must_use]
+    pub fn find_same<T: Root>(&self, record: &T) -> Option<Ordinal> {
+        self.viewed.binding.by_slot(T::slot().number())?;
+        let found = T::at(self.table::<T>().get(record.key())?);
+        record.is_same(found).then(|| found.ordinal())
     }
 
     /// The state itself.
