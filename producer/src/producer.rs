@@ -10,7 +10,7 @@ use cenote_shared::env::{Env, Task};
 use cenote_shared::ids::{DatasetId, Epoch, TypeId, Version};
 use cenote_shared::log::names::Folder;
 use cenote_shared::log::retention::Keep;
-use cenote_shared::log::{LogReader, LogWriter, Lost, Outcome, Pending, WriterOptions};
+use cenote_shared::log::{Kind, LogReader, LogWriter, Lost, Outcome, Pending, WriterOptions};
 use cenote_shared::schema::{Binding, Schema};
 use cenote_shared::state::State;
 use cenote_shared::storage::Storage;
@@ -163,7 +163,8 @@ impl Producer {
                 self.in_flight = None;
                 return Err(fenced.into());
             }
-            Some(Outcome::Lost(lost @ Lost::MayHaveStood { .. })) if self.in_flight.is_some() => {
+            // Of a checkpoint it tells nothing: the version comes after it, and was not put.
+            Some(Outcome::Lost(lost @ Lost::MayHaveStood { kind: Kind::Commit, .. })) if self.in_flight.is_some() => {
                 self.in_flight = None;
                 return Err(lost.into());
             }

@@ -217,8 +217,8 @@ fn a_commit_that_was_trimmed_before_it_was_settled_may_have_stood() {
         assert!(matches!(error, CycleError::MayHaveStood(_)) && !error.is_retryable(), "{error}");
         assert_eq!(
             error.to_string(),
-            "the version may have been committed: nobody can tell whether it stood at log position 3: its put got no \
-             clear answer, and since then log position 3 was written and trimmed by others, the log begins at 8: open \
+            "the version may have been committed: nobody can tell whether the commit stood at log position 3: its put \
+             got no clear answer, and since then log position 3 was written and trimmed by others, the log begins at 8: open \
              the dataset anew; look whether the dataset holds it"
         );
         assert_eq!(first.settle().await.unwrap(), Settled::Nothing, "it was told");

@@ -66,10 +66,12 @@ pub enum Lost {
     /// been trimmed since, or something else stands there. If it stood, whoever came after built on it: open the
     /// dataset anew and look at what it holds. Final for the writer.
     #[error(
-        "nobody can tell whether it stood at log position {position}: its put got no clear answer, and since then \
-         {cause}; look whether the dataset holds it"
+        "nobody can tell whether the {kind} stood at log position {position}: its put got no clear answer, and since \
+         then {cause}; look whether the dataset holds it"
     )]
     MayHaveStood {
+        /// What was put. A doubtful checkpoint says nothing against the commit that it came before: that was not put.
+        kind: Kind,
         /// Where it may have stood.
         position: Position,
         /// What is there now.

@@ -5,6 +5,7 @@ mod log_walk;
 
 mod broken;
 mod crashes;
+mod doubts;
 mod follow;
 mod house;
 mod outcomes;

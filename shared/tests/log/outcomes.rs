@@ -6,7 +6,7 @@ use std::time::Duration;
 use cenote_shared::env::Env;
 use cenote_shared::ids::Position;
 use cenote_shared::log::retention::{Keep, trim};
-use cenote_shared::log::{Body, LogWriter, Lost, Outcome, Refused, Trim};
+use cenote_shared::log::{Body, Kind, LogWriter, Lost, Outcome, Refused, Trim};
 use cenote_shared::storage::Storage;
 use cenote_shared::storage::faults::{Fault, FaultyStore, LatencyStore, Odds, RequestKind, Rule};
 
@@ -111,7 +111,7 @@ async fn what_was_trimmed_before_its_writer_looked_may_have_stood() {
         }
         trim(&mut rival, &Keep { snapshots: 1, younger_than: Duration::ZERO }).await.unwrap();
         match first.settle().await.expect("it is in flight") {
-            Outcome::Lost(Lost::MayHaveStood { position: Position(2), cause }) => {
+            Outcome::Lost(Lost::MayHaveStood { kind: Kind::Commit, position: Position(2), cause }) => {
                 assert!(matches!(*cause, Lost::Trimmed { position: Position(2), .. }), "{cause}");
             }
             other => panic!("{answer:?}: {other:?}"),

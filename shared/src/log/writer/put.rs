@@ -12,7 +12,7 @@ use super::{ATTEMPT_TIMEOUT, LogWriter};
 use crate::ids::Epoch;
 use crate::log::entry::{Body, ENTRY_BYTES_MAX, LogObject, decode};
 use crate::log::error::{DecodeError, ReadError};
-use crate::log::head::Kind;
+use crate::log::head::{Head, Kind};
 use crate::log::names;
 use crate::log::order::{Standing, Verdict};
 use crate::log::outcome::{Fenced, Lost, Outcome, Pending};
@@ -177,12 +177,13 @@ impl LogWriter {
     /// left a doubt; what is asked for later is not even put.
     fn cut_off(&mut self, lost: Lost) -> ControlFlow<Outcome> {
         let flight = self.in_flight.as_ref().expect("something is in flight");
-        let (position, is_doubtful) = (flight.entry.head.position, flight.is_doubtful);
+        let Head { position, kind, .. } = flight.entry.head;
+        let is_doubtful = flight.is_doubtful;
         let end = self.end(Outcome::Lost(lost.clone()));
         if !is_doubtful {
             return end;
         }
-        ControlFlow::Break(Outcome::Lost(Lost::MayHaveStood { position, cause: Box::new(lost) }))
+        ControlFlow::Break(Outcome::Lost(Lost::MayHaveStood { kind, position, cause: Box::new(lost) }))
     }
 
     /// The writer puts nothing more, whatever it is asked.
