@@ -19,6 +19,11 @@ use crate::framed::cells;
 
 /// Values that are looked at; the training itself draws some of them.
 const SAMPLE_VALUES: usize = 16 << 10;
+/// Older values that are looked at for each new one, so that a column with too little text for a table, which is looked
+/// at in every cycle, costs what the change does.
+const OLDER_FOR_EACH: usize = 64;
+/// But so many at least: text of 16 bytes is enough for a table however little comes at a time.
+const OLDER_MIN: usize = 1 << 10;
 
 /// The tables of the types that get new ones: the old, then the new. `rows` are a type's new records, framed.
 pub(crate) fn new_symbols<'r>(state: &State, rows: impl Fn(TypeId) -> Vec<&'r [u8]>) -> BTreeMap<TypeId, Arc<Symbols>> {
@@ -59,7 +64,8 @@ fn table_for(state: &State, id: TypeId, field: usize, rows: &[&[u8]]) -> Option<
     }
     let mut bytes: usize = values.iter().map(|value| value.len()).sum();
     let table = state.table(id);
-    let mut older = table.ordinals().take(SAMPLE_VALUES).filter_map(|ordinal| table.row(ordinal));
+    let older = (values.len() * OLDER_FOR_EACH).clamp(OLDER_MIN, SAMPLE_VALUES);
+    let mut older = table.ordinals().take(older).filter_map(|ordinal| table.row(ordinal));
     while bytes < TRAINING_BYTES_MIN {
         let mut value = Vec::new();
         older.next()?.cell(field).canonical(&mut value);

@@ -90,6 +90,25 @@ fn a_column_gets_its_table_with_enough_text_and_keeps_it() {
     });
 }
 
+/// A column whose text never sufficed for a table was read again, 16,384 rows of it, by each update of one row.
+#[test]
+fn a_small_update_looks_at_few_older_rows() {
+    run(async {
+        let mut producer = on::<Essay>("packed-few").open().await.unwrap();
+        let note = |id: u64| (id >= 1_024).then(|| text(id));
+        let essay = |id| Essay { id, text: String::new(), note: note(id) };
+        // The older texts stand behind as many rows as an update of one looks at.
+        producer.cycle_blocking(|writer| (0..1_024).try_for_each(|id| Ok(writer.add(&essay(id))?))).await.unwrap();
+        for id in 1_024..1_300 {
+            producer.update(|changes| changes.upsert(&essay(id))).await.unwrap();
+        }
+        assert_eq!(tables_and_bytes(&producer).0, 0, "the older texts were not looked at");
+        producer.update(|changes| (1_300..1_317).try_for_each(|id| changes.upsert(&essay(id)))).await.unwrap();
+        assert_eq!(tables_and_bytes(&producer).0, 1, "17 rows look at 64 as many");
+        producer.check_invariants();
+    });
+}
+
 #[test]
 fn a_digest_does_not_tell_packed_text_from_plain() {
     run(async {
