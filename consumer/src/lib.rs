@@ -56,5 +56,11 @@ pub use status::{Health, Status};
 pub use verify::{Progress, Verified, VerifiedType, VerifyError, verify};
 
 pub use cenote_shared::ids::{Timestamp, Token, Version};
+pub use cenote_shared::record::Record;
 pub use cenote_shared::view::{HashIndex, Matches, View};
-pub use cenote_shared::{Key, Record};
+pub use cenote_shared::{Key, KeyOf, List, Map, Root, Set, TableRef, Text};
+
+/// What generated code names.
+#[doc(hidden)]
+pub use cenote_shared::__derive;
+pub use cenote_shared::__derive::RecordOfConsumer as Record;

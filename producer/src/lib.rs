@@ -5,8 +5,7 @@
 //! readers there, asks the validators, and puts one entry into the log. Consumers follow that log.
 //!
 //! ```
-//! use cenote_producer::{Producer, RecordCountVariance};
-//! use cenote_shared::Record;
+//! use cenote_producer::{Producer, Record, RecordCountVariance};
 //!
 //! #[derive(Record)]
 //! #[record(key = "id")]
@@ -101,7 +100,9 @@ mod tests;
 
 pub use builder::ProducerBuilder;
 pub use cenote_shared::log::retention::Keep;
+pub use cenote_shared::record::Record;
 pub use cenote_shared::schema::Allow;
+pub use cenote_shared::{Key, Root, Version, View};
 pub use cycle::diff::DiffError;
 pub use cycle::populate::DuplicateKeys;
 pub use cycle::verify::VerifyError;
@@ -113,6 +114,11 @@ pub use typed::RowError;
 pub use update::Update;
 pub use validators::{DanglingKeys, FractionChanged, MinimumCount, RecordCountVariance, ValidationError, Validator};
 pub use writer::Writer;
+
+/// What generated code names.
+#[doc(hidden)]
+pub use cenote_shared::__derive;
+pub use cenote_shared::__derive::RecordOfProducer as Record;
 
 /// What closures fail with: any error, ours and yours alike, becomes one with `?`.
 ///

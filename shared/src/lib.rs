@@ -42,6 +42,8 @@ pub use view::{Diff, HashIndex, TableRef, View};
 /// What generated code names.
 #[doc(hidden)]
 pub mod __derive {
+    pub use cenote_derive::{RecordOfConsumer, RecordOfProducer};
+
     pub use crate::ids::Ordinal;
     pub use crate::keys::KeyRef;
     pub use crate::record::*;

@@ -55,12 +55,9 @@ impl TypeAttributes {
         Ok(parsed)
     }
 
-    /// Where the generated code finds Cenote.
-    pub(crate) fn krate(&self) -> TokenStream {
-        match &self.krate {
-            Some(path) => quote!(#path),
-            None => quote!(::cenote_shared),
-        }
+    /// Where the generated code finds Cenote: at `home`, unless the user knows better.
+    pub(crate) fn krate(&self, home: &TokenStream) -> TokenStream {
+        self.krate.as_ref().map_or_else(|| home.clone(), |path| quote!(#path))
     }
 }
 

@@ -8,9 +8,9 @@ use syn::{DataStruct, DeriveInput};
 use crate::attributes::{KeyPath, TypeAttributes};
 use crate::fields::{self, Parsed, name_hash, optional_text};
 
-pub(crate) fn expand(input: &DeriveInput, data: &DataStruct) -> syn::Result<TokenStream> {
+pub(crate) fn expand(input: &DeriveInput, data: &DataStruct, home: &TokenStream) -> syn::Result<TokenStream> {
     let attributes = TypeAttributes::parse(&input.attrs)?;
-    let krate = attributes.krate();
+    let krate = attributes.krate(home);
     let fields = fields::parse(&input.ident, attributes.key.is_some(), data, &krate)?;
     let record = record(input, &attributes, &fields, &krate);
     let role = match &attributes.key {

@@ -6,7 +6,7 @@ use syn::{DataEnum, DeriveInput, Fields, Ident};
 
 use crate::attributes::{TypeAttributes, VariantAttributes};
 
-pub(crate) fn expand(input: &DeriveInput, data: &DataEnum) -> syn::Result<TokenStream> {
+pub(crate) fn expand(input: &DeriveInput, data: &DataEnum, home: &TokenStream) -> syn::Result<TokenStream> {
     let attributes = TypeAttributes::parse(&input.attrs)?;
     let owner = &input.ident;
     if attributes.key.is_some() || attributes.name.is_some() {
@@ -14,7 +14,7 @@ pub(crate) fn expand(input: &DeriveInput, data: &DataEnum) -> syn::Result<TokenS
         return Err(syn::Error::new_spanned(owner, message));
     }
     let variants = variants(owner, data)?;
-    Ok(implement(owner, &variants, &attributes.krate()))
+    Ok(implement(owner, &variants, &attributes.krate(home)))
 }
 
 struct Variant<'a> {
