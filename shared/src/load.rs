@@ -2,10 +2,11 @@
 //!
 //! The one module of this crate where storage and states meet; both sides start by it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
+use tokio::sync::Semaphore;
 
 use crate::blob::{self, BlobError, SnapshotReader};
 use crate::env::{Env, Panicked};
@@ -16,6 +17,8 @@ use crate::storage::{Storage, StorageError};
 
 /// The end of a snapshot that is asked for first; its footer usually fits.
 const TAIL_BYTES: u64 = 64 << 10;
+/// A range of a local file: small, since nothing is won by large ones, and they take memory beside the state.
+const LOCAL_PART_BYTES: u64 = 1 << 20;
 /// Requests under way at once, for each thread that decodes.
 const REQUESTS_PER_THREAD: usize = 2;
 
@@ -102,16 +105,26 @@ pub async fn snapshot(
     };
     let reader = SnapshotReader::new(footer, what.dataset, what.digest, what.seed, what.bytes_max).map_err(wrong)?;
     let reader = Arc::new(reader);
-    let ranges = ranges_of(&reader);
+    let ranges = ranges_of(&reader, if storage.is_local().is_some() { LOCAL_PART_BYTES } else { PART_BYTES });
     let whole: u64 = ranges.iter().map(|range| range.bytes.end - range.bytes.start).sum();
     loaded.requests += ranges.len() as u64;
     loaded.bytes += whole;
     let done = std::sync::atomic::AtomicU64::new(0);
+    // Room to decompress into, for as many as decode at once: what is held beside the state stays small.
+    let rooms = Arc::new(Mutex::new(vec![Vec::new(); env.threads()]));
+    let decoding = Semaphore::new(env.threads());
     let decoded = futures::stream::iter(ranges)
         .map(|range| async {
             let bytes = fetch(storage, &what.name, &range, &tail.bytes, tail.size).await?.ok_or_else(missing)?;
-            let (reader, length) = (Arc::clone(&reader), bytes.len() as u64);
-            let runs = env.cpu(move || decode_range(&reader, &range, &bytes)).await;
+            let (reader, rooms, length) = (Arc::clone(&reader), Arc::clone(&rooms), bytes.len() as u64);
+            let _turn = decoding.acquire().await.expect("nobody closes it");
+            let decode = move || {
+                let mut room = rooms.lock().expect("taking a room does not panic").pop().unwrap_or_default();
+                let runs = decode_range(&reader, &range, &bytes, &mut room);
+                rooms.lock().expect("giving it back does not panic").push(room);
+                runs
+            };
+            let runs = env.cpu(decode).await;
             let runs = runs.map_err(|source| LoadError::Panicked { object: object(), source })?.map_err(wrong)?;
             let so_far = done.fetch_add(length, std::sync::atomic::Ordering::Relaxed) + length;
             progress(so_far, whole);
@@ -121,6 +134,7 @@ pub async fn snapshot(
         .try_collect::<Vec<_>>()
         .await?;
     let (version, threads) = (what.version, env.threads());
+    drop(rooms);
     let reader = Arc::into_inner(reader).expect("every decoding has ended");
     let finished = env.cpu(move || reader.finish(decoded.into_iter().flatten().collect(), version, threads)).await;
     let state = finished.map_err(|source| LoadError::Panicked { object: object(), source })?.map_err(wrong)?;
@@ -134,11 +148,11 @@ struct FetchRange {
 }
 
 /// The first one begins with the header; it is there even if there is no run.
-fn ranges_of(reader: &SnapshotReader) -> Vec<FetchRange> {
+fn ranges_of(reader: &SnapshotReader, part_bytes: u64) -> Vec<FetchRange> {
     let mut ranges = vec![FetchRange { runs: 0..0, bytes: 0..blob::HEADER_BYTES as u64 }];
     for (number, run) in reader.runs().enumerate() {
         match ranges.last_mut() {
-            Some(last) if run.end - last.bytes.start <= PART_BYTES => {
+            Some(last) if run.end - last.bytes.start <= part_bytes => {
                 last.runs.end = number + 1;
                 last.bytes.end = run.end;
             }
@@ -164,7 +178,12 @@ async fn fetch(
     storage.get_range(name, range.bytes.clone()).await
 }
 
-fn decode_range(reader: &SnapshotReader, range: &FetchRange, bytes: &[u8]) -> Result<Vec<blob::DecodedRun>, BlobError> {
+fn decode_range(
+    reader: &SnapshotReader,
+    range: &FetchRange,
+    bytes: &[u8],
+    plain: &mut Vec<u8>,
+) -> Result<Vec<blob::DecodedRun>, BlobError> {
     if range.bytes.start == 0 {
         let header = bytes.first_chunk().ok_or(BlobError::Magic { place: "start" })?;
         blob::check_header(header, reader.footer())?;
@@ -173,7 +192,7 @@ fn decode_range(reader: &SnapshotReader, range: &FetchRange, bytes: &[u8]) -> Re
     runs.map(|(number, run)| {
         let start = (run.start - range.bytes.start) as usize;
         let stored = bytes.get(start..start + (run.end - run.start) as usize);
-        reader.decode_run(number, stored.ok_or(BlobError::Magic { place: "middle" })?)
+        reader.decode_run(number, stored.ok_or(BlobError::Magic { place: "middle" })?, plain)
     })
     .collect()
 }

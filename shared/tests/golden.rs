@@ -57,7 +57,8 @@ fn snapshot(of: Golden, name: &str) -> State {
     let reader = SnapshotReader::new(footer, DATASET, digest, 9, 1 << 24).expect(name);
     let runs: Vec<_> = reader.runs().collect();
     let decoded = runs.into_iter().enumerate();
-    let decoded = decoded.map(|(number, run)| reader.decode_run(number, &bytes[run.start as usize..run.end as usize]));
+    let decoded = decoded
+        .map(|(number, run)| reader.decode_run(number, &bytes[run.start as usize..run.end as usize], &mut Vec::new()));
     let decoded = decoded.collect::<Result<_, _>>().expect(name);
     let state = reader.finish(decoded, Version(1), 1).expect(name);
     state.check_invariants();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
+use zstd::bulk::Decompressor;
 
 use crate::delta::{self, Delta};
 use crate::ids::{DatasetId, TypeId};
@@ -98,8 +99,12 @@ pub(super) fn unpack(number: usize, section: &SectionInfo, stored: &[u8], out: &
         out.extend_from_slice(stored);
         return if stored.len() == section.plain as usize { Ok(()) } else { Err(wrong()) };
     }
-    let plain = zstd::bulk::decompress(stored, section.plain as usize).map_err(|_| wrong())?;
-    if plain.len() != section.plain as usize {
+    let mut plain = Vec::new();
+    // What stands alone, as most sections do, is decompressed where it stays.
+    let place = if out.is_empty() { &mut *out } else { &mut plain };
+    place.reserve_exact(section.plain as usize);
+    let bytes = Decompressor::new().and_then(|mut zstd| zstd.decompress_to_buffer(stored, place));
+    if bytes.map_err(|_| wrong())? != section.plain as usize {
         return Err(wrong());
     }
     out.extend_from_slice(&plain);

@@ -91,10 +91,10 @@ pub struct SnapshotReader {
     ceilings: Vec<u32>,
 }
 
-/// The segments of one run, and their live ordinals.
+/// The segments of one run, and a bit for each of their rows: whether it is live.
 pub struct DecodedRun {
     type_id: TypeId,
-    segments: Vec<(Segment, Vec<u32>)>,
+    segments: Vec<(Segment, Box<[u8]>)>,
 }
 
 impl SnapshotReader {
@@ -176,17 +176,18 @@ impl SnapshotReader {
         Ok(())
     }
 
-    /// Decodes and validates one run from its bytes in the object. Runs may be decoded in parallel.
-    pub fn decode_run(&self, run: usize, stored: &[u8]) -> Result<DecodedRun, BlobError> {
+    /// Decodes and validates one run from its bytes in the object. Runs may be decoded in parallel; `plain` is room for
+    /// what it decompresses to, worth keeping from one run to the next.
+    pub fn decode_run(&self, run: usize, stored: &[u8], plain: &mut Vec<u8>) -> Result<DecodedRun, BlobError> {
         let sections = self.runs[run].clone();
         let first = &self.footer.sections[sections.start];
-        let mut plain = Vec::with_capacity(first.plain as usize);
+        plain.clear();
         for number in sections {
             let section = &self.footer.sections[number];
             let start = (section.offset - first.offset) as usize;
             let bytes =
                 stored.get(start..start + section.stored as usize).ok_or(BlobError::Magic { place: "middle" })?;
-            unpack(number, section, bytes, &mut plain)?;
+            unpack(number, section, bytes, plain)?;
         }
         let table = self.empty.table(first.type_id);
         let mut rest = plain.as_slice();
@@ -197,20 +198,18 @@ impl SnapshotReader {
         Ok(DecodedRun { type_id: first.type_id, segments })
     }
 
-    fn decode_segment(&self, table: &Table, rest: &mut &[u8]) -> Result<(Segment, Vec<u32>), BlobError> {
+    fn decode_segment(&self, table: &Table, rest: &mut &[u8]) -> Result<(Segment, Box<[u8]>), BlobError> {
         let short = || unsound("a section ends within a segment");
-        let take = |rest: &mut &[u8], len: usize| -> Result<Vec<u8>, BlobError> {
-            let (taken, after) = rest.split_at_checked(len).ok_or_else(short)?;
-            *rest = after;
-            Ok(taken.to_vec())
-        };
-        let number = |bytes: Vec<u8>| u32::from_le_bytes(bytes.try_into().expect("four bytes are four bytes"));
-        let bytes = number(take(rest, 4)?) as usize;
-        let (mut body, after) = rest.split_at_checked(bytes).ok_or_else(short)?;
-        *rest = after;
-        let rows = number(take(&mut body, 4)?);
-        let bits = take(&mut body, (rows as usize).div_ceil(8))?;
-        let live = (0..rows).filter(|row| bits[*row as usize / 8] >> (row % 8) & 1 == 1).collect();
+        let number = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().expect("four bytes are four bytes"));
+        let bytes = number(take(rest, 4).ok_or_else(short)?) as usize;
+        let mut body = take(rest, bytes).ok_or_else(short)?;
+        let rows = number(take(&mut body, 4).ok_or_else(short)?);
+        let bits = take(&mut body, (rows as usize).div_ceil(8)).ok_or_else(short)?;
+        let mut live: Box<[u8]> = bits.into();
+        if let Some(last) = live.last_mut() {
+            // Bits of rows that are not there.
+            *last &= u8::MAX >> (7 - (rows - 1) % 8);
+        }
         let ceilings = |id: TypeId| self.ceilings[id.index()];
         let segment = segment::decode(table.layout(), body, table.segment_rows(), &ceilings, table.symbols());
         let type_id = table.layout().type_id;
@@ -239,6 +238,12 @@ impl SnapshotReader {
     }
 }
 
+fn take<'b>(rest: &mut &'b [u8], len: usize) -> Option<&'b [u8]> {
+    let (taken, after) = rest.split_at_checked(len)?;
+    *rest = after;
+    Some(taken)
+}
+
 fn total(info: &TypeInfo) -> u128 {
     info.sums.iter().fold(0, |sum, (_, column)| sum.wrapping_add(*column))
 }
@@ -250,7 +255,7 @@ fn runs_in(footer: &Footer) -> Vec<std::ops::Range<usize>> {
 }
 
 /// A table of decoded segments, placed as the footer says.
-fn loaded(empty: &Table, info: &TypeInfo, decoded: Vec<(Segment, Vec<u32>)>) -> Result<Table, BlobError> {
+fn loaded(empty: &Table, info: &TypeInfo, decoded: Vec<(Segment, Box<[u8]>)>) -> Result<Table, BlobError> {
     if decoded.len() != info.segments.len() {
         return Err(unsound("it has more or fewer segments than it names"));
     }
@@ -258,10 +263,7 @@ fn loaded(empty: &Table, info: &TypeInfo, decoded: Vec<(Segment, Vec<u32>)>) -> 
     let mut live = LiveSet::new();
     for (segment, (rows, alive)) in info.segments.iter().zip(decoded) {
         placed[segment.number as usize] = Some(Arc::new(rows.with_digest(segment.digest)));
-        let first = segment.number * empty.segment_rows();
-        alive.into_iter().for_each(|row| {
-            live.insert(first + row);
-        });
+        live.insert_bits(segment.number * empty.segment_rows(), &alive);
     }
     let sums: Vec<u128> = info.sums.iter().map(|(_, sum)| *sum).collect();
     let (presence, columns) = sums.split_last().expect("presence is always among the sums");

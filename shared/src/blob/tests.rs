@@ -33,7 +33,7 @@ fn read_snapshot(blob: &[u8], digest: u128) -> Result<State, BlobError> {
     let decoded = runs
         .into_iter()
         .enumerate()
-        .map(|(number, run)| reader.decode_run(number, &blob[run.start as usize..run.end as usize]));
+        .map(|(number, run)| reader.decode_run(number, &blob[run.start as usize..run.end as usize], &mut Vec::new()));
     let decoded = decoded.collect::<Result<Vec<_>, _>>()?;
     reader.finish(decoded, Version(9), 2)
 }

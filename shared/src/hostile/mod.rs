@@ -137,7 +137,7 @@ fn loaded(bytes: &[u8]) -> Option<State> {
     let runs: Vec<_> = reader.runs().collect();
     let decoded = runs.into_iter().enumerate().map(|(number, run)| {
         let stored = bytes.get(run.start as usize..run.end as usize)?;
-        reader.decode_run(number, stored).ok()
+        reader.decode_run(number, stored, &mut Vec::new()).ok()
     });
     let decoded = decoded.collect::<Option<Vec<_>>>()?;
     reader.finish(decoded, Version(9), 1).ok()

@@ -79,7 +79,26 @@ impl LiveSet {
         if self.contains(ordinal) {
             return false;
         }
-        let (number, word, bit) = split(ordinal);
+        let (_, _, bit) = split(ordinal);
+        self.insert_word(ordinal as usize / 64, bit);
+        true
+    }
+
+    /// Makes those ordinals from `first` on live whose bits are set.
+    pub(crate) fn insert_bits(&mut self, first: u32, bits: &[u8]) {
+        for (at, byte) in (first as usize..).step_by(8).zip(bits) {
+            let bits = u128::from(*byte) << (at % 64);
+            self.insert_word(at / 64, bits as u64);
+            self.insert_word(at / 64 + 1, (bits >> 64) as u64);
+        }
+    }
+
+    fn insert_word(&mut self, number: usize, bits: u64) {
+        let (number, word) = (number / PAGE_WORDS, number % PAGE_WORDS);
+        let new = bits & !self.word(number * PAGE_WORDS + word);
+        if new == 0 {
+            return;
+        }
         if number >= self.pages.len() {
             let empty = Page::empty();
             while number >= self.pages.len() {
@@ -87,10 +106,9 @@ impl LiveSet {
             }
         }
         let page = self.pages.page_mut(number);
-        Arc::make_mut(&mut page.words)[word] |= bit;
-        page.live += 1;
-        self.len += 1;
-        true
+        Arc::make_mut(&mut page.words)[word] |= new;
+        page.live += new.count_ones();
+        self.len += new.count_ones() as usize;
     }
 
     /// Makes the ordinal absent; says whether it was live.

@@ -250,7 +250,7 @@ impl<'l> SegmentBuilder<'l> {
         }
         let rows = self.fixed_rows(&slots, stride);
         slots.extend(lanes);
-        let (fixed, rows_at) = fixed_part(&slots, &rows);
+        let (fixed, rows_at) = fixed_part(&slots, rows.len(), |place| place.copy_from_slice(&rows));
         let (text, bytes, symbols) = (text.into(), bytes.into(), self.symbols);
         Segment { fixed, rows_at, text, bytes, symbols, count: self.rows, stride, digest }
     }

@@ -15,7 +15,7 @@ use crate::layout::{Form, ImageKind, Layout, Many, Region};
 use crate::packed::{SymbolTable, Symbols};
 use crate::row::RECORD_BYTES_MAX;
 
-use super::{PADDING, Segment, Slot, fixed_part, load, width_of};
+use super::{MASKS, PADDING, Segment, Slot, filled, fixed_part, load, width_of};
 
 /// Why bytes are not a segment of this layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -193,13 +193,11 @@ fn read(layout: &Layout, bytes: &[u8], rows_max: u32, symbols: Option<&Arc<Symbo
     let (columns, heaps) = bytes[table_end..].split_at(columns_len as usize);
     let (text, heap) = heaps.split_at(text_len);
     let text = std::str::from_utf8(text).map_err(|error| SegmentError::Utf8 { at: error.valid_up_to() })?;
-    let mut padded = Vec::with_capacity(heap_len + PADDING);
-    padded.extend_from_slice(heap);
-    padded.resize(heap_len + PADDING, 0);
     let columns = StoredColumns { layout, slots: &stored, count: count as usize, bytes: columns };
     let regions = columns.regions(text_len, heap_len)?;
     let (fixed, rows_at, stride) = columns.rows(&regions);
-    let (text, bytes, symbols) = (text.into(), padded.into(), symbols.cloned());
+    let bytes = filled(heap_len + PADDING, |padded| padded[..heap_len].copy_from_slice(heap));
+    let (text, symbols) = (text.into(), symbols.cloned());
     Ok(Segment { fixed, rows_at, text, bytes, symbols, count, stride, digest: 0 })
 }
 
@@ -238,13 +236,21 @@ impl<'b> StoredColumns<'b> {
     }
 
     /// The numbers in a slot, row by row.
-    fn numbers(&self, slot: usize) -> impl Iterator<Item = u64> + use<'_, 'b> {
-        let Slot { base, width, .. } = self.slots[slot];
-        let (width, column) = (usize::from(width), self.column(slot));
+    fn numbers(&self, slot: usize) -> impl Iterator<Item = u64> + use<'b> {
+        let Slot { base, width, offset } = self.slots[slot];
+        let (bytes, width, start) = (self.bytes, usize::from(width), offset as usize * self.count);
         (0..self.count).map(move |row| {
-            let mut number = [0; 8];
-            number[..width].copy_from_slice(&column[row * width..][..width]);
-            u64::from_le_bytes(number).wrapping_add(base)
+            let at = start + row * width;
+            let number = match bytes[at..].first_chunk::<8>() {
+                // The next numbers stand behind it.
+                Some(eight) => u64::from_le_bytes(*eight) & MASKS[width],
+                None => {
+                    let mut number = [0; 8];
+                    number[..width].copy_from_slice(&bytes[at..at + width]);
+                    u64::from_le_bytes(number)
+                }
+            };
+            number.wrapping_add(base)
         })
     }
 
@@ -308,26 +314,50 @@ impl<'b> StoredColumns<'b> {
             slots.push(Slot { base, offset: stride, width });
             stride += u32::from(width);
         }
-        let row_bytes = stride as usize;
-        let mut rows = vec![0; (self.count + 1) * row_bytes + PADDING];
-        for (slot, region) in regions.iter().enumerate().filter(|(slot, _)| slots[*slot].width > 0) {
-            let Slot { offset, width, .. } = slots[slot];
-            let (at, width) = (offset as usize, usize::from(width));
-            let cells = rows.chunks_exact_mut(row_bytes).map(|row| &mut row[at..at + width]);
-            if region.is_none() {
-                cells.zip(self.column(slot).chunks_exact(width)).for_each(|(cell, value)| cell.copy_from_slice(value));
-                continue;
-            }
-            let mut start = 0_u64;
-            for (cell, length) in cells.zip(self.numbers(slot).chain([0])) {
-                cell.copy_from_slice(&start.to_le_bytes()[..width]);
-                start += length;
-            }
-        }
+        let placed = slots.len();
         slots.extend(&self.slots[self.layout.row_slots..]);
-        let (fixed, rows_at) = fixed_part(&slots, &rows);
+        let rows_len = (self.count + 1) * stride as usize + PADDING;
+        let (fixed, rows_at) = fixed_part(&slots, rows_len, |rows| {
+            for (slot, place) in slots[..placed].iter().enumerate() {
+                let cells = Cells { rows, row_bytes: stride as usize, at: place.offset as usize };
+                match place.width {
+                    0 => {}
+                    1 => self.fill::<1>(slot, regions[slot].is_some(), cells),
+                    2 => self.fill::<2>(slot, regions[slot].is_some(), cells),
+                    3 => self.fill::<3>(slot, regions[slot].is_some(), cells),
+                    4 => self.fill::<4>(slot, regions[slot].is_some(), cells),
+                    5 => self.fill::<5>(slot, regions[slot].is_some(), cells),
+                    6 => self.fill::<6>(slot, regions[slot].is_some(), cells),
+                    7 => self.fill::<7>(slot, regions[slot].is_some(), cells),
+                    _ => self.fill::<8>(slot, regions[slot].is_some(), cells),
+                }
+            }
+        });
         (fixed, rows_at, stride)
     }
+
+    /// Writes a slot of every row. The width is a constant, so that a number is a store and not a call.
+    fn fill<const WIDTH: usize>(&self, slot: usize, is_region: bool, cells: Cells<'_>) {
+        let Cells { rows, row_bytes, at } = cells;
+        let cells = rows.chunks_exact_mut(row_bytes).filter_map(|row| row[at..].first_chunk_mut::<WIDTH>());
+        if !is_region {
+            let (stored, _) = self.column(slot).as_chunks::<WIDTH>();
+            cells.zip(stored).for_each(|(cell, value)| *cell = *value);
+            return;
+        }
+        let mut start = 0_u64;
+        for (cell, length) in cells.zip(self.numbers(slot).chain([0])) {
+            cell.copy_from_slice(&start.to_le_bytes()[..WIDTH]);
+            start += length;
+        }
+    }
+}
+
+/// The place of one slot in every row.
+struct Cells<'r> {
+    rows: &'r mut [u8],
+    row_bytes: usize,
+    at: usize,
 }
 
 impl Segment {
@@ -335,12 +365,15 @@ impl Segment {
     fn validate(&self, layout: &Layout, ceilings: Ceilings<'_>) -> Result<(), SegmentError> {
         let mut scratch = Vec::new();
         for (column, place) in layout.columns.iter().enumerate() {
+            if let Form::Image { slot, kind } = place.form {
+                let images = (0..self.count).map(|row| (row, self.image(slot, self.row_start(row))));
+                Self::check_images(column, kind, ceilings, images)?;
+                continue;
+            }
             for row in 0..self.count {
                 let outside = SegmentError::Region { row, column };
                 match &place.form {
-                    Form::Image { slot, kind } => {
-                        self.check_image(row, column, *kind, self.image(*slot, self.row_start(row)), ceilings)?
-                    }
+                    Form::Image { .. } => {}
                     Form::Text(region) => self.check_text(*region, row).ok_or(outside).map(drop)?,
                     Form::Bytes(region) => self.check_bytes(*region, row).ok_or(outside).map(drop)?,
                     Form::Packed { region, table } => {
@@ -365,22 +398,24 @@ impl Segment {
         Ok(())
     }
 
-    fn check_image(
-        &self,
-        row: u32,
+    /// That these numbers, each with its row, are of a kind.
+    fn check_images(
         column: usize,
         kind: ImageKind,
-        value: u64,
         ceilings: Ceilings<'_>,
+        mut images: impl Iterator<Item = (u32, u64)>,
     ) -> Result<(), SegmentError> {
-        let fits = match kind {
-            ImageKind::Number | ImageKind::F64 => true,
-            ImageKind::F32 => u32::try_from(value).is_ok(),
-            ImageKind::Variant(variants) => value < u64::from(variants.max(1)),
-            // A row without a value stores the base, which may be anything where no row has one; so 0 always fits.
-            ImageKind::Component(id) => value < u64::from(ceilings(id)) || value == 0,
+        let below = match kind {
+            ImageKind::Number | ImageKind::F64 => return Ok(()),
+            ImageKind::F32 => 1 << 32,
+            ImageKind::Variant(variants) => u64::from(variants),
+            ImageKind::Component(id) => u64::from(ceilings(id)),
         };
-        if fits { Ok(()) } else { Err(SegmentError::Value { row, column, value }) }
+        // A row without a value stores the base, which may be anything where no row has one; so 0 always fits.
+        match images.find(|(_, value)| *value >= below.max(1)) {
+            None => Ok(()),
+            Some((row, value)) => Err(SegmentError::Value { row, column, value }),
+        }
     }
 
     /// The region's text, if it is inside the heap and on char boundaries.
@@ -423,7 +458,7 @@ impl Segment {
         let image = |index: usize| base.wrapping_add(load(&self.bytes, start + index * width, width as u8));
         match many {
             Many::Images { kind, .. } => {
-                (0..len).try_for_each(|index| self.check_image(row, column, *kind, image(index), ceilings))?;
+                Self::check_images(column, *kind, ceilings, (0..len).map(|index| (row, image(index))))?;
             }
             Many::Texts { content, .. } => {
                 let text = self.check_text(*content, row).ok_or_else(outside)?;

@@ -184,11 +184,20 @@ fn width_of(range: u64) -> u8 {
     (u64::BITS - range.leading_zeros()).div_ceil(8) as u8
 }
 
-/// Slots and rows in one buffer; where the rows begin in it.
-fn fixed_part(slots: &[Slot], rows: &[u8]) -> (Arc<[u8]>, u32) {
-    let mut fixed = Vec::with_capacity(slots.len() * SLOT_BYTES + rows.len());
-    slots.iter().for_each(|slot| fixed.extend_from_slice(&slot.to_bytes()));
-    let rows_at = fixed.len() as u32;
-    fixed.extend_from_slice(rows);
-    (fixed.into(), rows_at)
+/// Slots and rows in one buffer, which `fill` writes the rows into; where they begin in it.
+fn fixed_part(slots: &[Slot], rows_len: usize, fill: impl FnOnce(&mut [u8])) -> (Arc<[u8]>, u32) {
+    let rows_at = slots.len() * SLOT_BYTES;
+    let fixed = filled(rows_at + rows_len, |fixed| {
+        let (table, rows) = fixed.split_at_mut(rows_at);
+        table.chunks_exact_mut(SLOT_BYTES).zip(slots).for_each(|(place, slot)| place.copy_from_slice(&slot.to_bytes()));
+        fill(rows);
+    });
+    (fixed, rows_at as u32)
+}
+
+/// Shared bytes, written where they will stay.
+fn filled(len: usize, fill: impl FnOnce(&mut [u8])) -> Arc<[u8]> {
+    let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, len).collect();
+    fill(Arc::get_mut(&mut bytes).expect("nobody else has it yet"));
+    bytes
 }

@@ -278,30 +278,14 @@ impl Table {
     /// Builds the key index of a loaded table from its live rows, on `threads` threads.
     pub(crate) fn with_key_index(&self, state: &State, threads: usize) -> Table {
         let Some(plan) = &self.key else { return self.clone() };
-        let entries = self.key_entries(plan, state, threads);
-        Table { keys: KeyIndex::build_parallel(&entries, threads), ..self.clone() }
-    }
-
-    fn key_entries(&self, plan: &KeyPlan, state: &State, threads: usize) -> Vec<(u64, u32)> {
-        let numbers: Vec<usize> = (0..self.segments.len()).collect();
-        let share = numbers.len().div_ceil(threads.max(1)).max(1);
-        let of_segments = |numbers: &[usize]| -> Vec<(u64, u32)> {
-            let ordinals = numbers.iter().flat_map(|number| self.live_in(*number));
-            ordinals
-                .filter_map(|ordinal| Some((self.key_hash(plan, self.row(Ordinal(ordinal))?, state), ordinal)))
-                .collect()
-        };
-        if threads <= 1 {
-            return of_segments(&numbers);
-        }
-        std::thread::scope(|scope| {
-            let of_segments = &of_segments;
-            let workers: Vec<_> = numbers.chunks(share).map(|share| scope.spawn(move || of_segments(share))).collect();
-            workers
-                .into_iter()
-                .flat_map(|worker| worker.join().expect("hashing validated rows does not panic"))
-                .collect()
-        })
+        let count = self.segments.len();
+        let share = count.div_ceil(threads.max(1)).max(1);
+        let shares: Vec<_> = (0..count).step_by(share).map(|start| start..(start + share).min(count)).collect();
+        let keys = KeyIndex::build_parallel(self.len(), &shares, threads, |numbers| {
+            let ordinals = numbers.clone().flat_map(|number| self.live_in(number));
+            ordinals.filter_map(|ordinal| Some((self.key_hash(plan, self.row(Ordinal(ordinal))?, state), ordinal)))
+        });
+        Table { keys, ..self.clone() }
     }
 
     /// Live ordinals of one segment, ascending.

@@ -37,6 +37,15 @@ fn emptied_tail_pages_go() {
 }
 
 #[test]
+fn bits_may_begin_anywhere() {
+    for first in [0, 1, 3, 60, 8_190, 100_000] {
+        let mut set: LiveSet = [first + 2].into_iter().collect();
+        set.insert_bits(first, &[0b1000_0101, 0, 0b0000_0001]);
+        check(&set, &[first, first + 2, first + 7, first + 16].into());
+    }
+}
+
+#[test]
 fn too_many_words_are_refused() {
     assert!(LiveSet::from_words(std::iter::repeat_n(0, WORDS_MAX + 1)).is_none());
 }

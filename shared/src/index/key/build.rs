@@ -4,45 +4,55 @@
 
 use super::line::{self, Line, SLOTS};
 use super::{FRESH_LINE_ENTRIES, KeyIndex, PAGE_ENTRIES, Page, home_of, page_of, tag_of};
+use crate::parallel;
 use std::ops::Range;
-use std::sync::Arc;
-use std::thread;
+use std::sync::{Arc, Mutex};
 
 type Entry = (u64, u32);
+
+/// Pages of a part, at least: what is sorted at once then stays in a core's own cache.
+const PART_PAGES: usize = 64;
+/// Parts, at most: each is written to in turn while entries are dealt.
+const PARTS_MAX: usize = 128;
 
 impl KeyIndex {
     /// Builds the index of these (hash, ordinal) entries, each of which stands here once.
     #[must_use]
     pub fn build(entries: &[Entry]) -> Self {
-        let count = page_count(entries.len());
-        let pages = pack_pages(0..count, count, &[entries]);
-        Self::of_pages(pages.into_iter().collect(), entries.len())
+        Self::build_parallel(entries.len(), &[entries], 1, |entries| entries.iter().copied())
     }
 
-    /// `build` on so many threads; the same structure comes out.
+    /// `build` of about `len` entries that come in shares, on so many threads; the same structure comes out.
+    ///
+    /// Entries are never all in one place: they are dealt to parts of neighbouring pages as they come, and a part at a
+    /// time is sorted. A load has little memory beside the state while it does this.
     #[must_use]
-    pub fn build_parallel(entries: &[Entry], threads: usize) -> Self {
-        let count = page_count(entries.len());
-        let threads = threads.clamp(1, count);
-        if threads == 1 {
-            return Self::build(entries);
-        }
-        let share = count.div_ceil(threads);
-        let parts = thread::scope(|scope| {
-            let slices = entries.chunks(entries.len().div_ceil(threads));
-            let workers: Vec<_> = slices.map(|slice| scope.spawn(move || deal(slice, count, share))).collect();
-            workers.into_iter().map(|worker| worker.join().expect("dealing does not panic")).collect::<Vec<_>>()
+    pub fn build_parallel<S: Sync, E: Iterator<Item = Entry>>(
+        len: usize,
+        shares: &[S],
+        threads: usize,
+        entries_of: impl Fn(&S) -> E + Sync,
+    ) -> Self {
+        let count = page_count(len);
+        let pages = count.div_ceil(PARTS_MAX).max(PART_PAGES);
+        let parts: Vec<Range<usize>> =
+            (0..count).step_by(pages).map(|start| start..(start + pages).min(count)).collect();
+        let expected = len / shares.len().max(1) / parts.len() * 9 / 8;
+        let dealt = parallel::map(shares, threads, |share| {
+            let mut dealt: Vec<Vec<Entry>> = parts.iter().map(|_| Vec::with_capacity(expected)).collect();
+            entries_of(share).for_each(|entry| dealt[page_of(entry.0, count) / pages].push(entry));
+            dealt.into_iter().map(Mutex::new).collect::<Vec<_>>()
         });
-        let pages = thread::scope(|scope| {
-            let ranges = (0..count).step_by(share).map(|start| start..(start + share).min(count));
-            let pack = |(part, range): (usize, Range<usize>)| {
-                let sources: Vec<&[Entry]> = parts.iter().map(|dealt| &*dealt[part]).collect();
-                scope.spawn(move || pack_pages(range, count, &sources))
+        let packed = parallel::map(&parts, threads, |part| {
+            // Taken out, so that a part's room is free again when its pages are there.
+            let take = |dealt: &Vec<Mutex<Vec<Entry>>>| {
+                std::mem::take(&mut *dealt[part.start / pages].lock().expect("taking entries does not panic"))
             };
-            let workers: Vec<_> = ranges.enumerate().map(pack).collect();
-            workers.into_iter().flat_map(|worker| worker.join().expect("packing does not panic")).collect::<Vec<_>>()
+            pack_pages(part.clone(), count, &dealt.iter().map(take).collect::<Vec<_>>())
         });
-        Self::of_pages(pages.into_iter().collect(), entries.len())
+        let pages = || packed.iter().flatten();
+        let len = pages().map(|page| page.len as usize).sum();
+        Self::of_pages(pages().cloned().collect(), len)
     }
 }
 
@@ -79,18 +89,8 @@ fn page_count(entries: usize) -> usize {
     entries.div_ceil(PAGE_ENTRIES).max(1)
 }
 
-/// Deals entries to the threads that will pack them, `share` pages each.
-fn deal(entries: &[Entry], count: usize, share: usize) -> Vec<Vec<Entry>> {
-    let parts = count.div_ceil(share);
-    let mut dealt: Vec<_> = (0..parts).map(|_| Vec::with_capacity(entries.len() / parts * 9 / 8)).collect();
-    for entry in entries {
-        dealt[page_of(entry.0, count) / share].push(*entry);
-    }
-    dealt
-}
-
 /// Packs a range of `count` pages from sources that hold entries of this range only: a counting sort by page.
-fn pack_pages(range: Range<usize>, count: usize, sources: &[&[Entry]]) -> Vec<Page> {
+fn pack_pages(range: Range<usize>, count: usize, sources: &[Vec<Entry>]) -> Vec<Page> {
     let entries = || sources.iter().flat_map(|source| source.iter());
     let mut ends = vec![0_usize; range.len() + 1];
     for (hash, _) in entries() {

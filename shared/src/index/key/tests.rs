@@ -217,7 +217,10 @@ fn threads_do_not_change_what_is_built() {
         let alone = KeyIndex::build(&entries);
         alone.check_invariants(&mut mixed);
         for threads in [0, 1, 2, 3, 7] {
-            assert_eq!(layout(&alone), layout(&KeyIndex::build_parallel(&entries, threads)));
+            let shares: Vec<_> = entries.chunks(entries.len().div_ceil(threads.max(1)).max(1)).collect();
+            let entries_of = |share: &&[(u64, u32)]| share.to_vec().into_iter();
+            let together = KeyIndex::build_parallel(entries.len(), &shares, threads, entries_of);
+            assert_eq!(layout(&alone), layout(&together));
         }
     }
 }
