@@ -173,6 +173,16 @@ impl Pool {
     }
 }
 
+/// Bytes of the tables and indexes whose names are like one of these, by the pages that they have in the file.
+pub fn table_bytes(pool: &Pool, names: &[&str]) -> Answer<u64> {
+    pool.with(|connection| {
+        let sql = "SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE name LIKE ?";
+        let mut statement = connection.prepare(sql)?;
+        let sizes = names.iter().map(|name| statement.query_row([name], |row| row.get::<_, i64>(0)));
+        Ok(sizes.sum::<rusqlite::Result<i64>>()? as u64)
+    })
+}
+
 /// Bytes of a database: the file, its log and what goes with them.
 pub fn disk_bytes(path: &Path) -> u64 {
     ["", "-wal", "-shm"]

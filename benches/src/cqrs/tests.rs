@@ -252,3 +252,50 @@ async fn a_near_cache_drops_what_changed_and_keeps_the_rest() {
     assert!(!shows(here).await && shows(there).await, "it asks again");
     assert_eq!(cache.queries().collect(Query::Product(1)).await.unwrap().version(), 2);
 }
+
+/// A rebuilt read model knows which pages are gone: a message from before does not bring one back.
+#[tokio::test]
+async fn what_is_gone_stays_gone_through_a_rebuild() {
+    use super::domain::{Cause, Change, Page};
+    use super::read::Live;
+    for events_only in [false, true] {
+        let (folder, world) = (tempfile::tempdir().unwrap(), World::new(10, 2, 7));
+        let hooks = Hooks { events_only, ..Hooks::default() };
+        let write = SqliteWrite::open(folder.path(), hooks, Arc::clone(&world.reference)).unwrap();
+        write.seed(&world).await.unwrap();
+        let stores = Arc::new(SqliteReadStores::open(folder.path(), Arc::clone(&world.reference)).unwrap());
+        let live = Live::open(stores, 0, Arc::default(), Arc::default()).await.unwrap();
+        live.fill(&write, None).await.unwrap();
+
+        let page = Page { id: 1, title: "late".into(), products: vec![1] };
+        let (_, late) = write.execute(&Command::Publish(page)).await.unwrap();
+        let (_, gone) = write.execute(&Command::Unpublish { id: 1 }).await.unwrap();
+        live.apply(&[gone], None).await.unwrap();
+        live.rebuild(&write, None).await.unwrap();
+        live.apply(&[late], None).await.unwrap();
+        let found = live.queries().collect(Query::Page(1)).await.unwrap();
+        assert_eq!(found, Default::default(), "events only: {events_only}");
+
+        // And it comes back when it is published anew.
+        let again = Page { id: 1, title: "again".into(), products: vec![2] };
+        let (ack, published) = write.execute(&Command::Publish(again)).await.unwrap();
+        let message = super::domain::Message { cause: Cause::Unknown, ..published };
+        assert!(matches!(message.change, Change::Page(_)));
+        live.apply(&[message], None).await.unwrap();
+        assert_eq!(live.queries().collect(Query::Page(1)).await.unwrap().version(), ack.version);
+    }
+}
+
+#[tokio::test]
+async fn disk_is_told_apart() {
+    let (folder, world) = (tempfile::tempdir().unwrap(), World::new(300, 20, 7));
+    let write = SqliteWrite::open(folder.path(), HOOKS, Arc::clone(&world.reference)).unwrap();
+    write.seed(&world).await.unwrap();
+    let store = write.read_stores().unwrap().open(0).await.unwrap();
+    let (_, before) = write.disk_bytes().await.unwrap();
+    let empty = store.disk_bytes().await.unwrap();
+    run(&write, &world, 1_000).await;
+    let (_, after) = write.disk_bytes().await.unwrap();
+    assert!(after > before && before > 0, "{before}, then {after}");
+    assert!(store.disk_bytes().await.unwrap() > empty);
+}

@@ -7,6 +7,7 @@
 //! Rules: as on SQLite: only newer versions replace, a page that is gone leaves its version, stock has a version of its
 //! own.
 
+// glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -349,3 +350,4 @@ impl ReadStore for PostgresRead {
         self.answers.database.table_bytes(&tables).await
     }
 }
+// glue end

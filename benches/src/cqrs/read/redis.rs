@@ -7,6 +7,7 @@
 //! A value begins with what the script has to know, as text: `version|category|` or `version|gone|`. What follows, only readers
 //! read: bincode for a product, whose texts are then borrowed from the answer, the headline for a page.
 
+// glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -382,3 +383,4 @@ impl ReadStore for RedisRead {
         Ok(used_memory(&self.answers.server).await?.saturating_sub(self.before))
     }
 }
+// glue end

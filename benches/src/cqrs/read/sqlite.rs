@@ -15,7 +15,7 @@ use rusqlite::{Connection, Row, params};
 use super::{Applied, LocalQueries, Queries, ReadStore, ReadStores};
 use crate::cqrs::Answer;
 use crate::cqrs::domain::{Card, Change, Key, LISTING, Message, Page, Product, Query, Reference, See};
-use crate::cqrs::sqlite::{Durability, Pool, Writer, disk_bytes};
+use crate::cqrs::sqlite::{Durability, Pool, Writer, disk_bytes, table_bytes};
 
 // glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
 fn tables(generation: u32) -> String {
@@ -223,6 +223,8 @@ pub struct SqliteReadStores {
     reference: Arc<Reference>,
     /// The generations that exist, where the write side has to know.
     generations: Arc<RwLock<Vec<u32>>>,
+    /// Whether the database is the write side's.
+    is_guest: bool,
 }
 
 impl SqliteReadStores {
@@ -234,7 +236,8 @@ impl SqliteReadStores {
     /// Opens this file, or makes it.
     pub fn open_at(path: &Path, reference: Arc<Reference>) -> Answer<SqliteReadStores> {
         let writer = Arc::new(Writer::open(path, Durability::Process, "")?);
-        Ok(SqliteReadStores::within(writer, Arc::new(Pool::new(path)), reference, Arc::default()))
+        let (pool, generations) = (Arc::new(Pool::new(path)), Arc::default());
+        Ok(SqliteReadStores { writer, pool, reference, generations, is_guest: false })
     }
 
     /// In a database that somebody has open already.
@@ -245,7 +248,7 @@ impl SqliteReadStores {
         reference: Arc<Reference>,
         generations: Arc<RwLock<Vec<u32>>>,
     ) -> SqliteReadStores {
-        SqliteReadStores { writer, pool, reference, generations }
+        SqliteReadStores { writer, pool, reference, generations, is_guest: true }
     }
 }
 
@@ -269,6 +272,7 @@ impl ReadStores for SqliteReadStores {
             writer: Arc::clone(&self.writer),
             answers: Arc::new(answers),
             reference: Arc::clone(&self.reference),
+            is_guest: self.is_guest,
         }))
     }
 
@@ -290,6 +294,7 @@ struct SqliteRead {
     writer: Arc<Writer>,
     answers: Arc<Answers>,
     reference: Arc<Reference>,
+    is_guest: bool,
 }
 
 #[async_trait]
@@ -332,6 +337,9 @@ impl ReadStore for SqliteRead {
     }
 
     async fn disk_bytes(&self) -> Answer<u64> {
+        if self.is_guest {
+            return table_bytes(&self.answers.pool, &["%view_%", "page_product_%", "listing_%", "position_%"]);
+        }
         Ok(disk_bytes(self.writer.path()))
     }
 }

@@ -37,6 +37,20 @@ pub struct Hooks {
     pub events_only: bool,
 }
 
+impl Hooks {
+    /// # Errors
+    /// These hooks don't keep such a feed.
+    fn keep(self, kind: FeedKind) -> Answer<()> {
+        let kept = match kind {
+            FeedKind::Outbox => self.outbox,
+            FeedKind::Changes => self.capture,
+            FeedKind::Updated => self.watermark,
+            FeedKind::Events => self.events_only,
+        };
+        if kept { Ok(()) } else { Err(format!("this write side keeps no feed {kind:?}: open it with the hook").into()) }
+    }
+}
+
 /// The part of the read model that is in the command's transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Projection {
@@ -76,7 +90,8 @@ pub trait WriteSide: Send + Sync {
     /// publish after the commit send.
     async fn execute(&self, command: &Command) -> Result<(Ack, Message), CommandError>;
 
-    /// Shows every entity as it is now (published pages only), all of one moment, and returns the position which
+    /// Shows every entity as it is now, pages that are gone included (or an older message would bring them back to a read
+    /// model that was filled with this), all of one moment, and returns the position which
     /// `feed(kind)` is at in that moment: what comes after it was not shown.
     async fn scan(&self, kind: Option<FeedKind>, see: &mut (dyn FnMut(Message) + Send)) -> Answer<u64>;
 
@@ -107,7 +122,7 @@ pub trait WriteSide: Send + Sync {
     /// it; versions rise by one.
     async fn migrate_weight(&self) -> Answer<()>;
 
-    /// Bytes on disk of the tables, and of what the feeds keep, where they can be told apart; else all in the first.
+    /// Bytes on disk of the tables, and of what the feeds keep; a read model in the same database is not in them.
     async fn disk_bytes(&self) -> Answer<(u64, u64)>;
 
     /// Lets go of what feeds need no more, keeping `keep` for replays. Called now and then by the relay's process.

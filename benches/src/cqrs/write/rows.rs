@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use crate::cqrs::Answer;
-use crate::cqrs::domain::{Cause, Change, Key, Message, Micros, Page, Product};
+use crate::cqrs::domain::{Cause, Change, Command, Key, Message, Micros, Page, Product};
 
 /// Tables of state.
 pub(super) const STATE: &str = "
@@ -77,6 +77,21 @@ pub(super) enum Event {
     Weighed(u32),
     Published(Page),
     Unpublished,
+}
+
+impl Event {
+    /// What a command leaves behind.
+    pub(super) fn of(command: &Command) -> Event {
+        match command {
+            Command::Add(product) => Event::Added(product.clone()),
+            Command::Rename { name, .. } => Event::Renamed(name.clone()),
+            Command::Price { price_cents, .. } => Event::Priced(*price_cents),
+            Command::Stock { by, .. } => Event::Stocked(*by),
+            Command::Move { category, .. } => Event::Moved(*category),
+            Command::Publish(page) => Event::Published(page.clone()),
+            Command::Unpublish { .. } => Event::Unpublished,
+        }
+    }
 }
 
 /// An entity as its events make it.

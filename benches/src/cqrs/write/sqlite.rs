@@ -19,7 +19,7 @@ use crate::cqrs::domain::{
     Ack, Cause, Change, Command, CommandError, Key, Message, Micros, Reference, Rejected, World, rules,
 };
 use crate::cqrs::read::{ReadStores, SqliteReadStores, sqlite_project, sqlite_project_stock};
-use crate::cqrs::sqlite::{Durability, Pool, Writer, disk_bytes};
+use crate::cqrs::sqlite::{Durability, Pool, Writer, disk_bytes, table_bytes};
 use crate::cqrs::{Answer, Failure};
 
 /// A write side in one file.
@@ -135,15 +135,7 @@ impl Step<'_> {
             _ => None,
         };
         let (product, cause) = rules::product(before, command, self.reference)?;
-        let event = match command {
-            Command::Add(product) => Event::Added(product.clone()),
-            Command::Rename { name, .. } => Event::Renamed(name.clone()),
-            Command::Price { price_cents, .. } => Event::Priced(*price_cents),
-            Command::Stock { by, .. } => Event::Stocked(*by),
-            Command::Move { category, .. } => Event::Moved(*category),
-            Command::Publish(_) | Command::Unpublish { .. } => unreachable!("these are on pages"),
-        };
-        self.append(key, now.last + 1, &event)?;
+        self.append(key, now.last + 1, &Event::of(command))?;
         Ok((now.last + 1, cause, Change::Product(product)))
     }
 
@@ -250,16 +242,7 @@ impl WriteSide for SqliteWrite {
     }
 
     fn feed(&self, kind: FeedKind) -> Answer<Arc<dyn Feed>> {
-        let hooks = self.inner.hooks;
-        let kept = match kind {
-            FeedKind::Outbox => hooks.outbox,
-            FeedKind::Changes => hooks.capture,
-            FeedKind::Updated => hooks.watermark,
-            FeedKind::Events => hooks.events_only,
-        };
-        if !kept {
-            return Err(format!("this write side keeps no feed {kind:?}: open it with the hook").into());
-        }
+        self.inner.hooks.keep(kind)?;
         let notify = Arc::new(Notify::new());
         self.inner.waiting.lock().expect("nothing panics under this lock").push(Arc::clone(&notify));
         Ok(Arc::new(SqliteFeed { kind, write: Arc::clone(&self.inner), notify }))
@@ -298,7 +281,9 @@ impl WriteSide for SqliteWrite {
     }
 
     async fn disk_bytes(&self) -> Answer<(u64, u64)> {
-        Ok((disk_bytes(self.inner.writer.path()), 0))
+        let feeds = table_bytes(&self.inner.pool, &["outbox%", "captured%"])?;
+        let views = table_bytes(&self.inner.pool, &["%view_%", "page_product_%", "listing_%", "position_%"])?;
+        Ok((disk_bytes(self.inner.writer.path()).saturating_sub(feeds + views), feeds))
     }
 
     async fn clean(&self, keep: Duration) -> Answer<u64> {
@@ -342,7 +327,7 @@ fn scan_state(connection: &Connection, see: &mut (dyn FnMut(Message) + Send)) ->
         let change = Change::Product(product);
         see(Message { version, at: unsigned(row, 8)?, cause: Cause::Unknown, replay: true, change });
     }
-    let sql = "SELECT id, title, products, published, version, updated_at FROM page WHERE published ORDER BY id";
+    let sql = "SELECT id, title, products, published, version, updated_at FROM page ORDER BY id";
     let mut statement = connection.prepare_cached(sql)?;
     let mut found = statement.query([])?;
     while let Some(row) = found.next()? {
@@ -359,9 +344,7 @@ fn scan_events(connection: &Connection, see: &mut (dyn FnMut(Message) + Send)) -
     let mut found = statement.query([])?;
     let mut folded = rows::Folded::default();
     let mut show = |folded: &rows::Folded| {
-        if let Some(message) = folded.message()
-            && !matches!(message.change, Change::PageGone(_))
-        {
+        if let Some(message) = folded.message() {
             see(Message { replay: true, ..message });
         }
     };

@@ -9,6 +9,7 @@
 
 mod pgoutput;
 
+// glue: cdc
 use std::collections::VecDeque;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -245,3 +246,4 @@ impl Feed for Capture {
         }
     }
 }
+// glue end

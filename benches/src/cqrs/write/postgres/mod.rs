@@ -131,6 +131,7 @@ impl PostgresWrite {
         Ok((version, cause, change))
     }
 
+    // glue: event-sourced
     async fn product_event(
         &self,
         transaction: &Transaction<'_>,
@@ -145,13 +146,15 @@ impl PostgresWrite {
             _ => None,
         };
         let (product, cause) = rules::product(before, command, &self.reference)?;
-        append(transaction, key, now.last + 1, at, &event_of(command)).await?;
+        append(transaction, key, now.last + 1, at, &Event::of(command)).await?;
         Ok((now.last + 1, cause, Change::Product(product)))
     }
+    // glue end
 
     /// What the hooks leave for the read side, in the same transaction.
     async fn leave(&self, transaction: &Transaction<'_>, generations: &[u32], message: &Message) -> Answer<()> {
         let only_stock = self.hooks.projection == Projection::Stock && message.cause == Cause::Stocked;
+        // glue: sync, hybrid
         if self.hooks.projection == Projection::All || only_stock {
             for &generation in generations {
                 match &message.change {
@@ -162,25 +165,16 @@ impl PostgresWrite {
                 }
             }
         }
+        // glue end
+        // glue: outbox, hybrid, cenote-update
         if self.hooks.outbox && !only_stock {
             let sql = "INSERT INTO outbox (key, body, at) VALUES ($1, $2, $3)";
             let statement = transaction.prepare_cached(sql).await?;
             let row = (message.key().to_string(), message.encode(), message.at as i64);
             transaction.execute(&statement, &[&row.0, &row.1, &row.2]).await?;
         }
+        // glue end
         Ok(())
-    }
-}
-
-/// What a command on a product leaves behind.
-fn event_of(command: &Command) -> Event {
-    match command {
-        Command::Add(product) => Event::Added(product.clone()),
-        Command::Rename { name, .. } => Event::Renamed(name.clone()),
-        Command::Price { price_cents, .. } => Event::Priced(*price_cents),
-        Command::Stock { by, .. } => Event::Stocked(*by),
-        Command::Move { category, .. } => Event::Moved(*category),
-        Command::Publish(_) | Command::Unpublish { .. } => unreachable!("these are on pages"),
     }
 }
 
@@ -252,16 +246,10 @@ impl WriteSide for PostgresWrite {
     }
 
     fn feed(&self, kind: FeedKind) -> Answer<Arc<dyn Feed>> {
-        let kept = match kind {
-            FeedKind::Outbox => self.hooks.outbox,
-            FeedKind::Changes => self.hooks.capture,
-            FeedKind::Updated => self.hooks.watermark,
-            FeedKind::Events => self.hooks.events_only,
-        };
+        self.hooks.keep(kind)?;
         match (&self.capture, kind) {
             (Some(capture), FeedKind::Changes) => Ok(Arc::<Capture>::clone(capture)),
-            _ if kept => Ok(Arc::new(PostgresFeed::new(kind, Arc::clone(&self.database)))),
-            _ => Err(format!("this write side keeps no feed {kind:?}: open it with the hook").into()),
+            _ => Ok(Arc::new(PostgresFeed::new(kind, Arc::clone(&self.database)))),
         }
     }
 
@@ -378,7 +366,7 @@ async fn scan_state(moment: &Transaction<'_>, see: &mut (dyn FnMut(Message) + Se
         Ok(())
     };
     rows::each(moment, &sql, &mut show).await?;
-    let sql = format!("SELECT {} FROM page WHERE published ORDER BY id", rows::PAGE);
+    let sql = format!("SELECT {} FROM page ORDER BY id", rows::PAGE);
     let mut show = |row: &_| {
         see(Message { replay: true, ..rows::page_message(row) });
         Ok(())
@@ -390,9 +378,7 @@ async fn scan_state(moment: &Transaction<'_>, see: &mut (dyn FnMut(Message) + Se
 async fn scan_events(moment: &Transaction<'_>, see: &mut (dyn FnMut(Message) + Send)) -> Answer<()> {
     let mut folded = Folded::default();
     let mut show = |folded: &Folded| {
-        if let Some(message) = folded.message()
-            && !matches!(message.change, Change::PageGone(_))
-        {
+        if let Some(message) = folded.message() {
             see(Message { replay: true, ..message });
         }
     };
