@@ -69,12 +69,15 @@ pub(crate) struct Parts {
     /// Commands that come at once [default: 10000, or 1000 with --quick].
     #[arg(long)]
     pub(crate) burst: Option<u64>,
-    /// Seconds per phase of commands [default: 15, or 0.8 with --quick].
+    /// Seconds per phase of commands [default: 10, or 0.8 with --quick].
     #[arg(long)]
     pub(crate) seconds: Option<f64>,
     /// A first look, within three minutes.
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Where the server of objects is; the run starts one.
+    #[arg(long, hide = true)]
+    pub(crate) objects: Option<String>,
 }
 
 /// What the run starts by itself, and one command for people.
@@ -86,8 +89,17 @@ pub(crate) enum Part {
     /// A process that only reads what a turn has left.
     #[command(hide = true)]
     Read(Read),
+    /// A server of objects, for the others of a run.
+    #[command(hide = true)]
+    Objects {
+        /// Where it has its files.
+        folder: PathBuf,
+    },
     /// Count the lines that a team writes itself, by strategy.
-    Glue,
+    Glue {
+        #[command(flatten)]
+        parts: Box<Parts>,
+    },
 }
 
 /// One strategy's turn.
@@ -104,8 +116,8 @@ pub(crate) struct Turn {
 /// A process that only reads.
 #[derive(Args)]
 pub(crate) struct Read {
-    /// The generation of the read model.
-    pub(crate) generation: u32,
+    /// What the turn has left, as JSON.
+    pub(crate) left: String,
     #[command(flatten)]
     pub(crate) turn: Turn,
 }
@@ -113,6 +125,13 @@ pub(crate) struct Read {
 impl Parts {
     pub(crate) fn write(&self) -> WriteKind {
         self.write.unwrap_or(if self.real { WriteKind::Postgres } else { WriteKind::Sqlite })
+    }
+
+    /// Write side, broker and read store.
+    pub(crate) fn chosen(&self) -> (WriteKind, BrokerKind, StoreKind) {
+        let broker = self.broker.unwrap_or(if self.real { BrokerKind::Rabbitmq } else { BrokerKind::Embedded });
+        let store = self.store.unwrap_or(if self.real { StoreKind::Postgres } else { StoreKind::Sqlite });
+        (self.write(), broker, store)
     }
 
     /// The catalogue of the measured run.
@@ -127,9 +146,8 @@ impl Parts {
         // The folder is this run's alone, so its name is one for what it makes at servers, too.
         let own = stage.folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         stage.name = own.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
-        stage.write = self.write();
-        stage.broker = self.broker.unwrap_or(if self.real { BrokerKind::Rabbitmq } else { BrokerKind::Embedded });
-        stage.store = self.store.unwrap_or(if self.real { StoreKind::Postgres } else { StoreKind::Sqlite });
+        stage.objects.clone_from(&self.objects);
+        (stage.write, stage.broker, stage.store) = self.chosen();
         stage
     }
 
@@ -156,6 +174,7 @@ impl Parts {
         flag("broker", self.broker.as_ref().map(value_name));
         flag("store", self.store.as_ref().map(value_name));
         flag("products", self.products.map(|value| value.to_string()));
+        flag("objects", self.objects.clone());
         flag("pages", self.pages.map(|value| value.to_string()));
         flag("burst", self.burst.map(|value| value.to_string()));
         flag("seconds", self.seconds.map(|value| value.to_string()));

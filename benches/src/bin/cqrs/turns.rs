@@ -8,10 +8,12 @@ use std::time::Instant;
 
 use cenote_benches::clock::timed;
 use cenote_benches::cqrs::Answer;
+use cenote_benches::cqrs::clock::blocking;
 use cenote_benches::cqrs::faults::{self, Outcome, Plan};
 use cenote_benches::cqrs::measure::{self, Row};
 use cenote_benches::cqrs::report::{self, Report};
 use cenote_benches::cqrs::strategy::Strategy;
+use cenote_benches::cqrs::strategy::cenote::serve_objects;
 
 use crate::cli::{self, Parts, Read, Run, Turn};
 
@@ -66,20 +68,57 @@ fn show(run: &Run, rows: Vec<Row>, outcomes: Vec<Outcome>, failed: &[String]) ->
 /// The turn in one process, and the reader in another on what it has left.
 fn both_processes(strategy: Strategy, parts: &Parts) -> Answer<Vec<Row>> {
     let folder = tempfile::tempdir()?;
+    // S3 is elsewhere: what serves objects takes nothing of a reader's process, nor of a publisher's.
+    let objects = if strategy.is_far() { Some(Objects::start(folder.path())?) } else { None };
+    let parts = &Parts { objects: objects.as_ref().map(|objects| objects.address.clone()), ..parts.clone() };
     let said = child("turn", &[strategy.name().to_owned()], folder.path(), parts)?;
     let mut rows = Vec::new();
-    let mut generation = None;
+    let mut left = None;
     for line in said {
-        match line.strip_prefix("generation ") {
-            Some(number) => generation = Some(number.to_owned()),
+        match line.strip_prefix("left ") {
+            Some(json) => left = Some(json.to_owned()),
             None => rows.push(serde_json::from_str(&line)?),
         }
     }
-    let generation = generation.ok_or("the turn ended early")?;
-    for line in child("read", &[generation, strategy.name().to_owned()], folder.path(), parts)? {
+    let left = left.ok_or("the turn ended early")?;
+    for line in child("read", &[left, strategy.name().to_owned()], folder.path(), parts)? {
         rows.push(serde_json::from_str(&line)?);
     }
     Ok(rows)
+}
+
+/// The server of objects, in a process of its own; killed with this.
+struct Objects {
+    process: std::process::Child,
+    address: String,
+}
+
+impl Objects {
+    fn start(folder: &Path) -> Answer<Objects> {
+        let mut command = Command::new(std::env::current_exe()?);
+        let mut process = command.arg("objects").arg(folder).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let stdout = process.stdout.take().ok_or("the child has no output")?;
+        let mut objects = Objects { process, address: String::new() };
+        BufReader::new(stdout).read_line(&mut objects.address)?;
+        objects.address.truncate(objects.address.trim_end().len());
+        if objects.address.is_empty() { Err("the server of objects did not start".into()) } else { Ok(objects) }
+    }
+}
+
+impl Drop for Objects {
+    fn drop(&mut self) {
+        // It ends by itself, too, once its input does.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A server of objects, as a child: until its input ends.
+pub(crate) async fn objects(folder: &Path) -> Answer<ExitCode> {
+    let (address, _server) = serve_objects(folder).await?;
+    println!("{address}");
+    blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn child(part: &str, names: &[String], folder: &Path, parts: &Parts) -> Answer<Vec<String>> {
@@ -102,8 +141,8 @@ pub(crate) async fn take_turn(turn: &Turn) -> Answer<ExitCode> {
         // Without a parent there is nobody to tell.
         let _ = writeln!(stdout, "{line}");
     };
-    let generation = measure::turn(strategy, &stage, &turn.parts.effort(), &mut say).await?;
-    println!("generation {generation}");
+    let left = measure::turn(strategy, &stage, &turn.parts.effort(), &mut say).await?;
+    println!("left {}", serde_json::to_string(&left)?);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -112,7 +151,8 @@ pub(crate) async fn read(read: &Read, began: Instant) -> Answer<ExitCode> {
     let turn = &read.turn;
     let stage = turn.parts.stage(turn.folder.clone(), turn.parts.world(), turn.parts.settings());
     let strategy = cli::find(&turn.strategy)?;
-    for row in measure::read_process(strategy, &stage, read.generation, began).await? {
+    let left = serde_json::from_str(&read.left)?;
+    for row in measure::read_process(strategy, &stage, &left, began).await? {
         println!("{}", serde_json::to_string(&row)?);
     }
     Ok(ExitCode::SUCCESS)
@@ -138,7 +178,7 @@ async fn break_all(run: &Run) -> Answer<Vec<Answer<Outcome>>> {
 
 fn glue_rows(run: &Run) -> Answer<Vec<Row>> {
     let wanted = run.strategies(&Strategy::ALL)?;
-    let counted = measure::glue()?.unwrap_or_default();
+    let counted = measure::glue(run.parts.chosen())?.unwrap_or_default();
     let own = counted.into_iter().filter(|(strategy, _)| wanted.contains(strategy));
     Ok(own
         .map(|(strategy, lines)| Row::new(strategy.title(run.parts.write()), "glue_lines", "count", lines as f64))
@@ -146,8 +186,8 @@ fn glue_rows(run: &Run) -> Answer<Vec<Row>> {
 }
 
 /// The count alone.
-pub(crate) fn glue() -> Answer<ExitCode> {
-    let counted = measure::glue()?.ok_or("the sources are not where this was built: run it there")?;
+pub(crate) fn glue(parts: &Parts) -> Answer<ExitCode> {
+    let counted = measure::glue(parts.chosen())?.ok_or("the sources are not where this was built: run it there")?;
     for (strategy, lines) in counted {
         println!("{lines:6} {}", strategy.name());
     }

@@ -7,6 +7,7 @@
 //!
 //! Dead letters are a topic with the reason as a header; to drive them back is to publish them to the subscription's own topic.
 
+// glue: async, outbox, cdc, hybrid
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex as StdMutex};
@@ -420,3 +421,4 @@ impl Subscription for KafkaSubscription {
         Ok(Depth { waiting: waiting.sum(), dead })
     }
 }
+// glue end

@@ -8,6 +8,7 @@
 //! What a publish means differs from the others: a message is in the server's file when it is confirmed, and synced every two
 //! minutes (`benches/services/settings/nats.conf`).
 
+// glue: async, outbox, cdc, hybrid
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex as StdMutex};
@@ -317,3 +318,4 @@ impl Subscription for NatsSubscription {
         Ok(Depth { waiting: consumer.num_pending + consumer.num_ack_pending as u64, dead })
     }
 }
+// glue end

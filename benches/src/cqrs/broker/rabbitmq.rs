@@ -7,6 +7,7 @@
 //!
 //! Lost connections are made again by whoever needs them next; what was not acknowledged comes again.
 
+// glue: async, outbox, cdc, hybrid
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -468,3 +469,4 @@ impl Subscription for RabbitSubscription {
         Ok(Depth { waiting: counts.waiting + here, ..*counts })
     }
 }
+// glue end

@@ -3,6 +3,8 @@
 //! A read side shows what it found field by field, borrowed, to whoever asked: one that holds the data in memory copies
 //! nothing, one that gets it from a socket has its own copy anyway, and both can be compared and timed.
 
+use std::hash::{Hash, Hasher};
+
 use super::Key;
 
 /// A question to a read side.
@@ -28,7 +30,7 @@ impl Query {
 }
 
 /// A product as a reader sees it: denormalised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Card<'a> {
     /// The key.
     pub id: u64,
@@ -174,6 +176,29 @@ impl See for Sum {
         self.sum = self.sum.wrapping_add(texts).wrapping_add(numbers);
         self.version.get_or_insert(card.version);
         self.products += 1;
+    }
+}
+
+/// Reads every field of many answers and keeps what tells them from others: for a comparison across processes of one
+/// program.
+#[derive(Debug, Clone, Default)]
+pub struct Digest(std::hash::DefaultHasher);
+
+impl Digest {
+    /// Of all that was shown so far.
+    #[must_use]
+    pub fn value(&self) -> u64 {
+        self.0.finish()
+    }
+}
+
+impl See for Digest {
+    fn page(&mut self, title: &str, version: u64) {
+        ("page", title, version).hash(&mut self.0);
+    }
+
+    fn product(&mut self, card: Card<'_>) {
+        card.hash(&mut self.0);
     }
 }
 

@@ -14,7 +14,7 @@ mod world;
 
 use serde::{Deserialize, Serialize};
 
-pub use answer::{Card, Collected, OwnedCard, Query, See, Sum};
+pub use answer::{Card, Collected, Digest, OwnedCard, Query, See, Sum};
 pub use message::{Cause, Change, Key, Message};
 pub use truth::{Difference, Truth};
 pub(crate) use world::Dice;

@@ -1,8 +1,12 @@
 //! Freshness: from a command's acknowledgement until a query shows it; and how long the acknowledgement took.
 //!
-//! Commands come by the clock, whether earlier ones are through or not, and their time counts from when they were due: a
-//! side that falls behind can't hide it. Some of them are probes: a thread asks for their product until it shows their
-//! version, about every fifth of a millisecond.
+//! Commands come by the clock, whether earlier ones are through or not. Three times are told apart: a command's own
+//! (`ack`: from its call until its acknowledgement, without what a timer or this program was late), `freshness` (from there
+//! until a query shows it), and `visible` (from when it was due until a query shows it): a side that falls behind, or a
+//! machine that can't keep up, can't hide it there. How many were answered a second stands beside what was asked.
+//!
+//! Some of them are probes: a thread asks for their product until it shows their version, about every fifth of a
+//! millisecond.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
@@ -25,41 +29,104 @@ const LOOK: Duration = Duration::from_micros(200);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Commands on their way at a time, in a burst.
 const AT_A_TIME: usize = 256;
+/// So few values have no 99th of a hundred.
+const P99_SAMPLES: usize = 100;
 
 /// What a phase has shown, in seconds.
 #[derive(Debug, Default)]
 pub(super) struct Fresh {
+    /// From acknowledgement to visible.
     freshness: Vec<f64>,
+    /// From when it was due to visible.
+    visible: Vec<f64>,
+    /// From the call to the acknowledgement.
     acknowledged: Vec<f64>,
+    /// From when it was due to the call: the generator's own.
+    late: Vec<f64>,
     rejected: u64,
+    pace: Pace,
     /// From the first command until the last probe was seen; in a burst only.
     whole: Option<f64>,
 }
 
 impl Fresh {
     pub(super) fn rows(mut self, row: &dyn Fn(&str, &str, f64) -> Row) -> Vec<Row> {
-        self.freshness.sort_by(f64::total_cmp);
-        self.acknowledged.sort_by(f64::total_cmp);
-        let of = |sorted: &[f64], share: f64| {
-            let place = (share * sorted.len() as f64).ceil() as usize;
-            sorted.get(place.max(1) - 1).copied()
-        };
-        let mut rows = Vec::new();
-        // Where nothing was seen there is no figure.
-        for (figure, share) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
-            rows.extend(of(&self.freshness, share).map(|value| row(&format!("freshness_{figure}"), "s", value)));
-            rows.extend(of(&self.acknowledged, share).map(|value| row(&format!("ack_{figure}"), "s", value)));
+        let mut rows = vec![
+            row("freshness_samples", "count", self.freshness.len() as f64),
+            row("ack_samples", "count", self.acknowledged.len() as f64),
+            row("rejected", "count", self.rejected as f64),
+        ];
+        let all = [
+            ("freshness", &mut self.freshness),
+            ("visible", &mut self.visible),
+            ("ack", &mut self.acknowledged),
+            ("late", &mut self.late),
+        ];
+        for (name, values) in all {
+            rows.extend(quantiles(values).map(|(figure, value)| row(&format!("{name}_{figure}"), "s", value)));
         }
-        rows.push(row("freshness_samples", "count", self.freshness.len() as f64));
-        rows.push(row("rejected", "count", self.rejected as f64));
+        rows.extend(self.pace.per_second().map(|rate| row("answered_a_second", "1/s", rate)));
         rows.extend(self.whole.map(|whole| row("burst_visible", "s", whole)));
         rows
     }
+
+    fn hear(&mut self, done: Done) -> Answer<()> {
+        self.pace.answered(done.at);
+        self.late.push(done.began.saturating_duration_since(done.due).as_secs_f64());
+        match done.said {
+            Said::Acknowledged => self.acknowledged.push(done.at.saturating_duration_since(done.began).as_secs_f64()),
+            Said::Rejected => self.rejected += 1,
+            Said::Failed(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    fn saw(&mut self, sights: Vec<Sight>) {
+        (self.freshness, self.visible) = sights.into_iter().map(|sight| (sight.freshness, sight.visible)).unzip();
+    }
 }
 
-/// What a command's task has to say.
-enum Said {
-    Acknowledged(f64),
+/// The quantiles that so many values can hold: where nothing was seen there is no figure.
+fn quantiles(values: &mut [f64]) -> impl Iterator<Item = (&'static str, f64)> {
+    values.sort_by(f64::total_cmp);
+    let shares = [("p50", 0.5, 2), ("p99", 0.99, P99_SAMPLES), ("max", 1.0, 1)];
+    shares.into_iter().filter(|(_, _, needed)| values.len() >= *needed).map(|(figure, share, _)| {
+        let place = (share * values.len() as f64).ceil() as usize;
+        (figure, values[place.max(1) - 1])
+    })
+}
+
+/// How fast commands were answered, from the first answer to the last.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Pace {
+    first: Option<Instant>,
+    last: Option<Instant>,
+    count: u64,
+}
+
+impl Pace {
+    pub(super) fn answered(&mut self, at: Instant) {
+        self.first = Some(self.first.map_or(at, |first| first.min(at)));
+        self.last = Some(self.last.map_or(at, |last| last.max(at)));
+        self.count += 1;
+    }
+
+    pub(super) fn per_second(&self) -> Option<f64> {
+        let time = self.last?.saturating_duration_since(self.first?).as_secs_f64();
+        (time > 0.0).then(|| (self.count - 1) as f64 / time)
+    }
+}
+
+/// A command that is through.
+pub(super) struct Done {
+    due: Instant,
+    began: Instant,
+    pub(super) at: Instant,
+    pub(super) said: Said,
+}
+
+pub(super) enum Said {
+    Acknowledged,
     Rejected,
     Failed(String),
 }
@@ -85,10 +152,10 @@ pub(super) async fn at_rate(
     }
     drop((said, probes));
     let mut fresh = Fresh::default();
-    while let Some(said) = heard.recv().await {
-        fresh.hear(said)?;
+    while let Some(done) = heard.recv().await {
+        fresh.hear(done)?;
     }
-    fresh.freshness = prober.finish().await?.0;
+    fresh.saw(prober.finish().await?);
     Ok(fresh)
 }
 
@@ -101,7 +168,7 @@ pub(super) async fn until(due: Instant) {
     }
 }
 
-/// Many commands at once.
+/// Many commands at once: all are due at the beginning, and so many at a time are called.
 pub(super) async fn burst(running: &Arc<dyn Running>, commands: &mut Commands, count: u64) -> Answer<Fresh> {
     let (probes, prober) = Prober::start(running);
     let every = count.div_ceil(500);
@@ -110,52 +177,60 @@ pub(super) async fn burst(running: &Arc<dyn Running>, commands: &mut Commands, c
         let probes = ((number as u64).is_multiple_of(every)).then(|| probes.clone());
         async move { carry_out(&**running, &command, began, probes).await }
     });
-    let said: Vec<Said> = stream::iter(all).buffer_unordered(AT_A_TIME).collect().await;
+    let done: Vec<Done> = stream::iter(all).buffer_unordered(AT_A_TIME).collect().await;
     drop(probes);
     let mut fresh = Fresh::default();
-    said.into_iter().try_for_each(|said| fresh.hear(said))?;
-    let (freshness, last) = prober.finish().await?;
-    (fresh.freshness, fresh.whole) = (freshness, Some(last.saturating_duration_since(began).as_secs_f64()));
+    done.into_iter().try_for_each(|done| fresh.hear(done))?;
+    let sights = prober.finish().await?;
+    let last = sights.iter().map(|sight| sight.at).max();
+    fresh.whole = last.map(|last| last.saturating_duration_since(began).as_secs_f64());
+    fresh.saw(sights);
     Ok(fresh)
 }
 
-impl Fresh {
-    fn hear(&mut self, said: Said) -> Answer<()> {
-        match said {
-            Said::Acknowledged(took) => self.acknowledged.push(took),
-            Said::Rejected => self.rejected += 1,
-            Said::Failed(error) => return Err(error.into()),
-        }
-        Ok(())
-    }
-}
-
-async fn carry_out(running: &dyn Running, command: &Command, due: Instant, probes: Option<Sender<Probe>>) -> Said {
-    match running.execute(command).await {
+/// Calls a command that was due then.
+pub(super) async fn carry_out(
+    running: &dyn Running,
+    command: &Command,
+    due: Instant,
+    probes: Option<Sender<Probe>>,
+) -> Done {
+    let began = now();
+    let answer = running.execute(command).await;
+    let at = now();
+    let said = match answer {
         Ok(ack) => {
-            let at = now();
             if let Some(probes) = probes
                 && matches!(ack.key, Key::Product(_))
             {
                 // The prober outlives all commands.
-                drop(probes.send(Probe { ack, at }));
+                drop(probes.send(Probe { ack, due, at }));
             }
-            Said::Acknowledged(at.saturating_duration_since(due).as_secs_f64())
+            Said::Acknowledged
         }
         Err(CommandError::Rejected(_)) => Said::Rejected,
         Err(CommandError::Failed(error)) => Said::Failed(error.to_string()),
-    }
+    };
+    Done { due, began, at, said }
 }
 
 /// An acknowledged command that is looked for.
-struct Probe {
+pub(super) struct Probe {
     ack: Ack,
+    due: Instant,
+    at: Instant,
+}
+
+/// A probe that was seen, then.
+struct Sight {
+    freshness: f64,
+    visible: f64,
     at: Instant,
 }
 
 /// The thread that looks.
 struct Prober {
-    thread: std::thread::JoinHandle<Answer<(Vec<f64>, Instant)>>,
+    thread: std::thread::JoinHandle<Answer<Vec<Sight>>>,
 }
 
 impl Prober {
@@ -168,7 +243,7 @@ impl Prober {
         (sender, Prober { thread })
     }
 
-    async fn finish(self) -> Answer<(Vec<f64>, Instant)> {
+    async fn finish(self) -> Answer<Vec<Sight>> {
         clock::blocking(move || self.thread.join().map_err(|_| "the prober panicked")?).await
     }
 }
@@ -178,8 +253,8 @@ fn look(
     inbox: &Receiver<Probe>,
     patience: Duration,
     runtime: &tokio::runtime::Handle,
-) -> Answer<(Vec<f64>, Instant)> {
-    let (mut open, mut seen, mut last, mut more) = (Vec::<Probe>::new(), Vec::new(), now(), true);
+) -> Answer<Vec<Sight>> {
+    let (mut open, mut seen, mut more) = (Vec::<Probe>::new(), Vec::new(), true);
     while more || !open.is_empty() {
         loop {
             match inbox.try_recv() {
@@ -195,12 +270,13 @@ fn look(
         open.retain(|probe| {
             let shows = shows(queries, probe, runtime);
             let at = now();
+            let since = |then: Instant| at.saturating_duration_since(then);
             if let Ok(true) = shows {
-                seen.push(at.saturating_duration_since(probe.at).as_secs_f64());
-                last = at;
+                let (freshness, visible) = (since(probe.at).as_secs_f64(), since(probe.due).as_secs_f64());
+                seen.push(Sight { freshness, visible, at });
                 return false;
             }
-            if at.saturating_duration_since(probe.at) > patience {
+            if since(probe.at) > patience {
                 failed = Some(format!("{} at version {} was never seen", probe.ack.key, probe.ack.version));
             }
             failed = failed.take().or(shows.err().map(|error| error.to_string()));
@@ -211,7 +287,7 @@ fn look(
         }
         crate::clock::sleep(LOOK);
     }
-    Ok((seen, last))
+    Ok(seen)
 }
 
 fn shows(queries: &Queries, probe: &Probe, runtime: &tokio::runtime::Handle) -> Answer<bool> {
@@ -222,4 +298,31 @@ fn shows(queries: &Queries, probe: &Probe, runtime: &tokio::runtime::Handle) -> 
         Queries::Remote(remote) => runtime.block_on(remote.ask(query, &mut sum))?,
     };
     Ok(sum.version.is_some_and(|version| version >= probe.ack.version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A command takes its own time, however late it was called; what was due stays visible.
+    #[test]
+    fn lateness_is_not_the_commands() {
+        let due = now();
+        let (began, at) = (due + Duration::from_secs(3), due + Duration::from_secs(4));
+        let mut fresh = Fresh::default();
+        fresh.hear(Done { due, began, at, said: Said::Acknowledged }).unwrap();
+        fresh.saw(vec![Sight { freshness: 0.5, visible: 4.5, at }]);
+        let rows = fresh.rows(&|figure, unit, value| Row::new("a", figure, unit, value));
+        let of = |figure: &str| rows.iter().find(|row| row.figure == figure).map(|row| row.value);
+        assert_eq!((of("ack_max"), of("late_max"), of("visible_max")), (Some(1.0), Some(3.0), Some(4.5)));
+        assert_eq!((of("freshness_max"), of("freshness_p99")), (Some(0.5), None));
+    }
+
+    #[test]
+    fn a_quantile_needs_values() {
+        let figures = |count: usize| quantiles(&mut vec![1.0; count]).map(|(figure, _)| figure).collect::<Vec<_>>();
+        assert_eq!(figures(0), Vec::<&str>::new());
+        assert_eq!(figures(99), ["p50", "max"]);
+        assert_eq!(figures(100), ["p50", "p99", "max"]);
+    }
 }

@@ -19,8 +19,8 @@ use super::clock;
 use super::faults::{differences, drain};
 use super::strategy::{Place, Running, Stage, Strategy};
 
-pub use footprint::{read_process, resident_bytes};
-pub use glue::glue;
+pub use footprint::{Left, read_process, resident_bytes};
+pub use glue::{Chosen, glue};
 
 /// One figure of one strategy.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -87,9 +87,9 @@ impl Effort {
     pub fn full() -> Effort {
         Effort {
             rates: vec![10, 100, 1_000],
-            phase: Duration::from_secs(15),
+            phase: Duration::from_secs(10),
             burst: 10_000,
-            reads: Duration::from_secs(3),
+            reads: Duration::from_secs(2),
             load: 1_000,
             idle: Duration::from_secs(30),
         }
@@ -107,6 +107,11 @@ impl Effort {
         }
     }
 
+    /// How long a phase lasts at this rate: long enough for a 99th of a hundred, unless that were much longer.
+    fn phase(&self, rate: u32) -> Duration {
+        Duration::from_secs_f64(COMMANDS_MIN / f64::from(rate)).min(self.phase * 2).max(self.phase)
+    }
+
     /// The phases that a strategy goes through: one that looks every ten seconds shows no more in three short ones.
     fn rates(&self, strategy: Strategy) -> Vec<u32> {
         let slow = strategy == Strategy::CenoteUpdate(Place::S3Slow) && self.phase < Duration::from_secs(5);
@@ -114,13 +119,16 @@ impl Effort {
     }
 }
 
+/// So many commands have a hundred probes among them that are acknowledged.
+const COMMANDS_MIN: f64 = 140.0;
+
 /// One strategy's turn: everything but what needs a process of its own.
 pub async fn turn(
     strategy: Strategy,
     stage: &Stage,
     effort: &Effort,
     say: &mut (dyn FnMut(Row) + Send),
-) -> Answer<u32> {
+) -> Answer<Left> {
     let system = strategy.title(stage.write);
     let row = |figure: &str, unit: &str, value: f64| Row::new(system, figure, unit, value);
     let running = strategy.start(stage).await?;
@@ -130,7 +138,7 @@ pub async fn turn(
     let mut commands = stage.world.commands(0);
     let rates = effort.rates(strategy);
     for &rate in &rates {
-        let fresh = freshness::at_rate(&running, &mut commands, rate, effort.phase).await?;
+        let fresh = freshness::at_rate(&running, &mut commands, rate, effort.phase(rate)).await?;
         fresh.rows(&row).into_iter().for_each(|row| say(row.at(rate)));
     }
     // Where a first look shows one phase only, the rest would be waiting.
@@ -142,9 +150,10 @@ pub async fn turn(
         for own in reads::alone(&running, stage, effort).await? {
             own.rows(system, None).into_iter().for_each(&mut *say);
         }
-        for own in reads::under_load(&running, stage, effort, &mut commands).await? {
-            own.rows(system, Some(effort.load)).into_iter().for_each(&mut *say);
-        }
+        let (loaded, pace) = reads::under_load(&running, stage, effort, &mut commands).await?;
+        loaded.iter().flat_map(|own| own.rows(system, Some(effort.load))).for_each(&mut *say);
+        let answered = pace.per_second().map(|rate| row("answered_under_reads", "1/s", rate).at(effort.load));
+        answered.into_iter().for_each(&mut *say);
         say(row("rebuild", "s", running.rebuild().await?.as_secs_f64()));
     }
     check(&running, stage).await?;
@@ -153,13 +162,15 @@ pub async fn turn(
     }
     let usage = running.usage().await?;
     say(row("disk_write_side", "bytes", usage.write as f64));
+    say(row("disk_feeds", "bytes", usage.feeds as f64));
     say(row("disk_broker", "bytes", usage.broker as f64));
     say(row("disk_read_side", "bytes", usage.read as f64));
     say(row("memory_all_parts", "bytes", resident_bytes()? as f64));
+    say(row("clock_cost", "ns", reads::clock_cost()));
     say(row("processes", "count", strategy.processes().len() as f64));
-    let generation = running.generation();
+    let left = Left::new(running.generation(), &running.truth().await?, &stage.world);
     running.stop().await;
-    Ok(generation)
+    Ok(left)
 }
 
 /// Waits until all queues are empty, and compares everything.
@@ -187,10 +198,11 @@ async fn requests(
     const MONTH: f64 = 30.0 * 86_400.0;
     say(row("polls_a_month", "count", MONTH / cenote.poll().as_secs_f64()));
     // Too short a look shows nothing of a reader that looks rarely.
-    let idle = effort.idle;
-    if idle < cenote.poll() * 2 {
+    if effort.idle < cenote.poll() * 2 {
         return;
     }
+    // One that looks often has shown it sooner.
+    let idle = effort.idle.min(cenote.poll() * 40);
     let before = cenote.reader_requests.counts().total();
     clock::sleep(idle).await;
     let asked = cenote.reader_requests.counts().total() - before;

@@ -1,28 +1,34 @@
 //! Reads: how long each query takes and how many a core answers, alone and while commands go on.
 //!
-//! One thread asks, one question at a time, as a request would; every field of the answer is looked at. The clock's own
-//! cost is in each time, for all alike.
+//! One thread asks, one question at a time, as a request would; every field of the answer is looked at. Each time has the
+//! clock's own cost in it, which is a figure of its own (`clock_cost`). How many are answered a second is counted in rounds
+//! in which nothing is timed and nothing is made up: the questions are there before.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::freshness::until;
+use super::freshness::{Pace, Said, carry_out, until};
 use super::{Effort, Row};
 use crate::compare::Histogram;
 use crate::cqrs::clock::{self, now};
-use crate::cqrs::domain::{CommandError, Commands, Dice, Query, Sum, World};
+use crate::cqrs::domain::{Commands, Dice, Query, Sum, World};
 use crate::cqrs::read::Queries;
 use crate::cqrs::strategy::{Running, Stage};
 use crate::cqrs::{Answer, Failure};
 
 /// The three queries, by the names that they have in rows.
 const QUERIES: [&str; 3] = ["product", "category", "page"];
+/// Questions that are made up beforehand: more than there are products.
+const QUESTIONS: usize = 1 << 18;
+/// Questions between two looks at the clock.
+const ROUND: usize = 16;
 
 /// How one query did.
 pub(super) struct Read {
     query: &'static str,
     histogram: Histogram,
+    timed: usize,
     per_second: f64,
 }
 
@@ -30,8 +36,10 @@ impl Read {
     /// As rows' worth: several figures.
     pub(super) fn rows(&self, system: &str, load: Option<u32>) -> Vec<Row> {
         let mut rows = Vec::new();
-        for (figure, share) in [("read_p50", 0.5), ("read_p99", 0.99), ("read_p999", 0.999)] {
-            rows.push(Row::new(system, figure, "ns", self.histogram.quantile(share) as f64));
+        for (figure, share, needed) in [("read_p50", 0.5, 2), ("read_p99", 0.99, 100), ("read_p999", 0.999, 1_000)] {
+            if self.timed >= needed {
+                rows.push(Row::new(system, figure, "ns", self.histogram.quantile(share) as f64));
+            }
         }
         rows.push(Row::new(system, "reads_a_second", "1/s", self.per_second));
         rows.into_iter().map(|row| Row { rate: load, ..row.query(self.query) }).collect()
@@ -47,13 +55,13 @@ pub(super) async fn alone(running: &Arc<dyn Running>, stage: &Stage, effort: &Ef
     Ok(reads)
 }
 
-/// While commands go on.
+/// While commands go on; also how many of them were answered a second.
 pub(super) async fn under_load(
     running: &Arc<dyn Running>,
     stage: &Stage,
     effort: &Effort,
     commands: &mut Commands,
-) -> Answer<Vec<Read>> {
+) -> Answer<(Vec<Read>, Pace)> {
     let (stop, mut own, writer) = (Arc::new(AtomicBool::new(false)), commands.clone(), Arc::clone(running));
     let (stopped, rate) = (Arc::clone(&stop), effort.load);
     let load = clock::spawn(async move {
@@ -63,32 +71,49 @@ pub(super) async fn under_load(
             until(due).await;
             number += 1;
             let (writer, Some(command)) = (Arc::clone(&writer), own.next()) else { break };
-            tasks.push(clock::spawn(async move { writer.execute(&command).await }));
+            tasks.push(clock::spawn(async move { carry_out(&*writer, &command, due, None).await }));
         }
+        let mut pace = Pace::default();
         // Rejections are part of the load; a failure is none.
         for task in tasks {
-            if let Err(CommandError::Failed(error)) = task.await? {
-                return Err(error);
+            let done = task.await?;
+            pace.answered(done.at);
+            if let Said::Failed(error) = done.said {
+                return Err(error.into());
             }
         }
-        Ok::<_, Failure>(own)
+        Ok::<_, Failure>((own, pace))
     });
     let reads = alone(running, stage, effort).await;
     stop.store(true, Relaxed);
-    *commands = load.await??;
-    reads
+    let (own, pace) = load.await??;
+    *commands = own;
+    Ok((reads?, pace))
+}
+
+/// What a look at the clock costs, in nanoseconds: it is in each time of a read.
+pub(super) fn clock_cost() -> f64 {
+    const LOOKS: u32 = 100_000;
+    let began = now();
+    (0..LOOKS).for_each(|_| _ = std::hint::black_box(now()));
+    began.elapsed().as_nanos() as f64 / f64::from(LOOKS)
+}
+
+/// The questions of one kind, the same for all.
+fn questions(query: &str, world: &World) -> Vec<Query> {
+    let leaves: Vec<u32> = world.reference.leaves().collect();
+    let mut dice = Dice::new(7, 7, 7);
+    let next = || match query {
+        "product" => Query::Product(1 + dice.below(world.products)),
+        "category" => Query::Category(leaves[dice.below(leaves.len() as u64) as usize]),
+        _ => Query::Page(1 + dice.below(world.pages)),
+    };
+    std::iter::repeat_with(next).take(QUESTIONS).collect()
 }
 
 async fn time(queries: Queries, query: &'static str, world: &World, time: Duration) -> Answer<Read> {
-    let (world, runtime) = (world.clone(), tokio::runtime::Handle::current());
+    let (questions, runtime) = (questions(query, world), tokio::runtime::Handle::current());
     clock::blocking(move || {
-        let leaves: Vec<u32> = world.reference.leaves().collect();
-        let mut dice = Dice::new(7, 7, 7);
-        let mut next = move || match query {
-            "product" => Query::Product(1 + dice.below(world.products)),
-            "category" => Query::Category(leaves[dice.below(leaves.len() as u64) as usize]),
-            _ => Query::Page(1 + dice.below(world.pages)),
-        };
         let ask = |query| -> Answer<()> {
             let mut sum = Sum::default();
             match &queries {
@@ -98,19 +123,26 @@ async fn time(queries: Queries, query: &'static str, world: &World, time: Durati
             std::hint::black_box(sum.sum);
             Ok(())
         };
+        let mut next = questions.iter().copied().cycle();
         let warm = now();
         while warm.elapsed() < time / 5 {
-            ask(next())?;
+            next.by_ref().take(ROUND).try_for_each(&ask)?;
         }
-        let (mut histogram, mut count, began) = (Histogram::default(), 0_u64, now());
-        while began.elapsed() < time {
-            let query = next();
-            let start = now();
-            ask(query)?;
-            histogram.add(start.elapsed().as_nanos() as u64);
-            count += 1;
+        let (mut histogram, mut timed, began) = (Histogram::default(), 0, now());
+        while began.elapsed() < time / 2 {
+            for query in next.by_ref().take(ROUND) {
+                let start = now();
+                ask(query)?;
+                histogram.add(start.elapsed().as_nanos() as u64);
+            }
+            timed += ROUND;
         }
-        Ok(Read { query, histogram, per_second: count as f64 / began.elapsed().as_secs_f64() })
+        let (mut count, began) = (0, now());
+        while began.elapsed() < time / 2 {
+            next.by_ref().take(ROUND).try_for_each(&ask)?;
+            count += ROUND;
+        }
+        Ok(Read { query, histogram, timed, per_second: count as f64 / began.elapsed().as_secs_f64() })
     })
     .await
 }

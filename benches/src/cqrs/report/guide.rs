@@ -63,12 +63,14 @@ fn writes(report: &Report) -> Option<Advice> {
     let rates = report.rates();
     let (first, last) = (*rates.first()?, *rates.last()?);
     let answer = |system: &str| {
-        let (low, high) = (report.at(system, "freshness_p99", first)?, report.at(system, "freshness_p99", last)?);
+        let (low, high) = (report.at(system, "freshness_p50", first)?, report.at(system, "freshness_p50", last)?);
         let burst =
             report.burst(system, "burst_visible").map(|burst| format!("; a burst is visible after {}", time(burst)));
         Some(format!("{system}: {} → {}{}", time(low), time(high), burst.unwrap_or_default()))
     };
-    let question = format!("How many writes are there? (freshness p99 at {first} → {last} commands a second)");
+    let question = format!(
+        "How many writes are there? (half of all changes visible within, at {first} → {last} commands a second)"
+    );
     advice(&question, report.systems().into_iter().filter_map(answer).collect())
 }
 

@@ -76,7 +76,7 @@ impl Report {
     #[must_use]
     pub fn rates(&self) -> Vec<u32> {
         let mut rates: Vec<u32> =
-            self.rows.iter().filter(|row| row.figure == "freshness_p99").filter_map(|row| row.rate).collect();
+            self.rows.iter().filter(|row| row.figure == "freshness_max").filter_map(|row| row.rate).collect();
         rates.sort_unstable();
         rates.dedup();
         rates

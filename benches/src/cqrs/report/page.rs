@@ -37,10 +37,11 @@ fn page(report: &Report) -> String {
     page += &format!("<style>{STYLE}</style></head>\n<body>\n<h1>CQRS and Cenote, side by side</h1>\n");
     page += &format!(
         "<p>One catalogue ({} products, {} pages), the same commands and queries, through event-driven read sides and \
-         through Cenote. Run as <code>cqrs {}</code>. Axes are logarithmic.</p>\n",
+         through Cenote. Run as <code>cqrs {}</code>. Axes are logarithmic.{}</p>\n",
         report.products,
         report.pages,
-        escape(&report.command)
+        escape(&report.command),
+        clock(report)
     );
     guide(&mut page, report);
     section(&mut page, "How soon a change is seen, and what a command waits for", &lines(report));
@@ -49,6 +50,17 @@ fn page(report: &Report) -> String {
     faults(&mut page, report);
     figures(&mut page, report);
     page + "</body></html>\n"
+}
+
+/// What each time of a read has in it besides the read.
+fn clock(report: &Report) -> String {
+    let costs = report.systems().into_iter().filter_map(|system| report.figure(system, "clock_cost"));
+    let most = costs.fold(0.0, f64::max);
+    if most == 0.0 {
+        String::new()
+    } else {
+        format!(" Each time of a read has a look at the clock in it: {most:.0} ns.")
+    }
 }
 
 fn escape(text: &str) -> String {
@@ -99,8 +111,9 @@ fn lines(report: &Report) -> Vec<Option<String>> {
     vec![
         chart("freshness_p50", "From acknowledgement to visible, half of all"),
         chart("freshness_p99", "From acknowledgement to visible, 99 of 100"),
-        chart("ack_p50", "Until a command is acknowledged, half of all"),
-        chart("ack_p99", "Until a command is acknowledged, 99 of 100"),
+        chart("ack_p50", "From a command's call to its acknowledgement, half of all"),
+        chart("ack_p99", "From a command's call to its acknowledgement, 99 of 100"),
+        chart("visible_p99", "From when a command was due to visible, 99 of 100"),
     ]
 }
 

@@ -35,16 +35,42 @@ pub fn write_tables(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 pub(super) fn tables(report: &Report) -> Vec<(&'static str, Vec<Column<'_>>)> {
     vec![
         ("From acknowledgement to visible: p50 / p99 / max", fresh_columns(report, "freshness")),
-        ("Until a command is acknowledged: p50 / p99 / max", fresh_columns(report, "ack")),
+        ("From when a command was due to visible: p50 / p99 / max", fresh_columns(report, "visible")),
+        ("From a command's call to its acknowledgement: p50 / p99 / max", fresh_columns(report, "ack")),
+        ("Commands that were answered a second, and how late this program called one at most", pace_columns(report)),
         ("Reads, alone: p50 / p99 / p99.9, and per second and core", read_columns(report, false)),
         ("Reads, while commands go on", read_columns(report, true)),
         ("What it takes", cost_columns(report)),
     ]
 }
 
+/// Three figures, as far as there are any: a dash where there were too few samples.
 fn three(of: impl Fn(&str) -> Option<f64>, shares: [&str; 3], unit: &str) -> Option<String> {
-    let shown: Option<Vec<_>> = shares.iter().map(|share| of(share).map(|value| human(value, unit))).collect();
-    shown.map(|shown| shown.join(" / "))
+    let found = shares.map(&of);
+    let shown = found.map(|value| value.map_or_else(|| "–".to_owned(), |value| human(value, unit)));
+    found.iter().any(Option::is_some).then(|| shown.join(" / "))
+}
+
+fn pace_columns(report: &Report) -> Vec<Column<'_>> {
+    let cell = |answered: Option<f64>, late: Option<f64>| {
+        Some(format!("{}/s, {}", short(answered?), late.map_or_else(String::new, |late| human(late, "s"))))
+    };
+    let mut columns: Vec<Column<'_>> = Vec::new();
+    for rate in report.rates() {
+        let of =
+            move |system: &str| cell(report.at(system, "answered_a_second", rate), report.at(system, "late_max", rate));
+        columns.push((format!("{rate} commands/s"), Box::new(of)));
+    }
+    let burst = |system: &str| report.burst(system, "answered_a_second").map(|rate| format!("{}/s", short(rate)));
+    columns.push(("burst".to_owned(), Box::new(burst)));
+    let loaded = report.rows.iter().find(|row| row.figure == "answered_under_reads").and_then(|row| row.rate);
+    if let Some(rate) = loaded {
+        let of = move |system: &str| {
+            report.at(system, "answered_under_reads", rate).map(|answered| format!("{}/s", short(answered)))
+        };
+        columns.push((format!("{rate} commands/s, beside reads"), Box::new(of)));
+    }
+    columns
 }
 
 fn fresh_columns<'a>(report: &'a Report, figure: &'static str) -> Vec<Column<'a>> {
@@ -87,6 +113,7 @@ fn cost_columns(report: &Report) -> Vec<Column<'_>> {
         ("reader's memory", "memory_reader", "bytes"),
         ("all parts' memory", "memory_all_parts", "bytes"),
         ("write side's disk", "disk_write_side", "bytes"),
+        ("outbox and capture on disk", "disk_feeds", "bytes"),
         ("broker's disk", "disk_broker", "bytes"),
         ("read side's disk", "disk_read_side", "bytes"),
         ("processes", "processes", "count"),

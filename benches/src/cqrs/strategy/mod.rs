@@ -144,6 +144,13 @@ impl Strategy {
         matches!(self, Strategy::CenoteCycle(_) | Strategy::CenoteUpdate(_))
     }
 
+    /// Whether its dataset is at a server of objects.
+    #[must_use]
+    pub fn is_far(self) -> bool {
+        let far = |place| place != Place::Files;
+        matches!(self, Strategy::CenoteCycle(place) | Strategy::CenoteUpdate(place) if far(place))
+    }
+
     /// Whether messages go through a broker.
     #[must_use]
     pub fn has_broker(self) -> bool {
@@ -207,8 +214,10 @@ impl Strategy {
 /// Bytes on disk, by part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// The write database.
+    /// The write database: what it says.
     pub write: u64,
+    /// What feeds keep there: an outbox, captured changes, a log that a slot holds.
+    pub feeds: u64,
     /// The broker.
     pub broker: u64,
     /// The read store, or the dataset.
@@ -275,6 +284,11 @@ pub trait Running: Send + Sync {
     /// The engine's part of it, if it is the engine.
     fn cenote(&self) -> Option<&cenote::Cenote> {
         None
+    }
+
+    /// Whether a mailer learns why things change.
+    fn sends_mails(&self) -> bool {
+        false
     }
 
     /// Ends everything in good order.

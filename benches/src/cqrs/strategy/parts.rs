@@ -74,6 +74,8 @@ pub struct Stage {
     pub name: String,
     /// Whether the read model stays at its server, for a process that comes after.
     pub keep: bool,
+    /// Where the server of objects is, such as `http://127.0.0.1:9000`; without one, far datasets start one in this process.
+    pub objects: Option<String>,
     /// When the write side was there and full.
     seeded: OnceLock<Instant>,
 }
@@ -93,6 +95,7 @@ impl Stage {
             store: StoreKind::default(),
             name: "cqrs".to_owned(),
             keep: false,
+            objects: None,
             seeded: OnceLock::new(),
         }
     }

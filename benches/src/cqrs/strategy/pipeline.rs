@@ -276,7 +276,8 @@ impl Running for Pipeline {
             Some(broker) => broker.disk_bytes().await?,
             None => 0,
         };
-        Ok(Usage { write: self.write.disk_bytes().await?.0, broker, read: self.live.store().disk_bytes().await? })
+        let (write, feeds) = self.write.disk_bytes().await?;
+        Ok(Usage { write, feeds, broker, read: self.live.store().disk_bytes().await? })
     }
 
     fn generation(&self) -> u32 {
@@ -285,6 +286,10 @@ impl Running for Pipeline {
 
     fn interval(&self) -> Duration {
         self.interval
+    }
+
+    fn sends_mails(&self) -> bool {
+        self.feed.as_ref().is_some_and(|(kind, _)| *kind != FeedKind::Updated)
     }
 
     async fn stop(&self) {

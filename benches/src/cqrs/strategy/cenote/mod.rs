@@ -6,7 +6,7 @@
 mod publisher;
 pub mod records;
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use cenote_shared::env::Env;
 use cenote_shared::ids::Version;
 use cenote_shared::storage::Storage;
 use cenote_shared::storage::faults::{CountingStore, FaultyStore, LatencyStore, Moment, StepStore};
-use cenote_shared::storage::s3_server::S3Server;
+use cenote_shared::storage::s3_server::{self, S3Server};
 use tokio::sync::{mpsc, oneshot};
 
 use self::publisher::{Asked, Publisher, Request};
@@ -99,15 +99,33 @@ pub struct Cenote {
     _server: Option<S3Server>,
 }
 
+/// What every process takes for the one that a far dataset is at.
+const BUCKET_REGION: &str = "us-east-1";
+
+/// Starts a server of objects on the stage's folder, for other processes; it runs for as long as it is kept.
+pub async fn serve_objects(folder: &std::path::Path) -> Answer<(String, Box<dyn std::any::Any>)> {
+    let server = S3Server::start(&folder.join("dataset")).await?;
+    Ok((server.endpoint(), Box::new(server)))
+}
+
 /// The dataset at its place.
 async fn storage(stage: &Stage, place: Place) -> Answer<(Storage, Option<S3Server>)> {
     let folder = stage.folder.join("dataset");
     if place == Place::Files {
         return Ok((Storage::open(&folder.display().to_string(), &[]).await?, None));
     }
-    let server = S3Server::start(&folder).await?;
-    let storage = server.storage("catalog").await?;
-    Ok((LatencyStore::s3(Env::system()).wrap(&storage), Some(server)))
+    let server = if stage.objects.is_none() { Some(S3Server::start(&folder).await?) } else { None };
+    let own = server.as_ref().map(S3Server::endpoint);
+    let endpoint = own.or_else(|| stage.objects.clone()).unwrap_or_default();
+    let options = [
+        ("endpoint", endpoint.as_str()),
+        ("region", BUCKET_REGION),
+        ("access_key_id", s3_server::ACCESS_KEY_ID),
+        ("secret_access_key", s3_server::SECRET_ACCESS_KEY),
+    ];
+    let options = options.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let storage = Storage::open(&format!("s3://{}/catalog", s3_server::BUCKET), &options).await?;
+    Ok((LatencyStore::s3(Env::system()).wrap(&storage), server))
 }
 
 /// Opens a reader, and nothing that publishes.
@@ -139,6 +157,7 @@ pub(super) async fn start(stage: &Stage, how: How, place: Place) -> Answer<Arc<d
         acknowledged: Arc::default(),
         covered: Arc::default(),
         version: Arc::default(),
+        fenced: AtomicU64::new(0),
         ends: Arc::default(),
     });
     let poll = if place == Place::S3Slow { POLL_SLOW } else { stage.settings.poll };
@@ -201,6 +220,12 @@ impl Cenote {
     #[must_use]
     pub fn published(&self) -> Version {
         Version(self.publisher.version.load(Relaxed))
+    }
+
+    /// How many publishers were fenced: alive when another one had taken over.
+    #[must_use]
+    pub fn fenced(&self) -> u64 {
+        self.publisher.fenced.load(Relaxed)
     }
 
     /// Publishes an old version anew.
@@ -330,7 +355,8 @@ impl Running for Cenote {
     }
 
     async fn usage(&self) -> Answer<Usage> {
-        Ok(Usage { write: self.write.disk_bytes().await?.0, broker: 0, read: folder_bytes(&self.folder) })
+        let (write, feeds) = self.write.disk_bytes().await?;
+        Ok(Usage { write, feeds, broker: 0, read: folder_bytes(&self.folder) })
     }
 
     fn interval(&self) -> Duration {

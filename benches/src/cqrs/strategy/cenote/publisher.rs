@@ -65,6 +65,8 @@ pub(super) struct Publisher {
     pub(super) covered: Arc<AtomicU64>,
     /// The newest version that stands.
     pub(super) version: Arc<AtomicU64>,
+    /// How many publishers were fenced: alive when another one had taken over.
+    pub(super) fenced: AtomicU64,
     /// Where its next life ends, if a script says so.
     pub(super) ends: Arc<std::sync::Mutex<Option<StepStore>>>,
 }
@@ -118,7 +120,10 @@ impl Publisher {
                 Err(error) => error,
             };
             match error.downcast_ref::<CycleError>() {
-                Some(CycleError::Fenced(_)) => return Err(Replaced.into()),
+                Some(CycleError::Fenced(_)) => {
+                    Metrics::count(&self.fenced, 1);
+                    return Err(Replaced.into());
+                }
                 Some(CycleError::Validation(_)) => Metrics::count(&self.metrics.refused, 1),
                 Some(error) if error.is_retryable() => Metrics::count(&self.metrics.retries, 1),
                 _ => return Err(error),
@@ -181,6 +186,8 @@ impl Job<'_> {
         }
     }
 
+    // glue end
+    // glue: cenote-update
     async fn publish(&mut self) -> Answer<Version> {
         let Some(feed) = self.publisher.feed.clone().filter(|_| self.publisher.how == How::Update) else {
             return self.cycle().await;
@@ -205,7 +212,9 @@ impl Job<'_> {
         }
         Ok(())
     }
+    // glue end
 
+    // glue: cenote-cycle, cenote-update
     /// Everything that the write side holds becomes the dataset.
     async fn cycle(&mut self) -> Answer<Version> {
         let covered = self.publisher.acknowledged.load(Relaxed);
@@ -226,6 +235,8 @@ impl Job<'_> {
         Ok(self.stands(&cycled))
     }
 
+    // glue end
+    // glue: cenote-update
     /// These changes become the next version.
     async fn update(&mut self, fed: &[Fed]) -> Answer<Version> {
         let mut newest: HashMap<Key, Message> = HashMap::new();
@@ -250,7 +261,9 @@ impl Job<'_> {
         Metrics::count(&self.publisher.metrics.applied, newest.len() as u64);
         Ok(self.stands(&updated.cycled))
     }
+    // glue end
 
+    // glue: cenote-cycle, cenote-update
     fn stands(&self, cycled: &Cycled) -> Version {
         self.publisher.version.store(cycled.version().0, Relaxed);
         cycled.version()
@@ -288,6 +301,8 @@ impl Mapping {
         Ok(())
     }
 
+    // glue end
+    // glue: cenote-update
     fn change(&self, view: &View, message: &Message, changes: &mut Update) -> Result<(), BoxError> {
         if self.version(view, message.key()) >= message.version {
             return Ok(());
@@ -322,7 +337,9 @@ impl Mapping {
         };
         found.unwrap_or(0)
     }
+    // glue end
 
+    // glue: cenote-cycle, cenote-update
     fn product(&self, product: &crate::cqrs::domain::Product, version: u64) -> Product {
         let mut product = Product::of(product, version, &self.reference);
         if self.points.bug_seen.load(Relaxed) {
