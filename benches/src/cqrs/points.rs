@@ -3,12 +3,13 @@
 //! All are off unless a scripted fault turns them on. A process that dies returns [`Killed`] up to whoever keeps it
 //! running, which starts it again a while later, with nothing but what was stored.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::clock;
+use super::domain::{Key, Message};
 
 /// A moment in a process's work at which it may die.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,6 +56,27 @@ pub struct Points {
     /// How long the projector takes for each message, in microseconds, besides what it takes.
     pub slow_micros: AtomicU64,
     armed: Mutex<HashMap<Point, u32>>,
+    /// What the broker and the read store refused while they were away.
+    refused: AtomicU64,
+    /// What was delivered since a script began to look; none while nobody does.
+    delivered: Mutex<Option<Delivered>>,
+}
+
+/// What came out of the broker, as a reader of it has seen it: whether a fault has taken place.
+#[derive(Debug, Default)]
+struct Delivered {
+    seen: HashSet<(String, Key, u64)>,
+    newest: HashMap<(String, Key), u64>,
+    said: Disorder,
+}
+
+/// How deliveries differed from one each, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Disorder {
+    /// Deliveries of a message that had been delivered.
+    pub twice: u64,
+    /// Deliveries of a message after a newer one of its key.
+    pub late: u64,
 }
 
 impl Points {
@@ -93,11 +115,47 @@ impl Points {
 
     /// Fails if the broker is away.
     pub fn broker(&self) -> Result<(), Away> {
-        if self.broker_down.load(Relaxed) { Err(Away("the broker")) } else { Ok(()) }
+        self.answers(&self.broker_down, "the broker")
     }
 
     /// Fails if the read store is away.
     pub fn store(&self) -> Result<(), Away> {
-        if self.store_down.load(Relaxed) { Err(Away("the read store")) } else { Ok(()) }
+        self.answers(&self.store_down, "the read store")
+    }
+
+    fn answers(&self, down: &AtomicBool, part: &'static str) -> Result<(), Away> {
+        if !down.load(Relaxed) {
+            return Ok(());
+        }
+        self.refused.fetch_add(1, Relaxed);
+        Err(Away(part))
+    }
+
+    /// How many calls the broker and the read store have refused.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+
+    /// From now on looks at what is delivered; it costs a look into each message, so nobody does while figures are made.
+    pub fn look_at_deliveries(&self) {
+        *self.delivered.lock().expect("looking does not panic") = Some(Delivered::default());
+    }
+
+    /// This message was delivered to a subscription.
+    pub fn delivered(&self, subscription: &str, body: &[u8]) {
+        let mut delivered = self.delivered.lock().expect("looking does not panic");
+        let (Some(delivered), Ok(message)) = (&mut *delivered, Message::decode(body)) else { return };
+        let (key, version) = (message.key(), message.version);
+        let newest = delivered.newest.entry((subscription.to_owned(), key)).or_default();
+        delivered.said.late += u64::from(version < *newest);
+        *newest = version.max(*newest);
+        delivered.said.twice += u64::from(!delivered.seen.insert((subscription.to_owned(), key, version)));
+    }
+
+    /// What was seen of deliveries, since somebody has looked.
+    #[must_use]
+    pub fn disorder(&self) -> Disorder {
+        self.delivered.lock().expect("looking does not panic").as_ref().map(|own| own.said).unwrap_or_default()
     }
 }

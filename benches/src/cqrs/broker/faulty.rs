@@ -8,6 +8,7 @@ use async_trait::async_trait;
 
 use super::{Broker, Buried, Delivery, Depth, Envelope, Subscription};
 use crate::cqrs::Answer;
+use crate::cqrs::clock::now;
 use crate::cqrs::points::Points;
 
 /// The broker inside, as the points say.
@@ -37,7 +38,7 @@ impl Broker for FaultyBroker {
     async fn subscribe(&self, name: &str) -> Answer<Arc<dyn Subscription>> {
         self.points.broker()?;
         let (inner, points) = (self.inner.subscribe(name).await?, Arc::clone(&self.points));
-        Ok(Arc::new(FaultySubscription { inner, points, held: Mutex::default() }))
+        Ok(Arc::new(FaultySubscription { name: name.to_owned(), inner, points, held: Mutex::default() }))
     }
 
     async fn disk_bytes(&self) -> Answer<u64> {
@@ -45,7 +46,12 @@ impl Broker for FaultyBroker {
     }
 }
 
+/// So many are waited for, and so long, before they come in another order.
+const SHUFFLED: usize = 8;
+const SHUFFLE_WAIT: Duration = Duration::from_millis(40);
+
 struct FaultySubscription {
+    name: String,
     inner: Arc<dyn Subscription>,
     points: Arc<Points>,
     /// Held back, to come after what was sent later. Not acknowledged, so never lost.
@@ -76,9 +82,17 @@ impl Subscription for FaultySubscription {
         self.points.broker()?;
         let holds = !self.held.lock().expect("nothing panics under this lock").is_empty();
         let wait = if holds { wait.min(Duration::from_millis(5)) } else { wait };
-        let batch = self.inner.receive(max, wait).await?;
+        let mut batch = self.inner.receive(max, wait).await?;
         self.points.broker()?;
-        Ok(if holds || self.points.reorder.load(Relaxed) { self.reorder(batch) } else { batch })
+        let reorder = self.points.reorder.load(Relaxed);
+        // One message has no order.
+        let began = now();
+        while reorder && !batch.is_empty() && batch.len() < SHUFFLED.min(max) && began.elapsed() < SHUFFLE_WAIT {
+            batch.extend(self.inner.receive(max - batch.len(), Duration::from_millis(5)).await?);
+        }
+        let batch = if holds || reorder { self.reorder(batch) } else { batch };
+        batch.iter().for_each(|delivery| self.points.delivered(&self.name, &delivery.envelope.body));
+        Ok(batch)
     }
 
     async fn ack(&self, tags: &[u64]) -> Answer<()> {
@@ -108,5 +122,43 @@ impl Subscription for FaultySubscription {
 
     async fn depth(&self) -> Answer<Depth> {
         self.inner.depth().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::EmbeddedBroker;
+    use super::*;
+    use crate::cqrs::domain::{Cause, Change, Message};
+    use crate::cqrs::points::Disorder;
+
+    async fn misbehave(switch: impl Fn(&Points)) -> Disorder {
+        let (folder, points) = (tempfile::tempdir().unwrap(), Arc::<Points>::default());
+        let inner = Arc::new(EmbeddedBroker::open(folder.path()).unwrap());
+        let broker = FaultyBroker::new(inner, Arc::clone(&points));
+        let one = broker.subscribe("one").await.unwrap();
+        points.look_at_deliveries();
+        switch(&points);
+        let message =
+            |version| Message { version, at: 0, cause: Cause::Unknown, replay: false, change: Change::PageGone(1) };
+        let envelope = |version| Envelope { key: message(version).key(), body: message(version).encode() };
+        broker.publish(&(1..=9).map(envelope).collect::<Vec<_>>()).await.unwrap();
+        let mut seen = 0;
+        while seen < 9 {
+            let batch = one.receive(100, Duration::from_secs(10)).await.unwrap();
+            seen += batch.len();
+            one.ack(&batch.iter().map(|delivery| delivery.tag).collect::<Vec<_>>()).await.unwrap();
+        }
+        points.disorder()
+    }
+
+    /// A script believes these counts: they see what was done, and nothing where nothing was.
+    #[tokio::test]
+    async fn disorder_is_seen() {
+        assert_eq!(misbehave(|_| {}).await, Disorder::default());
+        let twice = misbehave(|points| points.duplicate.store(true, Relaxed)).await;
+        assert!(twice.twice > 0, "{twice:?}");
+        let late = misbehave(|points| points.reorder.store(true, Relaxed)).await;
+        assert!(late.late > 0 && late.twice == 0, "{late:?}");
     }
 }

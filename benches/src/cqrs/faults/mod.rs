@@ -6,7 +6,9 @@
 //! questions are asked. A strategy that is not right then never gets there by itself: it is *wrong for ever*, with the
 //! row shown, and what a person would do is tried.
 //!
-//! Rules: nothing in the table is written by hand; what a fault cannot befall is absent, with the reason.
+//! Rules: nothing in the table is written by hand; what a fault cannot befall is absent, with the reason; each script looks
+//! for what shows that its fault has taken place (refused calls, deliveries that came twice or late, a fenced publisher),
+//! and one that finds nothing fails the run.
 
 mod audit;
 mod run;

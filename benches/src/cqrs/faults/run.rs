@@ -102,7 +102,7 @@ async fn befall(
     let staleness_max = stage.settings.staleness_max;
     let watching = watch(Arc::clone(running), stage.world.clone(), before, staleness_max, Arc::clone(&stop));
     let watching = clock::spawn(watching);
-    let played = script::play(fault, running, &load, plan).await;
+    let played = script::play(fault, running, &load, plan, &stage.world.reference).await;
     clock::sleep(Duration::from_millis(200)).await;
     let counted = load.stop().await;
     let played = played?;
@@ -214,6 +214,13 @@ impl Load {
         let commands = self.commands.clone().take(self.burst as usize);
         let all = commands.map(|command| async move { self.shared.carry_out(&*self.running, &command).await });
         stream::iter(all).buffer_unordered(64).collect::<()>().await;
+    }
+
+    /// Many at once, on the same few products.
+    pub(super) async fn same_keys(&self) {
+        let price = |number: u64| Command::Price { id: 2 + number % 3, price_cents: 1_000 + number };
+        let all = (0..30).map(|number| async move { self.shared.carry_out(&*self.running, &price(number)).await });
+        stream::iter(all).buffer_unordered(16).collect::<()>().await;
     }
 
     /// Leaves product 1 and page 1 alone, or not.

@@ -11,8 +11,9 @@ use super::run::{Load, Plan};
 use super::{Fault, Repair};
 use crate::cqrs::Answer;
 use crate::cqrs::clock::{self, now, wall};
-use crate::cqrs::domain::Key;
-use crate::cqrs::points::Point;
+use crate::cqrs::domain::{Key, Query, Reference};
+use crate::cqrs::metrics::Reading;
+use crate::cqrs::points::{Point, Points};
 use crate::cqrs::strategy::Running;
 use crate::cqrs::strategy::cenote::Cenote;
 
@@ -28,27 +29,53 @@ pub(super) struct Played {
 const BEAT: Duration = Duration::from_millis(250);
 
 /// Plays the fault's script.
-pub(super) async fn play(fault: Fault, running: &Arc<dyn Running>, load: &Load, plan: &Plan) -> Answer<Played> {
+pub(super) async fn play(
+    fault: Fault,
+    running: &Arc<dyn Running>,
+    load: &Load,
+    plan: &Plan,
+    reference: &Reference,
+) -> Answer<Played> {
     let points = Arc::clone(running.points());
     match fault {
-        Fault::BrokerDown => switch(&points.broker_down, plan.outage).await,
-        Fault::Duplicates => switch(&points.duplicate, BEAT * 2).await,
-        Fault::Reordering => switch(&points.reorder, BEAT * 2).await,
+        Fault::BrokerDown => {
+            let before = points.refused();
+            switch(&points.broker_down, plan.outage).await;
+            took_place(points.refused() - before, "calls were refused")
+        }
+        Fault::Duplicates => {
+            points.look_at_deliveries();
+            switch(&points.duplicate, BEAT * 2).await;
+            until("a message to come twice", plan.patience, || points.disorder().twice > 0).await?;
+            took_place(points.disorder().twice, "deliveries came again")
+        }
+        Fault::Reordering => reorder(&points, load, plan).await,
         Fault::ServiceKilled => die(&**running, Point::CommittedNotPublished).await,
         Fault::RelayKilled => die(&**running, Point::PublishedNotMarked).await,
         Fault::ProjectorKilled => {
             die(&**running, Point::ReceivedNotApplied).await?;
             die(&**running, Point::AppliedNotAcked).await?;
+            let before = running.reading().await?.restarts;
             running.kill("projector");
+            grows(&**running, plan, "the projector to be started again", before, |reading| reading.restarts).await?;
             pass(BEAT).await
         }
         Fault::Poison => {
+            let before = running.reading().await?.dead_letters;
             if !running.poison(Key::Product(1)).await? {
                 return Err("there is no place for a message that nobody can read".into());
             }
+            grows(&**running, plan, "a dead letter", before, |reading| reading.dead_letters).await?;
             pass(BEAT).await
         }
-        Fault::StoreRestarted | Fault::ReaderKilled => {
+        Fault::StoreRestarted => {
+            let before = points.refused();
+            running.restart_reader().await?;
+            let refused = points.refused() - before;
+            clock::sleep(BEAT).await;
+            Ok(told(format!("it was closed and opened again; {refused} calls were refused meanwhile")))
+        }
+        Fault::ReaderKilled => {
             running.restart_reader().await?;
             pass(BEAT).await
         }
@@ -60,13 +87,10 @@ pub(super) async fn play(fault: Fault, running: &Arc<dyn Running>, load: &Load, 
             running.migrate().await?;
             pass(BEAT).await
         }
-        Fault::Corrupted => corrupt(&**running, load).await,
+        Fault::Corrupted => corrupt(&**running, load, reference).await,
         Fault::Replay => replay(&**running, load, plan).await,
         Fault::PublisherKilled => kill_publisher(&**running, plan).await,
-        Fault::TwoPublishers => {
-            cenote(&**running)?.publish_as("rival");
-            pass(BEAT * 3).await
-        }
+        Fault::TwoPublishers => two_publishers(cenote(&**running)?, plan).await,
         Fault::ObjectStoreDown => object_store_down(cenote(&**running)?, plan).await,
         Fault::DamagedBytes => damage(cenote(&**running)?, plan).await,
         Fault::BadVersionRefused => refused(&**running, plan).await,
@@ -83,12 +107,66 @@ async fn pass(time: Duration) -> Answer<Played> {
     Ok(Played::default())
 }
 
+fn told(note: String) -> Played {
+    Played { note: Some(note), ..Played::default() }
+}
+
+/// What shows that the fault has taken place; a run that shows nothing of it says nothing about it.
+fn took_place(count: u64, what: &str) -> Answer<Played> {
+    if count == 0 {
+        Err(format!("the fault did not take place: no {what}").into())
+    } else {
+        Ok(told(format!("{count} {what}")))
+    }
+}
+
 /// On for a while, then off.
-async fn switch(what: &AtomicBool, time: Duration) -> Answer<Played> {
+async fn switch(what: &AtomicBool, time: Duration) {
     what.store(true, Relaxed);
     clock::sleep(time).await;
     what.store(false, Relaxed);
-    Ok(Played::default())
+}
+
+/// Waits for a metric to rise.
+async fn grows(
+    running: &dyn Running,
+    plan: &Plan,
+    what: &str,
+    before: u64,
+    metric: impl Fn(&Reading) -> u64,
+) -> Answer<()> {
+    let began = now();
+    while metric(&running.reading().await?) <= before {
+        if began.elapsed() > plan.patience {
+            return Err(format!("the script waits in vain for {what}").into());
+        }
+        clock::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
+/// Commands on few keys, so that there is an order within them to be broken.
+async fn reorder(points: &Points, load: &Load, plan: &Plan) -> Answer<Played> {
+    points.look_at_deliveries();
+    points.reorder.store(true, Relaxed);
+    let began = now();
+    while points.disorder().late == 0 && began.elapsed() < plan.patience {
+        load.same_keys().await;
+    }
+    clock::sleep(BEAT).await;
+    points.reorder.store(false, Relaxed);
+    took_place(points.disorder().late, "deliveries came after a newer one of their key")
+}
+
+/// A rival takes over from a publisher that goes on, until it is fenced.
+async fn two_publishers(cenote: &Cenote, plan: &Plan) -> Answer<Played> {
+    cenote.publish_as("rival");
+    until("a publisher to be fenced", plan.patience, || cenote.fenced() > 0).await?;
+    let taken = cenote.published();
+    until("the other one's next version", plan.patience, || cenote.published() > taken).await?;
+    clock::sleep(BEAT).await;
+    let (fenced, versions) = (cenote.fenced(), cenote.published().0 - taken.0);
+    Ok(told(format!("{fenced} was fenced while it went on; versions of the other one since: {versions}")))
 }
 
 /// Waits for something that must come about.
@@ -114,14 +192,18 @@ async fn die(running: &dyn Running, point: Point) -> Answer<Played> {
 async fn slow(running: &dyn Running, load: &Load, plan: &Plan) -> Answer<Played> {
     let micros = plan.outage.as_micros() as u64 / load.burst;
     running.points().slow_micros.store(micros, Relaxed);
-    load.burst().await;
-    let lag = running.reading().await?.lag_messages;
+    let (mut lag, began) = (0, now());
+    // A machine that is busy enough brings commands no faster than a slow projector takes them.
+    while lag == 0 && began.elapsed() < plan.patience {
+        load.burst().await;
+        lag = running.reading().await?.lag_messages;
+    }
     clock::sleep(plan.outage).await;
     running.points().slow_micros.store(0, Relaxed);
-    Ok(Played { note: Some(format!("lag right after the burst: {lag} messages")), ..Played::default() })
+    took_place(lag, "messages were waiting right after the burst")
 }
 
-async fn corrupt(running: &dyn Running, load: &Load) -> Answer<Played> {
+async fn corrupt(running: &dyn Running, load: &Load, reference: &Reference) -> Answer<Played> {
     // Nothing changes these two meanwhile, or it would be put right by chance.
     load.spare(true);
     clock::sleep(BEAT / 2).await;
@@ -131,6 +213,10 @@ async fn corrupt(running: &dyn Running, load: &Load) -> Answer<Played> {
         }
     }
     clock::sleep(BEAT * 2).await;
+    let right = running.truth().await?.answer(Query::Product(1), reference);
+    if running.queries().collect(Query::Product(1)).await? == right {
+        return Err("the fault did not take place: product 1 is read as it should be".into());
+    }
     let took = running.rebuild().await?;
     load.spare(false);
     let note = format!("the rebuild took {:.2} s, beside the running one", took.as_secs_f64());
@@ -138,6 +224,10 @@ async fn corrupt(running: &dyn Running, load: &Load) -> Answer<Played> {
 }
 
 async fn replay(running: &dyn Running, load: &Load, plan: &Plan) -> Answer<Played> {
+    // Who sees rows and not reasons sends no mails, and none again.
+    if running.sends_mails() {
+        grows(running, plan, "a mail", 0, |reading| reading.mails).await?;
+    }
     load.pause(true);
     settle(running, plan.patience).await?;
     // The mailer has a queue of its own.
@@ -148,8 +238,8 @@ async fn replay(running: &dyn Running, load: &Load, plan: &Plan) -> Answer<Playe
     clock::sleep(BEAT).await;
     let again = running.reading().await?.mails - mails;
     load.pause(false);
-    if told.is_some_and(|told| told == 0 || (mails == 0 && running.cenote().is_none())) {
-        return Err(format!("nothing was there to be told again: {told:?} messages, {mails} mails").into());
+    if told == Some(0) {
+        return Err("the fault did not take place: there was nothing to be told again".into());
     }
     let told = told.map_or_else(|| "nothing".to_owned(), |told| format!("{told} messages"));
     let note = format!("told again: {told}; mails before: {mails}, sent again: {again}");
@@ -187,7 +277,7 @@ async fn object_store_down(cenote: &Cenote, plan: &Plan) -> Answer<Played> {
     clock::sleep(plan.outage).await;
     let fired: u64 = stores.into_iter().map(|store| store.fired()).sum();
     stores.into_iter().for_each(|store| store.clear());
-    Ok(Played { note: Some(format!("{fired} requests were refused")), ..Played::default() })
+    took_place(fired, "requests were refused")
 }
 
 async fn damage(cenote: &Cenote, plan: &Plan) -> Answer<Played> {
@@ -196,7 +286,7 @@ async fn damage(cenote: &Cenote, plan: &Plan) -> Answer<Played> {
     until("damage to be read", plan.patience, || cenote.reader_faults.fired() >= 6).await?;
     let fired = cenote.reader_faults.fired();
     cenote.reader_faults.clear();
-    Ok(Played { note: Some(format!("{fired} reads were damaged")), ..Played::default() })
+    took_place(fired, "reads were damaged")
 }
 
 async fn refused(running: &dyn Running, plan: &Plan) -> Answer<Played> {
