@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use cenote_benches::cqrs::Answer;
 use cenote_benches::cqrs::domain::World;
-use cenote_benches::cqrs::measure::Effort;
+use cenote_benches::cqrs::measure::{Chosen, Effort};
 use cenote_benches::cqrs::settings::Settings;
 use cenote_benches::cqrs::strategy::{BrokerKind, Stage, StoreKind, Strategy, WriteKind};
 use clap::{Args, Parser, Subcommand};
@@ -128,7 +128,7 @@ impl Parts {
     }
 
     /// Write side, broker and read store.
-    pub(crate) fn chosen(&self) -> (WriteKind, BrokerKind, StoreKind) {
+    pub(crate) fn chosen(&self) -> Chosen {
         let broker = self.broker.unwrap_or(if self.real { BrokerKind::Rabbitmq } else { BrokerKind::Embedded });
         let store = self.store.unwrap_or(if self.real { StoreKind::Postgres } else { StoreKind::Sqlite });
         (self.write(), broker, store)
