@@ -49,7 +49,14 @@ pub(crate) async fn run(run: &Run) -> Answer<ExitCode> {
 fn show(run: &Run, rows: Vec<Row>, outcomes: Vec<Outcome>, failed: &[String]) -> Answer<ExitCode> {
     let command: Vec<_> = std::env::args().skip(1).collect();
     let world = run.parts.world();
-    let report = Report { rows, outcomes, command: command.join(" "), products: world.products, pages: world.pages };
+    let report = Report {
+        rows,
+        outcomes,
+        failed: failed.to_vec(),
+        command: command.join(" "),
+        products: world.products,
+        pages: world.pages,
+    };
     let mut stdout = std::io::stdout().lock();
     if run.json {
         report::write_json(&report, &mut stdout)?;

@@ -14,7 +14,7 @@ use super::Answer;
 use super::broker::{Broker, KafkaBroker, NatsBroker, RabbitBroker};
 use super::clock;
 use super::domain::Reference;
-use super::postgres::{self, Place};
+use super::postgres::Place;
 use super::read::{PostgresReadStores, ReadStores, RedisReadStores};
 use super::settings::Settings;
 use super::write::{Hooks, PostgresWrite, Projection, WriteSide};

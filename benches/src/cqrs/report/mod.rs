@@ -21,6 +21,8 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// What faults did.
     pub outcomes: Vec<Outcome>,
+    /// What was tried and gave no figure, or no outcome.
+    pub failed: Vec<String>,
     /// How it was run.
     pub command: String,
     /// Products in the catalogue.

@@ -9,6 +9,7 @@ use super::tables::{describe, noticed, repaired, tables};
 use super::{Report, advise, is_ours};
 use crate::compare::{Across, Chart, Curve, human};
 use crate::cqrs::faults::{Fault, Outcome, Repair, Verdict};
+use crate::cqrs::strategy::Strategy;
 
 /// Writes `index.html` into the folder, which is made where there is none.
 pub fn write_page(report: &Report, folder: &Path) -> io::Result<()> {
@@ -26,7 +27,9 @@ svg { width: 100%; height: auto; } svg text { font: 11px system-ui, sans-serif; 
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #e3e8ee; vertical-align: top; }
 th:first-child, td:first-child { text-align: left; white-space: nowrap; } .figures td { white-space: nowrap; }
 .faults { margin-bottom: 1.5rem; } .faults th { text-align: left; }
-.faults td { text-align: left; min-width: 6rem; border: 1px solid #fff; } .faults td:first-child { min-width: 12rem; }
+.faults td { text-align: left; min-width: 5rem; padding: .25rem .4rem; border: 1px solid #fff; }
+.faults td:first-child { min-width: 7rem; white-space: normal; } .faults th:first-child { white-space: normal; }
+.faults td:first-child, .faults th:first-child { position: sticky; left: 0; background: #fff; }
 .right { background: #dff2e1; } .while { background: #fdf0cd; } .ever { background: #f6c9c9; } .none { color: #9aa5b1; }
 .ours { color: #0b6e99; font-weight: 600; } small { color: #5a6878; }
 ";
@@ -43,6 +46,11 @@ fn page(report: &Report) -> String {
         escape(&report.command),
         clock(report)
     );
+    if !report.failed.is_empty() {
+        let failed: String = report.failed.iter().map(|failed| format!("<li>{}</li>", escape(failed))).collect();
+        page +=
+            &format!("<p class=\"ever\">This run has failed, and shows less than it should:</p>\n<ul>{failed}</ul>\n");
+    }
     guide(&mut page, report);
     section(&mut page, "How soon a change is seen, and what a command waits for", &lines(report));
     section(&mut page, "How long a read takes, and how many a core answers", &read_bars(report));
@@ -185,27 +193,32 @@ fn fault_table(page: &mut String, report: &Report, faults: &[Fault]) {
     *page += "</tr>\n";
     for fault in faults.iter().filter(|fault| systems.iter().any(|system| own(**fault, system).is_some())) {
         *page += &format!("<tr><td>{}</td>", fault.name());
-        systems.iter().for_each(|system| *page += &cell(own(*fault, system)));
+        systems.iter().for_each(|system| *page += &cell(*fault, system, own(*fault, system)));
         *page += "</tr>\n";
     }
     *page += "</table></div>\n";
 }
 
-fn cell(outcome: Option<&Outcome>) -> String {
-    let Some(outcome) = outcome else { return "<td class=\"none\">–</td>".to_owned() };
+fn cell(fault: Fault, system: &str, outcome: Option<&Outcome>) -> String {
+    let Some(outcome) = outcome else {
+        let tried = Strategy::find(system).is_some_and(|strategy| fault.befalls(strategy).is_ok());
+        let (class, says) = if tried { ("ever", "<b>the run failed</b>") } else { ("none", "–") };
+        return format!("<td class=\"{class}\">{says}</td>");
+    };
     let (class, says) = match outcome.verdict {
         Verdict::Right => ("right", "right".to_owned()),
         Verdict::WrongForAWhile => ("while", format!("for {}", human(outcome.wrong_for_s, "s"))),
         Verdict::WrongForEver => ("ever", "for ever".to_owned()),
     };
-    let mut more = String::new();
+    let mut more = Vec::new();
     if outcome.verdict != Verdict::Right || !outcome.noticed.is_empty() {
-        more += &format!("noticed: {}", noticed(outcome));
+        more.push(format!("noticed: {}", noticed(outcome)));
     }
     if outcome.repaired != Repair::Nothing {
-        more += &format!("<br>repaired: {}", repaired(outcome));
+        more.push(format!("repaired: {}", repaired(outcome)));
     }
-    more += &outcome.note.iter().map(|note| format!("<br>{}", escape(note))).collect::<String>();
+    more.extend(outcome.note.as_deref().map(escape));
+    let mut more = more.join("<br>");
     if let Some(row) = &outcome.row {
         more += &format!("<details><summary>a row</summary>{}</details>", escape(row));
     }
