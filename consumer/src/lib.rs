@@ -60,7 +60,7 @@ pub use cenote_shared::record::Record;
 pub use cenote_shared::view::{HashIndex, Matches, View};
 pub use cenote_shared::{Key, KeyOf, List, Map, Root, Set, TableRef, Text};
 
+pub use cenote_shared::__derive::RecordOfConsumer as Record;
 /// What generated code names.
 #[doc(hidden)]
-pub use cenote_shared::__derive;
-pub use cenote_shared::__derive::RecordOfConsumer as Record;
+pub use cenote_shared::{__derive, __one_value};

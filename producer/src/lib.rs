@@ -115,10 +115,10 @@ pub use update::Update;
 pub use validators::{DanglingKeys, FractionChanged, MinimumCount, RecordCountVariance, ValidationError, Validator};
 pub use writer::Writer;
 
+pub use cenote_shared::__derive::RecordOfProducer as Record;
 /// What generated code names.
 #[doc(hidden)]
-pub use cenote_shared::__derive;
-pub use cenote_shared::__derive::RecordOfProducer as Record;
+pub use cenote_shared::{__derive, __one_value};
 
 /// What closures fail with: any error, ours and yours alike, becomes one with `?`.
 ///
