@@ -118,6 +118,9 @@ fn no_bytes_make_a_decoder_panic_or_take_more_than_its_limit() {
                 run(target, &bytes[..cut], &|| format!("{} seed {number} cut at {cut}", target.name));
             }
         }
+        for (number, bytes) in (target.lies)().iter().enumerate() {
+            assert!(!run(target, bytes, &|| format!("{} lie {number}", target.name)), "lies are refused");
+        }
         let (mut sound, mut broken) = (0, 0);
         for round in 0..rounds {
             let mut bytes = corpus[draw(&env, corpus.len())].to_vec();

@@ -28,6 +28,8 @@ use bytes::Bytes;
 pub use footer::{BlobError, BlobKind, Footer, SectionInfo, SegmentInfo, SymbolsInfo, TypeInfo};
 pub use read::{check_header, decode_delta, footer_of, read_footer};
 #[cfg(feature = "testing")]
+pub(crate) use repair::blob_of_chunks;
+#[cfg(feature = "testing")]
 pub use repair::{repair_checksums, uncompressed};
 pub use snapshot::{DecodedRun, SnapshotReader, encode_snapshot};
 pub use write::encode_delta;

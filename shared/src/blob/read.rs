@@ -5,7 +5,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;
 use zstd::bulk::Decompressor;
 
-use crate::delta::{self, Delta};
+use crate::delta::{self, Delta, DeltaError};
 use crate::ids::{DatasetId, TypeId};
 use crate::state::State;
 
@@ -137,6 +137,9 @@ pub fn decode_delta(blob: &[u8], dataset: DatasetId, parent: &State, bytes_max: 
     let layouts = |id: TypeId| Arc::clone(parent.table(id).layout());
     let ceilings = |id: TypeId| parent.table(id).ordinal_ceiling();
     let runs = runs.iter().map(Vec::as_slice);
-    let delta = delta::decode(runs, parent.schema(), &layouts, &ceilings, &symbols_of)?;
-    Ok(Delta { symbols, ..delta })
+    match delta::decode(runs, parent.schema(), &layouts, &ceilings, &symbols_of, bytes_max) {
+        Ok(delta) => Ok(Delta { symbols, ..delta }),
+        Err(DeltaError::TooLarge { needed, limit }) => Err(BlobError::TooLarge { needed, limit }),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -1,10 +1,14 @@
 //! Right checksums for blobs that were changed on purpose, and blobs without compression: so that mutations get past
 //! both to what is behind.
 
+use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::ids::{DatasetId, TypeId};
+
 use super::read::unpack;
-use super::{Footer, HEADER_BYTES, TAIL_BYTES, footer_of};
+use super::write::{Run, assemble};
+use super::{BlobKind, Footer, HEADER_BYTES, TAIL_BYTES, footer_of};
 
 /// The same blob with every section plain. Only for blobs that are sound.
 #[must_use]
@@ -19,6 +23,13 @@ pub fn uncompressed(blob: &[u8]) -> Vec<u8> {
         section.hash = xxh3_128(&out[offset..]);
     }
     finish(out, &footer, &blob[blob.len() - TAIL_BYTES..])
+}
+
+/// A delta's blob of these chunks, whatever they say.
+pub(crate) fn blob_of_chunks(dataset: DatasetId, chunks: &[u8]) -> Bytes {
+    let (sections, types, symbols) = (Vec::new(), Vec::new(), Vec::new());
+    let footer = Footer { dataset, kind: BlobKind::Delta, schema: None, sections, types, symbols };
+    assemble(footer, vec![Run::new(TypeId(0), chunks)]).to_bytes()
 }
 
 /// Puts right hashes, lengths and sums into a blob, as far as its footer can be read. Longer or shorter sections become

@@ -8,6 +8,7 @@
 //! used again in it.
 
 mod apply;
+mod bound;
 mod build;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -150,7 +150,7 @@ fn decoded(state: &State, sections: &[Vec<u8>], sent: &Delta) -> Result<Delta, D
         Some((_, symbols)) => Some(Arc::clone(symbols)),
         None => state.table(id).symbols().cloned(),
     };
-    let delta = decode(sections.iter().map(Vec::as_slice), state.schema(), &layouts, &ceilings, &symbols)?;
+    let delta = decode(sections.iter().map(Vec::as_slice), state.schema(), &layouts, &ceilings, &symbols, u64::MAX)?;
     Ok(Delta { symbols: sent.symbols.clone(), ..delta })
 }
 

@@ -18,6 +18,7 @@ use crate::packed::Symbols;
 use crate::schema::Schema;
 use crate::segment::{self, Segment, SegmentError};
 
+use super::bound::{CHUNK_BYTES, FIELD_BYTES, Rows};
 use super::{Change, Chunk, Delta};
 
 /// Why bytes are not a delta of this schema.
@@ -36,8 +37,8 @@ pub enum DeltaError {
         /// The number.
         kind: u8,
     },
-    /// A type or column that the schema lacks.
-    #[error("it changes {what} {number}, which the schema does not have")]
+    /// A type or column that the schema lacks, or a column out of order.
+    #[error("it changes {what} {number}, which the schema does not have there")]
     Unknown {
         /// `type` or `column`.
         what: &'static str,
@@ -54,6 +55,14 @@ pub enum DeltaError {
         rows: u32,
         /// Ordinals.
         ordinals: usize,
+    },
+    /// It claims more records and changes than may be taken in.
+    #[error("it needs {needed} bytes of memory, above the limit of {limit}")]
+    TooLarge {
+        /// At least so many.
+        needed: u64,
+        /// The limit.
+        limit: u64,
     },
     /// Rows that are not sound.
     #[error("rows of type {type_name}: {source}")]
@@ -133,19 +142,26 @@ fn encode_ordinals(ordinals: &[u32], out: &mut Vec<u8>) {
 
 /// Reads a delta from its sections. `schema` and `layouts` are those after the delta's schema change, if it has one;
 /// `ceilings` are the parent's, below which references may point before the delta adds anything; `symbols` are the
-/// parent's and the delta's own.
+/// parent's and the delta's own. What the delta claims to change may take `bytes_max` at most, as far as can be told
+/// before its rows are read.
 pub fn decode<'b>(
     sections: impl Iterator<Item = &'b [u8]>,
     schema: &Schema,
     layouts: &dyn Fn(TypeId) -> Arc<Layout>,
     ceilings: segment::Ceilings<'_>,
     symbols: SymbolsOf<'_>,
+    bytes_max: u64,
 ) -> Result<Delta, DeltaError> {
-    let mut raw = Vec::new();
+    let (mut raw, mut needed) = (Vec::new(), 0_u64);
     for section in sections {
         let mut reader = Reader { bytes: section };
         while !reader.bytes.is_empty() {
-            raw.push(raw_chunk(&mut reader, schema)?);
+            let chunk = raw_chunk(&mut reader, schema)?;
+            needed = needed.saturating_add(chunk.needed(schema, &layouts(chunk.type_id), bytes_max)?);
+            if needed > bytes_max {
+                return Err(DeltaError::TooLarge { needed, limit: bytes_max });
+            }
+            raw.push(chunk);
         }
     }
     let after = ceilings_after(&raw, schema, ceilings)?;
@@ -175,6 +191,42 @@ fn raw_chunk<'b>(reader: &mut Reader<'b>, schema: &Schema) -> Result<RawChunk<'b
         return Err(DeltaError::Unknown { what: "type", number: type_id.0 });
     }
     Ok(RawChunk { kind, type_id, body })
+}
+
+impl RawChunk<'_> {
+    /// The memory that it takes to take it in: a little more than `bytes_max` if it is more.
+    fn needed(&self, schema: &Schema, layout: &Layout, bytes_max: u64) -> Result<u64, DeltaError> {
+        let (mut body, of_type) = (self.body, schema.get(self.type_id));
+        let (is_root, segment_rows) = (of_type.is_root(), of_type.segment_rows());
+        let stored = body.bytes.len() as u64;
+        let rows = |rows, segments| Rows { layout, is_root, rows, segments, stored };
+        let of_chunk = match self.kind {
+            REMOVED => body.count()? * size_of::<u32>() as u64,
+            ADDED => {
+                let count = body.count()?;
+                match rows(count, 1).added() {
+                    // The list of ordinals alone may be too much.
+                    needed if needed > bytes_max => needed,
+                    _ => {
+                        let ordinals = body.ordinals()?;
+                        let segments = ordinals.chunk_by(|a, b| a / segment_rows == b / segment_rows);
+                        rows(count, segments.count() as u64).added()
+                    }
+                }
+            }
+            PATCHED => {
+                let fields = body.fields(layout)?;
+                let of_fields = Layout::of_fields(schema, self.type_id, &fields).expect("the type's own was made");
+                let patched = Rows { layout: &of_fields, ..rows(body.count()?, 0) }.patched();
+                fields.len() as u64 * FIELD_BYTES + patched
+            }
+            _ => {
+                body.u32("a segment's number")?;
+                rows(u64::from(body.u32("a segment")?.min(segment_rows)), 1).added()
+            }
+        };
+        Ok(CHUNK_BYTES + of_chunk)
+    }
 }
 
 /// References may point to what the delta adds: where each type ends after it.
@@ -268,7 +320,13 @@ impl<'b> Reader<'b> {
         Ok(u32::from_le_bytes(self.take(4, what)?.try_into().expect("four bytes are four bytes")))
     }
 
-    fn ordinals(&mut self) -> Result<Vec<u32>, DeltaError> {
+    /// How many ordinals follow; their bytes are there.
+    fn count(mut self) -> Result<u64, DeltaError> {
+        Ok(self.steps()?.0 as u64)
+    }
+
+    /// A list of ordinals as it is stored: how many, the first, the width of a step, the steps.
+    fn steps(&mut self) -> Result<(usize, u32, usize, &'b [u8]), DeltaError> {
         const WHAT: &str = "a list of ordinals";
         let count = self.u32(WHAT)? as usize;
         let first = self.u32(WHAT)?;
@@ -278,6 +336,11 @@ impl<'b> Reader<'b> {
             return Err(DeltaError::Ordinals);
         }
         let steps = self.take((count - 1).checked_mul(width).ok_or(DeltaError::Ordinals)?, WHAT)?;
+        Ok((count, first, width, steps))
+    }
+
+    fn ordinals(&mut self) -> Result<Vec<u32>, DeltaError> {
+        let (count, first, width, steps) = self.steps()?;
         let mut ordinals = Vec::with_capacity(count);
         ordinals.push(first);
         let mut last = first;
@@ -297,12 +360,10 @@ impl<'b> Reader<'b> {
         let mut fields = Vec::new();
         for _ in 0..count {
             let id = ColumnId(self.u16("a list of columns")?);
-            let field = layout.columns.iter().position(|column| column.id == id);
-            let field = field.ok_or(DeltaError::Unknown { what: "column", number: id.0 })?;
-            if fields.last().is_some_and(|last| *last >= field) {
-                return Err(DeltaError::Ordinals);
-            }
-            fields.push(field);
+            // They ascend, so each is looked for behind the one before.
+            let from = fields.last().map_or(0, |last| last + 1);
+            let field = layout.columns[from..].iter().position(|column| column.id == id);
+            fields.push(from + field.ok_or(DeltaError::Unknown { what: "column", number: id.0 })?);
         }
         Ok(fields)
     }

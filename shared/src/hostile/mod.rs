@@ -39,27 +39,72 @@ pub struct Target {
     pub repair: fn(&mut Vec<u8>),
     /// Valid objects.
     pub seeds: fn() -> Vec<Bytes>,
+    /// Objects that lie about how much they hold, all else about them sound; refused within the limit.
+    pub lies: fn() -> Vec<Bytes>,
     /// What a run may have allocated at any moment: the limits of what it decodes, and as much again for reading it.
     pub bytes_max: usize,
 }
 
 /// All of them.
 pub const TARGETS: [Target; 9] = [
-    Target { name: "entry", run: entry, repair: repair_log, seeds: sample::entries, bytes_max: 32 << 20 },
-    Target { name: "tombstone", run: entry, repair: repair_log, seeds: sample::tombstones, bytes_max: 1 << 20 },
-    Target { name: "hint", run: hint, repair: repair_log, seeds: sample::hints, bytes_max: 1 << 20 },
-    Target { name: "checkpoint", run: checkpoint, repair: repair_log, seeds: sample::checkpoints, bytes_max: 16 << 20 },
-    Target { name: "snapshot", run: snapshot, repair: repair_blob, seeds: sample::snapshots, bytes_max: 64 << 20 },
+    Target {
+        name: "entry",
+        run: entry,
+        repair: repair_log,
+        seeds: sample::entries,
+        lies: Vec::new,
+        bytes_max: 32 << 20,
+    },
+    Target {
+        name: "tombstone",
+        run: entry,
+        repair: repair_log,
+        seeds: sample::tombstones,
+        lies: Vec::new,
+        bytes_max: 1 << 20,
+    },
+    Target { name: "hint", run: hint, repair: repair_log, seeds: sample::hints, lies: Vec::new, bytes_max: 1 << 20 },
+    Target {
+        name: "checkpoint",
+        run: checkpoint,
+        repair: repair_log,
+        seeds: sample::checkpoints,
+        lies: Vec::new,
+        bytes_max: 16 << 20,
+    },
+    Target {
+        name: "snapshot",
+        run: snapshot,
+        repair: repair_blob,
+        seeds: sample::snapshots,
+        lies: Vec::new,
+        bytes_max: 64 << 20,
+    },
     Target {
         name: "delta_blob",
         run: delta_blob,
         repair: repair_blob,
         seeds: sample::delta_blobs,
+        lies: sample::lying_delta_blobs,
         bytes_max: 64 << 20,
     },
-    Target { name: "delta_chunks", run: delta_chunks, repair: keep, seeds: sample::delta_chunks, bytes_max: 32 << 20 },
-    Target { name: "segment", run: segment, repair: keep, seeds: sample::segments, bytes_max: 16 << 20 },
-    Target { name: "schema", run: schema, repair: keep, seeds: sample::schemas, bytes_max: 32 << 20 },
+    Target {
+        name: "delta_chunks",
+        run: delta_chunks,
+        repair: keep,
+        seeds: sample::delta_chunks,
+        lies: sample::lying_delta_chunks,
+        bytes_max: 32 << 20,
+    },
+    Target {
+        name: "segment",
+        run: segment,
+        repair: keep,
+        seeds: sample::segments,
+        lies: Vec::new,
+        bytes_max: 16 << 20,
+    },
+    Target { name: "schema", run: schema, repair: keep, seeds: sample::schemas, lies: Vec::new, bytes_max: 32 << 20 },
 ];
 
 /// Makes the checksums of a target's object right: for fuzzers, whose mutations would mostly end there.
@@ -165,7 +210,9 @@ pub fn delta_chunks(bytes: &[u8]) -> bool {
         // The tables that the sample's deltas bring stand in their footers, which are not here.
         let symbols = |id: TypeId| world().newest().table(id).symbols().cloned();
         let sections = std::iter::once(bytes);
-        let Ok(delta) = delta::decode(sections, parent.schema(), &layouts, &ceilings, &symbols) else { continue };
+        let Ok(delta) = delta::decode(sections, parent.schema(), &layouts, &ceilings, &symbols, STATE_BYTES_MAX) else {
+            continue;
+        };
         sound = true;
         if let Ok(state) = parent.applied(&delta, Version(9), 1) {
             read_through(&state);

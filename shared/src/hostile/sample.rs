@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::blob::{encode_delta, encode_snapshot, uncompressed};
+use crate::blob::{blob_of_chunks, encode_delta, encode_snapshot, uncompressed};
 use crate::codec;
 use crate::delta::{self, Changes, Delta};
 use crate::ids::{ColumnId, DatasetId, Epoch, Ordinal, Position, Timestamp, TypeId, Version};
+use crate::layout::Layout;
 use crate::log::names::{Folder, ObjectName};
 use crate::log::outline::{Cost, KeptSnapshot, Mark};
 use crate::log::{
@@ -414,6 +415,54 @@ pub(super) fn delta_chunks() -> Vec<Bytes> {
         .zip(states)
         .flat_map(|(delta, parent)| delta::encode(delta, &|id| parent.table(id).layout().clone(), 1 << 20));
     sections.map(Bytes::from).collect()
+}
+
+/// Chunks of rows without a byte, as many as ordinals of a byte each: added, patched in all fields but the key, and
+/// whole segments.
+fn wide_chunks(rows: u32) -> Vec<Vec<u8>> {
+    let state = world().newest();
+    let of = |name: &str| state.schema().find(name).expect("the sample has the type");
+    let (place, sample) = (of(Place::NAME), of(Sample::NAME));
+    let fields: Vec<usize> = (1..state.table(sample).layout().columns.len()).collect();
+    let patched = Layout::of_fields(state.schema(), sample, &fields).expect("its own layout was made");
+    let mut ordinals = rows.to_le_bytes().to_vec();
+    ordinals.extend([0, 0, 0, 0, 1]);
+    ordinals.resize(ordinals.len() + rows as usize - 1, 1);
+    let columns = patched.columns.iter().flat_map(|column| column.id.0.to_le_bytes());
+    let columns: Vec<u8> = (fields.len() as u16).to_le_bytes().into_iter().chain(columns).collect();
+    let added = [&ordinals[..], &empty_rows(state.table(place).layout(), rows)].concat();
+    let patched = [&columns[..], &ordinals, &empty_rows(&patched, rows)].concat();
+    let whole = (0..rows / 8).flat_map(|number| {
+        let rows = empty_rows(state.table(place).layout(), 8);
+        chunk(4, place, &[&number.to_le_bytes()[..], &rows].concat())
+    });
+    vec![chunk(2, place, &added), chunk(3, sample, &patched), whole.collect()]
+}
+
+fn chunk(kind: u8, type_id: TypeId, body: &[u8]) -> Vec<u8> {
+    let length = (body.len() as u32).to_le_bytes();
+    [&[kind][..], &type_id.0.to_le_bytes(), &length, body].concat()
+}
+
+/// So many rows of zeros and of nothing, as a segment that has a byte for none of them.
+fn empty_rows(layout: &Layout, rows: u32) -> Vec<u8> {
+    let mut bytes = rows.to_le_bytes().to_vec();
+    bytes.extend([0; 8]);
+    for slot in 0..layout.all_slots {
+        bytes.extend([0; 8]);
+        bytes.push(u8::from(slot >= layout.row_slots));
+    }
+    bytes
+}
+
+pub(super) fn lying_delta_chunks() -> Vec<Bytes> {
+    wide_chunks(1 << 20).into_iter().map(Bytes::from).collect()
+}
+
+/// A few hundred bytes each, and millions of records.
+pub(super) fn lying_delta_blobs() -> Vec<Bytes> {
+    let blobs = wide_chunks(1 << 22).into_iter().map(|chunks| blob_of_chunks(DATASET, &chunks));
+    blobs.collect()
 }
 
 pub(super) fn segments() -> Vec<Bytes> {
