@@ -17,9 +17,10 @@ use crate::storage::{Storage, StorageError};
 
 /// The end of a snapshot that is asked for first; its footer usually fits.
 const TAIL_BYTES: u64 = 64 << 10;
-/// A range of a local file: small, since nothing is won by large ones, and they take memory beside the state.
+/// A range of a local file, of which each thread that decodes reads its own: nothing is won there by large ones or by many
+/// at once, and they take memory beside the state.
 const LOCAL_PART_BYTES: u64 = 1 << 20;
-/// Requests under way at once, for each thread that decodes.
+/// Requests to storage under way at once, for each thread that decodes.
 const REQUESTS_PER_THREAD: usize = 2;
 
 /// Why an object can't be loaded. Every variant names it.
@@ -105,7 +106,11 @@ pub async fn snapshot(
     };
     let reader = SnapshotReader::new(footer, what.dataset, what.digest, what.seed, what.bytes_max).map_err(wrong)?;
     let reader = Arc::new(reader);
-    let ranges = ranges_of(&reader, if storage.is_local().is_some() { LOCAL_PART_BYTES } else { PART_BYTES });
+    let (part_bytes, requests) = match storage.is_local() {
+        Some(_) => (LOCAL_PART_BYTES, env.threads()),
+        None => (PART_BYTES, env.threads() * REQUESTS_PER_THREAD),
+    };
+    let ranges = ranges_of(&reader, part_bytes);
     let whole: u64 = ranges.iter().map(|range| range.bytes.end - range.bytes.start).sum();
     loaded.requests += ranges.len() as u64;
     loaded.bytes += whole;
@@ -130,7 +135,7 @@ pub async fn snapshot(
             progress(so_far, whole);
             Ok::<_, LoadError>(runs)
         })
-        .buffered(env.threads() * REQUESTS_PER_THREAD)
+        .buffered(requests)
         .try_collect::<Vec<_>>()
         .await?;
     let (version, threads) = (what.version, env.threads());
