@@ -26,6 +26,9 @@ use line::Line;
 
 /// Mean entries of a page: pages have a half to twice as many, up to 2.4 KiB.
 const PAGE_ENTRIES: usize = 192;
+/// Entries of a page whose keys are not all different: seeded hashes of different keys never crowd so. Work on a page
+/// grows with the square of its equal hashes, so bytes from outside are refused before (I9).
+const PAGE_ENTRIES_MAX: usize = 4_096;
 /// Entries a line gets when a page is laid out anew: three quarters full.
 const FRESH_LINE_ENTRIES: usize = 9;
 /// Twice the entries a line may have before its page grows by a quarter: seven eighths full.
@@ -109,6 +112,12 @@ impl KeyIndex {
         page.make_room(rehash);
         page.place(hash, ordinal);
         self.len += 1;
+    }
+
+    /// Whether so many entries stand where this hash does that their keys can't all be different.
+    #[must_use]
+    pub fn is_crowded(&self, hash: u64) -> bool {
+        self.pages.page(page_of(hash, self.pages.len())).len as usize > PAGE_ENTRIES_MAX
     }
 
     /// Takes the entry away; says whether it was there. A miss copies nothing.

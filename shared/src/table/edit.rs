@@ -55,6 +55,12 @@ pub enum EditError {
         /// The ordinal.
         ordinal: u32,
     },
+    /// Many records of one key.
+    #[error("ordinal {ordinal} is added with the key of thousands of records, where each has its own")]
+    EqualKeys {
+        /// The ordinal.
+        ordinal: u32,
+    },
     /// A component or a key that changes.
     #[error("field {field} of ordinal {ordinal} can't change: components and keys never do")]
     Fixed {
@@ -107,9 +113,8 @@ impl Table {
     }
 
     /// This table with its key index brought up to date. `before` and `after` are the whole states around the edit.
-    #[must_use]
-    pub fn reindexed(&self, edit: &TableEdit<'_>, before: &State, after: &State) -> Table {
-        let Some(plan) = &self.key else { return self.clone() };
+    pub fn reindexed(&self, edit: &TableEdit<'_>, before: &State, after: &State) -> Result<Table, EditError> {
+        let Some(plan) = &self.key else { return Ok(self.clone()) };
         let old = before.table(self.layout.type_id);
         let mut keys = self.keys.clone();
         for ordinal in edit.removed {
@@ -125,9 +130,13 @@ impl Table {
             first..first + segment.rows()
         });
         for ordinal in edit.added.iter().map(|(ordinal, _)| *ordinal).chain(whole) {
-            keys.insert(hash_of(ordinal), ordinal, &mut |other| hash_of(other));
+            let hash = hash_of(ordinal);
+            keys.insert(hash, ordinal, &mut |other| hash_of(other));
+            if keys.is_crowded(hash) {
+                return Err(EditError::EqualKeys { ordinal });
+            }
         }
-        Table { keys, ..self.clone() }
+        Ok(Table { keys, ..self.clone() })
     }
 
     fn check(&self, edit: &TableEdit<'_>) -> Result<(), EditError> {

@@ -275,9 +275,9 @@ impl Table {
         own.sum()
     }
 
-    /// Builds the key index of a loaded table from its live rows, on `threads` threads.
-    pub(crate) fn with_key_index(&self, state: &State, threads: usize) -> Table {
-        let Some(plan) = &self.key else { return self.clone() };
+    /// Builds the key index of a loaded table from its live rows, on `threads` threads. None where too many keys are equal.
+    pub(crate) fn with_key_index(&self, state: &State, threads: usize) -> Option<Table> {
+        let Some(plan) = &self.key else { return Some(self.clone()) };
         let count = self.segments.len();
         let share = count.div_ceil(threads.max(1)).max(1);
         let shares: Vec<_> = (0..count).step_by(share).map(|start| start..(start + share).min(count)).collect();
@@ -285,7 +285,7 @@ impl Table {
             let ordinals = numbers.clone().flat_map(|number| self.live_in(number));
             ordinals.filter_map(|ordinal| Some((self.key_hash(plan, self.row(Ordinal(ordinal))?, state), ordinal)))
         });
-        Table { keys, ..self.clone() }
+        Some(Table { keys: keys?, ..self.clone() })
     }
 
     /// Live ordinals of one segment, ascending.

@@ -104,6 +104,7 @@ async fn befall(
     let watching = clock::spawn(watching);
     let played = script::play(fault, running, &load, plan, &stage.world.reference).await;
     clock::sleep(Duration::from_millis(200)).await;
+    load.carry_on(plan.patience).await;
     let counted = load.stop().await;
     let played = played?;
     let settled = settle(&**running, plan.patience).await?;
@@ -172,6 +173,9 @@ async fn repair(running: &dyn Running, world: &World, plan: &Plan) -> Answer<Rep
     Ok(if right { Repair::Person(done) } else { Repair::Nobody })
 }
 
+/// Commands that a run has, at least.
+const COMMANDS_MIN: u64 = 20;
+
 /// Commands that go on while things happen.
 pub(super) struct Load {
     running: Arc<dyn Running>,
@@ -231,6 +235,17 @@ impl Load {
     /// Rests, or goes on.
     pub(super) fn pause(&self, pause: bool) {
         self.shared.pause.store(pause, Relaxed);
+    }
+
+    /// Until there were commands enough to have met the fault, however slow the machine is; or until `patience` ends.
+    async fn carry_on(&self, patience: Duration) {
+        let enough = || self.shared.done.load(Relaxed) >= COMMANDS_MIN;
+        let _ = clock::timeout(patience, async {
+            while !enough() {
+                clock::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
     }
 
     /// Ends; how many commands were acknowledged and how many failed.

@@ -3,7 +3,7 @@
 //! Rules: the result does not depend on the number of threads; within a page, entries keep the order they came in.
 
 use super::line::{self, Line, SLOTS};
-use super::{FRESH_LINE_ENTRIES, KeyIndex, PAGE_ENTRIES, Page, home_of, page_of, tag_of};
+use super::{FRESH_LINE_ENTRIES, KeyIndex, PAGE_ENTRIES, PAGE_ENTRIES_MAX, Page, home_of, page_of, tag_of};
 use crate::parallel;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -19,20 +19,31 @@ impl KeyIndex {
     /// Builds the index of these (hash, ordinal) entries, each of which stands here once.
     #[must_use]
     pub fn build(entries: &[Entry]) -> Self {
-        Self::build_parallel(entries.len(), &[entries], 1, |entries| entries.iter().copied())
+        let built = Self::of_shares(entries.len(), &[entries], 1, usize::MAX, |entries| entries.iter().copied());
+        built.expect("no page has more entries than there are")
     }
 
-    /// `build` of about `len` entries that come in shares, on so many threads; the same structure comes out.
-    ///
-    /// Entries are never all in one place: they are dealt to parts of neighbouring pages as they come, and a part at a
-    /// time is sorted. A load has little memory beside the state while it does this.
+    /// `build` of about `len` entries that come in shares, on so many threads; the same structure comes out. None where
+    /// so many hashes are alike that the keys can't all be different.
     #[must_use]
     pub fn build_parallel<S: Sync, E: Iterator<Item = Entry>>(
         len: usize,
         shares: &[S],
         threads: usize,
         entries_of: impl Fn(&S) -> E + Sync,
-    ) -> Self {
+    ) -> Option<Self> {
+        Self::of_shares(len, shares, threads, PAGE_ENTRIES_MAX, entries_of)
+    }
+
+    /// Entries are never all in one place: they are dealt to parts of neighbouring pages as they come, and a part at a
+    /// time is sorted. A load has little memory beside the state while it does this.
+    fn of_shares<S: Sync, E: Iterator<Item = Entry>>(
+        len: usize,
+        shares: &[S],
+        threads: usize,
+        page_entries_max: usize,
+        entries_of: impl Fn(&S) -> E + Sync,
+    ) -> Option<Self> {
         let count = page_count(len);
         let pages = count.div_ceil(PARTS_MAX).max(PART_PAGES);
         let parts: Vec<Range<usize>> =
@@ -48,11 +59,11 @@ impl KeyIndex {
             let take = |dealt: &Vec<Mutex<Vec<Entry>>>| {
                 std::mem::take(&mut *dealt[part.start / pages].lock().expect("taking entries does not panic"))
             };
-            pack_pages(part.clone(), count, &dealt.iter().map(take).collect::<Vec<_>>())
+            pack_pages(part.clone(), count, page_entries_max, &dealt.iter().map(take).collect::<Vec<_>>())
         });
-        let pages = || packed.iter().flatten();
-        let len = pages().map(|page| page.len as usize).sum();
-        Self::of_pages(pages().cloned().collect(), len)
+        let pages: Vec<Page> = packed.into_iter().collect::<Option<Vec<_>>>()?.into_iter().flatten().collect();
+        let len = pages.iter().map(|page| page.len as usize).sum();
+        Some(Self::of_pages(pages.into_iter().collect(), len))
     }
 }
 
@@ -89,12 +100,16 @@ fn page_count(entries: usize) -> usize {
     entries.div_ceil(PAGE_ENTRIES).max(1)
 }
 
-/// Packs a range of `count` pages from sources that hold entries of this range only: a counting sort by page.
-fn pack_pages(range: Range<usize>, count: usize, sources: &[Vec<Entry>]) -> Vec<Page> {
+/// Packs a range of `count` pages from sources that hold entries of this range only: a counting sort by page. None where
+/// one would have more than `entries_max`.
+fn pack_pages(range: Range<usize>, count: usize, entries_max: usize, sources: &[Vec<Entry>]) -> Option<Vec<Page>> {
     let entries = || sources.iter().flat_map(|source| source.iter());
     let mut ends = vec![0_usize; range.len() + 1];
     for (hash, _) in entries() {
         ends[page_of(*hash, count) - range.start + 1] += 1;
+    }
+    if ends.iter().any(|entries| *entries > entries_max) {
+        return None;
     }
     for number in 0..range.len() {
         ends[number + 1] += ends[number];
@@ -107,5 +122,5 @@ fn pack_pages(range: Range<usize>, count: usize, sources: &[Vec<Entry>]) -> Vec<
     }
     // Each page's start has moved to its end, which is the next one's start.
     let starts = std::iter::once(0).chain(ends.iter().copied());
-    starts.zip(&ends[..range.len()]).map(|(start, end)| Page::pack(&sorted[start..*end])).collect()
+    Some(starts.zip(&ends[..range.len()]).map(|(start, end)| Page::pack(&sorted[start..*end])).collect())
 }

@@ -218,11 +218,24 @@ fn threads_do_not_change_what_is_built() {
         alone.check_invariants(&mut mixed);
         for threads in [0, 1, 2, 3, 7] {
             let shares: Vec<_> = entries.chunks(entries.len().div_ceil(threads.max(1)).max(1)).collect();
-            let entries_of = |share: &&[(u64, u32)]| share.to_vec().into_iter();
+            let entries_of = |share: &&[(u64, u32)]| share.iter().copied();
             let together = KeyIndex::build_parallel(entries.len(), &shares, threads, entries_of);
-            assert_eq!(layout(&alone), layout(&together));
+            assert_eq!(layout(&alone), layout(&together.expect("the keys are different")));
         }
     }
+}
+
+#[test]
+fn equal_keys_are_told_before_they_cost() {
+    let of_one_key = |_: &()| (0..1_000_000).map(|ordinal| (mixed(7), ordinal));
+    assert!(KeyIndex::build_parallel(1_000_000, &[()], 2, of_one_key).is_none());
+    let mut index = KeyIndex::build(&entries(0..100_000));
+    let crowded = (100_000..).find(|ordinal| {
+        index.insert(mixed(7), *ordinal, &mut |other| mixed(if other < 100_000 { other } else { 7 }));
+        index.is_crowded(mixed(7))
+    });
+    assert!(crowded.is_some_and(|ordinal| ordinal < 105_000));
+    assert!(!index.is_crowded(mixed(8)));
 }
 
 #[derive(Clone, Debug)]
