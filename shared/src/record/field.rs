@@ -31,7 +31,7 @@ pub trait Present: 'static {
     fn write(value: &Self::Owned, cell: CellWriter<'_, '_, '_>) -> Result<(), WriteError>;
     /// Reads its cell in place.
     fn read<'v>(cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> Self::Ref<'v>;
-    /// Whether the cell has the canonical bytes that `value` would be written with. A `false` may be wrong where a set
+    /// Whether the cell has the canonical bytes that `value` would be written with. A `false` may be wrong where a large set
     /// or map has another order: who asks writes the value and compares the bytes.
     fn is_same<'v>(value: &Self::Owned, cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> bool;
     /// What an absent cell reads as; asked only where there is a default.
@@ -182,6 +182,21 @@ fn are_same<'a, 'v, V: Value>(
         && values.enumerate().all(|(index, value)| V::is_same(value, (stored, index), binding, scope))
 }
 
+/// Values that are looked for one by one where they stand in another order than the dataset's.
+const SEARCHED_MAX: usize = 32;
+
+/// Where among `stored` this value is, `guess` first: a program's sets and maps have orders of their own.
+fn place_of<'v, V: Value>(
+    value: &V::Owned,
+    guess: usize,
+    stored: Elements<'v>,
+    binding: &'v ValueBinding,
+    scope: Scope<'v>,
+) -> Option<usize> {
+    let others = if stored.len() <= SEARCHED_MAX { 0..stored.len() } else { 0..0 };
+    std::iter::once(guess).chain(others).find(|at| V::is_same(value, (stored, *at), binding, scope))
+}
+
 macro_rules! set {
     ([$($generics:tt)*] $set:ty, $owned:ty) => {
         impl<$($generics)*> Present for $set {
@@ -200,7 +215,11 @@ macro_rules! set {
                 Set::new(List::new(cell.elements(), &bindings[0], scope))
             }
             fn is_same<'v>(value: &$owned, cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> bool {
-                are_same::<V>(value.iter(), cell.elements(), &bindings[0], scope)
+                let stored = cell.elements();
+                // Each once on both sides: as many, and all found, is all.
+                let mut values = value.iter().enumerate();
+                value.len() == stored.len()
+                    && values.all(|(at, value)| place_of::<V>(value, at, stored, &bindings[0], scope).is_some())
             }
             fn absent<'v>() -> Self::Ref<'v> {
                 Set::new(List::EMPTY)
@@ -236,8 +255,11 @@ macro_rules! map {
             }
             fn is_same<'v>(value: &$owned, cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> bool {
                 let (keys, values) = cell.entries();
-                are_same::<K>(value.keys(), keys, &bindings[0], scope)
-                    && are_same::<V>(value.values(), values, &bindings[1], scope)
+                value.len() == keys.len()
+                    && value.iter().enumerate().all(|(at, (key, value))| {
+                        let place = place_of::<K>(key, at, keys, &bindings[0], scope);
+                        place.is_some_and(|at| V::is_same(value, (values, at), &bindings[1], scope))
+                    })
             }
             fn absent<'v>() -> Self::Ref<'v> {
                 Map::new(List::EMPTY, List::EMPTY)

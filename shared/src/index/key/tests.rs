@@ -218,8 +218,7 @@ fn threads_do_not_change_what_is_built() {
         alone.check_invariants(&mut mixed);
         for threads in [0, 1, 2, 3, 7] {
             let shares: Vec<_> = entries.chunks(entries.len().div_ceil(threads.max(1)).max(1)).collect();
-            let entries_of = |share: &&[(u64, u32)]| share.iter().copied();
-            let together = KeyIndex::build_parallel(entries.len(), &shares, threads, entries_of);
+            let together = KeyIndex::build_parallel(entries.len(), &shares, threads, |share| share.iter().copied());
             assert_eq!(layout(&alone), layout(&together.expect("the keys are different")));
         }
     }
