@@ -8,7 +8,7 @@
 
 use std::io::{BufRead, BufReader};
 
-use cenote_shared::{Key, Record};
+use cenote_consumer::{Key, Record};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 

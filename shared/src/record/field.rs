@@ -197,6 +197,14 @@ fn place_of<'v, V: Value>(
     std::iter::once(guess).chain(others).find(|at| V::is_same(value, (stored, *at), binding, scope))
 }
 
+/// Whether nobody has taken this place; takes it. Beyond those that are searched, a value has its own anyway.
+fn is_free(taken: &mut u32, place: usize) -> bool {
+    let bit = 1_u32.checked_shl(place as u32).unwrap_or(0);
+    let free = *taken & bit == 0;
+    *taken |= bit;
+    free
+}
+
 macro_rules! set {
     ([$($generics:tt)*] $set:ty, $owned:ty) => {
         impl<$($generics)*> Present for $set {
@@ -216,10 +224,13 @@ macro_rules! set {
             }
             fn is_same<'v>(value: &$owned, cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> bool {
                 let stored = cell.elements();
-                // Each once on both sides: as many, and all found, is all.
-                let mut values = value.iter().enumerate();
+                // As many on both sides, and each found in a place of its own: that is all.
+                let (mut taken, mut values) = (0, value.iter().enumerate());
                 value.len() == stored.len()
-                    && values.all(|(at, value)| place_of::<V>(value, at, stored, &bindings[0], scope).is_some())
+                    && values.all(|(at, value)| {
+                        let place = place_of::<V>(value, at, stored, &bindings[0], scope);
+                        place.is_some_and(|at| is_free(&mut taken, at))
+                    })
             }
             fn absent<'v>() -> Self::Ref<'v> {
                 Set::new(List::EMPTY)

@@ -157,6 +157,7 @@ pub(super) async fn start(stage: &Stage, how: How, place: Place) -> Answer<Arc<d
         acknowledged: Arc::default(),
         covered: Arc::default(),
         version: Arc::default(),
+        taken: AtomicU64::new(0),
         fenced: AtomicU64::new(0),
         ends: Arc::default(),
     });
@@ -220,6 +221,12 @@ impl Cenote {
     #[must_use]
     pub fn published(&self) -> Version {
         Version(self.publisher.version.load(Relaxed))
+    }
+
+    /// How often a publisher took the log.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.publisher.taken.load(Relaxed)
     }
 
     /// How many publishers were fenced: alive when another one had taken over.

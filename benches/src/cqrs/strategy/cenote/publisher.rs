@@ -65,6 +65,8 @@ pub(super) struct Publisher {
     pub(super) covered: Arc<AtomicU64>,
     /// The newest version that stands.
     pub(super) version: Arc<AtomicU64>,
+    /// How often one of them took the log.
+    pub(super) taken: AtomicU64,
     /// How many publishers were fenced: alive when another one had taken over.
     pub(super) fenced: AtomicU64,
     /// Where its next life ends, if a script says so.
@@ -162,6 +164,7 @@ impl Job<'_> {
             builder.validate_with("prices", prices::<before::Product>)
         };
         self.producer = Some(builder.open().await?);
+        Metrics::count(&self.publisher.taken, 1);
         Ok(())
     }
 
