@@ -10,6 +10,17 @@ use std::sync::{Arc, Mutex};
 
 type Entry = (u64, u32);
 
+/// An entry without the four bytes that would align it: while an index is built, all of them are in memory beside it.
+type Dealt = [u32; 3];
+
+fn dealt_of((hash, ordinal): Entry) -> Dealt {
+    [hash as u32, (hash >> 32) as u32, ordinal]
+}
+
+fn entry_of([low, high, ordinal]: Dealt) -> Entry {
+    (u64::from(high) << 32 | u64::from(low), ordinal)
+}
+
 /// Pages of a part, at least: what is sorted at once then stays in a core's own cache.
 const PART_PAGES: usize = 64;
 /// Parts, at most: each is written to in turn while entries are dealt.
@@ -50,13 +61,13 @@ impl KeyIndex {
             (0..count).step_by(pages).map(|start| start..(start + pages).min(count)).collect();
         let expected = len / shares.len().max(1) / parts.len() * 9 / 8;
         let dealt = parallel::map(shares, threads, |share| {
-            let mut dealt: Vec<Vec<Entry>> = parts.iter().map(|_| Vec::with_capacity(expected)).collect();
-            entries_of(share).for_each(|entry| dealt[page_of(entry.0, count) / pages].push(entry));
+            let mut dealt: Vec<Vec<Dealt>> = parts.iter().map(|_| Vec::with_capacity(expected)).collect();
+            entries_of(share).for_each(|entry| dealt[page_of(entry.0, count) / pages].push(dealt_of(entry)));
             dealt.into_iter().map(Mutex::new).collect::<Vec<_>>()
         });
         let packed = parallel::map(&parts, threads, |part| {
             // Taken out, so that a part's room is free again when its pages are there.
-            let take = |dealt: &Vec<Mutex<Vec<Entry>>>| {
+            let take = |dealt: &Vec<Mutex<Vec<Dealt>>>| {
                 std::mem::take(&mut *dealt[part.start / pages].lock().expect("taking entries does not panic"))
             };
             pack_pages(part.clone(), count, page_entries_max, &dealt.iter().map(take).collect::<Vec<_>>())
@@ -102,11 +113,11 @@ fn page_count(entries: usize) -> usize {
 
 /// Packs a range of `count` pages from sources that hold entries of this range only: a counting sort by page. None where
 /// one would have more than `entries_max`.
-fn pack_pages(range: Range<usize>, count: usize, entries_max: usize, sources: &[Vec<Entry>]) -> Option<Vec<Page>> {
-    let entries = || sources.iter().flat_map(|source| source.iter());
+fn pack_pages(range: Range<usize>, count: usize, entries_max: usize, sources: &[Vec<Dealt>]) -> Option<Vec<Page>> {
+    let entries = || sources.iter().flatten().copied().map(entry_of);
     let mut ends = vec![0_usize; range.len() + 1];
     for (hash, _) in entries() {
-        ends[page_of(*hash, count) - range.start + 1] += 1;
+        ends[page_of(hash, count) - range.start + 1] += 1;
     }
     if ends.iter().any(|entries| *entries > entries_max) {
         return None;
@@ -117,7 +128,7 @@ fn pack_pages(range: Range<usize>, count: usize, entries_max: usize, sources: &[
     let mut sorted = vec![(0, 0); ends[range.len()]];
     for entry in entries() {
         let end = &mut ends[page_of(entry.0, count) - range.start];
-        sorted[*end] = *entry;
+        sorted[*end] = entry;
         *end += 1;
     }
     // Each page's start has moved to its end, which is the next one's start.
