@@ -17,8 +17,9 @@ use crate::validators::ValidationError;
 /// Why a cycle, an update or a republishing did not commit.
 ///
 /// After most of them the producer can go on; not after `Fenced` and `MayHaveStood`, nor when the log is gone, trimmed
-/// past us, or another's (`Refused`, `Lost`). After all of them the last committed version is what readers see. These are told apart: `Unknown` and `MayHaveStood` leave open whether the version was committed,
-/// all others say that it was not and never will be.
+/// past us, or another's (`Refused`, `Lost`). After all of them the last committed version is what readers see. These are
+/// told apart: `Unknown` and `MayHaveStood` leave open whether the version was committed, all others say that it was not
+/// and never will be.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CycleError {

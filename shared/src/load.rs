@@ -116,7 +116,7 @@ pub async fn snapshot(
     loaded.bytes += whole;
     let done = std::sync::atomic::AtomicU64::new(0);
     // Room to decompress into, for as many as decode at once: what is held beside the state stays small.
-    let rooms = Arc::new(Mutex::new(vec![Vec::new(); env.threads()]));
+    let rooms = Arc::<Mutex<Vec<Vec<u8>>>>::default();
     let decoding = Semaphore::new(env.threads());
     let decoded = futures::stream::iter(ranges)
         .map(|range| async {

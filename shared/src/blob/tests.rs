@@ -4,13 +4,15 @@ use object_store::memory::InMemory;
 use proptest::prelude::*;
 
 use super::*;
-use crate::delta::tests::{ROOT, Record, Step, delta, read, schema, steps};
+use crate::delta::Change;
+use crate::delta::tests::{ROOT, Record, Step, delta, of_one_key, read, schema, steps};
 use crate::env::Env;
 use crate::ids::{ColumnId, DatasetId, Version};
 use crate::load::{SnapshotToLoad, snapshot};
 use crate::schema::{Field, Shape, ValueKind};
 use crate::state::State;
 use crate::storage::Storage;
+use crate::table::TableEdit;
 
 const DATASET: DatasetId = DatasetId([7; 16]);
 const ANY_SIZE: u64 = 1 << 30;
@@ -147,4 +149,40 @@ fn another_datasets_blob_is_refused() {
     let snapshot = encode_snapshot(DATASET, &state, 1).to_bytes();
     let error = decode_delta(&snapshot, DATASET, &state, ANY_SIZE).unwrap_err();
     assert_eq!(error.to_string(), "it is a Snapshot, not a Delta");
+}
+
+/// As in a delta (I9): such a state can't be applied to, so it is put together past the key index.
+#[test]
+fn a_snapshot_of_thousands_of_records_of_one_key_is_refused() {
+    let empty = State::empty(Arc::new(schema()), 7).unwrap();
+    let with = |count| {
+        let delta = of_one_key(&empty, count);
+        let whole = delta.chunks.iter().map(|chunk| match &chunk.change {
+            Change::Whole { number, rows } => (*number as usize, rows),
+            other => panic!("an empty segment comes whole: {other:?}"),
+        });
+        let edit = TableEdit { whole: whole.collect(), ..TableEdit::default() };
+        let table = Arc::new(empty.table(ROOT).edited(&edit, 1).unwrap());
+        let state = empty.with_tables(empty.schema().clone(), vec![table]);
+        read_snapshot(&encode_snapshot(DATASET, &state, 1).to_bytes(), state.digest())
+    };
+    assert_eq!(with(1_000).unwrap().table(ROOT).len(), 1_000);
+    let error = with(20_000).unwrap_err();
+    assert!(error.to_string().contains("one key"), "{error}");
+}
+
+/// A row's live bit may be set where there is no such row (I9): it brings no record.
+#[test]
+fn live_bits_behind_the_last_row_say_nothing() {
+    let empty = State::empty(Arc::new(schema()), 7).unwrap();
+    let state = empty.applied(&of_one_key(&empty, 1), Version(1), 1).unwrap();
+    let mut blob = uncompressed(&encode_snapshot(DATASET, &state, 1).to_bytes());
+    // Behind the header: the segment's length, its rows, the byte with their bits.
+    let bits = HEADER_BYTES + 8;
+    assert_eq!(blob[bits - 4..=bits], [1, 0, 0, 0, 1]);
+    blob[bits] = u8::MAX;
+    repair_checksums(&mut blob);
+    let loaded = read_snapshot(&blob, state.digest()).unwrap();
+    loaded.check_invariants();
+    assert_eq!(loaded.table(ROOT).len(), 1);
 }

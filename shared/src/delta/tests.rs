@@ -111,6 +111,14 @@ pub(crate) fn delta(state: &State, model: &BTreeMap<i64, Record>, step: &Step) -
     changes.finish()
 }
 
+/// So many records, all of one key: nothing that a producer would send.
+pub(crate) fn of_one_key(state: &State, count: u32) -> Delta {
+    let mut changes = Changes::new(state);
+    let record = Record { number: 0, text: None, list: Vec::new(), story: String::new() };
+    (0..count).for_each(|ordinal| changes.add(ROOT, Ordinal(ordinal), &row(1, &record)));
+    changes.finish()
+}
+
 pub(crate) fn read(state: &State) -> BTreeMap<i64, Record> {
     let table = state.table(ROOT);
     let records = table.ordinals().map(|ordinal| {
@@ -244,4 +252,13 @@ fn an_edit_that_does_not_fit_changes_nothing() {
     }
     let keys: BTreeSet<_> = read(&state).into_keys().collect();
     assert_eq!(keys, BTreeSet::from([1, 2]));
+}
+
+/// Told while there are few of them: work on the key index grows with the square of equal keys (I9).
+#[test]
+fn thousands_of_records_of_one_key_are_refused() {
+    let state = State::empty(Arc::new(schema()), 7).unwrap();
+    assert!(state.applied(&of_one_key(&state, 1_000), Version(1), 1).is_ok());
+    let error = state.applied(&of_one_key(&state, 20_000), Version(1), 1).unwrap_err();
+    assert!(matches!(error.source, crate::table::EditError::EqualKeys { .. }), "{error}");
 }

@@ -79,8 +79,7 @@ impl LiveSet {
         if self.contains(ordinal) {
             return false;
         }
-        let (_, _, bit) = split(ordinal);
-        self.insert_word(ordinal as usize / 64, bit);
+        self.insert_word(ordinal as usize / 64, 1 << (ordinal % 64));
         true
     }
 

@@ -319,17 +319,18 @@ impl<'b> StoredColumns<'b> {
         let rows_len = (self.count + 1) * stride as usize + PADDING;
         let (fixed, rows_at) = fixed_part(&slots, rows_len, |rows| {
             for (slot, place) in slots[..placed].iter().enumerate() {
+                let is_region = regions[slot].is_some();
                 let cells = Cells { rows, row_bytes: stride as usize, at: place.offset as usize };
                 match place.width {
                     0 => {}
-                    1 => self.fill::<1>(slot, regions[slot].is_some(), cells),
-                    2 => self.fill::<2>(slot, regions[slot].is_some(), cells),
-                    3 => self.fill::<3>(slot, regions[slot].is_some(), cells),
-                    4 => self.fill::<4>(slot, regions[slot].is_some(), cells),
-                    5 => self.fill::<5>(slot, regions[slot].is_some(), cells),
-                    6 => self.fill::<6>(slot, regions[slot].is_some(), cells),
-                    7 => self.fill::<7>(slot, regions[slot].is_some(), cells),
-                    _ => self.fill::<8>(slot, regions[slot].is_some(), cells),
+                    1 => self.fill::<1>(slot, is_region, cells),
+                    2 => self.fill::<2>(slot, is_region, cells),
+                    3 => self.fill::<3>(slot, is_region, cells),
+                    4 => self.fill::<4>(slot, is_region, cells),
+                    5 => self.fill::<5>(slot, is_region, cells),
+                    6 => self.fill::<6>(slot, is_region, cells),
+                    7 => self.fill::<7>(slot, is_region, cells),
+                    _ => self.fill::<8>(slot, is_region, cells),
                 }
             }
         });
@@ -365,34 +366,31 @@ impl Segment {
     fn validate(&self, layout: &Layout, ceilings: Ceilings<'_>) -> Result<(), SegmentError> {
         let mut scratch = Vec::new();
         for (column, place) in layout.columns.iter().enumerate() {
-            if let Form::Image { slot, kind } = place.form {
-                let images = (0..self.count).map(|row| (row, self.image(slot, self.row_start(row))));
-                Self::check_images(column, kind, ceilings, images)?;
-                continue;
-            }
-            for row in 0..self.count {
-                let outside = SegmentError::Region { row, column };
-                match &place.form {
-                    Form::Image { .. } => {}
-                    Form::Text(region) => self.check_text(*region, row).ok_or(outside).map(drop)?,
-                    Form::Bytes(region) => self.check_bytes(*region, row).ok_or(outside).map(drop)?,
-                    Form::Packed { region, table } => {
-                        let packed = self.check_bytes(*region, row).ok_or(outside)?;
-                        let table = self.image(*table, self.row_start(row));
-                        self.check_packed(table, packed, &mut scratch).ok_or(SegmentError::Packed {
-                            row,
-                            column,
-                            table,
-                        })?;
-                    }
-                    Form::Many(many) => self.check_many(many, row, column, ceilings).map(drop)?,
-                    Form::Map(keys, values) => {
-                        let found = self.check_many(keys, row, column, ceilings)?;
-                        if found != self.check_many(values, row, column, ceilings)? {
-                            return Err(outside);
-                        }
-                    }
+            let outside = |row| SegmentError::Region { row, column };
+            let mut rows = 0..self.count;
+            match &place.form {
+                Form::Image { slot, kind } => {
+                    let images = rows.map(|row| (row, self.image(*slot, self.row_start(row))));
+                    Self::check_images(column, *kind, ceilings, images)?;
                 }
+                Form::Text(region) => {
+                    rows.try_for_each(|row| self.check_text(*region, row).map(drop).ok_or(outside(row)))?;
+                }
+                Form::Bytes(region) => {
+                    rows.try_for_each(|row| self.check_bytes(*region, row).map(drop).ok_or(outside(row)))?;
+                }
+                Form::Packed { region, table } => rows.try_for_each(|row| {
+                    let packed = self.check_bytes(*region, row).ok_or(outside(row))?;
+                    let table = self.image(*table, self.row_start(row));
+                    self.check_packed(table, packed, &mut scratch).ok_or(SegmentError::Packed { row, column, table })
+                })?,
+                Form::Many(many) => {
+                    rows.try_for_each(|row| self.check_many(many, row, column, ceilings).map(drop))?;
+                }
+                Form::Map(keys, values) => rows.try_for_each(|row| {
+                    let found = self.check_many(keys, row, column, ceilings)?;
+                    if found == self.check_many(values, row, column, ceilings)? { Ok(()) } else { Err(outside(row)) }
+                })?,
             }
         }
         Ok(())

@@ -168,10 +168,10 @@ async fn two_publishers(cenote: &Cenote, load: &Load, plan: &Plan) -> Answer<Pla
     load.pause(false);
     taken?;
     until("a publisher to be fenced", plan.patience, || cenote.fenced() > 0).await?;
-    let taken = cenote.published();
-    until("the other one's next version", plan.patience, || cenote.published() > taken).await?;
+    let newest = cenote.published();
+    until("the other one's next version", plan.patience, || cenote.published() > newest).await?;
     clock::sleep(BEAT).await;
-    let (fenced, versions) = (cenote.fenced(), cenote.published().0 - taken.0);
+    let (fenced, versions) = (cenote.fenced(), cenote.published().0 - newest.0);
     Ok(told(format!("{fenced} was fenced while it went on; versions of the other one since: {versions}")))
 }
 

@@ -1,6 +1,7 @@
 //! Any record of any kind of field comes back bit by bit.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 
 use proptest::collection::{btree_map, btree_set, hash_map, vec};
 use proptest::option;
@@ -248,4 +249,36 @@ fn a_list_of_a_hundred_thousand_comes_back() {
     let record = Large { id: 1, text: String::new(), list: (0..100_000).map(|at| at % 3 == 0).collect() };
     world.add_all(std::slice::from_ref(&record));
     assert_eq!(world.view().get::<Large>(1).expect("it was added").to_owned(), record);
+}
+
+#[derive(Clone, Debug, PartialEq, Record)]
+struct Wave {
+    height: f32,
+}
+
+impl Eq for Wave {}
+
+impl Hash for Wave {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.height.to_bits().hash(state);
+    }
+}
+
+#[derive(Clone, Debug, Record)]
+#[record(key = "id")]
+struct Sea {
+    id: i32,
+    waves: HashSet<Wave>,
+}
+
+/// A NaN differs from itself, and is twice in a set of the program's; in the dataset it is there once.
+#[test]
+fn a_set_is_the_same_only_if_each_value_has_a_place_of_its_own() {
+    let sea = |heights: [f32; 3]| Sea { id: 1, waves: heights.map(|height| Wave { height }).into_iter().collect() };
+    let mut world = World::of(|registry| registry.with::<Sea>());
+    world.add_all(&[sea([f32::NAN, 1.0, 2.0])]);
+    let given = sea([f32::NAN, f32::NAN, 1.0]);
+    assert_eq!(given.waves.len(), 3);
+    assert!(world.view().find_same(&given).is_none(), "2.0 is missing");
+    assert!(world.view().find_same(&sea([2.0, 1.0, f32::NAN])).is_some());
 }
