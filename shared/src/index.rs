@@ -13,5 +13,6 @@ pub mod postings;
 pub use bitmap::LiveSet;
 pub(crate) use directory::Directory;
 pub use hash::ValueIndex;
+pub(crate) use key::Near;
 pub use key::{Home, KeyIndex};
 pub use postings::Postings;

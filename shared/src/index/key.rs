@@ -14,6 +14,7 @@
 //! same edits in the same order make the same structure.
 
 use super::directory::Directory;
+use crate::raw::prefetch;
 use std::fmt;
 use std::sync::Arc;
 
@@ -220,6 +221,12 @@ impl<'i> Home<'i> {
         self.line.slots_with(tag_of(self.hash)).ordinals_in(self.line)
     }
 
+    /// The line alone, for who looks at it later.
+    #[inline(always)]
+    pub(crate) fn near(self) -> Near<'i> {
+        Near { line: self.line, tag: tag_of(self.hash) }
+    }
+
     /// Whether others may stand in a later line.
     #[inline(always)]
     #[must_use]
@@ -230,6 +237,27 @@ impl<'i> Home<'i> {
     /// Those others.
     pub fn spilled(self) -> impl Iterator<Item = u32> + use<'i> {
         spilled(self.lines, self.number, self.hash).map(|(_, _, ordinal)| ordinal)
+    }
+}
+
+/// What is left of a [`Home`] while its line is on its way.
+#[derive(Clone, Copy)]
+pub(crate) struct Near<'i> {
+    line: &'i Line,
+    tag: u8,
+}
+
+impl Near<'_> {
+    /// Asks for the line before it is read.
+    #[inline(always)]
+    pub(crate) fn prefetch(self) {
+        prefetch(self.line);
+    }
+
+    /// The first ordinal under the tag that stands here.
+    #[inline(always)]
+    pub(crate) fn first(self) -> Option<u32> {
+        self.line.slots_with(self.tag).ordinals_in(self.line).next()
     }
 }
 

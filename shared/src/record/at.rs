@@ -82,7 +82,7 @@ impl<'v> Scope<'v> {
     pub(crate) fn component(self, binding: &ValueBinding, image: u64) -> RecordAt<'v> {
         let ordinal = Ordinal(image as u32);
         let row = self.row(binding.chain, ordinal);
-        RecordAt::new(row, self.view.binding.at(binding.declared), self, ordinal)
+        RecordAt::new(row, self.view.binding_at(binding.declared), self, ordinal)
     }
 
     /// The text of a deduplicated string.

@@ -7,6 +7,7 @@
 //! they are stored, never narrower; enum variants meet by name.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::ids::TypeId;
 use crate::layout::{Column, Layout};
@@ -22,7 +23,7 @@ const UNDECLARED: u16 = u16::MAX;
 /// Where everything declared is in one schema of the chain.
 #[derive(Debug)]
 pub struct Binding {
-    types: Box<[TypeBinding]>,
+    types: Box<[Arc<TypeBinding>]>,
     /// From a Rust type's number in this program to its place in `types`.
     by_slot: Box<[u16]>,
 }
@@ -170,7 +171,7 @@ impl Binding {
     pub fn new(declared: &Declared, chain: &Schema) -> Result<Binding, BindError> {
         let mut binder = Binder { whole: declared, declared: declared.schema(), chain, problems: Vec::new() };
         let types = declared.schema().iter().map(|(id, schema)| binder.type_binding(id, schema));
-        let types: Box<[TypeBinding]> = types.collect();
+        let types: Box<[Arc<TypeBinding>]> = types.map(Arc::new).collect();
         if !binder.problems.is_empty() {
             return Err(BindError { problems: binder.problems });
         }
@@ -180,8 +181,18 @@ impl Binding {
     /// The binding of the type with this number in this program.
     #[inline(always)]
     pub(crate) fn by_slot(&self, number: u32) -> Option<&TypeBinding> {
-        let place = *self.by_slot.get(number as usize)?;
-        self.types.get(usize::from(place))
+        self.types.get(usize::from(self.place(number)?)).map(|binding| &**binding)
+    }
+
+    /// The place of the type with this number in this program.
+    #[inline(always)]
+    pub(crate) fn place(&self, number: u32) -> Option<u16> {
+        self.by_slot.get(number as usize).copied()
+    }
+
+    /// The bindings of all declared types, by place.
+    pub(crate) fn types(&self) -> impl Iterator<Item = &Arc<TypeBinding>> {
+        self.types.iter()
     }
 
     /// The binding of a declared type.

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use crate::ids::ColumnId;
 use crate::layout::{Column, Form, ImageKind, Layout, Many, Region};
 use crate::packed::Symbols;
+use crate::raw::{PADDING, Rows, Slot, store};
 use crate::row::Row;
 
-use super::{Cell, PADDING, RowAt, Segment, Slot, fixed_part, store, width_of};
+use super::{Cell, RowAt, Segment, width_of};
 
 /// Collects rows; [`finish`](SegmentBuilder::finish) makes the segment.
 pub struct SegmentBuilder<'l> {
@@ -248,11 +249,10 @@ impl<'l> SegmentBuilder<'l> {
             slots.push(Slot { base, offset: stride, width });
             stride += u32::from(width);
         }
-        let rows = self.fixed_rows(&slots, stride);
+        let row_slots = slots.len();
         slots.extend(lanes);
-        let (fixed, rows_at) = fixed_part(&slots, rows.len(), |place| place.copy_from_slice(&rows));
-        let (text, bytes, symbols) = (text.into(), bytes.into(), self.symbols);
-        Segment { fixed, rows_at, text, bytes, symbols, count: self.rows, stride, digest }
+        let fixed = Rows::new(&slots, self.rows, stride, |rows| self.fill(&slots[..row_slots], stride as usize, rows));
+        Segment { fixed, text: text.into(), bytes: bytes.into(), symbols: self.symbols, digest }
     }
 
     fn lane_slot(&self, lane: usize, numbers: &Numbers) -> Slot {
@@ -290,19 +290,16 @@ impl<'l> SegmentBuilder<'l> {
         heap
     }
 
-    fn fixed_rows(&self, slots: &[Slot], stride: u32) -> Vec<u8> {
-        let stride = stride as usize;
-        // One more, for where the last one's values end.
-        let mut rows = vec![0; (self.rows as usize + 1) * stride + PADDING];
+    /// Writes the rows, and one more for where the last one's values end.
+    fn fill(&self, slots: &[Slot], stride: usize, rows: &mut [u8]) {
         for (numbers, slot) in self.slots.iter().zip(slots).filter(|(_, slot)| slot.width > 0) {
             let mut holes = numbers.holes.iter().peekable();
             for (row, value) in numbers.values.iter().enumerate() {
                 if holes.next_if(|hole| **hole as usize == row).is_none() {
-                    store(&mut rows, row * stride + slot.offset as usize, slot.width, value.wrapping_sub(slot.base));
+                    store(rows, row * stride + slot.offset as usize, slot.width, value.wrapping_sub(slot.base));
                 }
             }
         }
-        rows
     }
 }
 
@@ -315,21 +312,23 @@ impl Numbers {
 
     /// The base and width that hold every number.
     fn fit(&self, signed: bool) -> (u64, u8) {
-        // Flipping the sign bit orders signed numbers as unsigned ones.
-        let flip = if signed { 1 << 63 } else { 0 };
         let mut holes = self.holes.iter().peekable();
-        let (mut min, mut max) = (u64::MAX, 0);
-        for (row, value) in self.values.iter().enumerate() {
-            if holes.next_if(|hole| **hole as usize == row).is_none() {
-                min = min.min(value ^ flip);
-                max = max.max(value ^ flip);
-            }
-        }
-        if min > max {
-            return (0, 0);
-        }
-        (min ^ flip, width_of(max - min))
+        let numbers = self.values.iter().enumerate();
+        let numbers = numbers.filter(|(row, _)| holes.next_if(|hole| **hole as usize == *row).is_none());
+        fit(numbers.map(|(_, value)| *value), signed)
     }
+}
+
+/// The base and width that hold all these numbers.
+pub(super) fn fit(numbers: impl Iterator<Item = u64>, signed: bool) -> (u64, u8) {
+    // Flipping the sign bit orders signed numbers as unsigned ones.
+    let flip = if signed { 1 << 63 } else { 0 };
+    let (mut min, mut max) = (u64::MAX, 0);
+    for value in numbers {
+        min = min.min(value ^ flip);
+        max = max.max(value ^ flip);
+    }
+    if min > max { (0, 0) } else { (min ^ flip, width_of(max - min)) }
 }
 
 /// Elements of one list, before they are placed.

@@ -5,6 +5,7 @@
 use crate::ids::ColumnId;
 use crate::layout::{Column, Form, ImageKind, Layout, Many};
 use crate::packed::Text;
+use crate::raw::{Row, prefetch};
 
 use super::{Segment, load};
 
@@ -13,7 +14,7 @@ use super::{Segment, load};
 pub struct RowAt<'s> {
     segment: &'s Segment,
     layout: &'s Layout,
-    row_start: u32,
+    row: Row<'s>,
 }
 
 /// One column of one row.
@@ -21,7 +22,7 @@ pub struct RowAt<'s> {
 pub struct Cell<'s> {
     segment: &'s Segment,
     column: &'s Column,
-    row_start: u32,
+    row: Row<'s>,
 }
 
 /// The elements of a list or a set; a map's keys, or its values.
@@ -44,8 +45,8 @@ enum ElementKind<'s> {
 
 impl<'s> RowAt<'s> {
     #[inline(always)]
-    pub(super) fn new(segment: &'s Segment, layout: &'s Layout, row: u32) -> RowAt<'s> {
-        RowAt { segment, layout, row_start: segment.row_start(row) }
+    pub(super) fn new(segment: &'s Segment, layout: &'s Layout, row: Row<'s>) -> RowAt<'s> {
+        RowAt { segment, layout, row }
     }
 
     /// The cell of the field at this index of the type's schema.
@@ -58,13 +59,25 @@ impl<'s> RowAt<'s> {
     /// The cell of a column of this row's layout, held by one who bound it.
     #[inline(always)]
     pub(crate) fn cell_of(self, column: &'s Column) -> Cell<'s> {
-        Cell { segment: self.segment, column, row_start: self.row_start }
+        Cell { segment: self.segment, column, row: self.row }
     }
 
     /// The number in a slot, by one's own knowledge of the layout.
     #[inline(always)]
     pub(crate) fn slot(self, slot: usize) -> u64 {
-        self.segment.image(slot, self.row_start)
+        self.row.number(slot)
+    }
+
+    /// Asks for the row before it is read.
+    #[inline(always)]
+    pub(crate) fn prefetch(self) {
+        self.row.prefetch();
+    }
+
+    /// Asks for the text of the region with this slot.
+    #[inline(always)]
+    pub(crate) fn prefetch_text(self, slot: usize) {
+        prefetch(self.segment.text.as_ptr().wrapping_add(self.row.number(slot) as usize));
     }
 
     /// How many fields there are.
@@ -94,7 +107,7 @@ impl<'s> Cell<'s> {
     pub fn is_present(self) -> bool {
         match self.column.presence {
             None => true,
-            Some(presence) => self.segment.image(presence.slot, self.row_start) >> presence.bit & 1 == 1,
+            Some(presence) => self.row.number(presence.slot) >> presence.bit & 1 == 1,
         }
     }
 
@@ -115,7 +128,7 @@ impl<'s> Cell<'s> {
     #[must_use]
     pub fn image(self) -> u64 {
         match &self.column.form {
-            Form::Image { slot, .. } => self.segment.image(*slot, self.row_start),
+            Form::Image { slot, .. } => self.row.number(*slot),
             form => misfit(form, "a number"),
         }
     }
@@ -126,7 +139,7 @@ impl<'s> Cell<'s> {
     pub fn text(self) -> &'s str {
         match &self.column.form {
             Form::Text(region) => {
-                let (start, end) = self.segment.span(*region, self.row_start);
+                let (start, end) = self.row.span(region.slot);
                 &self.segment.text[start..end]
             }
             form => misfit(form, "text"),
@@ -139,7 +152,7 @@ impl<'s> Cell<'s> {
     pub fn bytes(self) -> &'s [u8] {
         match &self.column.form {
             Form::Bytes(region) => {
-                let (start, end) = self.segment.span(*region, self.row_start);
+                let (start, end) = self.row.span(region.slot);
                 &self.segment.bytes[start..end]
             }
             form => misfit(form, "bytes"),
@@ -165,8 +178,8 @@ impl<'s> Cell<'s> {
     pub(super) fn packed(self) -> (u64, &'s [u8]) {
         match &self.column.form {
             Form::Packed { region, table } => {
-                let (start, end) = self.segment.span(*region, self.row_start);
-                (self.segment.image(*table, self.row_start), &self.segment.bytes[start..end])
+                let (start, end) = self.row.span(region.slot);
+                (self.row.number(*table), &self.segment.bytes[start..end])
             }
             form => misfit(form, "packed text"),
         }
@@ -195,13 +208,13 @@ impl<'s> Cell<'s> {
     #[inline(always)]
     fn many(self, many: &'s Many) -> Elements<'s> {
         let segment = self.segment;
-        let ((start, end), (content_start, content_end)) = segment.spans(many, self.row_start);
+        let ((start, end), (content_start, content_end)) = spans(many, self.row);
         let (kind, lane) = match many {
             Many::Images { lane, kind, .. } => (ElementKind::Images(*kind), *lane),
             Many::Texts { lane, .. } => (ElementKind::Texts(&segment.text[content_start..content_end]), *lane),
             Many::Blobs { lane, .. } => (ElementKind::Blobs(&segment.bytes[content_start..content_end]), *lane),
         };
-        let slot = segment.slot(lane);
+        let slot = segment.fixed.slot(lane);
         let len = ((end - start) / usize::from(slot.width)) as u32;
         // To the heap's end, so that the last element's eight bytes can be read.
         Elements { kind, numbers: &segment.bytes[start..], base: slot.base, width: slot.width, len }
@@ -213,7 +226,7 @@ impl<'s> Cell<'s> {
             return false;
         }
         match &self.column.form {
-            Form::Image { slot, kind } => push_image(out, *kind, self.segment.image(*slot, self.row_start)),
+            Form::Image { slot, kind } => push_image(out, *kind, self.row.number(*slot)),
             Form::Text(_) => out.extend_from_slice(self.text().as_bytes()),
             Form::Bytes(_) => out.extend_from_slice(self.bytes()),
             Form::Packed { .. } => self.packed_text().extend(out),
@@ -243,7 +256,7 @@ impl<'s> Cell<'s> {
             return false;
         }
         match &self.column.form {
-            Form::Image { slot, kind } => is_image(bytes, *kind, self.segment.image(*slot, self.row_start)),
+            Form::Image { slot, kind } => is_image(bytes, *kind, self.row.number(*slot)),
             Form::Text(_) => self.text().as_bytes() == bytes,
             Form::Bytes(_) => self.bytes() == bytes,
             Form::Many(Many::Images { kind, .. }) => self.elements().are_images(bytes, *kind),
@@ -251,6 +264,17 @@ impl<'s> Cell<'s> {
                 scratch.clear();
                 self.canonical(scratch) && scratch == bytes
             }
+        }
+    }
+}
+
+/// The parts of several values: elements of the byte heap, and their content where that is apart.
+#[inline(always)]
+fn spans(many: &Many, row: Row<'_>) -> ((usize, usize), (usize, usize)) {
+    match many {
+        Many::Images { region, .. } => (row.span(region.slot), (0, 0)),
+        Many::Texts { ends, content, .. } | Many::Blobs { ends, content, .. } => {
+            (row.span(ends.slot), row.span(content.slot))
         }
     }
 }

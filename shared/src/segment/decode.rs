@@ -13,9 +13,10 @@ use std::sync::Arc;
 
 use crate::layout::{Form, ImageKind, Layout, Many, Region};
 use crate::packed::{SymbolTable, Symbols};
+use crate::raw::{MASKS, PADDING, Rows, Slot, filled};
 use crate::row::RECORD_BYTES_MAX;
 
-use super::{MASKS, PADDING, Segment, Slot, filled, fixed_part, load, width_of};
+use super::{Segment, load, width_of};
 
 /// Why bytes are not a segment of this layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,7 +96,7 @@ const STORED_SLOT_BYTES: usize = 9;
 pub fn encode(layout: &Layout, segment: &Segment, out: &mut Vec<u8>) {
     let heap = &segment.bytes[..segment.bytes.len() - PADDING];
     let as_u32 = |len: usize| u32::try_from(len).expect("a segment has at most 1 GiB").to_le_bytes();
-    out.extend_from_slice(&segment.count.to_le_bytes());
+    out.extend_from_slice(&segment.rows().to_le_bytes());
     out.extend_from_slice(&as_u32(segment.text.len()));
     out.extend_from_slice(&as_u32(heap.len()));
     let regions = regions_of(layout);
@@ -104,21 +105,21 @@ pub fn encode(layout: &Layout, segment: &Segment, out: &mut Vec<u8>) {
     for slot in 0..layout.all_slots {
         let (base, width) = match lengths.get(slot) {
             Some(Some(lengths)) => (lengths.base, lengths.width),
-            _ => (segment.slot(slot).base, segment.slot(slot).width),
+            _ => (segment.fixed.slot(slot).base, segment.fixed.slot(slot).width),
         };
         out.extend_from_slice(&base.to_le_bytes());
         out.push(width);
     }
-    let stride = segment.stride as usize;
-    let fixed = &segment.fixed[segment.rows_at as usize..segment.rows_at as usize + stride * segment.count as usize];
+    let fixed = &segment.fixed;
     for (slot, lengths) in lengths.iter().enumerate() {
-        let Slot { offset, width, .. } = segment.slot(slot);
+        let Slot { offset, width, .. } = fixed.slot(slot);
         match lengths {
             Some(lengths) => lengths.encode(out),
             None if width == 0 => {}
             None => {
                 let cell = offset as usize..offset as usize + usize::from(width);
-                fixed.chunks_exact(stride).for_each(|row| out.extend_from_slice(&row[cell.clone()]));
+                let rows = fixed.bytes().chunks_exact(fixed.stride());
+                rows.for_each(|row| out.extend_from_slice(&row[cell.clone()]));
             }
         }
     }
@@ -143,9 +144,8 @@ struct Lengths {
 
 impl Lengths {
     fn of(segment: &Segment, slot: usize) -> Lengths {
-        let starts = (0..=segment.count).map(|row| segment.image(slot, segment.row_start(row)));
-        let ends = starts.clone().skip(1);
-        let values: Vec<u64> = starts.zip(ends).map(|(start, end)| end - start).collect();
+        let spans = (0..segment.rows()).map(|row| segment.own_row(row).span(slot));
+        let values: Vec<u64> = spans.map(|(start, end)| (end - start) as u64).collect();
         let (min, max) = values.iter().fold((u64::MAX, 0), |(min, max), length| (min.min(*length), max.max(*length)));
         let base = min.min(max);
         Lengths { base, width: width_of(max - base), values }
@@ -195,10 +195,10 @@ fn read(layout: &Layout, bytes: &[u8], rows_max: u32, symbols: Option<&Arc<Symbo
     let text = std::str::from_utf8(text).map_err(|error| SegmentError::Utf8 { at: error.valid_up_to() })?;
     let columns = StoredColumns { layout, slots: &stored, count: count as usize, bytes: columns };
     let regions = columns.regions(text_len, heap_len)?;
-    let (fixed, rows_at, stride) = columns.rows(&regions);
+    let fixed = columns.rows(&regions);
     let bytes = filled(heap_len + PADDING, |padded| padded[..heap_len].copy_from_slice(heap));
     let (text, symbols) = (text.into(), symbols.cloned());
-    Ok(Segment { fixed, rows_at, text, bytes, symbols, count, stride, digest: 0 })
+    Ok(Segment { fixed, text, bytes, symbols, digest: 0 })
 }
 
 /// The slots as stored; their offsets are the bytes of a row before them.
@@ -303,7 +303,7 @@ impl<'b> StoredColumns<'b> {
     }
 
     /// Slots and rows as they are in memory.
-    fn rows(&self, regions: &[Option<(u64, u64)>]) -> (Arc<[u8]>, u32, u32) {
+    fn rows(&self, regions: &[Option<(u64, u64)>]) -> Rows {
         let mut slots = Vec::with_capacity(self.slots.len());
         let mut stride = 0;
         for (stored, region) in self.slots.iter().zip(regions) {
@@ -316,8 +316,7 @@ impl<'b> StoredColumns<'b> {
         }
         let placed = slots.len();
         slots.extend(&self.slots[self.layout.row_slots..]);
-        let rows_len = (self.count + 1) * stride as usize + PADDING;
-        let (fixed, rows_at) = fixed_part(&slots, rows_len, |rows| {
+        Rows::new(&slots, self.count as u32, stride, |rows| {
             for (slot, place) in slots[..placed].iter().enumerate() {
                 let is_region = regions[slot].is_some();
                 let cells = Cells { rows, row_bytes: stride as usize, at: place.offset as usize };
@@ -333,8 +332,7 @@ impl<'b> StoredColumns<'b> {
                     _ => self.fill::<8>(slot, is_region, cells),
                 }
             }
-        });
-        (fixed, rows_at, stride)
+        })
     }
 
     /// Writes a slot of every row. The width is a constant, so that a number is a store and not a call.
@@ -367,10 +365,10 @@ impl Segment {
         let mut scratch = Vec::new();
         for (column, place) in layout.columns.iter().enumerate() {
             let outside = |row| SegmentError::Region { row, column };
-            let mut rows = 0..self.count;
+            let mut rows = 0..self.rows();
             match &place.form {
                 Form::Image { slot, kind } => {
-                    let images = rows.map(|row| (row, self.image(*slot, self.row_start(row))));
+                    let images = rows.map(|row| (row, self.own_row(row).number(*slot)));
                     Self::check_images(column, *kind, ceilings, images)?;
                 }
                 Form::Text(region) => {
@@ -381,7 +379,7 @@ impl Segment {
                 }
                 Form::Packed { region, table } => rows.try_for_each(|row| {
                     let packed = self.check_bytes(*region, row).ok_or(outside(row))?;
-                    let table = self.image(*table, self.row_start(row));
+                    let table = self.own_row(row).number(*table);
                     self.check_packed(table, packed, &mut scratch).ok_or(SegmentError::Packed { row, column, table })
                 })?,
                 Form::Many(many) => {
@@ -418,12 +416,12 @@ impl Segment {
 
     /// The region's text, if it is inside the heap and on char boundaries.
     fn check_text(&self, region: Region, row: u32) -> Option<&str> {
-        let (start, end) = self.span(region, self.row_start(row));
+        let (start, end) = self.own_row(row).span(region.slot);
         self.text.get(start..end)
     }
 
     fn check_bytes(&self, region: Region, row: u32) -> Option<&[u8]> {
-        let (start, end) = self.span(region, self.row_start(row));
+        let (start, end) = self.own_row(row).span(region.slot);
         self.bytes[..self.bytes.len() - PADDING].get(start..end)
     }
 
@@ -451,8 +449,8 @@ impl Segment {
             return Err(outside());
         }
         let len = numbers.len() / width;
-        let (start, _) = self.span(*region, self.row_start(row));
-        let base = self.slot(*lane).base;
+        let (start, _) = self.own_row(row).span(region.slot);
+        let base = self.fixed.slot(*lane).base;
         let image = |index: usize| base.wrapping_add(load(&self.bytes, start + index * width, width as u8));
         match many {
             Many::Images { kind, .. } => {

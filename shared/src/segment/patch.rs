@@ -1,11 +1,13 @@
-//! Changing cells of a segment: the fixed rows alone where numbers still fit, else the segment anew.
+//! Changing cells of a segment: the fixed rows alone where only numbers change, else the segment anew.
 
 use std::sync::Arc;
 
 use crate::layout::{Form, Layout};
 use crate::packed::Symbols;
+use crate::raw::{Rows, Slot, store};
 
-use super::{Cell, Segment, SegmentBuilder, store, width_of};
+use super::build::fit;
+use super::{Cell, RowAt, Segment, SegmentBuilder, width_of};
 
 /// One cell's new value.
 #[derive(Clone, Copy)]
@@ -16,6 +18,21 @@ pub struct CellPatch<'a> {
     pub column: usize,
     /// The new value, or its absence: of the same column in any layout that has it.
     pub cell: Cell<'a>,
+}
+
+/// A number that takes the place of another.
+struct Number {
+    row: usize,
+    slot: usize,
+    value: u64,
+}
+
+/// Writes numbers over those of rows with these slots.
+fn write(rows: &mut [u8], stride: usize, slot_of: impl Fn(usize) -> Slot, numbers: &[Number]) {
+    for Number { row, slot, value } in numbers {
+        let Slot { base, offset, width } = slot_of(*slot);
+        store(rows, row * stride + offset as usize, width, value.wrapping_sub(base));
+    }
 }
 
 impl Segment {
@@ -30,38 +47,53 @@ impl Segment {
         digest: u128,
     ) -> Segment {
         debug_assert!(patches.is_sorted_by_key(|patch| patch.row), "patches come by row");
-        self.patched_in_place(layout, patches, digest).unwrap_or_else(|| self.rebuilt(layout, patches, symbols, digest))
+        let numbers = patches.iter().map(|patch| self.number_of(layout, patch)).collect::<Option<Vec<_>>>();
+        let Some(numbers) = numbers else { return self.rebuilt(layout, patches, symbols, digest) };
+        let fits = |number: &Number| {
+            let Slot { base, width, .. } = self.fixed.slot(number.slot);
+            width_of(number.value.wrapping_sub(base)) <= width
+        };
+        let fixed = if numbers.iter().all(fits) {
+            self.fixed.changed(|rows| write(rows, self.fixed.stride(), |slot| self.fixed.slot(slot), &numbers))
+        } else {
+            self.refitted(layout, &numbers, fits)
+        };
+        Segment { fixed, digest, ..self.clone() }
     }
 
-    /// The heaps shared, the numbers overwritten; none where a patch does not fit that.
-    fn patched_in_place(&self, layout: &Layout, patches: &[CellPatch<'_>], digest: u128) -> Option<Segment> {
-        let numbers = patches.iter().map(|patch| self.as_number(layout, patch)).collect::<Option<Vec<_>>>()?;
-        let mut fixed: Arc<[u8]> = Arc::from(&self.fixed[..]);
-        let bytes = Arc::make_mut(&mut fixed);
-        for (patch, (slot, value)) in patches.iter().zip(numbers) {
-            let slot = self.slot(slot);
-            store(
-                bytes,
-                self.row_start(patch.row) as usize + slot.offset as usize,
-                slot.width,
-                value.wrapping_sub(slot.base),
-            );
-        }
-        Some(Segment { fixed, digest, ..self.clone() })
-    }
-
-    /// The slot and number of a patch that the segment's base and width can take.
-    fn as_number(&self, layout: &Layout, patch: &CellPatch<'_>) -> Option<(usize, u64)> {
+    /// The number that a patch puts in place of another; none where it does something else.
+    fn number_of(&self, layout: &Layout, patch: &CellPatch<'_>) -> Option<Number> {
         let column = &layout.columns[patch.column];
         let Form::Image { slot, .. } = column.form else { return None };
         let value = patch.cell.is_present().then(|| patch.cell.image())?;
         if let Some(presence) = column.presence
-            && self.image(presence.slot, self.row_start(patch.row)) >> presence.bit & 1 == 0
+            && self.own_row(patch.row).number(presence.slot) >> presence.bit & 1 == 0
         {
             return None;
         }
-        let place = self.slot(slot);
-        (width_of(value.wrapping_sub(place.base)) <= place.width).then_some((slot, value))
+        Some(Number { row: patch.row as usize, slot, value })
+    }
+
+    /// The rows with these numbers, under another base and width for each slot where one does not fit.
+    fn refitted(&self, layout: &Layout, numbers: &[Number], fits: impl Fn(&Number) -> bool) -> Rows {
+        let mut slots: Vec<Slot> = (0..layout.all_slots).map(|slot| self.fixed.slot(slot)).collect();
+        for number in numbers.iter().filter(|number| !fits(number)) {
+            let stored = (0..self.rows()).map(|row| self.own_row(row).number(number.slot));
+            let coming = numbers.iter().filter(|other| other.slot == number.slot).map(|other| other.value);
+            let (base, width) = fit(stored.chain(coming), layout.signed[number.slot]);
+            slots[number.slot] = Slot { base, width, ..slots[number.slot] };
+        }
+        let mut stride = 0;
+        for slot in &mut slots[..layout.row_slots] {
+            slot.offset = stride;
+            stride += u32::from(slot.width);
+        }
+        Rows::new(&slots, self.rows(), stride, |rows| {
+            for (slot, place) in slots[..layout.row_slots].iter().enumerate() {
+                self.fixed.copy_slot(slot, *place, rows, stride as usize);
+            }
+            write(rows, stride as usize, |slot| slots[slot], numbers);
+        })
     }
 
     fn rebuilt(
@@ -73,11 +105,11 @@ impl Segment {
     ) -> Segment {
         let mut builder = SegmentBuilder::new(layout, symbols);
         let mut rest = patches;
-        for row in 0..self.count {
+        for row in 0..self.rows() {
             let of_row = rest.partition_point(|patch| patch.row <= row);
             let (these, after) = rest.split_at(of_row);
             rest = after;
-            let at = super::RowAt::new(self, layout, row);
+            let at = RowAt::new(self, layout, self.own_row(row));
             builder
                 .push_patched(at, |column| these.iter().find(|patch| patch.column == column).map(|patch| patch.cell));
         }

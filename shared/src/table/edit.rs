@@ -265,14 +265,18 @@ impl Table {
 
     fn segment_after(&self, work: &Work<'_>, digest: u128) -> Option<Arc<Segment>> {
         let old = self.segment(work.number);
-        let live = self.live_in(work.number).count() - work.removed.len() + work.added.len();
-        if live == 0 {
-            return None;
-        }
-        let rows = old.map_or(0, |segment| segment.rows());
-        // Rebuilding at half empty keeps the cost in proportion: at least as many removals have paid for it.
-        if !work.added.is_empty() || (!work.removed.is_empty() && live * 2 < rows as usize) {
+        if !work.added.is_empty() {
             return Some(Arc::new(self.rebuilt(work, digest)));
+        }
+        if !work.removed.is_empty() {
+            let live = self.live_in(work.number).count() - work.removed.len();
+            if live == 0 {
+                return None;
+            }
+            // Rebuilding at half empty keeps the cost in proportion: at least as many removals have paid for it.
+            if live * 2 < old.map_or(0, |segment| segment.rows()) as usize {
+                return Some(Arc::new(self.rebuilt(work, digest)));
+            }
         }
         let old = old.expect("a segment with live rows and none added was there before");
         if work.patched.is_empty() {

@@ -15,10 +15,11 @@ pub use edit::{EditError, TableEdit};
 
 use crate::digest::Sums;
 use crate::ids::{Ordinal, TypeId};
-use crate::index::{Directory, Home, KeyIndex, LiveSet};
+use crate::index::{Directory, KeyIndex, LiveSet, Near};
 use crate::keys::{KeyPlan, KeyRef};
 use crate::layout::Layout;
 use crate::packed::Symbols;
+use crate::raw::prefetch;
 use crate::schema::{KeyError, Schema};
 use crate::segment::{RowAt, Segment, SegmentBuilder};
 use crate::state::State;
@@ -34,6 +35,8 @@ pub(crate) const MANY: usize = 16;
 pub struct Table {
     layout: Arc<Layout>,
     key: Option<Arc<KeyPlan>>,
+    /// The slot of a key that is one number. Follows from the plan; every look-up wants it.
+    image_slot: Option<usize>,
     seed: u64,
     segment_rows_log2: u8,
     segments: Directory<Option<Arc<Segment>>>,
@@ -51,8 +54,10 @@ impl Table {
     pub fn empty(schema: &Schema, id: TypeId, seed: u64) -> Result<Table, KeyError> {
         let layout = Layout::new(schema, id)?;
         let root = schema.get(id).is_root() && !schema.get(id).fields.is_empty();
+        let key = if root { Some(Arc::new(KeyPlan::new(schema, id, &layout)?)) } else { None };
         Ok(Table {
-            key: if root { Some(Arc::new(KeyPlan::new(schema, id, &layout)?)) } else { None },
+            image_slot: key.as_ref().and_then(|plan| plan.image_slot()),
+            key,
             seed,
             segment_rows_log2: schema.get(id).segment_rows_log2,
             segments: std::iter::empty().collect(),
@@ -92,6 +97,11 @@ impl Table {
     /// The same records, with more symbol tables after those that it has.
     pub(crate) fn with_symbols(&self, symbols: Arc<Symbols>) -> Table {
         Table { symbols: Some(symbols), ..self.clone() }
+    }
+
+    /// The slot of a key that is one number.
+    pub(crate) fn image_slot(&self) -> Option<usize> {
+        self.image_slot
     }
 
     /// How its key is read; none for a component.
@@ -175,11 +185,10 @@ impl Table {
     #[inline(always)]
     #[must_use]
     pub fn find_row<'s>(&'s self, key: KeyRef<'_>, state: &State) -> Option<(Ordinal, RowAt<'s>)> {
-        let plan = self.key.as_ref()?;
-        if let (Some(slot), KeyRef::Image(image)) = (plan.image_slot(), key) {
+        if let (Some(slot), KeyRef::Image(image)) = (self.image_slot, key) {
             return self.find_image(slot, image);
         }
-        self.find_any(plan, key, state)
+        self.find_any(self.key.as_ref()?, key, state)
     }
 
     /// By a key that is a number in a slot: the read that is worth having in its caller's code. What leaves it for code
@@ -191,6 +200,7 @@ impl Table {
         // A loop, since a closure of this size is not inlined.
         for ordinal in home.ordinals() {
             let row = self.row(Ordinal(ordinal))?;
+            row.prefetch();
             if row.slot(slot) == image {
                 return Some((Ordinal(ordinal), row));
             }
@@ -207,27 +217,33 @@ impl Table {
 
     /// The records with up to [`MANY`] keys that are numbers: what `find_row` finds for each.
     ///
-    /// In stages over all of them, each loading what the one before it named: the cache misses of a stage overlap, where
+    /// In stages over all of them, each asking for what the next one reads: the cache misses of a stage overlap, where
     /// look-ups one after another would wait for each.
     pub(crate) fn find_images<'s>(&'s self, slot: usize, images: &[u64], found: &mut [Found<'s>; MANY]) {
-        let mut homes: [Option<Home<'_>>; MANY] = [None; MANY];
-        for (home, image) in homes.iter_mut().zip(images) {
-            *home = Some(self.keys.home(KeyRef::Image(*image).hash(self.seed)));
+        let mut lines: [Option<Near<'_>>; MANY] = [None; MANY];
+        for (line, image) in lines.iter_mut().zip(images) {
+            let near = self.keys.home(KeyRef::Image(*image).hash(self.seed)).near();
+            near.prefetch();
+            *line = Some(near);
         }
-        let mut ordinals = [u32::MAX; MANY];
-        for (ordinal, home) in ordinals.iter_mut().zip(homes.iter().flatten()) {
-            *ordinal = home.ordinals().next().unwrap_or(u32::MAX);
+        let mut ordinals = [None; MANY];
+        for (ordinal, line) in ordinals.iter_mut().zip(lines.iter().flatten()) {
+            *ordinal = line.first();
+            let segment = ordinal.and_then(|ordinal| self.segment((ordinal >> self.segment_rows_log2) as usize));
+            segment.iter().for_each(|segment| prefetch(Arc::as_ptr(segment)));
         }
         for ((found, ordinal), _) in found.iter_mut().zip(ordinals).zip(images) {
-            *found = self.row(Ordinal(ordinal)).map(|row| (Ordinal(ordinal), row));
+            *found = ordinal.and_then(|ordinal| Some((Ordinal(ordinal), self.row(Ordinal(ordinal))?)));
+            found.iter().for_each(|(_, row)| row.prefetch());
         }
-        let mut keys = [0; MANY];
-        for ((key, found), _) in keys.iter_mut().zip(&*found).zip(images) {
-            *key = found.map_or(0, |(_, row)| row.slot(slot));
-        }
-        for ((found, key), image) in found.iter_mut().zip(keys).zip(images) {
-            if found.is_none() || key != *image {
+        let text = self.layout.text_regions.first().copied();
+        for (found, image) in found.iter_mut().zip(images) {
+            if found.is_none_or(|(_, row)| row.slot(slot) != *image) {
                 *found = self.find_image_again(slot, *image);
+            }
+            // Most readers begin with a title or a name.
+            if let (Some((_, row)), Some(text)) = (&*found, text) {
+                row.prefetch_text(text);
             }
         }
     }

@@ -26,7 +26,13 @@ impl Table {
             return Ok(Table { symbols: self.symbols.clone(), ..empty });
         }
         if same_places(&self.layout, &empty.layout) {
-            return Ok(Table { layout: empty.layout, key: empty.key, blank: empty.blank, ..self.clone() });
+            return Ok(Table {
+                layout: empty.layout,
+                key: empty.key,
+                image_slot: empty.image_slot,
+                blank: empty.blank,
+                ..self.clone()
+            });
         }
         let sources: Vec<Option<usize>> = empty.layout.columns.iter().map(|column| self.source_of(column)).collect();
         let dropped: Vec<usize> =
@@ -39,6 +45,7 @@ impl Table {
         Ok(Table {
             layout: empty.layout,
             key: empty.key,
+            image_slot: empty.image_slot,
             blank: empty.blank,
             segments: segments.into_iter().collect(),
             sums: Sums { columns, presence: self.sums.presence },

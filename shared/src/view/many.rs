@@ -29,7 +29,7 @@ pub struct Many<'v, 'k, T, K> {
 impl<'v, 'k, T: Root, K: Iterator<Item = <T::Key as KeyValue>::Borrowed<'k>>> Many<'v, 'k, T, K> {
     #[inline(always)]
     pub(super) fn new(table: TableRef<'v, T>, keys: K) -> Self {
-        let slot = table.table.and_then(|table| table.key_plan()?.image_slot());
+        let slot = table.table.and_then(|table| table.image_slot());
         Many { table, keys, slot, found: [None; MANY], left: 0..0, borrowed: PhantomData }
     }
 

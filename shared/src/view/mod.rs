@@ -30,8 +30,10 @@ pub use table::{Records, TableRef};
 
 use crate::ids::{Ordinal, Timestamp, Version};
 use crate::record::{KeyOf, KeyValue, Record, Root};
+use crate::schema::bind::TypeBinding;
 use crate::schema::{Binding, Schema};
 use crate::state::State;
+use crate::table::Table;
 
 /// One version of a dataset, for as long as it is held.
 #[derive(Clone)]
@@ -43,8 +45,25 @@ pub struct View {
 pub struct Viewed {
     pub(crate) state: State,
     pub(crate) binding: Arc<Binding>,
+    /// By the types' places in the binding: what every read begins with, found once.
+    bound: Box<[Bound]>,
     indexes: Indexes,
     committed_at: Timestamp,
+}
+
+/// A declared type, and the records that it has in this view.
+struct Bound {
+    /// None if the dataset lacks the type: consumers deploy first.
+    table: Option<Arc<Table>>,
+    binding: Arc<TypeBinding>,
+}
+
+impl Viewed {
+    /// The binding of a declared type.
+    #[inline(always)]
+    pub(crate) fn binding_at(&self, place: u16) -> &TypeBinding {
+        &self.bound[usize::from(place)].binding
+    }
 }
 
 impl View {
@@ -57,7 +76,9 @@ impl View {
     /// The same with hash indexes, which are the state's.
     #[must_use]
     pub fn with_indexes(state: State, binding: Arc<Binding>, indexes: Indexes, committed_at: Timestamp) -> View {
-        View { viewed: Arc::new(Viewed { state, binding, indexes, committed_at }) }
+        let table = |of_type: &TypeBinding| of_type.chain.map(|id| Arc::clone(state.table(id)));
+        let bound = binding.types().map(|of_type| Bound { table: table(of_type), binding: Arc::clone(of_type) });
+        View { viewed: Arc::new(Viewed { bound: bound.collect(), state, binding, indexes, committed_at }) }
     }
 
     /// The version that all of it is of.

@@ -38,9 +38,10 @@ fn undeclared(name: &str) -> ! {
 impl<'v, T: Record> TableRef<'v, T> {
     #[inline(always)]
     pub(super) fn new(viewed: &'v Viewed) -> TableRef<'v, T> {
-        let Some(binding) = viewed.binding.by_slot(T::slot().number()) else { undeclared(T::NAME) };
-        let table = binding.chain.map(|id| &**viewed.state.table(id));
-        TableRef { table, binding, scope: Scope { view: viewed }, record: PhantomData }
+        let place = viewed.binding.place(T::slot().number());
+        let Some(bound) = place.and_then(|place| viewed.bound.get(usize::from(place))) else { undeclared(T::NAME) };
+        let scope = Scope { view: viewed };
+        TableRef { table: bound.table.as_deref(), binding: &bound.binding, scope, record: PhantomData }
     }
 
     /// Whether both are the same table of the same view.

@@ -5,59 +5,63 @@
 //! not look further though something spilled. The numbers saturate: then the reach is the whole page, until the page is
 //! laid out anew (only hundreds of equal hashes get there).
 
+use crate::raw::equal_bytes;
+
 pub(super) const SLOTS: usize = 12;
 
-const LOW_BITS: u64 = 0x0101_0101_0101_0101;
-const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+/// Where `reach`, `spilled` and the two bytes of `spilled_tags` stand behind the tags.
+const REACH: usize = SLOTS;
+const SPILLED: usize = SLOTS + 1;
+const SPILLED_TAGS: usize = SLOTS + 2;
 
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub(super) struct Line {
-    tags: [u8; SLOTS],
-    reach: u8,
-    spilled: u8,
-    spilled_tags: u16,
+    /// The tags, then what has spilled: sixteen bytes, so that one instruction compares all tags.
+    head: [u8; 16],
     pub(super) ordinals: [u32; SLOTS],
 }
 
 const _: () = assert!(size_of::<Line>() == 64);
 
 impl Line {
-    pub(super) const EMPTY: Self =
-        Self { tags: [0; SLOTS], reach: 0, spilled: 0, spilled_tags: 0, ordinals: [0; SLOTS] };
+    pub(super) const EMPTY: Self = Self { head: [0; 16], ordinals: [0; SLOTS] };
 
     /// The slots with this tag, compared all at once; `slots_with(0)` are the free ones.
     #[inline(always)]
     pub(super) fn slots_with(&self, tag: u8) -> Slots {
-        let [a, b, c, d, e, f, g, h, rest @ ..] = self.tags;
-        let first = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        let last = u64::from(u32::from_le_bytes(rest));
-        let splat = u64::from(tag) * LOW_BITS;
-        // The upper half of `last` is not tags. Its lower half moves into the gaps between the bits of `first`.
-        let last = zero_bytes(last ^ splat) & 0x8080_8080;
-        Slots(zero_bytes(first ^ splat) | last >> 4)
+        Slots(equal_bytes(&self.head, tag) & ((1 << SLOTS) - 1))
     }
 
     pub(super) fn ordinals(&self) -> impl Iterator<Item = u32> {
-        self.tags.iter().zip(self.ordinals).filter(|(tag, _)| **tag != 0).map(|(_, ordinal)| ordinal)
+        self.head.iter().zip(self.ordinals).filter(|(tag, _)| **tag != 0).map(|(_, ordinal)| ordinal)
+    }
+
+    #[inline(always)]
+    fn spilled_tags(&self) -> u16 {
+        u16::from_le_bytes([self.head[SPILLED_TAGS], self.head[SPILLED_TAGS + 1]])
+    }
+
+    fn set_spilled_tags(&mut self, tags: u16) {
+        self.head[SPILLED_TAGS..].copy_from_slice(&tags.to_le_bytes());
     }
 
     /// Whether an entry with this home and tag may stand in a later line.
     #[inline(always)]
     pub(super) fn may_have_spilled(&self, tag: u8) -> bool {
-        self.spilled_tags & tag_bit(tag) != 0
+        self.spilled_tags() & tag_bit(tag) != 0
     }
 
     /// How many lines after this one hold entries of this home, in a page of `lines`.
     #[inline(always)]
     pub(super) fn reach_in(&self, lines: usize) -> usize {
-        if self.reach == u8::MAX { lines - 1 } else { usize::from(self.reach) }
+        if self.head[REACH] == u8::MAX { lines - 1 } else { usize::from(self.head[REACH]) }
     }
 
     /// Fills a slot.
     #[inline(always)]
     pub(super) fn set(&mut self, slot: usize, tag: u8, ordinal: u32) {
-        self.tags[slot] = tag;
+        self.head[..SLOTS][slot] = tag;
         self.ordinals[slot] = ordinal;
     }
 
@@ -68,28 +72,28 @@ impl Line {
 
     /// Notes that an entry of this home stands `distance` lines later.
     fn spill(&mut self, tag: u8, distance: usize) {
-        self.spilled = self.spilled.saturating_add(1);
-        self.spilled_tags |= tag_bit(tag);
-        self.reach = self.reach.max(u8::try_from(distance).unwrap_or(u8::MAX));
+        self.head[SPILLED] = self.head[SPILLED].saturating_add(1);
+        self.set_spilled_tags(self.spilled_tags() | tag_bit(tag));
+        self.head[REACH] = self.head[REACH].max(u8::try_from(distance).unwrap_or(u8::MAX));
     }
 
     /// Notes that such an entry has gone.
     pub(super) fn unspill(&mut self) {
-        if self.spilled == u8::MAX {
+        if self.head[SPILLED] == u8::MAX {
             return;
         }
-        self.spilled -= 1;
-        if self.spilled == 0 {
-            self.reach = 0;
-            self.spilled_tags = 0;
+        self.head[SPILLED] -= 1;
+        if self.head[SPILLED] == 0 {
+            self.head[REACH] = 0;
+            self.set_spilled_tags(0);
         }
     }
 
     pub(super) fn check_invariants(&self, spilled: usize) {
-        let counted = usize::from(self.spilled);
-        assert!(counted == spilled || self.spilled == u8::MAX, "a line counts what spilled out of it");
-        assert_eq!(self.spilled == 0, self.reach == 0, "a line reaches as long as something spilled");
-        assert_eq!(self.spilled == 0, self.spilled_tags == 0, "a line filters as long as something spilled");
+        let counted = self.head[SPILLED];
+        assert!(usize::from(counted) == spilled || counted == u8::MAX, "a line counts what spilled out of it");
+        assert_eq!(counted == 0, self.head[REACH] == 0, "a line reaches as long as something spilled");
+        assert_eq!(counted == 0, self.spilled_tags() == 0, "a line filters as long as something spilled");
     }
 }
 
@@ -109,8 +113,9 @@ pub(super) fn place(lines: &mut [Line], home: usize, tag: u8, ordinal: u32) {
     lines[(home + distance) % lines.len()].set(slot, tag, ordinal);
 }
 
-/// Slots of a line as bits: slot s < 8 at bit 8 s + 7, the four after them at 8 (s - 8) + 3.
-pub(super) struct Slots(u64);
+/// Slots of a line, a bit each.
+#[derive(Clone, Copy)]
+pub(super) struct Slots(u16);
 
 impl Slots {
     /// The ordinals in these slots of a line.
@@ -128,14 +133,8 @@ impl Iterator for Slots {
         if self.0 == 0 {
             return None;
         }
-        let bit = self.0.trailing_zeros() as usize;
+        let slot = self.0.trailing_zeros() as usize;
         self.0 &= self.0 - 1;
-        Some((bit >> 3) + ((!bit & 4) << 1))
+        Some(slot)
     }
-}
-
-/// The high bit of every byte that is zero, exactly.
-#[inline(always)]
-fn zero_bytes(word: u64) -> u64 {
-    !(((word & !HIGH_BITS) + !HIGH_BITS) | word) & HIGH_BITS
 }

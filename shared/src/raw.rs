@@ -1,0 +1,313 @@
+//! The one place with unsafe code: numbers of a row without a bounds check, a byte compared with sixteen, prefetching.
+//!
+//! A look-up with three fields reads eight numbers. With each of them checked it was 325 instructions, more than a
+//! processor holds in flight, so that the cache misses of neighbouring look-ups waited for each other. What [`Rows`] has
+//! checked once, when it is made, is therefore not checked at each read; everything else here has a safe twin in the
+//! tests.
+//!
+//! Invariant of [`Rows`], established by its only constructor: the buffer is the slots, then `count + 1` rows of `stride`
+//! bytes, then [`PADDING`]; no slot begins behind its row's end or is wider than 8 bytes. So 8 bytes can be read at every
+//! slot of every row.
+
+#![expect(unsafe_code, reason = "measured: see the module's documentation")]
+
+use std::sync::Arc;
+
+/// Every buffer that numbers are read from ends with this many spare bytes, so that a read is always 8 bytes wide.
+pub(crate) const PADDING: usize = 8;
+
+/// What is left of 8 bytes for each width. As long as a byte counts, so that looking it up needs no check.
+pub(crate) static MASKS: [u64; 256] = {
+    let mut masks = [u64::MAX; 256];
+    let mut width = 0;
+    while width < 8 {
+        masks[width] = (1 << (8 * width)) - 1;
+        width += 1;
+    }
+    masks
+};
+
+/// A number's place in a row, its width in bytes and its base. A lane has no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    /// Added to what is stored, wrapping.
+    pub(crate) base: u64,
+    /// From the row's start.
+    pub(crate) offset: u32,
+    /// 0 to 8 bytes.
+    pub(crate) width: u8,
+}
+
+/// Slots stand before the rows, in the same buffer: a read finds both without another pointer, and near each other.
+const SLOT_BYTES: usize = 16;
+
+impl Slot {
+    /// `base u64 | offset u32 | width u8`, in 16 bytes.
+    fn to_bytes(self) -> [u8; SLOT_BYTES] {
+        let place = u64::from(self.width) << 32 | u64::from(self.offset);
+        (u128::from(place) << 64 | u128::from(self.base)).to_le_bytes()
+    }
+
+    #[inline(always)]
+    fn from_bytes(bytes: [u8; SLOT_BYTES]) -> Slot {
+        // Two words, so that it is two loads.
+        let word = |at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().expect("a slot has two words"));
+        let (base, place) = (word(0), word(8));
+        Slot { base, offset: place as u32, width: (place >> 32) as u8 }
+    }
+}
+
+/// Rows of whole-byte numbers, and one more row that only says where the last one's values end. Immutable.
+#[derive(Clone, Debug)]
+pub(crate) struct Rows {
+    /// Slots, rows, padding.
+    buffer: Arc<[u8]>,
+    count: u32,
+    stride: u32,
+    /// Where the rows begin, behind the slots.
+    rows_at: u32,
+}
+
+/// One row of [`Rows`]; the one after the last is never one.
+#[derive(Clone, Copy)]
+pub(crate) struct Row<'s> {
+    rows: &'s Rows,
+    /// Where it begins in the buffer.
+    start: u32,
+}
+
+impl Rows {
+    /// `count` rows with these slots, `stride` bytes each. `fill` writes them, one more, and padding.
+    ///
+    /// # Panics
+    /// If a slot leaves its row, or there are more bytes than a segment may have: the caller's bug.
+    pub(crate) fn new(slots: &[Slot], count: u32, stride: u32, fill: impl FnOnce(&mut [u8])) -> Rows {
+        let of_row = |slot: &Slot| slot.offset <= stride && slot.width <= 8;
+        assert!(slots.iter().all(of_row), "a slot begins within its row");
+        let rows_at = slots.len() * SLOT_BYTES;
+        let len = rows_at as u64 + (u64::from(count) + 1) * u64::from(stride) + PADDING as u64;
+        assert!(u32::try_from(len).is_ok(), "32 bits hold every place in a segment");
+        let buffer = filled(len as usize, |buffer| {
+            let (table, rows) = buffer.split_at_mut(rows_at);
+            let places = table.chunks_exact_mut(SLOT_BYTES);
+            places.zip(slots).for_each(|(place, slot)| place.copy_from_slice(&slot.to_bytes()));
+            fill(rows);
+        });
+        Rows { buffer, count, stride, rows_at: rows_at as u32 }
+    }
+
+    /// The same slots with rows that `change` overwrites.
+    pub(crate) fn changed(&self, change: impl FnOnce(&mut [u8])) -> Rows {
+        let mut buffer: Arc<[u8]> = Arc::from(&self.buffer[..]);
+        let bytes = Arc::get_mut(&mut buffer).expect("nobody else has it yet");
+        change(&mut bytes[self.rows_at as usize..]);
+        Rows { buffer, ..*self }
+    }
+
+    /// How many rows there are.
+    #[inline(always)]
+    pub(crate) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Bytes of a row.
+    #[inline(always)]
+    pub(crate) fn stride(&self) -> usize {
+        self.stride as usize
+    }
+
+    /// Bytes of slots, rows and padding.
+    pub(crate) fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Writes the numbers of a slot to where `place` says in rows of `stride` bytes, one more of them than there are: where
+    /// the last one's values end.
+    pub(crate) fn copy_slot(&self, slot: usize, place: Slot, rows: &mut [u8], stride: usize) {
+        let from = self.slot(slot);
+        for index in 0..=self.count as usize {
+            // SAFETY: there are `count + 1` rows, and the slot is ours.
+            let number = unsafe { self.number(from, self.rows_at as usize + index * self.stride()) };
+            store(rows, index * stride + place.offset as usize, place.width, number.wrapping_sub(place.base));
+        }
+    }
+
+    /// The rows themselves, one after another.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.buffer[self.rows_at as usize..][..self.count as usize * self.stride as usize]
+    }
+
+    /// The row at this index.
+    #[inline(always)]
+    pub(crate) fn row(&self, index: u32) -> Option<Row<'_>> {
+        // That 32 bits hold every place spares each read a check for overflow.
+        let start = self.rows_at.wrapping_add(index.wrapping_mul(self.stride));
+        if index < self.count { Some(Row { rows: self, start }) } else { None }
+    }
+
+    /// Where a number stands, and how.
+    #[inline(always)]
+    pub(crate) fn slot(&self, slot: usize) -> Slot {
+        let at = slot.wrapping_mul(SLOT_BYTES);
+        assert!(at < self.rows_at as usize, "there is no slot {slot}");
+        // SAFETY: the slots are the first `rows_at` bytes of the buffer, a multiple of SLOT_BYTES, and `at` is one below.
+        Slot::from_bytes(unsafe { self.buffer.as_ptr().add(at).cast::<[u8; SLOT_BYTES]>().read() })
+    }
+
+    /// The number in a slot of the row that begins at `start` in the buffer.
+    ///
+    /// # Safety
+    /// One of the `count + 1` rows begins there, and the slot is one of these rows'.
+    #[inline(always)]
+    unsafe fn number(&self, slot: Slot, start: usize) -> u64 {
+        let at = start + slot.offset as usize;
+        debug_assert!(at + PADDING <= self.buffer.len(), "a slot is within its row");
+        // SAFETY: by the invariant a slot begins at most `stride` bytes behind its row's begin, and PADDING is behind the
+        // last of `count + 1` rows.
+        let eight = unsafe { self.buffer.as_ptr().add(at).cast::<[u8; PADDING]>().read() };
+        slot.base.wrapping_add(u64::from_le_bytes(eight) & MASKS[usize::from(slot.width)])
+    }
+}
+
+impl<'s> Row<'s> {
+    /// The number in a slot.
+    #[inline(always)]
+    pub(crate) fn number(self, slot: usize) -> u64 {
+        // SAFETY: this is one of the first `count` rows, and the slot is theirs.
+        unsafe { self.rows.number(self.rows.slot(slot), self.start as usize) }
+    }
+
+    /// From where to where a row's value reaches in its heap: it ends where the next row's begins.
+    #[inline(always)]
+    pub(crate) fn span(self, slot: usize) -> (usize, usize) {
+        let slot = self.rows.slot(slot);
+        let start = self.start as usize;
+        // SAFETY: this is one of the first `count` rows, so that one more is behind it, and the slot is theirs.
+        unsafe { (self.rows.number(slot, start) as usize, self.rows.number(slot, start + self.rows.stride()) as usize) }
+    }
+
+    /// Asks for the row before it is read, and for the slots: where a number is in the row is known only when its slot is
+    /// here, so that a read would wait for one after the other.
+    #[inline(always)]
+    pub(crate) fn prefetch(self) {
+        let buffer = self.rows.buffer.as_ptr();
+        prefetch(buffer.wrapping_add(self.start as usize));
+        prefetch(buffer.wrapping_add(self.start as usize + self.rows.stride as usize));
+        prefetch(buffer);
+    }
+}
+
+/// Writes the low `width` bytes of `value`.
+pub(crate) fn store(bytes: &mut [u8], at: usize, width: u8, value: u64) {
+    let width = usize::from(width);
+    bytes[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
+}
+
+/// Shared bytes, written where they will stay.
+pub(crate) fn filled(len: usize, fill: impl FnOnce(&mut [u8])) -> Arc<[u8]> {
+    let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, len).collect();
+    fill(Arc::get_mut(&mut bytes).expect("nobody else has it yet"));
+    bytes
+}
+
+/// Asks for the cache line of this place, so that it is near when it is read.
+#[inline(always)]
+pub(crate) fn prefetch<T>(place: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint to the processor: it reads nothing that the program sees, and faults nowhere.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
+}
+
+/// Which of sixteen bytes are this one, a bit each, the first in the lowest.
+#[inline(always)]
+pub(crate) fn equal_bytes(bytes: &[u8; 16], byte: u8) -> u16 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8};
+        // SAFETY: SSE2 is part of x86_64, and the load reads the sixteen bytes.
+        unsafe {
+            let all = _mm_loadu_si128(bytes.as_ptr().cast());
+            _mm_movemask_epi8(_mm_cmpeq_epi8(all, _mm_set1_epi8(byte.cast_signed()))) as u16
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    equal_bytes_one_by_one(bytes, byte)
+}
+
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn equal_bytes_one_by_one(bytes: &[u8; 16], byte: u8) -> u16 {
+    bytes.iter().rev().fold(0, |found, other| found << 1 | u16::from(*other == byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What `Row::number` and `Row::span` read, with every step checked.
+    fn checked(rows: &Rows, row: usize, slot: usize) -> u64 {
+        let slot = Slot::from_bytes(*rows.buffer[slot * SLOT_BYTES..].first_chunk().expect("it is there"));
+        let at = rows.rows_at as usize + row * rows.stride as usize + slot.offset as usize;
+        let mut eight = [0; 8];
+        eight[..usize::from(slot.width)].copy_from_slice(&rows.buffer[at..at + usize::from(slot.width)]);
+        slot.base.wrapping_add(u64::from_le_bytes(eight))
+    }
+
+    fn slots(widths: &[(u8, u64)]) -> (Vec<Slot>, u32) {
+        let mut stride = 0;
+        let of_width = |(width, base): &(u8, u64)| {
+            let offset = stride;
+            stride += u32::from(*width);
+            Slot { base: *base, offset, width: *width }
+        };
+        let slots = widths.iter().map(of_width).collect();
+        (slots, stride)
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_what_a_checked_read_gives(
+            widths in prop::collection::vec((0_u8..=8, any::<u64>()), 1..9),
+            count in 0_u32..20,
+            seed: u8,
+        ) {
+            let (slots, stride) = slots(&widths);
+            let rows = Rows::new(&slots, count, stride, |rows| {
+                rows.iter_mut().enumerate().for_each(|(at, byte)| *byte = (at as u8).wrapping_mul(seed | 1));
+            });
+            prop_assert!(rows.row(count).is_none());
+            for (index, slot) in (0..count).flat_map(|row| (0..slots.len()).map(move |slot| (row, slot))) {
+                let row = rows.row(index).expect("it is below the count");
+                row.prefetch();
+                let (start, end) = (checked(&rows, index as usize, slot), checked(&rows, index as usize + 1, slot));
+                prop_assert_eq!(row.number(slot), start);
+                prop_assert_eq!(row.span(slot), (start as usize, end as usize));
+            }
+        }
+
+        #[test]
+        fn bytes_are_compared_all_at_once(bytes: [u8; 16], byte: u8) {
+            let byte = if byte & 1 == 0 { byte } else { bytes[usize::from(byte >> 4)] };
+            prop_assert_eq!(equal_bytes(&bytes, byte), equal_bytes_one_by_one(&bytes, byte));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "there is no slot 1")]
+    fn a_slot_that_is_not_there_is_not_read() {
+        let (slots, stride) = slots(&[(4, 0)]);
+        Rows::new(&slots, 1, stride, |_| {}).row(0).expect("there is one row").number(1);
+    }
+
+    #[test]
+    #[should_panic(expected = "a slot begins within its row")]
+    fn a_slot_outside_its_row_is_refused() {
+        Rows::new(&[Slot { base: 0, offset: 5, width: 4 }], 1, 4, |_| {});
+    }
+}
