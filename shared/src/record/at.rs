@@ -82,6 +82,7 @@ impl<'v> Scope<'v> {
     pub(crate) fn component(self, binding: &ValueBinding, image: u64) -> RecordAt<'v> {
         let ordinal = Ordinal(image as u32);
         let row = self.row(binding.chain, ordinal);
+        row.prefetch();
         RecordAt::new(row, self.view.binding_at(binding.declared), self, ordinal)
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::digest::{Sums, stored_cell_digest};
 use crate::ids::Ordinal;
+use crate::raw::prefetch;
 use crate::segment::{Cell, CellPatch, RowAt, Segment, SegmentBuilder};
 use crate::state::State;
 
@@ -220,7 +221,15 @@ impl Table {
         let threads = threads.min(work.len() / WORTH_A_THREAD).max(1);
         let of_share = |share: &[Work<'_>]| {
             let mut scratch = Vec::new();
-            share.iter().map(|one| self.segment_done(one, &mut scratch)).collect::<Vec<_>>()
+            let done = share.iter().enumerate().map(|(at, one)| {
+                share
+                    .get(at + 4)
+                    .and_then(|later| self.segment(later.number))
+                    .inspect(|later| prefetch(Arc::as_ptr(later)));
+                share.get(at + 2).inspect(|next| self.prefetch(next));
+                self.segment_done(one, &mut scratch)
+            });
+            done.collect::<Vec<_>>()
         };
         if threads == 1 {
             return of_share(work);
@@ -231,6 +240,12 @@ impl Table {
             let workers: Vec<_> = shares.map(|share| scope.spawn(move || of_share(share))).collect();
             workers.into_iter().flat_map(|worker| worker.join().expect("a checked edit does not panic")).collect()
         })
+    }
+
+    /// Asks for the rows of a segment that is worked on soon.
+    fn prefetch(&self, work: &Work<'_>) {
+        let first = work.patched.first().map(|(ordinal, ..)| ordinal).or(work.removed.first());
+        first.and_then(|ordinal| self.row(Ordinal(*ordinal))).inspect(|row| row.prefetch());
     }
 
     fn segment_done(&self, work: &Work<'_>, scratch: &mut Vec<u8>) -> Done {
