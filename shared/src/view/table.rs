@@ -64,8 +64,16 @@ impl<'v, T: Record> TableRef<'v, T> {
     /// The record with this ordinal, if there is one in this version.
     #[must_use]
     pub fn at(self, ordinal: Ordinal) -> Option<T::Ref<'v>> {
-        let table = self.table.filter(|table| table.is_live(ordinal))?;
-        Some(self.reader(RecordAt::new(table.row(ordinal)?, self.binding, self.scope, ordinal)))
+        self.table.filter(|table| table.is_live(ordinal))?;
+        self.named(ordinal)
+    }
+
+    /// The record with this ordinal, by whom it is known to be live.
+    #[inline]
+    pub(super) fn named(self, ordinal: Ordinal) -> Option<T::Ref<'v>> {
+        let row = self.table?.row(ordinal)?;
+        row.prefetch();
+        Some(self.reader(RecordAt::new(row, self.binding, self.scope, ordinal)))
     }
 
     /// All records, by ordinal.
