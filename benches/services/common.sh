@@ -4,15 +4,16 @@
 # process to ask to stop; the mark says that the process is still ours, and finds those whose pid file was never written.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-all_parts=(postgres rabbitmq redis nats kafka)
+all_parts=(postgres rabbitmq redis nats kafka cassandra)
 PATH=$PATH:/usr/sbin:/sbin
 
 # Below the range that the kernel hands out to clients, but for the first.
 : "${CENOTE_POSTGRES_PORT:=54329}" "${CENOTE_RABBITMQ_PORT:=5673}" "${CENOTE_REDIS_PORT:=6390}"
-: "${CENOTE_NATS_PORT:=4223}" "${CENOTE_KAFKA_PORT:=9095}"
+: "${CENOTE_NATS_PORT:=4223}" "${CENOTE_KAFKA_PORT:=9095}" "${CENOTE_CASSANDRA_PORT:=9142}"
 rabbitmq_dist_port=$((CENOTE_RABBITMQ_PORT + 20000))
 rabbitmq_epmd_port=$((CENOTE_RABBITMQ_PORT + 20001))
 kafka_controller_port=$((CENOTE_KAFKA_PORT + 1))
+cassandra_storage_port=$((CENOTE_CASSANDRA_PORT + 1))
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$(basename "$0"): $*"; exit 1; }
@@ -47,6 +48,7 @@ address_of() {
         redis) echo "CENOTE_REDIS=redis://127.0.0.1:$CENOTE_REDIS_PORT/" ;;
         nats) echo "CENOTE_NATS=nats://127.0.0.1:$CENOTE_NATS_PORT" ;;
         kafka) echo "CENOTE_KAFKA=127.0.0.1:$CENOTE_KAFKA_PORT" ;;
+        cassandra) echo "CENOTE_CASSANDRA=127.0.0.1:$CENOTE_CASSANDRA_PORT" ;;
     esac
 }
 

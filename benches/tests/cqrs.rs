@@ -7,7 +7,7 @@ use cenote_benches::cqrs::Answer;
 use cenote_benches::cqrs::domain::World;
 use cenote_benches::cqrs::faults::{self, Fault, Outcome, Plan, Verdict};
 use cenote_benches::cqrs::settings::Settings;
-use cenote_benches::cqrs::strategy::{Stage, Strategy};
+use cenote_benches::cqrs::strategy::{Stage, Strategy, WriteKind};
 
 /// Folders that live as long as the test.
 #[derive(Default)]
@@ -66,7 +66,7 @@ fn expected(strategy: &str, fault: Fault) -> bool {
 async fn befall(strategies: &[Strategy]) -> Vec<Outcome> {
     let folders = Folders::default();
     let stage = |world, settings| folders.stage(world, settings);
-    let outcomes = faults::run_all(strategies, &PLAN, &stage, &|_| {}).await;
+    let outcomes = faults::run_all(strategies, WriteKind::Sqlite, &PLAN, &stage, &|_| {}).await;
     let (outcomes, failed): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
     assert!(failed.is_empty(), "{failed:?}");
     let outcomes: Vec<Outcome> = outcomes.into_iter().flatten().collect();

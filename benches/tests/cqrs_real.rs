@@ -87,8 +87,10 @@ async fn every_strategy_gets_there() {
         (Strategy::Cdc, B::Kafka, S::Redis),
         (Strategy::Async, B::Kafka, S::Postgres),
         (Strategy::Outbox, B::Nats, S::Redis),
+        (Strategy::Outbox, B::Rabbitmq, S::Cassandra),
         (Strategy::Polling, B::Embedded, S::Redis),
         (Strategy::EventSourced, B::Embedded, S::Redis),
+        (Strategy::EventSourced, B::Embedded, S::Cassandra),
     ];
     let cenote =
         ["cenote-cycle", "cenote-update"].map(|name| (Strategy::find(name).unwrap(), B::Embedded, S::Postgres));
@@ -100,7 +102,11 @@ async fn every_strategy_gets_there() {
             B::Kafka => Server::Kafka,
             B::Nats => Server::Nats,
         };
-        let store_server = if store == S::Redis { Server::Redis } else { Server::Postgres };
+        let store_server = match store {
+            S::Redis => Server::Redis,
+            S::Cassandra => Server::Cassandra,
+            _ => Server::Postgres,
+        };
         if servers(&[Server::Postgres, broker_server, store_server]).is_none() {
             continue;
         }
@@ -138,16 +144,20 @@ async fn a_broker_that_is_stopped_between_commit_and_publish_loses_nothing_of_an
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_store_that_is_restarted_catches_up() {
     let _alone = SERVERS.lock().await;
-    let Some(servers) = servers(&[Server::Postgres, Server::Rabbitmq, Server::Redis]) else { return };
-    let run = Run::start(Strategy::Outbox, BrokerKind::Rabbitmq, StoreKind::Redis).await;
-    run.commands(0).await;
-    servers.stop(Server::Redis).await.unwrap();
-    assert!(run.commands(1).await > 100, "commands do not need the read store");
-    servers.start(Server::Redis).await.unwrap();
-    run.commands(2).await;
-    run.is_right().await;
-    assert_eq!(run.running.reading().await.unwrap().dead_letters, 0, "a store that is away makes no dead letters");
-    run.running.stop().await;
+    for (server, store) in [(Server::Redis, StoreKind::Redis), (Server::Cassandra, StoreKind::Cassandra)] {
+        let Some(servers) = servers(&[Server::Postgres, Server::Rabbitmq, server]) else { continue };
+        let run = Run::start(Strategy::Outbox, BrokerKind::Rabbitmq, store).await;
+        println!("{}", run.what);
+        run.commands(0).await;
+        servers.stop(server).await.unwrap();
+        assert!(run.commands(1).await > 100, "commands do not need the read store");
+        servers.start(server).await.unwrap();
+        run.commands(2).await;
+        run.is_right().await;
+        let dead = run.running.reading().await.unwrap().dead_letters;
+        assert_eq!(dead, 0, "{}: a store that is away makes no dead letters", run.what);
+        run.running.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,14 +8,13 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod};
+use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, RecyclingMethod};
 use futures::future::poll_fn;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Config, NoTls};
 
 use super::cleanup::in_destructor;
-use super::points::Away;
 use super::settings::Settings;
 use super::{Answer, Failure, clock};
 
@@ -45,6 +44,8 @@ pub struct Database {
     url: String,
     schema: String,
     pool: Pool,
+    /// For questions of readers, who must not stand in a queue with commands.
+    readers: Pool,
     /// Set when there is something to tell.
     news: Arc<Notify>,
     /// Whoever waits for news.
@@ -61,6 +62,7 @@ impl Database {
         let database = Database {
             url: url.to_owned(),
             pool: pool(url, schema, connections)?,
+            readers: pool(url, schema, connections)?,
             schema: schema.to_owned(),
             keep,
             news: Arc::default(),
@@ -74,6 +76,11 @@ impl Database {
     /// A connection, for as long as it is held.
     pub async fn get(&self) -> Answer<Client> {
         Ok(self.pool.get().await?)
+    }
+
+    /// A connection for a reader's question.
+    pub async fn reader(&self) -> Answer<Client> {
+        Ok(self.readers.get().await?)
     }
 
     /// Where it is.
@@ -91,6 +98,7 @@ impl Database {
     /// Closes all connections; the next question opens new ones.
     pub fn reconnect(&self) {
         self.pool.retain(|_, _| false);
+        self.readers.retain(|_, _| false);
     }
 
     /// Bytes on disk of these tables, their indexes and long values.
@@ -104,6 +112,7 @@ impl Database {
 
     // --- notices ------------------------------------------------------------------------------------------------------
 
+    // glue: outbox, hybrid, event-sourced, cenote-update
     /// Starts to carry notices: one connection tells, one listens, as between the processes of a writer and a relay.
     pub fn carry_news(&self) {
         let tell = tell(self.pool.clone(), self.schema.clone(), Arc::clone(&self.news));
@@ -124,6 +133,7 @@ impl Database {
         self.waiting.lock().expect("nothing panics under this lock").push(Arc::clone(&notify));
         notify
     }
+    // glue end
 }
 
 impl Drop for Database {
@@ -131,22 +141,10 @@ impl Drop for Database {
     fn drop(&mut self) {
         self.tasks.lock().expect("nothing panics under this lock").drain(..).for_each(|task| task.abort());
         self.pool.close();
+        self.readers.close();
         // A slot is never kept: it would keep the log.
         in_destructor(|| remove(&self.url, &self.schema, self.keep));
     }
-}
-
-/// Says [`Away`] of a failure that is the connection's and not the question's: to be repeated, however long it takes.
-#[must_use]
-pub fn or_away(failure: Failure) -> Failure {
-    let lost = failure.downcast_ref::<tokio_postgres::Error>().is_some_and(|error| match error.code() {
-        // Connections that end, and a server that shuts down, starts up or recovers.
-        Some(code) => code.code().starts_with("08") || code.code().starts_with("57P"),
-        None => {
-            error.is_closed() || std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
-        }
-    });
-    if lost || failure.is::<PoolError>() { Away("PostgreSQL").into() } else { failure }
 }
 
 fn pool(url: &str, schema: &str, connections: usize) -> Answer<Pool> {
@@ -168,6 +166,7 @@ async fn connect(url: &str) -> Answer<tokio_postgres::Client> {
     Ok(client)
 }
 
+// glue: outbox, hybrid, event-sourced, cenote-update
 async fn tell(pool: Pool, channel: String, news: Arc<Notify>) {
     loop {
         news.notified().await;
@@ -202,6 +201,8 @@ async fn listen_once(url: &str, channel: &str, waiting: &Mutex<Vec<Arc<Notify>>>
     let asked = async { Ok::<_, Failure>(asked.await?) };
     futures::future::try_join(asked, heard).await.map(|_| ())
 }
+
+// glue end
 
 /// Drops a schema with everything that belongs to it, or only what must not be kept.
 async fn remove(url: &str, schema: &str, keep: bool) -> Answer<()> {

@@ -28,6 +28,9 @@ pub struct Settings {
     /// Most outbox rows that become one version. An entry costs a round trip whatever is in it, so a version takes all
     /// that came; this only bounds its delta after a long outage.
     pub update_batch: usize,
+    /// How long `cenote-…` keeps old versions: what one can go back to. On local files there can be hundreds of versions a
+    /// second, and a snapshot every few dozen of them: the library's default, a day, would be millions of files.
+    pub versions: Duration,
     /// How often a consumer looks at a store that can't push. Local folders are watched.
     pub poll: Duration,
     /// How often the timer refreshes the near cache: Tudum's was reloaded about so often.
@@ -49,7 +52,8 @@ pub struct Settings {
     pub keep: Duration,
     /// How often what is older gets deleted: little and often, so that no delete holds the write database up.
     pub clean_every: Duration,
-    /// Connections to a database server: more than cores, since they wait for disks; far fewer than requests.
+    /// Connections to a database server, for commands or batches, and as many for questions: more than cores, since they
+    /// wait for disks; far fewer than requests.
     pub pool: usize,
 }
 
@@ -63,6 +67,7 @@ impl Settings {
         polling_overlap: Duration::from_millis(100),
         cycle: Duration::from_secs(5),
         update_batch: 20_000,
+        versions: Duration::from_secs(600),
         poll: Duration::from_millis(250),
         near_cache: Duration::from_secs(5),
         attempts: 5,

@@ -6,7 +6,7 @@ use cenote_benches::cqrs::Answer;
 use cenote_benches::cqrs::domain::World;
 use cenote_benches::cqrs::measure::{Chosen, Effort};
 use cenote_benches::cqrs::settings::Settings;
-use cenote_benches::cqrs::strategy::{BrokerKind, Stage, StoreKind, Strategy, WriteKind};
+use cenote_benches::cqrs::strategy::{BrokerKind, SERVERS, Stage, StoreKind, Strategy, WriteKind};
 use clap::{Args, Parser, Subcommand};
 
 /// Compare event-driven read sides with the engine's: one domain, the same commands and queries, the same faults.
@@ -48,6 +48,10 @@ pub(crate) struct Parts {
     /// benches/services/up.
     #[arg(long)]
     pub(crate) real: bool,
+    /// Where a server is, such as `postgres=postgres://me@db/shop`; also rabbitmq, kafka, nats, redis, cassandra [default:
+    /// CENOTE_POSTGRES and so on, then what benches/services/up has started].
+    #[arg(long, value_name = "NAME=ADDRESS", value_parser = address)]
+    pub(crate) server: Vec<(String, String)>,
     /// Where the write side is [default: sqlite, or postgres with --real].
     #[arg(long)]
     pub(crate) write: Option<WriteKind>,
@@ -147,6 +151,7 @@ impl Parts {
         let own = stage.folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         stage.name = own.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
         stage.objects.clone_from(&self.objects);
+        stage.servers.clone_from(&self.server);
         (stage.write, stage.broker, stage.store) = self.chosen();
         stage
     }
@@ -179,10 +184,19 @@ impl Parts {
         flag("burst", self.burst.map(|value| value.to_string()));
         flag("seconds", self.seconds.map(|value| value.to_string()));
         flag("rates", Some(self.rates.iter().map(u32::to_string).collect::<Vec<_>>().join(",")));
+        arguments.extend(self.server.iter().map(|(name, address)| format!("--server={name}={address}")));
         arguments.extend(self.real.then(|| "--real".to_owned()));
         arguments.extend(self.quick.then(|| "--quick".to_owned()));
         arguments
     }
+}
+
+fn address(flag: &str) -> Result<(String, String), String> {
+    let (name, address) = flag.split_once('=').ok_or("NAME=ADDRESS is what is meant")?;
+    if !SERVERS.contains(&name) {
+        return Err(format!("there is no server {name}: there are {}", SERVERS.join(", ")));
+    }
+    Ok((name.to_owned(), address.to_owned()))
 }
 
 fn value_name<V: clap::ValueEnum>(value: &V) -> String {

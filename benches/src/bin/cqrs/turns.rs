@@ -180,7 +180,7 @@ async fn break_all(run: &Run) -> Answer<Vec<Answer<Outcome>>> {
         Ok(outcome) => eprintln!("{}: {} — {:?}", outcome.system, outcome.fault.name(), outcome.verdict),
         Err(error) => eprintln!("{error}"),
     };
-    Ok(faults::run_all(&strategies, &plan, &stage, &tell).await)
+    Ok(faults::run_all(&strategies, run.parts.write(), &plan, &stage, &tell).await)
 }
 
 fn glue_rows(run: &Run) -> Answer<Vec<Row>> {

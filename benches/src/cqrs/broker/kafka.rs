@@ -18,6 +18,7 @@ use futures::FutureExt;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, StreamConsumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -110,6 +111,33 @@ fn client(address: &str) -> ClientConfig {
     config
 }
 
+/// Where a partition ends. One that was just made, or whose server has just come back, is unknown for a moment.
+fn end(consumer: &impl Consumer, topic: &str, partition: i32) -> Answer<i64> {
+    use rdkafka::types::RDKafkaErrorCode::{
+        LeaderNotAvailable, NotLeaderForPartition, UnknownPartition, UnknownTopic, UnknownTopicOrPartition,
+    };
+    let began = clock::now();
+    loop {
+        let found = consumer.fetch_watermarks(topic, partition, PATIENCE);
+        let is_new = |error: &KafkaError| {
+            matches!(
+                error,
+                KafkaError::MetadataFetch(
+                    LeaderNotAvailable
+                        | NotLeaderForPartition
+                        | UnknownPartition
+                        | UnknownTopic
+                        | UnknownTopicOrPartition
+                )
+            )
+        };
+        match found {
+            Err(error) if is_new(&error) && began.elapsed() < PATIENCE * 4 => crate::clock::sleep(PATIENCE / 100),
+            found => return Ok(found?.1),
+        }
+    }
+}
+
 impl Inner {
     fn own_topic(&self, subscription: &str) -> String {
         format!("{}.{subscription}", self.topic)
@@ -177,7 +205,7 @@ impl Inner {
             (0..=OWN)
                 .map(|number| {
                     let (topic, partition) = inner.place(&subscription, number);
-                    let (_, end) = consumer.fetch_watermarks(&topic, partition, PATIENCE)?;
+                    let end = end(&consumer, &topic, partition)?;
                     Ok((number, Partition { committed: end, delivered: end, ..Partition::default() }))
                 })
                 .collect()
@@ -187,6 +215,8 @@ impl Inner {
         Ok(Arc::clone(subscriptions.entry(name.to_owned()).or_insert(Arc::new(StdMutex::new(progress)))))
     }
 }
+
+// glue end
 
 impl Drop for KafkaBroker {
     fn drop(&mut self) {
@@ -204,6 +234,7 @@ impl Drop for KafkaBroker {
     }
 }
 
+// glue: async, outbox, cdc, hybrid
 #[async_trait]
 impl Broker for KafkaBroker {
     async fn publish(&self, batch: &[Envelope]) -> Answer<()> {
@@ -236,11 +267,14 @@ impl Broker for KafkaBroker {
         Ok(Arc::new(KafkaSubscription { broker, name, reader, progress, consumer: Arc::new(consumer), arrived }))
     }
 
+    // glue end
+
     async fn disk_bytes(&self) -> Answer<u64> {
         Ok(self.folder.as_deref().map_or(0, folder_bytes))
     }
 }
 
+// glue: async, outbox, cdc, hybrid
 /// What has arrived: partition, offset, attempt, message.
 type Arrived = (i32, i64, u32, Envelope);
 
@@ -313,10 +347,9 @@ impl KafkaSubscription {
     async fn ends(&self) -> Answer<(Vec<i64>, i64)> {
         let (consumer, broker, name) = (Arc::clone(&self.consumer), Arc::clone(&self.broker), self.name.clone());
         let ask = move || -> Answer<(Vec<i64>, i64)> {
-            let end = |topic: &str, partition| Ok(consumer.fetch_watermarks(topic, partition, PATIENCE)?.1);
             let places = (0..=OWN).map(|number| broker.place(&name, number));
-            let ends = places.map(|(topic, partition)| end(&topic, partition)).collect::<Answer<_>>()?;
-            Ok((ends, end(&broker.dead_topic(&name), 0)?))
+            let ends = places.map(|(topic, partition)| end(&*consumer, &topic, partition)).collect::<Answer<_>>()?;
+            Ok((ends, end(&*consumer, &broker.dead_topic(&name), 0)?))
         };
         clock::blocking(ask).await
     }

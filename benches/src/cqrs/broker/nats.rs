@@ -128,6 +128,8 @@ impl Inner {
     }
 }
 
+// glue end
+
 impl Drop for NatsBroker {
     fn drop(&mut self) {
         let readers = self.inner.readers.lock().expect("nothing panics under this lock").clone();
@@ -142,6 +144,7 @@ impl Drop for NatsBroker {
     }
 }
 
+// glue: async, outbox, cdc, hybrid
 #[async_trait]
 impl Broker for NatsBroker {
     async fn publish(&self, batch: &[Envelope]) -> Answer<()> {
@@ -161,11 +164,14 @@ impl Broker for NatsBroker {
         Ok(Arc::new(NatsSubscription { broker, name, reader, joined: Mutex::new(Some(joined)), outstanding }))
     }
 
+    // glue end
+
     async fn disk_bytes(&self) -> Answer<u64> {
         Ok(self.folder.as_deref().map_or(0, folder_bytes))
     }
 }
 
+// glue: async, outbox, cdc, hybrid
 struct Joined {
     messages: pull::Stream,
     /// Sent by the server, and nobody has asked for it yet.

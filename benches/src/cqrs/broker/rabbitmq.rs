@@ -141,6 +141,8 @@ async fn publish(channel: &Channel, to: (&str, Option<&str>), batch: &[Envelope]
     clock::timeout(PATIENCE, all).await.ok_or("RabbitMQ does not confirm: publish again")?
 }
 
+// glue end
+
 /// Deletes everything of this name.
 async fn remove(url: &str, names: &Names, subscriptions: &[String]) -> Answer<()> {
     let (_connection, channel) = connect(url).await?;
@@ -155,6 +157,7 @@ async fn remove(url: &str, names: &Names, subscriptions: &[String]) -> Answer<()
     Ok(())
 }
 
+// glue: async, outbox, cdc, hybrid
 impl Inner {
     /// The channel that all publishers share.
     async fn publisher(&self) -> Answer<Channel> {
@@ -201,6 +204,8 @@ impl Inner {
     }
 }
 
+// glue end
+
 impl Drop for RabbitBroker {
     fn drop(&mut self) {
         let subscriptions: Vec<String> =
@@ -209,6 +214,7 @@ impl Drop for RabbitBroker {
     }
 }
 
+// glue: async, outbox, cdc, hybrid
 #[async_trait]
 impl Broker for RabbitBroker {
     async fn publish(&self, batch: &[Envelope]) -> Answer<()> {
@@ -234,11 +240,14 @@ impl Broker for RabbitBroker {
         Ok(Arc::new(RabbitSubscription { broker, name, reader, state }))
     }
 
+    // glue end
+
     async fn disk_bytes(&self) -> Answer<u64> {
         Ok(self.folder.as_deref().map_or(0, folder_bytes))
     }
 }
 
+// glue: async, outbox, cdc, hybrid
 /// A consumer that is connected.
 struct Joined {
     number: u64,

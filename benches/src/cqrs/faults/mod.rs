@@ -18,7 +18,7 @@ mod watch;
 use serde::Serialize;
 
 use super::metrics::Alarm;
-use super::strategy::{Place, Strategy};
+use super::strategy::{Place, Strategy, WriteKind};
 
 pub use audit::{differences, drain, settle};
 pub use run::{MakeStage, Plan, run, run_all};
@@ -117,8 +117,8 @@ impl Fault {
         }
     }
 
-    /// Whether it can befall this strategy, and if not, why.
-    pub fn befalls(self, strategy: Strategy) -> Result<(), &'static str> {
+    /// Whether it can befall this strategy on such a write side, and if not, why.
+    pub fn befalls(self, strategy: Strategy, write: WriteKind) -> Result<(), &'static str> {
         use Fault::*;
         let (cenote, broker) = (strategy.is_cenote(), strategy.has_broker());
         let update = matches!(strategy, Strategy::CenoteUpdate(_));
@@ -132,7 +132,9 @@ impl Fault {
             FieldAdded => (true, ""),
             Corrupted => (!cenote, "readers hold memory that nobody can write to"),
             Replay => {
-                let keeps = broker && strategy != Strategy::Async;
+                // A replication slot forgets what was acknowledged; a table of changes is kept for a while.
+                let forgets = strategy == Strategy::Cdc && write == WriteKind::Postgres;
+                let keeps = broker && strategy != Strategy::Async && !forgets;
                 let keeps = keeps || update || matches!(strategy, Strategy::EventSourced | Strategy::Polling);
                 (keeps, "keeps nothing that could be replayed")
             }

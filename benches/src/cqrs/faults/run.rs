@@ -14,7 +14,7 @@ use crate::cqrs::Answer;
 use crate::cqrs::clock;
 use crate::cqrs::domain::{Command, CommandError, Commands, Difference, World};
 use crate::cqrs::settings::Settings;
-use crate::cqrs::strategy::{Running, Stage, Strategy};
+use crate::cqrs::strategy::{Running, Stage, Strategy, WriteKind};
 
 /// What never was may be shown for so long on a good day: where stock comes sooner than the rest, both are seen together.
 const GLIMPSE: Duration = Duration::from_millis(150);
@@ -60,15 +60,16 @@ impl Plan {
 /// Makes the stage for a run: the parts that flags chose, in a folder of its own.
 pub type MakeStage<'a> = &'a (dyn Fn(World, Settings) -> Answer<Stage> + Sync);
 
-/// All faults on all strategies that they can befall; tells each outcome as it comes.
+/// All faults on all strategies that they can befall on this write side; tells each outcome as it comes.
 pub async fn run_all(
     strategies: &[Strategy],
+    write: WriteKind,
     plan: &Plan,
     stage: MakeStage<'_>,
     tell: &(dyn Fn(&Answer<Outcome>) + Sync),
 ) -> Vec<Answer<Outcome>> {
     let pairs = strategies.iter().flat_map(|strategy| Fault::ALL.map(|fault| (*strategy, fault)));
-    let fit: Vec<_> = pairs.filter(|(strategy, fault)| fault.befalls(*strategy).is_ok()).collect();
+    let fit: Vec<_> = pairs.filter(|(strategy, fault)| fault.befalls(*strategy, write).is_ok()).collect();
     let runs = fit.into_iter().map(|(strategy, fault)| async move {
         let outcome = run(strategy, fault, plan, stage).await;
         let outcome = outcome.map_err(|error| format!("{} / {}: {error}", strategy.name(), fault.name()).into());

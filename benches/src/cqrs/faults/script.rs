@@ -15,7 +15,7 @@ use crate::cqrs::domain::{Key, Query, Reference};
 use crate::cqrs::metrics::Reading;
 use crate::cqrs::points::{Point, Points};
 use crate::cqrs::strategy::Running;
-use crate::cqrs::strategy::cenote::Cenote;
+use crate::cqrs::strategy::cenote::{Cenote, records};
 
 /// What a script has to say.
 #[derive(Default)]
@@ -68,23 +68,16 @@ pub(super) async fn play(
             grows(&**running, plan, "a dead letter", before, |reading| reading.dead_letters).await?;
             pass(BEAT).await
         }
-        Fault::StoreRestarted => {
-            let before = points.refused();
-            running.restart_reader().await?;
-            let refused = points.refused() - before;
-            clock::sleep(BEAT).await;
-            Ok(told(format!("it was closed and opened again; {refused} calls were refused meanwhile")))
-        }
-        Fault::ReaderKilled => {
-            running.restart_reader().await?;
-            pass(BEAT).await
-        }
+        Fault::StoreRestarted | Fault::ReaderKilled => restart(&**running).await,
         Fault::SlowProjector => slow(&**running, load, plan).await,
         Fault::FieldAdded => {
             // Readers first, as a careful team deploys: whoever meets the field knows it.
             running.deploy().await?;
             clock::sleep(BEAT * 2).await;
             running.migrate().await?;
+            let weighed = running.truth().await?.answer(Query::Product(1), reference).products;
+            let weighed = weighed.iter().filter(|product| product.weight_grams.is_some()).count();
+            took_place(weighed as u64, "product that was looked at has the field")?;
             pass(BEAT).await
         }
         Fault::Corrupted => corrupt(&**running, load, reference).await,
@@ -143,6 +136,25 @@ async fn grows(
         clock::sleep(Duration::from_millis(10)).await;
     }
     Ok(())
+}
+
+/// Restarts what answers readers, and asks meanwhile for what no cache holds: a product that nobody has.
+async fn restart(running: &dyn Running) -> Answer<Played> {
+    let mut unanswered = 0;
+    let asking = async {
+        loop {
+            let asked = running.queries().collect(Query::Product(i64::MAX as u64)).await;
+            unanswered += u64::from(asked.is_err());
+            clock::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        restarted = running.restart_reader() => restarted?,
+        () = asking => {}
+    }
+    clock::sleep(BEAT).await;
+    took_place(unanswered, "questions were not answered while it was away")
 }
 
 /// Commands on few keys, so that there is an order within them to be broken.
@@ -244,11 +256,10 @@ async fn replay(running: &dyn Running, load: &Load, plan: &Plan) -> Answer<Playe
     clock::sleep(BEAT).await;
     let again = running.reading().await?.mails - mails;
     load.pause(false);
-    if told == Some(0) {
+    let Some(told) = told.filter(|told| *told > 0) else {
         return Err("the fault did not take place: there was nothing to be told again".into());
-    }
-    let told = told.map_or_else(|| "nothing".to_owned(), |told| format!("{told} messages"));
-    let note = format!("told again: {told}; mails before: {mails}, sent again: {again}");
+    };
+    let note = format!("told again: {told} messages; mails before: {mails}, sent again: {again}");
     if again > 0 {
         return Err(format!("a replay has sent mails: {note}").into());
     }
@@ -316,16 +327,20 @@ async fn rolled_back(running: &dyn Running, plan: &Plan) -> Answer<Played> {
     let cenote = cenote(running)?;
     let good = cenote.published();
     running.points().bug_unseen.store(true, Relaxed);
-    until("a bad version", plan.patience, || cenote.published() > good).await?;
-    let version = || cenote.consumer().map(|consumer| consumer.version());
-    until("readers to see it", plan.patience, || version().is_some_and(|version| version > good)).await?;
+    // A version that was on its way is not bad yet.
+    let is_seen = || cenote.consumer().is_some_and(|consumer| consumer.with(records::shows_the_bug));
+    until("readers to see a bad version", plan.patience, is_seen).await?;
     clock::sleep(BEAT).await;
     // The bug is fixed; readers go back at once, and then get what has changed since.
     running.points().bug_unseen.store(false, Relaxed);
     let began = now();
     let again = cenote.republish(good).await?;
+    let version = || cenote.consumer().map(|consumer| consumer.version());
     until("readers to go back", plan.patience, || version().is_some_and(|version| version >= again)).await?;
     let back = began.elapsed();
+    if is_seen() {
+        return Err(format!("version {again} still shows what the bug has made").into());
+    }
     running.rebuild().await?;
     let note = format!("back {:.2} s after the decision; version {good} again as {again}", back.as_secs_f64());
     Ok(Played { repair: Some(Repair::Person("republish, then a cycle")), note: Some(note) })

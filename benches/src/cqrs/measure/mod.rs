@@ -158,6 +158,7 @@ pub async fn turn(
     }
     check(&running, stage).await?;
     if let Some(cenote) = running.cenote() {
+        say(row("log_entries", "count", cenote.published().0 as f64));
         requests(cenote, effort, &row, say).await;
     }
     let usage = running.usage().await?;
@@ -166,6 +167,9 @@ pub async fn turn(
     say(row("disk_broker", "bytes", usage.broker as f64));
     say(row("disk_read_side", "bytes", usage.read as f64));
     say(row("memory_all_parts", "bytes", resident_bytes()? as f64));
+    for (part, bytes) in stage.server_memory(strategy) {
+        say(row(part, "bytes", bytes as f64));
+    }
     say(row("clock_cost", "ns", reads::clock_cost()));
     say(row("processes", "count", strategy.processes().len() as f64));
     let left = Left::new(running.generation(), &running.truth().await?, &stage.world);

@@ -1,5 +1,7 @@
 //! The read side: stores that a projector fills, and questions that they answer.
 
+#[cfg(feature = "real")]
+mod cassandra;
 mod live;
 mod near;
 #[cfg(feature = "real")]
@@ -15,6 +17,8 @@ use async_trait::async_trait;
 use super::Answer;
 use super::domain::{Collected, Key, Message, Query, See};
 
+#[cfg(feature = "real")]
+pub use cassandra::CassandraReadStores;
 pub use live::Live;
 pub use near::NearCache;
 #[cfg(feature = "real")]

@@ -8,20 +8,21 @@
 //! own.
 
 // glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use deadpool_postgres::Transaction;
+use deadpool_postgres::{PoolError, Transaction};
 use tokio::sync::RwLock;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::{Applied, Queries, ReadStore, ReadStores, RemoteQueries};
-use crate::cqrs::Answer;
 use crate::cqrs::domain::{Card, Change, Key, LISTING, Message, Product, Query, Reference, See};
-use crate::cqrs::postgres::{Database, Place, or_away};
+use crate::cqrs::points::Away;
+use crate::cqrs::postgres::{Database, Place};
 use crate::cqrs::settings::Settings;
+use crate::cqrs::{Answer, Failure};
 
 fn tables(generation: u32) -> String {
     format!(
@@ -73,6 +74,9 @@ pub async fn postgres_project(
     put_all(transaction, generation, std::slice::from_ref(message), reference).await.map(|_| ())
 }
 
+// glue end
+
+// glue: hybrid
 /// Brings one product's stock up to date, in the command's transaction. A product that the outbox has not brought yet
 /// gets a row that no query shows, so that its stock is not lost.
 pub async fn postgres_project_stock(
@@ -91,6 +95,9 @@ pub async fn postgres_project_stock(
     Ok(())
 }
 
+// glue end
+
+// glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
 /// Applies messages; how many changed something.
 async fn put_all(
     transaction: &Transaction<'_>,
@@ -117,8 +124,13 @@ async fn put_all(
         }
     }
     written.extend(put_products(transaction, generation, &products, reference).await?);
-    // Whatever the newest has superseded would have been written before it.
-    let changes = batch.iter().filter(|message| written.contains(&message.key())).count() as u64;
+    // Whatever the newest has superseded would have been written before it, if it came in order.
+    let mut last: HashMap<Key, u64> = HashMap::new();
+    let is_newer = |message: &&Message| {
+        let last = last.entry(message.key()).or_default();
+        written.contains(&message.key()) && message.version > std::mem::replace(last, message.version.max(*last))
+    };
+    let changes = batch.iter().filter(is_newer).count() as u64;
     Ok(Applied { written: changes, stale: batch.len() as u64 - changes })
 }
 
@@ -213,7 +225,7 @@ struct Answers {
 #[async_trait]
 impl RemoteQueries for Answers {
     async fn ask(&self, query: Query, see: &mut (dyn See + Send)) -> Answer<bool> {
-        let client = self.database.get().await?;
+        let client = self.database.reader().await?;
         let rows = match query {
             Query::Product(id) => {
                 let statement = client.prepare_cached(&self.sql.product).await?;
@@ -287,6 +299,18 @@ impl ReadStores for PostgresReadStores {
     }
 }
 
+/// Says [`Away`] of a failure that is the connection's and not the question's: to be repeated, however long it takes.
+fn or_away(failure: Failure) -> Failure {
+    let lost = failure.downcast_ref::<tokio_postgres::Error>().is_some_and(|error| match error.code() {
+        // Connections that end, and a server that shuts down, starts up or recovers.
+        Some(code) => code.code().starts_with("08") || code.code().starts_with("57P"),
+        None => {
+            error.is_closed() || std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
+        }
+    });
+    if lost || failure.is::<PoolError>() { Away("PostgreSQL").into() } else { failure }
+}
+
 /// One generation.
 struct PostgresRead {
     generation: u32,
@@ -329,6 +353,8 @@ impl ReadStore for PostgresRead {
         Ok(row.get::<_, i64>(0) as u64)
     }
 
+    // glue end
+
     async fn reconnect(&self) -> Answer<()> {
         self.answers.database.reconnect();
         Ok(())
@@ -350,4 +376,3 @@ impl ReadStore for PostgresRead {
         self.answers.database.table_bytes(&tables).await
     }
 }
-// glue end

@@ -231,6 +231,8 @@ impl RedisReadStores {
     }
 }
 
+// glue end
+
 async fn used_memory(server: &Server) -> Answer<u64> {
     let info: String = cmd("INFO").arg("memory").query_async(&mut server.write()).await?;
     let line = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
@@ -249,6 +251,7 @@ impl Drop for RedisReadStores {
     }
 }
 
+// glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
 /// Removes every key with this prefix, some at a time.
 async fn unlink_all(connection: &mut (impl redis::aio::ConnectionLike + Send), prefix: &str) -> Answer<()> {
     let (pattern, mut cursor) = (format!("{prefix}*"), 0_u64);
@@ -353,6 +356,8 @@ impl ReadStore for RedisRead {
         Ok(found.unwrap_or(0))
     }
 
+    // glue end
+
     async fn reconnect(&self) -> Answer<()> {
         let server = &self.answers.server;
         let connections = Server::connect(&server.client).await?;
@@ -383,4 +388,3 @@ impl ReadStore for RedisRead {
         Ok(used_memory(&self.answers.server).await?.saturating_sub(self.before))
     }
 }
-// glue end

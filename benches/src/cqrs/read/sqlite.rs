@@ -216,6 +216,7 @@ pub fn sqlite_project_stock(connection: &Connection, generation: u32, product: &
 }
 // glue end
 
+// glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
 /// Generations in one SQLite file.
 pub struct SqliteReadStores {
     writer: Arc<Writer>,
@@ -314,6 +315,8 @@ impl ReadStore for SqliteRead {
             .pool
             .with(|connection| Ok(connection.prepare_cached(&sql)?.query_row([], |row| row.get::<_, i64>(0))? as u64))
     }
+
+    // glue end
 
     async fn reconnect(&self) -> Answer<()> {
         self.answers.pool.close();

@@ -1,8 +1,10 @@
 //! The real servers: where they are, and the parts that run on them.
 //!
 //! `benches/services/up` starts them on loopback and leaves their addresses in a file; variables of the same names win
-//! over the file, for servers that somebody else runs. What is asked for and not there is an error that says what to do.
+//! over the file, and flags over both, for servers that somebody else runs. What is asked for and not there is an error that
+//! says what to do.
 
+mod memory;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +17,7 @@ use super::broker::{Broker, KafkaBroker, NatsBroker, RabbitBroker};
 use super::clock;
 use super::domain::Reference;
 use super::postgres::Place;
-use super::read::{PostgresReadStores, ReadStores, RedisReadStores};
+use super::read::{CassandraReadStores, PostgresReadStores, ReadStores, RedisReadStores};
 use super::settings::Settings;
 use super::write::{Hooks, PostgresWrite, Projection, WriteSide};
 
@@ -39,11 +41,14 @@ pub enum Server {
     Nats,
     /// A read store.
     Redis,
+    /// A read store.
+    Cassandra,
 }
 
 impl Server {
     /// All of them.
-    pub const ALL: [Server; 5] = [Server::Postgres, Server::Rabbitmq, Server::Kafka, Server::Nats, Server::Redis];
+    pub const ALL: [Server; 6] =
+        [Server::Postgres, Server::Rabbitmq, Server::Kafka, Server::Nats, Server::Redis, Server::Cassandra];
 
     /// What the scripts call it.
     #[must_use]
@@ -54,6 +59,7 @@ impl Server {
             Server::Kafka => "kafka",
             Server::Nats => "nats",
             Server::Redis => "redis",
+            Server::Cassandra => "cassandra",
         }
     }
 
@@ -96,6 +102,16 @@ impl Servers {
         Servers { addresses, folder }
     }
 
+    /// The same, but for servers whose addresses are told here, by name.
+    #[must_use]
+    pub fn or_rather(mut self, told: &[(String, String)]) -> Servers {
+        for server in Server::ALL {
+            let address = told.iter().rfind(|(name, _)| name == server.name()).map(|(_, address)| address.clone());
+            self.addresses.extend(address.map(|address| (server, address)));
+        }
+        self
+    }
+
     /// Where a server is.
     ///
     /// # Errors
@@ -103,7 +119,7 @@ impl Servers {
     pub fn address(&self, server: Server) -> Answer<&str> {
         let missing = || {
             let (name, variable) = (server.name(), server.variable());
-            format!("no address of {name}: run benches/services/up {name}, or set {variable}")
+            format!("no address of {name}: run benches/services/up {name}, set {variable}, or say --server {name}=…")
         };
         Ok(self.addresses.get(&server).map(String::as_str).ok_or_else(missing)?)
     }
@@ -171,6 +187,10 @@ impl Servers {
                 Ok(Arc::new(PostgresReadStores::open(&at, reference, settings).await?))
             }
             Server::Redis => Ok(Arc::new(RedisReadStores::open(address, &name, own.keep, reference).await?)),
+            Server::Cassandra => {
+                let folder = self.data(server);
+                Ok(Arc::new(CassandraReadStores::open(address, &name, own.keep, folder, reference).await?))
+            }
             _ => Err(format!("{} is no read store", server.name()).into()),
         }
     }
@@ -179,6 +199,15 @@ impl Servers {
     fn data(&self, server: Server) -> Option<PathBuf> {
         let folder = self.folder.join(server.name());
         folder.is_dir().then_some(folder)
+    }
+
+    /// Bytes of memory that a server of ours holds; none of one that somebody else runs.
+    #[must_use]
+    pub fn memory_bytes(&self, server: Server) -> Option<u64> {
+        let kept = |file| std::fs::read_to_string(self.folder.join(server.name()).join(file)).ok();
+        let is_ours = kept("address")?.trim().split_once('=')?.1 == self.addresses.get(&server)?;
+        let process = kept("pid").filter(|_| is_ours)?;
+        Some(memory::tree_bytes(process.trim().parse().ok()?)).filter(|bytes| *bytes > 0)
     }
 
     /// Stops a server and keeps its data.

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::{Own, Server, Servers};
 use crate::cqrs::cleanup::unique_name;
-use crate::cqrs::domain::{Command, CommandError, Key, Message, Page, Query, World};
+use crate::cqrs::domain::{Command, CommandError, Key, Message, Query, World};
 use crate::cqrs::read::ReadStore;
 use crate::cqrs::settings::Settings;
-use crate::cqrs::tests::broker_keeps_its_promises;
+use crate::cqrs::tests::{broker_keeps_its_promises, read_stores_keep_their_promises, write_side_keeps_the_rules};
 use crate::cqrs::write::{FeedKind, Hooks, Projection, WriteSide};
 
 const SETTINGS: Settings = Settings::BRISK;
@@ -25,6 +25,21 @@ fn servers(wanted: &[Server]) -> Option<Servers> {
         return None;
     }
     Some(servers)
+}
+
+#[test]
+fn a_flag_wins_over_what_was_found() {
+    let servers = Servers::find().or_rather(&[("redis".to_owned(), "redis://elsewhere/".to_owned())]);
+    assert_eq!(servers.address(Server::Redis).unwrap(), "redis://elsewhere/");
+    assert_eq!(servers.memory_bytes(Server::Redis), None, "it is somebody else's");
+}
+
+#[test]
+fn a_server_of_ours_takes_memory() {
+    let Some(servers) = servers(&[Server::Postgres]) else { return };
+    // Where `up` has started it, which need not be so.
+    let Some(bytes) = servers.memory_bytes(Server::Postgres) else { return };
+    assert!(bytes > 1_000_000, "{bytes}: with its shared buffers");
 }
 
 async fn write_side(servers: &Servers, hooks: Hooks, world: &World) -> Arc<dyn WriteSide> {
@@ -88,7 +103,7 @@ async fn drain(write: &dyn WriteSide, kind: FeedKind, store: &dyn ReadStore) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_feed_of_postgres_leads_every_store_to_the_truth() {
-    for server in [Server::Postgres, Server::Redis] {
+    for server in [Server::Postgres, Server::Redis, Server::Cassandra] {
         let Some(servers) = servers(&[Server::Postgres, server]) else { continue };
         let world = World::new(300, 20, 7);
         let name = unique_name("test");
@@ -153,34 +168,20 @@ async fn commands_that_break_rules_change_nothing() {
     let world = World::new(10, 1, 7);
     for events_only in [false, true] {
         let write = write_side(&servers, Hooks { events_only, ..Hooks::default() }, &world).await;
-        let before = write.truth().await.unwrap();
-        let wrong = [
-            Command::Stock { id: 1, by: -1_000 },
-            Command::Price { id: 1, price_cents: 0 },
-            Command::Rename { id: 99, name: "nobody".into() },
-            Command::Add(world.product(1)),
-            Command::Move { id: 1, category: 9_999 },
-            Command::Unpublish { id: 9 },
-            Command::Publish(Page { id: 1, title: "t".into(), products: vec![1, 99] }),
-        ];
-        for command in wrong {
-            let refused = write.execute(&command).await;
-            assert!(matches!(refused, Err(CommandError::Rejected(_))), "{command:?}: {refused:?}");
-        }
-        assert_eq!(write.truth().await.unwrap(), before);
+        write_side_keeps_the_rules(&*write, &world).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_takes_only_what_is_newer() {
-    for server in [Server::Postgres, Server::Redis] {
+    for server in [Server::Postgres, Server::Redis, Server::Cassandra] {
         let Some(servers) = servers(&[Server::Postgres, server]) else { continue };
         let world = World::new(20, 3, 7);
         let write = write_side(&servers, HOOKS, &world).await;
         let name = unique_name("test");
         let own = Own { name: &name, keep: false };
         let stores = servers.read_stores(server, &own, Arc::clone(&world.reference), &SETTINGS).await.unwrap();
-        let store = stores.open(1).await.unwrap();
+        let store = stores.open(2).await.unwrap();
         let mut all = Vec::new();
         write.scan(None, &mut |message| all.push(message)).await.unwrap();
         for command in world.commands(0).take(200) {
@@ -201,6 +202,7 @@ async fn a_store_takes_only_what_is_newer() {
         assert_eq!(spoiled.products[0].name, "spoiled by a script");
         store.reconnect().await.unwrap();
         assert!(store.queries().collect(Query::Product(2)).await.unwrap().products.len() == 1);
+        read_stores_keep_their_promises(&*stores, &world).await;
     }
 }
 

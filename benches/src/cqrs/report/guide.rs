@@ -105,7 +105,7 @@ fn memory(report: &Report) -> Option<Advice> {
         "Does the data fit in the memory of each reader?",
         vec![format!(
             "A reader that holds everything took {} for {} products, {each:.0} B each (pages and the process's own \
-             included): about {:.0} million in 1 GB and {:.0} million in 16 GB. Beyond that, or if each reader needs a \
+             included): about {:.1} million in 1 GB and {:.1} million in 16 GB. Beyond that, or if each reader needs a \
              small share: a read store.",
             human(memory, "bytes"),
             report.products,
@@ -118,7 +118,8 @@ fn memory(report: &Report) -> Option<Advice> {
 fn running(report: &Report) -> Option<Advice> {
     let answer = |system: &str| {
         let (processes, lines) = (report.figure(system, "processes")?, report.figure(system, "glue_lines")?);
-        Some(format!("{system}: {processes:.0} processes, {lines:.0} lines"))
+        let plural = if processes == 1.0 { "" } else { "es" };
+        Some(format!("{system}: {processes:.0} process{plural}, {lines:.0} lines"))
     };
     advice(
         "What must run besides the services, and how many lines are your own?",

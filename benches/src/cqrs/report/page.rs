@@ -9,7 +9,7 @@ use super::tables::{describe, noticed, repaired, tables};
 use super::{Report, advise, is_ours};
 use crate::compare::{Across, Chart, Curve, human};
 use crate::cqrs::faults::{Fault, Outcome, Repair, Verdict};
-use crate::cqrs::strategy::Strategy;
+use crate::cqrs::strategy::{Strategy, WriteKind};
 
 /// Writes `index.html` into the folder, which is made where there is none.
 pub fn write_page(report: &Report, folder: &Path) -> io::Result<()> {
@@ -201,7 +201,7 @@ fn fault_table(page: &mut String, report: &Report, faults: &[Fault]) {
 
 fn cell(fault: Fault, system: &str, outcome: Option<&Outcome>) -> String {
     let Some(outcome) = outcome else {
-        let tried = Strategy::find(system).is_some_and(|strategy| fault.befalls(strategy).is_ok());
+        let tried = Strategy::find(system).is_some_and(|strategy| fault.befalls(strategy, write_of(system)).is_ok());
         let (class, says) = if tried { ("ever", "<b>the run failed</b>") } else { ("none", "–") };
         return format!("<td class=\"{class}\">{says}</td>");
     };
@@ -226,6 +226,11 @@ fn cell(fault: Fault, system: &str, outcome: Option<&Outcome>) -> String {
         "<td class=\"{class}\" title=\"{}\"><b>{says}</b><br><small>{more}</small></td>",
         escape(&describe(outcome))
     )
+}
+
+/// The write side, as far as a title tells it: `cdc` is by replication, and on SQLite `cdc-embedded`.
+fn write_of(system: &str) -> WriteKind {
+    if system == Strategy::Cdc.name() { WriteKind::Postgres } else { WriteKind::Sqlite }
 }
 
 fn figures(page: &mut String, report: &Report) {

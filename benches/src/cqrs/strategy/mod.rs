@@ -40,7 +40,7 @@ use super::metrics::Reading;
 use super::points::Points;
 use super::read::{NearCache, Queries};
 
-pub use parts::{BrokerKind, Stage, StoreKind, WriteKind};
+pub use parts::{BrokerKind, SERVERS, Stage, StoreKind, WriteKind};
 pub use pipeline::Pipeline;
 pub use tasks::{Replaced, Tasks};
 
@@ -156,6 +156,12 @@ impl Strategy {
     pub fn has_broker(self) -> bool {
         use Strategy::{Async, Cdc, Hybrid, Outbox, OutboxNearEvents, OutboxNearTimer};
         matches!(self, Async | Outbox | OutboxNearTimer | OutboxNearEvents | Cdc | Hybrid)
+    }
+
+    /// Whether it has a read store of its own, beside the write side's tables.
+    #[must_use]
+    pub fn has_read_store(self) -> bool {
+        !self.is_cenote() && !matches!(self, Strategy::Sync | Strategy::Hybrid)
     }
 
     /// What has to run besides the service that takes commands and the one that reads; databases and brokers count.

@@ -50,7 +50,12 @@ pub enum StoreKind {
     Postgres,
     /// A server.
     Redis,
+    /// A server.
+    Cassandra,
 }
+
+/// What servers are called in flags, files and scripts.
+pub const SERVERS: [&str; 6] = ["postgres", "rabbitmq", "kafka", "nats", "redis", "cassandra"];
 
 /// One run's stage.
 pub struct Stage {
@@ -70,6 +75,8 @@ pub struct Stage {
     pub broker: BrokerKind,
     /// Which store is read.
     pub store: StoreKind,
+    /// Where servers are, by name, as far as flags have said so.
+    pub servers: Vec<(String, String)>,
     /// Names this run at servers that others use, too: letters and digits.
     pub name: String,
     /// Whether the read model stays at its server, for a process that comes after.
@@ -93,6 +100,7 @@ impl Stage {
             write: WriteKind::default(),
             broker: BrokerKind::default(),
             store: StoreKind::default(),
+            servers: Vec::new(),
             name: "cqrs".to_owned(),
             keep: false,
             objects: None,

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{BrokerKind, Stage, StoreKind};
+#[cfg(feature = "real")]
+use super::WriteKind;
+use super::{BrokerKind, Stage, StoreKind, Strategy};
 use crate::cqrs::Answer;
 use crate::cqrs::broker::Broker;
 use crate::cqrs::read::ReadStores;
@@ -16,31 +18,58 @@ impl Stage {
         Own { name: &self.name, keep: self.keep }
     }
 
+    fn servers(&self) -> Servers {
+        Servers::find().or_rather(&self.servers)
+    }
+
     pub(super) async fn server_write(&self, hooks: Hooks) -> Answer<Arc<dyn WriteSide>> {
-        Servers::find().write_side(&self.own(), hooks, Arc::clone(&self.world.reference), &self.settings).await
+        self.servers().write_side(&self.own(), hooks, Arc::clone(&self.world.reference), &self.settings).await
     }
 
     pub(super) async fn server_broker(&self, kind: BrokerKind) -> Answer<Arc<dyn Broker>> {
-        let server = match kind {
-            BrokerKind::Embedded => return Err("the embedded broker is no server".into()),
-            BrokerKind::Rabbitmq => Server::Rabbitmq,
-            BrokerKind::Kafka => Server::Kafka,
-            BrokerKind::Nats => Server::Nats,
-        };
-        Servers::find().broker(server, &self.settings).await
+        let server = broker_server(kind).ok_or("the embedded broker is no server")?;
+        self.servers().broker(server, &self.settings).await
     }
 
     pub(super) async fn server_stores(&self, kind: StoreKind) -> Answer<Arc<dyn ReadStores>> {
-        let server = match kind {
-            StoreKind::Sqlite => return Err("SQLite is no server".into()),
-            StoreKind::Postgres => Server::Postgres,
-            StoreKind::Redis => Server::Redis,
-        };
-        Servers::find().read_stores(server, &self.own(), Arc::clone(&self.world.reference), &self.settings).await
+        let server = store_server(kind).ok_or("SQLite is no server")?;
+        self.servers().read_stores(server, &self.own(), Arc::clone(&self.world.reference), &self.settings).await
+    }
+
+    /// Bytes of memory of each server that this strategy has, by part.
+    #[must_use]
+    pub fn server_memory(&self, strategy: Strategy) -> Vec<(&'static str, u64)> {
+        let write = Some(Server::Postgres).filter(|_| self.write == WriteKind::Postgres);
+        let broker = broker_server(self.broker).filter(|_| strategy.has_broker());
+        // One server with both is the write side's.
+        let store = store_server(self.store).filter(|store| strategy.has_read_store() && write != Some(*store));
+        let parts = [("memory_write_side", write), ("memory_broker", broker), ("memory_read_store", store)];
+        let servers = self.servers();
+        parts.into_iter().filter_map(|(part, server)| Some((part, servers.memory_bytes(server?)?))).collect()
     }
 
     pub(super) async fn server_stores_within(&self) -> Answer<Arc<dyn ReadStores>> {
-        Servers::find().read_stores_within(&self.own(), Arc::clone(&self.world.reference), &self.settings).await
+        self.servers().read_stores_within(&self.own(), Arc::clone(&self.world.reference), &self.settings).await
+    }
+}
+
+#[cfg(feature = "real")]
+fn broker_server(kind: BrokerKind) -> Option<Server> {
+    match kind {
+        BrokerKind::Embedded => None,
+        BrokerKind::Rabbitmq => Some(Server::Rabbitmq),
+        BrokerKind::Kafka => Some(Server::Kafka),
+        BrokerKind::Nats => Some(Server::Nats),
+    }
+}
+
+#[cfg(feature = "real")]
+fn store_server(kind: StoreKind) -> Option<Server> {
+    match kind {
+        StoreKind::Sqlite => None,
+        StoreKind::Postgres => Some(Server::Postgres),
+        StoreKind::Redis => Some(Server::Redis),
+        StoreKind::Cassandra => Some(Server::Cassandra),
     }
 }
 
@@ -56,6 +85,12 @@ impl Stage {
 
     pub(super) async fn server_stores(&self, _kind: StoreKind) -> Answer<Arc<dyn ReadStores>> {
         Err(needs_real("--store"))
+    }
+
+    /// Bytes of memory of each server that this strategy has, by part: there are none.
+    #[must_use]
+    pub fn server_memory(&self, _strategy: Strategy) -> Vec<(&'static str, u64)> {
+        Vec::new()
     }
 
     pub(super) async fn server_stores_within(&self) -> Answer<Arc<dyn ReadStores>> {

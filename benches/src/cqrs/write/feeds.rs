@@ -38,17 +38,21 @@ pub(super) fn end(connection: &Connection, kind: FeedKind) -> Answer<u64> {
 /// Deletes what was sent before `until`.
 pub(super) fn clean(connection: &Connection, hooks: Hooks, until: i64) -> Answer<u64> {
     let mut gone = 0;
+    // glue: outbox, hybrid, cenote-update
     if hooks.outbox {
         // Only the oldest are looked at, so that one clean-up never holds commands up for long.
         let sql = "DELETE FROM outbox WHERE position IN (SELECT position FROM outbox ORDER BY position LIMIT 5000)
             AND sent_at < ?";
         gone += connection.prepare_cached(sql)?.execute([until])?;
     }
+    // glue end
+    // glue: cdc
     if hooks.capture {
         let sql = "DELETE FROM captured WHERE position IN (SELECT position FROM captured ORDER BY position LIMIT 5000)
             AND at < ? AND position <= (SELECT position FROM captured_until)";
         gone += connection.prepare_cached(sql)?.execute([until])?;
     }
+    // glue end
     Ok(gone as u64)
 }
 

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::publisher::{Asked, Publisher, Request};
 use super::{Place, Running, Stage, Tasks, Usage};
 use crate::cqrs::Answer;
-use crate::cqrs::clock::{now, wall};
+use crate::cqrs::clock::{self, now, wall};
 use crate::cqrs::disk::folder_bytes;
 use crate::cqrs::domain::{Ack, Command, CommandError, Key, Micros, Query, See, Truth};
 use crate::cqrs::metrics::{Metrics, Reading};
@@ -44,6 +44,8 @@ pub enum How {
 const S3_TRIPS: Duration = Duration::from_millis(500);
 /// The default of consumers; what [`Place::S3Slow`] shows.
 const POLL_SLOW: Duration = Duration::from_secs(10);
+/// How long a publisher may take from its start until it has the log.
+const DEPLOYMENT: Duration = Duration::from_secs(60);
 
 // glue: cenote-cycle, cenote-update
 /// Opens the dataset as a service would.
@@ -117,6 +119,7 @@ async fn storage(stage: &Stage, place: Place) -> Answer<(Storage, Option<S3Serve
     let server = if stage.objects.is_none() { Some(S3Server::start(&folder).await?) } else { None };
     let own = server.as_ref().map(S3Server::endpoint);
     let endpoint = own.or_else(|| stage.objects.clone()).unwrap_or_default();
+    // glue: cenote-cycle, cenote-update
     let options = [
         ("endpoint", endpoint.as_str()),
         ("region", BUCKET_REGION),
@@ -125,6 +128,7 @@ async fn storage(stage: &Stage, place: Place) -> Answer<(Storage, Option<S3Serve
     ];
     let options = options.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let storage = Storage::open(&format!("s3://{}/catalog", s3_server::BUCKET), &options).await?;
+    // glue end
     Ok((LatencyStore::s3(Env::system()).wrap(&storage), server))
 }
 
@@ -342,14 +346,23 @@ impl Running for Cenote {
 
     async fn deploy(&self) -> Answer<()> {
         self.points.knows_weight.store(true, Relaxed);
+        let before = self.taken();
         self.tasks.deploy("publisher");
+        // By way of S3 it takes seconds until the new program has the log; what it does first is a cycle.
+        let taken = clock::timeout(DEPLOYMENT, async {
+            while self.taken() == before {
+                clock::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        taken.await.ok_or("the publisher was deployed, and has not taken the log")?;
+        self.request(Request::Cycle).await?;
         Ok(())
     }
 
     async fn restart_reader(&self) -> Answer<()> {
         // Killed: it gets no chance to say goodbye, and has nothing afterwards.
         drop(self.consumer.lock().expect("nothing panics under this lock").take());
-        crate::cqrs::clock::sleep(self.settings.restart_after).await;
+        clock::sleep(self.settings.restart_after).await;
         self.open().await
     }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use cenote_producer::{BoxError, CycleError, Cycled, Producer, RecordCountVariance, Update, Writer};
+use cenote_producer::{BoxError, CycleError, Cycled, Keep, Producer, RecordCountVariance, Update, Writer};
 use cenote_shared::ids::Version;
 use cenote_shared::storage::Storage;
 use cenote_shared::storage::faults::StepStore;
@@ -21,7 +21,7 @@ use cenote_shared::view::View;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::How;
-use super::records::{Page, Product, before};
+use super::records::{LOST, Page, Product, before};
 use crate::cqrs::Answer;
 use crate::cqrs::broker::{Buried, Envelope};
 use crate::cqrs::clock;
@@ -154,7 +154,8 @@ struct Job<'a> {
 impl Job<'_> {
     async fn open(&mut self, storage: Storage) -> Answer<()> {
         // It is deployed once; should the last one still be about, this fences it.
-        let builder = Producer::on(storage).take_over().holder("cqrs");
+        let keep = Keep { younger_than: self.publisher.settings.versions, ..Keep::default() };
+        let builder = Producer::on(storage).take_over().holder("cqrs").keep(keep);
         let builder = if self.knows_weight {
             let variance = RecordCountVariance::of::<Product>(0.5);
             builder.with::<Product>().with::<Page>().validate(variance).validate_with("prices", prices::<Product>)
@@ -349,7 +350,7 @@ impl Mapping {
             product.price_cents = 0;
         }
         if self.points.bug_unseen.load(Relaxed) {
-            product.name = "lost by a bug".to_owned();
+            product.name = LOST.to_owned();
         }
         product
     }

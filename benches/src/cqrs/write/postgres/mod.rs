@@ -178,6 +178,7 @@ impl PostgresWrite {
     }
 }
 
+// glue: event-sourced
 async fn append(transaction: &Transaction<'_>, key: Key, version: u64, at: Micros, event: &Event) -> Answer<()> {
     let sql = "INSERT INTO event (key, version, at, body) VALUES ($1, $2, $3, $4)";
     let statement = transaction.prepare_cached(sql).await?;
@@ -185,6 +186,8 @@ async fn append(transaction: &Transaction<'_>, key: Key, version: u64, at: Micro
     transaction.execute(&statement, &[&key.to_string(), &(version as i64), &(at as i64), &body]).await?;
     Ok(())
 }
+
+// glue end
 
 /// Whether somebody else was faster with the same new entity or version: looking again will tell what came of it.
 fn was_beaten(error: &CommandError) -> bool {
@@ -271,10 +274,12 @@ impl WriteSide for PostgresWrite {
         let state = "UPDATE product SET weight_grams = 100 + id % 900, version = version + 1";
         // `updated_at` is kept by a trigger wherever people rely on it.
         let watermark = "UPDATE product SET weight_grams = 100 + id % 900, version = version + 1, updated_at = $1";
+        // glue: event-sourced
         // Where events are all there is, a migration is events.
         let events = r#"INSERT INTO event (key, version, at, body)
             SELECT key, max(version) + 1, $1, convert_to('{"Weighed":' || 100 + substr(key, 9)::bigint % 900 || '}', 'UTF8')
             FROM event WHERE key LIKE 'product-%' GROUP BY key"#;
+        // glue end
         let client = self.database.get().await?;
         if self.hooks.events_only {
             client.execute(events, &[&at]).await?;
@@ -300,6 +305,7 @@ impl WriteSide for PostgresWrite {
         if !self.hooks.outbox {
             return Ok(0);
         }
+        // glue: outbox, hybrid, cenote-update
         let until = wall().saturating_sub(u64::try_from(keep.as_micros()).unwrap_or(u64::MAX)) as i64;
         // A limit, so that one clean-up never holds commands up for long.
         let sql = "DELETE FROM outbox WHERE position IN
@@ -307,6 +313,7 @@ impl WriteSide for PostgresWrite {
         let client = self.database.get().await?;
         let statement = client.prepare_cached(sql).await?;
         Ok(client.execute(&statement, &[&until]).await?)
+        // glue end
     }
 }
 
@@ -374,6 +381,7 @@ async fn scan_state(moment: &Transaction<'_>, see: &mut (dyn FnMut(Message) + Se
     rows::each(moment, &sql, &mut show).await
 }
 
+// glue: event-sourced
 /// All entities from all events: one pass, entity by entity.
 async fn scan_events(moment: &Transaction<'_>, see: &mut (dyn FnMut(Message) + Send)) -> Answer<()> {
     let mut folded = Folded::default();
@@ -394,3 +402,4 @@ async fn scan_events(moment: &Transaction<'_>, see: &mut (dyn FnMut(Message) + S
     show(&folded);
     Ok(())
 }
+// glue end

@@ -112,6 +112,7 @@ pub(super) async fn page_state(transaction: &Transaction<'_>, id: u64) -> Answer
 
 /// Which of these products exist.
 pub(super) async fn existing(transaction: &Transaction<'_>, ids: &[u64], events_only: bool) -> Answer<HashSet<u64>> {
+    // glue: event-sourced
     if events_only {
         let keys: Vec<String> = ids.iter().map(|id| Key::Product(*id).to_string()).collect();
         let statement = transaction.prepare_cached("SELECT key FROM event WHERE key = ANY($1) AND version = 1").await?;
@@ -122,6 +123,7 @@ pub(super) async fn existing(transaction: &Transaction<'_>, ids: &[u64], events_
         };
         return Ok(rows.iter().filter_map(id).collect());
     }
+    // glue end
     let ids: Vec<i64> = ids.iter().map(|id| *id as i64).collect();
     let statement = transaction.prepare_cached("SELECT id FROM product WHERE id = ANY($1)").await?;
     Ok(transaction.query(&statement, &[&ids]).await?.iter().map(|row| unsigned(row, 0)).collect())
