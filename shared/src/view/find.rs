@@ -200,7 +200,9 @@ impl<'v, T: Root> Matches<'v, T> {
     /// The records, by ordinal.
     pub fn iter(&self) -> impl Iterator<Item = T::Ref<'v>> {
         let table = self.table;
-        self.postings.iter().map(move |ordinal| table.named(Ordinal(ordinal)).expect("an index names live records only"))
+        self.postings
+            .iter()
+            .map(move |ordinal| table.named(Ordinal(ordinal)).expect("an index names live records only"))
     }
 
     /// The records that are in both, which are of the same view.
