@@ -10,7 +10,7 @@ fn simulate(seed: u64, steps: u64, broken: Option<Rule>) -> Result<Summary, Fail
 
 #[test]
 fn every_outcome_is_seen_and_nothing_goes_wrong() {
-    let summary = simulate(2, STEPS, None).unwrap_or_else(|failure| panic!("{failure}"));
+    let summary = simulate(1, STEPS, None).unwrap_or_else(|failure| panic!("{failure}"));
     assert_eq!(summary.tally.unseen(), [], "a run that never sees an outcome tests too little");
     assert!(summary.tally.of(Outcome::Committed) > 500, "most of it is work: {:?}", summary.tally);
 }
@@ -51,13 +51,13 @@ fn each_broken_rule_makes_something_fail() {
     }
 }
 
-/// Rule 6 is for who writes and for who reads: without it a position is decided twice, and a consumer takes what it sees
+/// Rule 6 is for who writes and for who reads: without it a position is decided anew, and a consumer takes what it sees
 /// for all there is.
 #[test]
 fn without_rule_6_producers_and_consumers_go_wrong() {
     let goes_wrong = |seed| simulate(seed, STEPS, Some(Rule::R6)).expect_err("nobody kept rule 6").what;
-    let (twice, end) = (goes_wrong(5), goes_wrong(2));
-    assert!(twice.contains("was decided twice"), "{twice}");
+    let (anew, end) = (goes_wrong(2), goes_wrong(1));
+    assert!(anew.contains("it follows another entry than the one before it"), "{anew}");
     assert!(end.contains("for the end, and the newest entry is gone"), "{end}");
 }
 

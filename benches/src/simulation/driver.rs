@@ -159,7 +159,6 @@ impl Stage {
     fn kill_producer(&self) {
         let slot = self.dice.pick(&self.producers);
         let index = self.producers.iter().position(|other| other.name == slot.name);
-        // Who naps is to wake up in another world, not to die in its sleep.
         if !index.is_some_and(|index| self.is_awake(index)) {
             return;
         }
@@ -220,6 +219,8 @@ impl Stage {
         match self.dice.below(10) {
             0..6 => self.mishaps.take_object(&self.world, &self.dice),
             6..8 => Mishaps::spoil_a_snapshot(&self.world, &self.dice),
+            // Who naps is to wake up in another world, not to die in its sleep.
+            _ if self.a_producer_naps() => {}
             _ => {
                 self.stop_writers();
                 self.world.look();
@@ -247,8 +248,16 @@ impl Stage {
         self.world.holder.set(None);
     }
 
+    /// A consumer naps, or a producer that has nothing to do.
     fn nap(&self) {
-        let steps = 100 + self.dice.below(600);
-        self.dice.pick(&self.naps).set(self.world.step.get() + steps);
+        let (who, steps) = (self.dice.below(5) as usize, 100 + self.dice.below(600));
+        if self.producers.get(who).is_none_or(|slot| slot.mood() == Mood::Idle) {
+            self.naps[who].set(self.world.step.get() + steps);
+        }
+    }
+
+    fn a_producer_naps(&self) -> bool {
+        let naps = |(index, slot): (usize, &Slot<_>)| slot.mood() != Mood::Gone && !self.is_awake(index);
+        self.producers.iter().enumerate().any(naps)
     }
 }
