@@ -1,7 +1,8 @@
 //! The engine's tracked figures, one by one: reads, refreshes, snapshots, cycles, the delay of a file notice.
 //!
-//! `cargo bench -p cenote-benches --bench engine`; `CENOTE_RECORDS` sets the number of movies (default 100,000), the
-//! filter is criterion's. Comparisons with other systems are `compare`'s; these figures are for following one system over time.
+//! `cargo bench -p cenote-benches --bench engine` takes a few minutes; `CENOTE_RECORDS` sets the number of movies
+//! (default 100,000), the filter and `--quick` are criterion's. Comparisons with other systems are `compare`'s; these
+//! figures are for following one system over time.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -201,7 +202,8 @@ fn refreshes(criterion: &mut Criterion, world: &mut World) {
         runtime.block_on(update).expect("the update commits").token()
     };
     let mut group = criterion.benchmark_group("refresh");
-    group.sample_size(20);
+    // Each takes an update before it that takes longer than itself, and is not counted.
+    group.sample_size(20).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(1));
     for changes in [10, 1_000] {
         group.bench_function(format!("delta_{changes}"), |bench| {
             bench.iter_batched(

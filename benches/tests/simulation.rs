@@ -37,7 +37,7 @@ fn the_same_seed_gives_the_same_trace() {
 /// - R3: a superseded producer writes on, and the log does not follow;
 /// - R4: tombstones stand above the floor, or live entries name what is gone;
 /// - R5: a sweep takes what its writer is about to name;
-/// - R6: a lost entry is taken for the end of the log, and its position is decided twice;
+/// - R6: a lost entry is taken for the end of the log;
 /// - R7: a snapshot that rotted on its way is named.
 const SEEDS: [(Rule, u64); 7] =
     [(Rule::R1, 2), (Rule::R2, 2), (Rule::R3, 2), (Rule::R4, 2), (Rule::R5, 1), (Rule::R6, 2), (Rule::R7, 2)];
@@ -49,6 +49,16 @@ fn each_broken_rule_makes_something_fail() {
         let failure = failed.expect_err(&format!("nobody kept {rule:?}, and all was well"));
         println!("{rule:?}: {failure}");
     }
+}
+
+/// Rule 6 is for who writes and for who reads: without it a position is decided anew, and a consumer takes what it sees
+/// for all there is.
+#[test]
+fn without_rule_6_producers_and_consumers_go_wrong() {
+    let goes_wrong = |seed| simulate(seed, STEPS, Some(Rule::R6)).expect_err("nobody kept rule 6").what;
+    let (anew, end) = (goes_wrong(2), goes_wrong(1));
+    assert!(anew.contains("it follows another entry than the one before it"), "{anew}");
+    assert!(end.contains("for the end, and the newest entry is gone"), "{end}");
 }
 
 #[test]

@@ -3,30 +3,29 @@
 //! look → plan → fetch → apply → compare → index → swap → tell. Whatever fails before the swap leaves readers with the
 //! view that they have; what was proven on the way there is not thrown away.
 //!
+//! Here: the look, and where to go. [`ways`] picks a way there, and the next when one fails; [`trip`] takes one.
+//!
 //! Rules: this task alone moves the view cell, forward only (I8); computations run off the async threads, panics
 //! contained; every future here may be dropped at any await, since nothing but the swap changes what others see.
+
+mod trip;
+mod ways;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote_shared::env::{Env, Instant};
-use cenote_shared::ids::{DatasetId, Position, Timestamp, Version};
-use cenote_shared::load::{self, SnapshotToLoad};
-use cenote_shared::log::outline::KeptSnapshot;
+use cenote_shared::env::Env;
+use cenote_shared::ids::{DatasetId, Timestamp, Version};
 use cenote_shared::log::{Entry, LogReader, ReadError, Rules};
-use cenote_shared::state::State;
 use cenote_shared::storage::Storage;
-use cenote_shared::view::View;
 
 use crate::error::{RefreshFailed, Remedy};
-use crate::fetch::Commits;
 use crate::memory::Budget;
-use crate::plan::{Start, around, cheapest};
 use crate::pulse::Pulse;
 use crate::quarantine::Quarantine;
-use crate::refresh::{Program, RefreshError, Rolling};
-use crate::report::{RefreshPath, Report, StepTimes};
+use crate::refresh::{Program, RefreshError};
 use crate::shared::Shared;
+use trip::Trip;
 
 /// After so many entries one by one, the rest is read in parallel.
 const ONE_BY_ONE: usize = 16;
@@ -61,41 +60,6 @@ pub(crate) struct Follower {
     pub(crate) rules: Rules,
     #[cfg(feature = "testing")]
     pub(crate) torn_swaps: bool,
-}
-
-/// The ways that one refresh has tried.
-#[derive(Default)]
-struct Tried {
-    deltas: bool,
-    snapshots: Vec<Version>,
-    /// The delta that failed; snapshots below it lead there again.
-    failed_delta: Version,
-    /// The newest version that failed.
-    failed: Version,
-}
-
-impl Tried {
-    fn note(&mut self, way: Start, failed: Version) {
-        let mut by_delta = true;
-        match way {
-            Start::View => self.deltas = true,
-            Start::Snapshot(kept) => {
-                by_delta = failed > kept.snapshot.version;
-                self.snapshots.push(kept.snapshot.version);
-            }
-        }
-        if by_delta {
-            self.failed_delta = self.failed_delta.max(failed);
-        }
-        self.failed = self.failed.max(failed);
-    }
-}
-
-/// What one refresh has taken so far.
-struct Trip {
-    started: Instant,
-    times: StepTimes,
-    bytes: u64,
 }
 
 impl Follower {
@@ -144,7 +108,7 @@ impl Follower {
     }
 
     async fn attempt(&mut self, goal: Goal) -> Result<(), RefreshFailed> {
-        let mut trip = Trip { started: self.env().instant(), times: StepTimes::default(), bytes: 0 };
+        let mut trip = Trip::starting(self.env().instant());
         let looked = self.look(&mut trip).await;
         trip.times.look = self.env().instant() - trip.started;
         // What was read before the look failed still counts.
@@ -225,219 +189,8 @@ impl Follower {
         self.reader.as_ref().expect("there is a version to go to, so the log was read")
     }
 
-    /// Goes to `target` by the cheapest way, and around what fails.
-    async fn reach(&mut self, goal: Goal, target: Version, trip: &mut Trip) -> Result<(), RefreshFailed> {
-        let position = self.reader().outline().position;
-        self.quarantine.check(position, self.env().instant())?;
-        let mut tried = Tried::default();
-        let mut way = self.first_way(target)?;
-        loop {
-            let Err(error) = self.go(way.clone(), goal, target, trip).await else { return Ok(()) };
-            let failed = self.failed_at(&way, &error, target);
-            if self.is_serving() && matches!(way, Start::Snapshot(_)) {
-                // Whatever led to it: the next one has to wait.
-                let _ = self.quarantine.take_snapshot(&self.shared.env);
-            }
-            tried.note(way, failed);
-            let next = if self.may_go_around(&error, failed) { self.next_way(&tried, target) } else { None };
-            match next {
-                Some(next) => way = next,
-                None => return Err(self.give_up(error, tried.failed, position)),
-            }
-            tracing::warn!(url = self.storage.url(), %error, "trying another way");
-        }
-    }
-
-    /// The cheapest way. While a version is held back, a snapshot is taken only as often as is allowed.
-    fn first_way(&mut self, target: Version) -> Result<Start, RefreshError> {
-        let cheapest = cheapest(self.reader().outline(), &self.shared.cell.view(), target)?;
-        let rationed = self.is_serving() && self.quarantine.version().is_some();
-        match cheapest {
-            Start::Snapshot(_) if rationed && !self.quarantine.take_snapshot(&self.shared.env) => Ok(Start::View),
-            way => Ok(way),
-        }
-    }
-
-    /// The next way to try: deltas, then one snapshot if the old view is served meanwhile; any snapshot, then deltas,
-    /// if there is nothing to serve.
-    fn next_way(&mut self, tried: &Tried, target: Version) -> Option<Start> {
-        let (version, serving) = (self.version(), self.is_serving());
-        let outline = self.reader().outline();
-        let deltas = !tried.deltas && version.position().next() >= outline.floor;
-        let snapshot = around(outline, version, tried.failed_delta, target)
-            .into_iter()
-            .find(|kept| !tried.snapshots.contains(&kept.snapshot.version));
-        if serving && deltas {
-            return Some(Start::View);
-        }
-        match snapshot {
-            Some(kept) if !serving || self.quarantine.take_snapshot(&self.shared.env) => Some(Start::Snapshot(kept)),
-            None if deltas => Some(Start::View),
-            _ => None,
-        }
-    }
-
-    fn give_up(&mut self, error: RefreshError, failed: Version, position: Position) -> RefreshFailed {
-        let error = RefreshFailed::from(error);
-        if !matches!(error.remedy(), Remedy::Retry | Remedy::Wait | Remedy::Replan) || self.is_lost(&error, failed) {
-            self.quarantine.failed(failed, position, error.clone(), &self.shared.env);
-        }
-        error
-    }
-
-    /// Whether the object is missing for so long that it counts as damage.
-    fn is_lost(&mut self, error: &RefreshError, failed: Version) -> bool {
-        error.remedy() == Remedy::Wait && !self.quarantine.is_worth_waiting(failed, self.shared.env.instant())
-    }
-
     fn is_serving(&self) -> bool {
         self.version() > Version::EMPTY
-    }
-
-    /// Whether a failure is one of a version's bytes. An object that is missing is waited for first.
-    fn may_go_around(&mut self, error: &RefreshError, failed: Version) -> bool {
-        match error.remedy() {
-            Remedy::GoAround => true,
-            Remedy::Wait => !self.is_serving() || self.is_lost(error, failed),
-            _ => false,
-        }
-    }
-
-    /// The version at which a way failed.
-    fn failed_at(&self, start: &Start, error: &RefreshError, target: Version) -> Version {
-        match (error.version(), start) {
-            (Some(version), _) => version,
-            (None, Start::Snapshot(kept)) if matches!(error, RefreshError::Snapshot(_)) => kept.snapshot.version,
-            // An object that is missing is a delta's: the first one behind what was reached.
-            _ => self
-                .recent
-                .iter()
-                .map(|entry| Version(entry.head.position.0))
-                .find(|version| *version > self.version())
-                .unwrap_or(target),
-        }
-    }
-
-    /// Takes one way, and shows as much of it as was proven.
-    async fn go(&mut self, start: Start, goal: Goal, target: Version, trip: &mut Trip) -> Result<(), RefreshError> {
-        let (rolling, loaded) = match start {
-            Start::View => (self.start_from_view()?, None),
-            Start::Snapshot(kept) => {
-                let version = kept.snapshot.version;
-                (self.load(kept, trip).await?, Some(version))
-            }
-        };
-        let (rolling, rolled) = self.roll(rolling, target, trip).await;
-        if let Some(rolling) = rolling.filter(|rolling| rolling.state.version() > self.version()) {
-            if let (Goal::Version(wanted), Ok(())) = (goal, &rolled)
-                && rolling.state.version() != wanted
-            {
-                return Err(RefreshError::NoSuchVersion { wanted, newest: self.reader().outline().version });
-            }
-            self.show(rolling, loaded, trip).await?;
-        }
-        rolled
-    }
-
-    fn start_from_view(&self) -> Result<Rolling, RefreshError> {
-        let view = self.shared.cell.view();
-        let base = (view.version() > Version::EMPTY).then(|| view.clone());
-        self.rolling(view.state().clone(), view.committed_at(), base)
-    }
-
-    fn rolling(&self, state: State, at: Timestamp, base: Option<View>) -> Result<Rolling, RefreshError> {
-        let dataset = self.reader().outline().dataset;
-        Rolling::new(state, at, base, &self.program, (dataset, self.budget, self.env()))
-    }
-
-    async fn load(&self, kept: KeptSnapshot, trip: &mut Trip) -> Result<Rolling, RefreshError> {
-        let started = self.env().instant();
-        let what = SnapshotToLoad {
-            name: kept.snapshot.object.name.clone(),
-            dataset: self.reader().outline().dataset,
-            version: kept.snapshot.version,
-            digest: kept.snapshot.digest,
-            bytes_max: self.budget.limit(),
-            seed: self.seed,
-        };
-        let (state, loaded) = load::snapshot(&self.storage, self.env(), &what, &|_, _| {}).await?;
-        trip.bytes += loaded.bytes;
-        trip.times.fetch += self.env().instant() - started;
-        if state.digest() != kept.snapshot.digest {
-            let what = "the digest of its snapshot".to_owned();
-            return Err(RefreshError::Differs { version: kept.snapshot.version, what });
-        }
-        let mut rolling = self.rolling(state, kept.committed_at(), None)?;
-        let (version, limit) = (kept.snapshot.version, self.budget.limit());
-        let admitted = rolling.budget.admit(&rolling.state, None);
-        admitted.map_err(|needed| RefreshError::TooLarge { version, needed, limit })?;
-        Ok(rolling)
-    }
-
-    /// Applies commit after commit, fetching one ahead. Gives the last state that was proven.
-    async fn roll(
-        &mut self,
-        mut rolling: Rolling,
-        target: Version,
-        trip: &mut Trip,
-    ) -> (Option<Rolling>, Result<(), RefreshError>) {
-        let env = self.shared.env.clone();
-        let mut commits = Commits::behind(self.reader(), rolling.state.version(), target, &self.recent);
-        let started = env.instant();
-        let mut fetched = commits.next().await;
-        trip.times.fetch += env.instant() - started;
-        loop {
-            let current = match fetched {
-                Ok(None) => break,
-                Err(error) => return (Some(rolling), Err(error)),
-                Ok(Some(current)) => current,
-            };
-            trip.bytes += commits.take_bytes();
-            let version = current.version;
-            let step = env.cpu(move || {
-                let result = rolling.step(&current);
-                (rolling, result)
-            });
-            let started = env.instant();
-            let (stepped, next) = futures::join!(step, commits.next());
-            let waited = env.instant() - started;
-            match stepped {
-                Err(source) => return (None, Err(RefreshError::Panicked { version, source })),
-                Ok((stepped, Err(error))) => return (Some(stepped), Err(error)),
-                Ok((stepped, Ok(()))) => rolling = stepped,
-            }
-            trip.times.fetch += waited.saturating_sub(rolling.last_step);
-            fetched = next;
-        }
-        (Some(rolling), Ok(()))
-    }
-
-    /// Binds, indexes, swaps, tells.
-    async fn show(&mut self, rolling: Rolling, snapshot: Option<Version>, trip: &mut Trip) -> Result<(), RefreshError> {
-        let (from, to, commits) = (self.version(), rolling.state.version(), rolling.commits);
-        self.budget = rolling.budget;
-        let env = self.shared.env.clone();
-        let made = env.cpu(move || rolling.into_view()).await;
-        let (view, times) = made.map_err(|source| RefreshError::Panicked { version: to, source })??;
-        let started = env.instant();
-        #[cfg(feature = "testing")]
-        if self.torn_swaps {
-            self.shared.swap_torn(&view);
-        }
-        self.shared.swap(view);
-        let now = env.instant();
-        trip.times.swap = now - started;
-        trip.times.total = now - trip.started;
-        (trip.times.apply, trip.times.compare, trip.times.index) = (times.apply, times.compare, times.index);
-        self.recent.retain(|entry| entry.head.position.0 > to.0);
-        self.recent_bytes = self.recent.iter().map(|entry| entry.bytes).sum();
-        self.quarantine.reached(to);
-        let path = match snapshot {
-            Some(version) => RefreshPath::Snapshot { version, commits },
-            None => RefreshPath::Deltas { commits },
-        };
-        self.shared.tell(&Report { from, to, path, steps: trip.times, bytes: trip.bytes });
-        Ok(())
     }
 
     /// What is known now, for the status.
@@ -472,25 +225,6 @@ fn millis(duration: Duration) -> u64 {
 }
 
 impl RefreshError {
-    /// The version that failed, where the error knows it.
-    fn version(&self) -> Option<Version> {
-        match self {
-            RefreshError::Altered { version, .. }
-            | RefreshError::Delta { version, .. }
-            | RefreshError::Apply { version, .. }
-            | RefreshError::Schema { version, .. }
-            | RefreshError::Key { version, .. }
-            | RefreshError::Parent { version, .. }
-            | RefreshError::Differs { version, .. }
-            | RefreshError::Panicked { version, .. }
-            | RefreshError::Bind { version, .. }
-            | RefreshError::Index { version, .. }
-            | RefreshError::TooLarge { version, .. }
-            | RefreshError::Unreachable { version } => Some(*version),
-            _ => None,
-        }
-    }
-
     /// Whether the caller asked for what can't be.
     fn is_callers(&self) -> bool {
         matches!(self, RefreshError::Backward { .. } | RefreshError::NoSuchVersion { .. } | RefreshError::Closed)

@@ -22,6 +22,38 @@ fn defines(source: &str, item: &str) -> bool {
     source.contains(&made) || kinds.iter().any(defined)
 }
 
+/// Whether the item is a test: an attribute says so just before.
+fn is_test(source: &str, item: &str) -> bool {
+    let before = source.find(&format!("fn {item}(")).map_or("", |at| &source[..at]);
+    let before = before.trim_end_matches("async ").trim_end();
+    before.lines().next_back().is_some_and(|line| {
+        let line = line.trim_start();
+        line.starts_with("#[test]") || line.starts_with("#[tokio::test")
+    })
+}
+
+/// The tests that are said to force an invariant: the last column of its line.
+fn forcing(text: &str) -> Vec<(&str, Vec<&str>)> {
+    let lines = text.lines().filter_map(|line| Some((line.strip_prefix("| I")?, line)));
+    let lines = lines.filter(|(rest, _)| rest.starts_with(|next: char| next.is_ascii_digit()));
+    lines.map(|(_, line)| (line, named(line.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or("")))).collect()
+}
+
+#[test]
+fn each_invariant_is_forced_by_tests() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = std::fs::read_to_string(root.join("ARCHITECTURE.md")).expect("ARCHITECTURE.md is there");
+    let forcing = forcing(&text);
+    assert_eq!(forcing.len(), 12, "I1 to I12");
+    for (line, tests) in forcing {
+        assert!(!tests.is_empty(), "nothing forces it: {line}");
+        for (file, item) in tests.iter().filter_map(|word| word.split_once('#')) {
+            let source = std::fs::read_to_string(root.join(file)).expect("it exists");
+            assert!(is_test(&source, item), "{file} has no test {item}");
+        }
+    }
+}
+
 #[test]
 fn what_the_map_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

@@ -110,8 +110,8 @@ impl ProducerBuilder {
     /// Opens although another producer seems to be alive: from then on it is fenced. Default: waits until it has
     /// closed, or broken its promise.
     ///
-    /// One that puts version after version without a pause on slow storage may be faster for as long as `open` tries; then
-    /// `open` says that the log's position was taken: stop that one, or give it a pause, and open again.
+    /// One that puts version after version without a pause is overtaken between two of them. Should it be faster for as
+    /// long as a commit may take, `open` says that the log's position was taken: open again.
     pub fn take_over(mut self) -> ProducerBuilder {
         self.writer.take_over = true;
         self

@@ -26,6 +26,8 @@ pub(crate) enum Order {
     /// Lets go of all that it holds on to, after a last look.
     LetGo,
     Close,
+    /// Looks, and again when it must look behind the end, which is not the log's.
+    LookBehind,
     /// Refreshes until it is there, and lets go.
     CatchUp {
         newest: u64,
@@ -34,6 +36,8 @@ pub(crate) enum Order {
     },
 }
 
+/// After so long a consumer to which nothing comes has looked behind the end of the log.
+pub(crate) const LOOK_BEHIND: Duration = Duration::from_secs(70);
 /// Views that are held on to at once.
 const HELD: usize = 6;
 
@@ -74,6 +78,7 @@ pub(crate) async fn live(world: Rc<World>, opening: Opening, mut seat: Seat<Orde
             Order::Refresh => drop(life.refresh().await),
             Order::Hold => life.hold(),
             Order::LetGo => life.let_go(),
+            Order::LookBehind => life.look_behind().await,
             Order::CatchUp { newest, every, looks } => life.catch_up(newest, every, looks).await,
             Order::Close => {
                 life.let_go();
@@ -139,6 +144,18 @@ impl Life {
         }
         self.check();
         refreshed.map_err(drop)
+    }
+
+    /// The newest entry is gone, and the hint tells of it: that is not the end of the log (rule 6).
+    async fn look_behind(&mut self) {
+        let _ = self.refresh().await;
+        self.world.env.sleep(LOOK_BEHIND).await;
+        match self.refresh().await {
+            Ok(version) => {
+                self.world.fail(format!("{} takes {version} for the end, and the newest entry is gone", self.name))
+            }
+            Err(()) => self.world.count(Outcome::ShortLog),
+        }
     }
 
     async fn catch_up(&mut self, newest: u64, every: Duration, looks: usize) {

@@ -51,7 +51,7 @@ pub(crate) async fn drive(world: Rc<World>, tell: &mut dyn FnMut(&str)) {
     let started = world.env.now().0;
     for step in 1..=world.plan.steps {
         world.step.set(step);
-        stage.step();
+        stage.step().await;
         world.env.sleep(stage.dice.wait(PAUSE)).await;
         stage.look(step).await;
         if step % QUIET_EVERY == 0 && !world.has_failed() {
@@ -68,7 +68,7 @@ pub(crate) async fn drive(world: Rc<World>, tell: &mut dyn FnMut(&str)) {
 }
 
 impl Stage {
-    fn step(&self) {
+    async fn step(&self) {
         match self.dice.below(1_000) {
             0..330 => self.order_producer(),
             330..380 => self.start_producer(),
@@ -79,7 +79,7 @@ impl Stage {
             770..820 => self.start_janitor(),
             820..840 => self.kill_janitor(),
             840..880 => self.mishaps.weather(&self.world, &self.dice),
-            880..900 => self.mishap(),
+            880..900 => self.mishap().await,
             900..930 => self.mishaps.restore(&self.world),
             930..945 => self.nap(),
             _ => {}
@@ -159,7 +159,6 @@ impl Stage {
     fn kill_producer(&self) {
         let slot = self.dice.pick(&self.producers);
         let index = self.producers.iter().position(|other| other.name == slot.name);
-        // Who naps is to wake up in another world, not to die in its sleep.
         if !index.is_some_and(|index| self.is_awake(index)) {
             return;
         }
@@ -213,21 +212,33 @@ impl Stage {
         self.kill(self.dice.pick(&self.janitors));
     }
 
-    fn mishap(&self) {
+    async fn mishap(&self) {
         if self.mishaps.log_is_short() {
             return;
         }
         match self.dice.below(10) {
             0..6 => self.mishaps.take_object(&self.world, &self.dice),
             6..8 => Mishaps::spoil_a_snapshot(&self.world, &self.dice),
+            // Who naps is to wake up in another world, not to die in its sleep.
+            _ if self.a_producer_naps() => {}
             _ => {
                 self.stop_writers();
                 self.world.look();
-                if self.mishaps.shorten_the_log(&self.world) {
-                    self.open_producer(&self.producers[0], true);
+                match self.mishaps.shorten_the_log(&self.world) {
+                    true if self.dice.percent(50) => self.open_producer(&self.producers[0], true),
+                    true => self.consumers_look_behind().await,
+                    false => {}
                 }
             }
         }
+    }
+
+    /// Who follows a log whose newest entry is gone finds out, also who wakes up for it.
+    async fn consumers_look_behind(&self) {
+        for slot in self.consumers.iter().filter(|slot| slot.mood() == Mood::Idle) {
+            slot.order(consumers::Order::LookBehind);
+        }
+        self.world.env.sleep(2 * consumers::LOOK_BEHIND).await;
     }
 
     /// Kills whoever writes.
@@ -237,8 +248,16 @@ impl Stage {
         self.world.holder.set(None);
     }
 
+    /// A consumer naps, or a producer that has nothing to do.
     fn nap(&self) {
-        let steps = 100 + self.dice.below(600);
-        self.dice.pick(&self.naps).set(self.world.step.get() + steps);
+        let (who, steps) = (self.dice.below(5) as usize, 100 + self.dice.below(600));
+        if self.producers.get(who).is_none_or(|slot| slot.mood() == Mood::Idle) {
+            self.naps[who].set(self.world.step.get() + steps);
+        }
+    }
+
+    fn a_producer_naps(&self) -> bool {
+        let naps = |(index, slot): (usize, &Slot<_>)| slot.mood() != Mood::Gone && !self.is_awake(index);
+        self.producers.iter().enumerate().any(naps)
     }
 }

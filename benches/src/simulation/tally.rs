@@ -25,6 +25,8 @@ pub enum Outcome {
     Quarantine,
     /// An object that an entry names was not there.
     MissingObject,
+    /// A consumer was told that where the log stops is not its end.
+    ShortLog,
     /// A producer opened while another held the dataset.
     Takeover,
     /// A snapshot was named.
@@ -47,7 +49,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them; a run that never sees one of these has tested too little.
-    pub const ALL: [Outcome; 19] = [
+    pub const ALL: [Outcome; 20] = [
         Outcome::Committed,
         Outcome::Lost,
         Outcome::UnknownLanded,
@@ -58,6 +60,7 @@ impl Outcome {
         Outcome::StartedFromCheckpoint,
         Outcome::Quarantine,
         Outcome::MissingObject,
+        Outcome::ShortLog,
         Outcome::Takeover,
         Outcome::Snapshot,
         Outcome::Trim,

@@ -1,10 +1,11 @@
 //! Views that are held, and who frees them.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use cenote_consumer::View;
 use cenote_shared::env::Env;
+use cenote_shared::storage::faults::{Fault, FaultyStore, Rule};
 
 use crate::chain::Chain;
 use crate::{BY_COUNTRY, LONG, Movie, manual, memory, movie};
@@ -44,6 +45,48 @@ async fn held_views_stay_what_they_were() {
         view.indexes().check_invariants(view.state());
     }
     assert_eq!(consumer.status().old_views.held, 19);
+}
+
+/// I4: a look that goes on for long holds up neither the next version nor other looks, and a refresh that waits for its
+/// store holds up nobody.
+#[tokio::test]
+async fn looks_and_refreshes_do_not_wait_for_each_other() {
+    let (storage, env) = (memory().await, Env::system());
+    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let first = chain.commit(|edit| edit.put(&movie(1, "first"))).await;
+    let faults = FaultyStore::new(env.clone());
+    let consumer = Arc::new(manual(&faults.wrap(&storage), &env).open().await.expect("it opens"));
+
+    let (inside, is_inside) = mpsc::channel();
+    let (leave, may_leave) = mpsc::channel::<()>();
+    let looking = std::thread::spawn({
+        let consumer = Arc::clone(&consumer);
+        move || {
+            consumer.with(|view| {
+                inside.send(()).expect("the test waits for it");
+                may_leave.recv().expect("the test says when");
+                view.version()
+            })
+        }
+    });
+    is_inside.recv().expect("it looks");
+    let second = chain.commit(|edit| edit.put(&movie(1, "second"))).await;
+    assert_eq!(consumer.refresh().await.expect("it refreshes"), second);
+    assert_eq!((consumer.with(View::version), consumer.view().version()), (second, second));
+    leave.send(()).expect("it still looks");
+    assert_eq!(looking.join().expect("it does not panic"), first);
+
+    faults.add(Rule::new(Fault::Hang));
+    chain.commit(|edit| edit.put(&movie(1, "third"))).await;
+    let refreshing = env.spawn({
+        let consumer = Arc::clone(&consumer);
+        async move { consumer.refresh().await }
+    });
+    while faults.fired() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((consumer.with(View::version), consumer.view().version()), (second, second));
+    assert!(!refreshing.is_finished());
 }
 
 /// I3: a reader that lets the last handle go pays nothing; the consumer's task frees the view.

@@ -5,6 +5,7 @@ mod keys;
 mod model;
 mod outcomes;
 mod packed;
+mod requests;
 mod rows;
 mod schema;
 mod snapshots;

@@ -5,7 +5,8 @@
 //! holder's writing wherever it is.
 //!
 //! Who takes over from a holder that never pauses may never find the tail where it read it: then `open` is put at
-//! whatever the tail is, and the caller catches up after it ([`LogWriter::open_at_tail`]).
+//! whatever the tail is, as soon as the entry before it shows, and the caller catches up after it
+//! ([`LogWriter::open_at_tail`]).
 
 use std::time::Duration;
 

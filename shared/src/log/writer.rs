@@ -325,6 +325,7 @@ impl LogWriter {
         let open = Body::Open(Open { holder: holder.clone() });
         self.place(open, self.env.random_id())?;
         let outcome = self.drive().await;
+        self.insists_until = None;
         if let Outcome::Committed(position) = outcome {
             let holder = (self.outline.dataset, self.epoch, holder);
             let (storage, env) = (self.storage.clone(), self.env.clone());

@@ -270,7 +270,7 @@ macro_rules! left_out {
             _options: Options<'_>,
             _environment: impl Iterator<Item = (String, String)>,
         ) -> Result<Opened, StorageError> {
-            Err(wrong(url, concat!("this build lacks it: enable the cargo feature `", $feature, "` of cenote-shared")))
+            Err(wrong(url, concat!("this build lacks it: enable the cargo feature `", $feature, "`")))
         }
     };
 }

@@ -101,6 +101,38 @@ async fn an_open_that_insists_takes_the_tail_wherever_it_is() {
     walk(&storage).await;
 }
 
+/// By way of S3, to be refused and to read what won took longer than the holder's next version: nobody ever overtook it.
+#[tokio::test(start_paused = true)]
+async fn an_open_that_insists_overtakes_one_that_puts_without_a_pause() {
+    let mark = |count: usize| format!("put {count:04}");
+    for seed in 0..16 {
+        let (env, near) = (Env::simulated(seed), memory());
+        let far = LatencyStore::s3(env.clone()).wrap(&near);
+        let mut first = open(&far, &env, options("first")).await.unwrap();
+        let stale = LogReader::at(far.clone(), first.outline().clone());
+        let busy = env.spawn(async move {
+            for count in 0_usize.. {
+                match put(&mut first, &mark(count)).await {
+                    Outcome::Committed(_) => {}
+                    outcome => return (count, outcome),
+                }
+            }
+            unreachable!("it goes on until it is fenced")
+        });
+        env.sleep(Duration::from_secs(5)).await;
+        let started = env.instant();
+        let mut second = LogWriter::open_at_tail(&stale, env.clone(), taking_over("second")).await.unwrap();
+        let took = env.instant() - started;
+        assert!(took < Duration::from_secs(20), "seed {seed}: it came fifty versions late, and took {took:?}");
+        let (stood, outcome) = busy.await.unwrap();
+        assert!(matches!(outcome, Outcome::Fenced(_)), "seed {seed}: {outcome:?}");
+        committed(&mut second, "mine").await;
+        let entries = walk(&near).await;
+        assert!((0..stood).all(|count| positions_of(&entries, &mark(count)).len() == 1), "seed {seed}");
+        assert!(positions_of(&entries, &mark(stood)).is_empty(), "seed {seed}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_superseded_holders_late_hint_does_not_open_the_door() {
     let (env, storage) = (Env::simulated(4), memory());

@@ -2,11 +2,16 @@
 //!
 //! What is in flight is kept by the writer before the first byte leaves, with the doubt that a put leaves behind. An
 //! entry of one's own epoch at our position moves the body on to the next; anything else there is the end.
+//!
+//! An `open` that insists races a holder that puts one entry after another. Its put can leave only once the entry before
+//! it is known, so it does not wait to be refused: it looks while it puts, and goes on as soon as another's entry shows.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 
 use super::{ATTEMPT_TIMEOUT, LogWriter};
 use crate::ids::Epoch;
@@ -23,6 +28,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A store's "exists", with what stands there, is a clear "not ours" if both came within this. Later it may be the echo
 /// of a put that the store's client tried twice by itself; to take over and to trim past us takes others longer.
 const CLEAR_WITHIN: Duration = Duration::from_secs(1);
+
+/// So soon one look follows another while an `open` insists; less than what a store's answer takes, or the holder's next
+/// put leaves before ours does.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// What one attempt to put found.
 enum Attempt {
@@ -68,8 +77,16 @@ impl LogWriter {
         // Noted before the first byte leaves, so that a dropped future leaves the doubt behind.
         let was_doubtful = std::mem::replace(&mut flight.is_doubtful, true);
         let (began, mut is_refused) = (self.env.instant(), false);
-        let create = self.storage.create(&name, bytes.clone());
-        let said = match self.env.timeout(timeout, create).await {
+        let create = self.env.timeout(timeout, self.storage.create(&name, bytes.clone()));
+        let answer = tokio::select! {
+            biased;
+            answer = create => answer,
+            // The position is decided: what is left of our put can only be refused.
+            found = self.overtaken(&name, &bytes), if self.insists() => {
+                return Attempt::Lost(Standing::Anothers, Some(found));
+            }
+        };
+        let said = match answer {
             Ok(Ok(Created::Yes)) => return Attempt::Committed,
             Ok(Ok(Created::Exists)) => {
                 is_refused = true;
@@ -103,6 +120,28 @@ impl LogWriter {
             },
             Ok(Err(error)) if error.kind == StorageErrorKind::TooLarge => (Standing::Anothers, None),
             _ => (Standing::Nothing, None),
+        }
+    }
+
+    /// Another's entry at our position, as soon as the store shows it; until then this does not end. Looks overlap, and
+    /// come more seldom the longer it takes: about a hundred in an attempt.
+    async fn overtaken(&self, name: &str, ours: &Bytes) -> Bytes {
+        let (started, mut looks) = (self.env.instant(), FuturesUnordered::new());
+        loop {
+            looks.push(self.storage.get_bounded(name, ENTRY_BYTES_MAX as u64));
+            let pause = self.env.sleep(LOOK_EVERY.max((self.env.instant() - started) / 16));
+            tokio::pin!(pause);
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(found) = looks.next() => match found {
+                        Ok(Some(bytes)) if bytes != *ours && is_entry(name, &bytes) => return bytes,
+                        // Whatever else stands there, the put will be told.
+                        _ => {}
+                    },
+                    () = &mut pause => break,
+                }
+            }
         }
     }
 
@@ -150,7 +189,7 @@ impl LogWriter {
             None => return ControlFlow::Break(Outcome::Lost(Lost::Nothing { position })),
         };
         let is_open = matches!(body, Body::Open(_));
-        if is_open && self.insists_until.is_none_or(|until| self.env.instant() >= until) {
+        if is_open && !self.insists() {
             return ControlFlow::Break(Outcome::Lost(Lost::Behind { position }));
         }
         if let Err(error) = self.outline.advance(&entry) {
@@ -171,6 +210,11 @@ impl LogWriter {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => self.end(Outcome::Lost(Lost::Foreign { object: name, cause: error.to_string() })),
         }
+    }
+
+    /// Whether an `open` is in flight that goes on at the next position if it loses this one.
+    fn insists(&self) -> bool {
+        self.insists_until.is_some_and(|until| self.env.instant() < until)
     }
 
     /// The end, and what stands there can't tell whose entry stood there before it. Ours did not if no put of it ever
@@ -200,6 +244,10 @@ impl LogWriter {
         let head = &flight.entry.head;
         Pending::new(head.position, head.kind, head.nonce, flight.bytes.clone(), cause)
     }
+}
+
+fn is_entry(name: &str, bytes: &Bytes) -> bool {
+    matches!(decode(name, bytes), Ok(LogObject::Entry(_)))
 }
 
 fn foreign(error: &DecodeError) -> Lost {
