@@ -76,7 +76,7 @@ impl View {
     /// The same with hash indexes, which are the state's.
     #[must_use]
     pub fn with_indexes(state: State, binding: Arc<Binding>, indexes: Indexes, committed_at: Timestamp) -> View {
-        let table = |of_type: &TypeBinding| of_type.chain.map(|id| Arc::clone(state.table(id)));
+        let table = |of_type: &TypeBinding| state.tables().get(of_type.chain?.index()).cloned();
         let bound = binding.types().map(|of_type| Bound { table: table(of_type), binding: Arc::clone(of_type) });
         View { viewed: Arc::new(Viewed { bound: bound.collect(), state, binding, indexes, committed_at }) }
     }
