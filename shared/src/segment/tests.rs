@@ -220,6 +220,27 @@ fn a_constant_column_costs_nothing() {
     check(&segment, &layout, &vec![Some(vec![Some(vec![255; 8]), Some(Vec::new())]); 100]);
 }
 
+/// Random cases seldom get here: all cells of a patch must be numbers in place of numbers.
+#[test]
+fn a_number_that_does_not_fit_gets_another_base_and_width() {
+    let kinds = [ValueKind::String, ValueKind::Int(8), ValueKind::UInt(2)];
+    let schema = schema(&kinds.map(|kind| (Shape::One(kind), false)));
+    let layout = Layout::new(&schema, TypeId(0)).unwrap();
+    let of_number = Layout::of_fields(&schema, TypeId(0), &[1]).unwrap();
+    let number = |number: i64| Some(number.to_le_bytes().to_vec());
+    let row = |text: &str, at: i64| Some(vec![Some(text.as_bytes().to_vec()), number(100 + at), number(7 * at)]);
+    let mut rows = vec![row("a", 0), row("größe", 1), row("", 2)];
+    let segment = built(&layout, &rows);
+    for value in [101, 99, -5, 100_000, i64::MIN, i64::MAX] {
+        let new = built(&of_number, &[Some(vec![number(value)])]);
+        let cell = new.row(&of_number, 0).unwrap().cell(0);
+        let patched = segment.patched(&layout, &[CellPatch { row: 1, column: 1, cell }], None, 8);
+        rows[1].as_mut().expect("it is a record")[1] = number(value);
+        check(&patched, &layout, &rows);
+        assert!(Arc::ptr_eq(&patched.text, &segment.text), "its heaps are shared");
+    }
+}
+
 #[test]
 fn packed_text_takes_less_and_needs_its_table() {
     let schema = schema(&[(Shape::One(ValueKind::UInt(1)), false), (Shape::One(ValueKind::String), false)]);
