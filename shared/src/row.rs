@@ -66,7 +66,7 @@ impl Row {
     }
 }
 
-/// A record may have this many canonical bytes (DESIGN §9).
+/// A record may have this many canonical bytes.
 pub const RECORD_BYTES_MAX: usize = 16 << 20;
-/// A list, set or map may have this many elements (DESIGN §9).
+/// A list, set or map may have this many elements.
 pub const LIST_ELEMENTS_MAX: usize = 1 << 24;

@@ -32,7 +32,7 @@ pub(crate) use latency::Histogram;
 pub use machine::Meter;
 pub use produce::produce;
 pub use report::write_report;
-pub use rounds::{Plan, run};
+pub use rounds::{Outcome, Plan, run};
 pub use rows::{Row, Sample};
 pub use table::write_table;
 #[cfg(feature = "cqrs")]

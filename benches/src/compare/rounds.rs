@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::hollow::Hollow;
-use super::rows::{Row, Samples};
+use super::rows::{Row, Sample, Samples};
 use super::{Effort, Said};
 use crate::peers::{self, System};
 use crate::workload::Catalog;
@@ -49,20 +49,41 @@ impl Player {
     }
 }
 
+/// What came of a run.
+pub struct Outcome {
+    /// The figures of every turn that ended well.
+    pub rows: Vec<Row>,
+    /// The turns that did not, with the reason.
+    pub failures: Vec<String>,
+}
+
 /// Runs the plan; `tell` hears what happens, for people.
-pub fn run(plan: &Plan, tell: &mut dyn FnMut(&str)) -> io::Result<Vec<Row>> {
+///
+/// A system whose turn fails has no other turn with as many records, and no figures of that turn; the others go on.
+pub fn run(plan: &Plan, tell: &mut dyn FnMut(&str)) -> io::Result<Outcome> {
     let players = players(plan, tell)?;
     let mut samples = Samples::default();
+    let mut failures = Vec::new();
     for &records in &plan.records {
         Catalog::new(records).assert_known();
+        let mut players: Vec<_> = players.iter().collect();
         for round in 1..=plan.rounds {
-            for player in &players {
-                tell(&format!("{records} records, round {round} of {}: {}", plan.rounds, player.name()));
-                turn(plan, player, records, &mut samples, tell)?;
-            }
+            players.retain(|player| {
+                let name = player.name();
+                tell(&format!("{records} records, round {round} of {}: {name}", plan.rounds));
+                match turn(plan, player, records, tell) {
+                    Ok(turn) => turn.into_iter().for_each(|sample| samples.push(name, records, sample)),
+                    Err(error) => {
+                        failures.push(format!("{name}, {records} records, round {round}: {error}"));
+                        tell(&format!("  {name} failed: {error}"));
+                        return false;
+                    }
+                }
+                true
+            });
         }
     }
-    Ok(samples.rows())
+    Ok(Outcome { rows: samples.rows(), failures })
 }
 
 /// Systems that are there only when asked for at build time.
@@ -100,30 +121,24 @@ fn players(plan: &Plan, tell: &mut dyn FnMut(&str)) -> io::Result<Vec<Player>> {
     }
 }
 
-fn turn(
-    plan: &Plan,
-    player: &Player,
-    records: u64,
-    samples: &mut Samples,
-    tell: &mut dyn FnMut(&str),
-) -> io::Result<()> {
+/// One system's samples of a round; none count unless all of it ended well.
+fn turn(plan: &Plan, player: &Player, records: u64, tell: &mut dyn FnMut(&str)) -> io::Result<Vec<Sample>> {
     let folder = tempfile::Builder::new().prefix("cenote-compare-").tempdir()?;
+    let mut samples = Vec::new();
     for part in ["produce", "consume"] {
         let command = match player {
             Player::Rust(system) => child(plan, system.name(), part, records, folder.path()),
             Player::Hollow(hollow) => hollow.command(part, records, folder.path(), plan.effort()),
         };
         listen(command, |said| match said {
-            Said::Sample(sample) => samples.push(player.name(), records, sample),
+            Said::Sample(sample) => samples.push(sample),
             Said::Note { note } => tell(&format!("  {}: {note}", player.name())),
         })?;
         if let (Player::Hollow(hollow), "produce") = (player, part) {
-            for sample in hollow.blob_samples(folder.path())? {
-                samples.push(player.name(), records, sample);
-            }
+            samples.extend(hollow.blob_samples(folder.path())?);
         }
     }
-    Ok(())
+    Ok(samples)
 }
 
 fn child(plan: &Plan, system: &str, part: &str, records: u64, folder: &Path) -> Command {
@@ -140,9 +155,14 @@ fn child(plan: &Plan, system: &str, part: &str, records: u64, folder: &Path) -> 
 fn listen(mut command: Command, mut hear: impl FnMut(Said)) -> io::Result<()> {
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let lines = BufReader::new(child.stdout.take().expect("the output is piped")).lines();
+    let mut heard = Ok(());
     for line in lines {
-        hear(serde_json::from_str(&line?)?);
+        // What can't be understood is told at the end: a child that nobody waits for would disturb the next one.
+        heard = heard.and_then(|()| {
+            hear(serde_json::from_str(&line?)?);
+            Ok(())
+        });
     }
     let status = child.wait()?;
-    if status.success() { Ok(()) } else { Err(io::Error::other(format!("{command:?} ended with {status}"))) }
+    if status.success() { heard } else { Err(io::Error::other(format!("{command:?} ended with {status}"))) }
 }

@@ -85,6 +85,29 @@ fn what_a_system_lacks_is_a_note() {
 }
 
 #[test]
+fn a_system_that_fails_does_not_end_the_run() {
+    use std::os::unix::fs::PermissionsExt;
+    // A child that says one figure in each part; the system `map` fails after it, in the second round.
+    let folder = tempfile::tempdir().expect("a folder for the child");
+    let binary = folder.path().join("child.sh");
+    let script = r#"#!/bin/sh
+echo '{"figure":"load_warm","unit":"s","value":1.0}'
+[ "$4" != map ] && exit 0
+echo turn >> "${0%/*}/turns"
+[ $(wc -l < "${0%/*}/turns") -lt 3 ]
+"#;
+    std::fs::write(&binary, script).expect("the child is written");
+    std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).expect("it may run");
+    let systems = ["map", "map-cow"].map(str::to_owned).to_vec();
+    let plan = Plan { records: vec![1_000], systems, rounds: 3, quick: true, hollow: None, binary };
+    let Outcome { rows, failures } = run(&plan, &mut |_| ()).expect("the run goes on");
+    // Two parts a round: one round of the system that fails, three of the other.
+    let runs: Vec<_> = rows.iter().map(|row| (row.system.as_str(), row.runs)).collect();
+    assert_eq!(runs, [("map", 2), ("map-cow", 6)]);
+    assert!(matches!(&failures[..], [why] if why.starts_with("map, 1000 records, round 2: ")), "{failures:?}");
+}
+
+#[test]
 fn the_report_stands_on_its_own() {
     let mut samples = Samples::default();
     for records in [100_000, 1_000_000] {

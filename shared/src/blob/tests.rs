@@ -70,7 +70,7 @@ proptest! {
         prop_assert!(unread || read_snapshot(&blob, state.digest()).is_err(), "byte {at}");
     }
 
-    /// Added and dropped columns, on a running chain (DESIGN: schema evolution is by column number).
+    /// Added and dropped columns, on a running chain (a schema evolves by column number).
     #[test]
     fn relaid_states_keep_their_records(steps in steps()) {
         let state = state_of(&steps);

@@ -32,7 +32,7 @@ pub enum DecodeError {
         /// What does not fit.
         cause: String,
     },
-    /// Larger than anything that Cenote writes (DESIGN §9).
+    /// Larger than anything that Cenote writes.
     #[error("{object} is too large: {what} has {found} bytes, the limit is {limit}")]
     TooLarge {
         /// The object's name.

@@ -6,6 +6,7 @@ use crate::segment::{Cell, RowAt};
 use crate::view::Viewed;
 
 use super::Field;
+use super::collections::TOGETHER;
 
 /// A record in a view: where its row is, and where each declared field is in the row. Copy it freely.
 #[derive(Clone, Copy)]
@@ -84,6 +85,21 @@ impl<'v> Scope<'v> {
         let row = self.row(binding.chain, ordinal);
         row.prefetch();
         RecordAt::new(row, self.view.binding_at(binding.declared), self, ordinal)
+    }
+
+    /// Asks for up to [`TOGETHER`] component records, in stages as the key look-up of many does.
+    #[inline]
+    pub(crate) fn ask_components(self, binding: &ValueBinding, images: impl Iterator<Item = u64> + Clone) {
+        let table = self.view.state.table(binding.chain);
+        images.clone().for_each(|image| table.ask_segment(Ordinal(image as u32)));
+        let mut rows = [None; TOGETHER];
+        for (row, image) in rows.iter_mut().zip(images) {
+            *row = table.row(Ordinal(image as u32));
+            row.iter().for_each(|row| row.prefetch());
+        }
+        if let Some(text) = table.first_text() {
+            rows.iter().flatten().for_each(|row| row.prefetch_text(text));
+        }
     }
 
     /// The text of a deduplicated string.

@@ -9,6 +9,9 @@ use crate::segment::Elements as Stored;
 
 use super::{Ordered, Scope, Value};
 
+/// How many elements are asked for before the first of them is read.
+pub(super) const TOGETHER: usize = 8;
+
 /// Values in their order.
 pub struct List<'v, V> {
     /// None where the row has no value: the default is empty.
@@ -76,6 +79,13 @@ impl<'v, V: Value> List<'v, V> {
     #[must_use]
     pub fn iter(self) -> Elements<'v, V> {
         Elements { list: self, range: 0..self.len() }
+    }
+
+    #[inline(always)]
+    fn ask(self, range: Range<usize>) {
+        if let Some((stored, binding, scope)) = self.stored {
+            V::ask(stored, range, binding, scope);
+        }
     }
 
     /// Whether one of them is `wanted`; looks at each.
@@ -206,7 +216,11 @@ impl<'v, V: Value> Iterator for Elements<'v, V> {
 
     #[inline]
     fn next(&mut self) -> Option<V::Ref<'v>> {
-        self.list.get(self.range.next()?)
+        let index = self.range.next()?;
+        if index % TOGETHER == 0 && !self.range.is_empty() {
+            self.list.ask(index..self.range.end.min(index + TOGETHER));
+        }
+        self.list.get(index)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

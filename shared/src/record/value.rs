@@ -1,9 +1,10 @@
 //! One value: how it is declared, written in canonical form, read in place.
 //!
-//! Implemented for every kind of value of DESIGN §3; the derive adds enums, and components by way of [`Component`].
+//! Implemented for every kind of value; the derive adds enums, and components by way of [`Component`].
 
 use std::cmp::Ordering;
 use std::fmt::Debug;
+use std::ops::Range;
 
 use crate::schema::ValueKind;
 use crate::schema::bind::{ABSENT, ValueBinding};
@@ -41,6 +42,10 @@ pub trait Value: 'static {
     fn compare(left: &[u8], right: &[u8]) -> Ordering;
     /// Reads it in place.
     fn read<'v, S: Source<'v>>(source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> Self::Ref<'v>;
+    /// Asks for what these elements would be read from, so that the cache misses of neighbours overlap. Only what leads to
+    /// other rows has something to ask for.
+    #[inline(always)]
+    fn ask<'v>(_elements: Elements<'v>, _range: Range<usize>, _binding: &'v ValueBinding, _scope: Scope<'v>) {}
     /// Whether what stands here has the canonical bytes that `value` would be written with.
     fn is_same<'v, S: Source<'v>>(value: &Self::Owned, source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> bool;
     /// What an absent value reads as; asked only where there is a default.
@@ -375,6 +380,10 @@ impl<T: Component> Value for T {
     #[inline(always)]
     fn read<'v, S: Source<'v>>(source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> T::Ref<'v> {
         T::view(scope.component(binding, source.image()))
+    }
+    #[inline]
+    fn ask<'v>(elements: Elements<'v>, range: Range<usize>, binding: &'v ValueBinding, scope: Scope<'v>) {
+        scope.ask_components(binding, range.map(|index| elements.image(index)));
     }
     #[inline]
     fn is_same<'v, S: Source<'v>>(value: &T, source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> bool {

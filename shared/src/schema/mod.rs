@@ -25,7 +25,7 @@ pub use key::{KeyError, KeyForm};
 
 use crate::ids::{ColumnId, TypeId};
 
-/// Limits of DESIGN §9 that a schema must keep.
+/// Limits that a schema must keep.
 pub mod limits {
     /// Types in a dataset.
     pub const TYPES: usize = 1_024;

@@ -166,6 +166,19 @@ impl Table {
         segment.row(&self.layout, ordinal.0 - (number << self.segment_rows_log2))
     }
 
+    /// Asks for the header of a record's segment, before its row is looked for.
+    #[inline(always)]
+    pub(crate) fn ask_segment(&self, ordinal: Ordinal) {
+        let segment = self.segment((ordinal.0 >> self.segment_rows_log2) as usize);
+        segment.iter().for_each(|segment| prefetch(Arc::as_ptr(segment)));
+    }
+
+    /// The slot of the first text of a row: what most readers begin with, a title or a name.
+    #[inline(always)]
+    pub(crate) fn first_text(&self) -> Option<usize> {
+        self.layout.text_regions.first().copied()
+    }
+
     /// The row that a reference leads to. Where a hostile writer left none, a row of empty values: readers do not panic
     /// over what came from outside (I9).
     #[inline]
@@ -229,19 +242,17 @@ impl Table {
         let mut ordinals = [None; MANY];
         for (ordinal, line) in ordinals.iter_mut().zip(lines.iter().flatten()) {
             *ordinal = line.first();
-            let segment = ordinal.and_then(|ordinal| self.segment((ordinal >> self.segment_rows_log2) as usize));
-            segment.iter().for_each(|segment| prefetch(Arc::as_ptr(segment)));
+            ordinal.iter().for_each(|ordinal| self.ask_segment(Ordinal(*ordinal)));
         }
         for ((found, ordinal), _) in found.iter_mut().zip(ordinals).zip(images) {
             *found = ordinal.and_then(|ordinal| Some((Ordinal(ordinal), self.row(Ordinal(ordinal))?)));
             found.iter().for_each(|(_, row)| row.prefetch());
         }
-        let text = self.layout.text_regions.first().copied();
+        let text = self.first_text();
         for (found, image) in found.iter_mut().zip(images) {
             if found.is_none_or(|(_, row)| row.slot(slot) != *image) {
                 *found = self.find_image_again(slot, *image);
             }
-            // Most readers begin with a title or a name.
             if let (Some((_, row)), Some(text)) = (&*found, text) {
                 row.prefetch_text(text);
             }

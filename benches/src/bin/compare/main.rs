@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use cenote_benches::compare::{self, Effort, Meter, Out, Plan};
+use cenote_benches::compare::{self, Effort, Meter, Out, Outcome, Plan};
 use cenote_benches::peers::{self, Answer, Refusal};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -122,7 +122,7 @@ fn run(run: Run) -> io::Result<()> {
         hollow: run.hollow,
         binary: std::env::current_exe()?,
     };
-    let rows = compare::run(&plan, &mut |line| eprintln!("{line}"))?;
+    let Outcome { rows, failures } = compare::run(&plan, &mut |line| eprintln!("{line}"))?;
     let mut stdout = io::stdout().lock();
     if run.json {
         for row in &rows {
@@ -134,5 +134,5 @@ fn run(run: Run) -> io::Result<()> {
     if let Some(folder) = run.report {
         compare::write_report(&rows, &folder)?;
     }
-    Ok(())
+    if failures.is_empty() { Ok(()) } else { Err(io::Error::other(format!("failed:\n{}", failures.join("\n")))) }
 }
