@@ -133,6 +133,9 @@ impl Server {
     }
 
     fn flush(&self, pipe: &mut ::redis::Pipeline) -> Answer<()> {
+        if pipe.is_empty() {
+            return Ok(());
+        }
         self.with(|connection| Ok(pipe.query::<()>(connection)?))?;
         pipe.clear();
         Ok(())
