@@ -38,8 +38,8 @@ pub struct Elements<'v, V> {
 
 /// Goes through the entries of a map.
 pub struct Entries<'v, K, V> {
-    map: Map<'v, K, V>,
-    range: Range<usize>,
+    keys: Elements<'v, K>,
+    values: Elements<'v, V>,
 }
 
 impl<'v, V> List<'v, V> {
@@ -195,7 +195,7 @@ impl<'v, K: Ordered, V: Value> Map<'v, K, V> {
     /// The entries, sorted by key.
     #[must_use]
     pub fn iter(self) -> Entries<'v, K, V> {
-        Entries { map: self, range: 0..self.len() }
+        Entries { keys: self.keys(), values: self.values() }
     }
 
     /// The keys, sorted.
@@ -240,12 +240,11 @@ impl<'v, K: Ordered, V: Value> Iterator for Entries<'v, K, V> {
     type Item = (K::Ref<'v>, V::Ref<'v>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let index = self.range.next()?;
-        Some((self.map.keys.get(index)?, self.map.values.get(index)?))
+        Some((self.keys.next()?, self.values.next()?))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.range.size_hint()
+        self.keys.size_hint()
     }
 }
 
