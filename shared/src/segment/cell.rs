@@ -5,9 +5,9 @@
 use crate::ids::ColumnId;
 use crate::layout::{Column, Form, ImageKind, Layout, Many};
 use crate::packed::Text;
-use crate::raw::{Row, prefetch};
+use crate::raw::{Row, load, prefetch};
 
-use super::{Segment, load};
+use super::Segment;
 
 /// One row of a segment.
 #[derive(Clone, Copy)]

@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use crate::layout::{Form, ImageKind, Layout, Many, Region};
 use crate::packed::{SymbolTable, Symbols};
-use crate::raw::{MASKS, PADDING, Rows, Slot, filled};
+use crate::raw::{MASKS, PADDING, Rows, Slot, filled, load};
 use crate::row::RECORD_BYTES_MAX;
 
-use super::{Segment, load, width_of};
+use super::{Segment, width_of};
 
 /// Why bytes are not a segment of this layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -25,7 +25,7 @@ pub use patch::CellPatch;
 
 use crate::layout::Layout;
 use crate::packed::Symbols;
-use crate::raw::{MASKS, Row, Rows};
+use crate::raw::{Row, Rows};
 
 /// Rows of one type. Cheap to clone: the parts are shared.
 #[derive(Clone, Debug)]
@@ -80,13 +80,6 @@ impl Segment {
     fn width(&self, lane: usize) -> usize {
         usize::from(self.fixed.slot(lane).width)
     }
-}
-
-/// A little-endian number of `width` bytes. The buffer is padded, so that 8 bytes can always be read.
-#[inline(always)]
-fn load(bytes: &[u8], at: usize, width: u8) -> u64 {
-    let eight = bytes[at..at + 8].try_into().expect("eight bytes are eight bytes");
-    u64::from_le_bytes(eight) & MASKS[usize::from(width)]
 }
 
 /// The bytes that a number up to `range` needs.
