@@ -72,6 +72,11 @@ impl TypePlan {
         Ok(TypePlan { columns: of_type.fields.iter().map(|field| field.column).collect(), key, references })
     }
 
+    /// Whether the field holds component ordinals.
+    pub(crate) fn refers_by(&self, field: usize) -> bool {
+        self.references.iter().any(|(other, _)| *other == field)
+    }
+
     /// Visits every component ordinal in a row, each as often as it is there.
     pub(crate) fn references(&self, row: &Row, mut visit: impl FnMut(TypeId, u32)) {
         for (field, references) in &self.references {

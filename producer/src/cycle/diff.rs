@@ -64,8 +64,16 @@ pub enum DiffError {
 #[derive(Default)]
 struct RootChanges {
     removed: Vec<u32>,
-    changed: Vec<(u32, u32)>,
+    changed: Vec<Changed>,
     added: Vec<u32>,
+}
+
+/// A record that keeps its ordinal and gets other values.
+struct Changed {
+    ordinal: u32,
+    number: u32,
+    /// Whether it may refer to other components than before.
+    relinked: bool,
 }
 
 impl Input {
@@ -103,7 +111,7 @@ fn changes(root: &RootInput, id: TypeId, base: &Base) -> RootChanges {
     if root.replaces {
         changes.removed = table.live().iter().filter(|ordinal| !root.was_seen(*ordinal)).collect();
     }
-    let key = base.plans.of(id).key.as_ref();
+    let plan = base.plans.of(id);
     let (mut row, mut scratch) = (Row::default(), Vec::new());
     for (ordinal, value) in &root.known {
         let Some(value) = *value else {
@@ -114,13 +122,13 @@ fn changes(root: &RootInput, id: TypeId, base: &Base) -> RootChanges {
         unframe(root.rows.get(value), stored.columns(), &mut row);
         // A key that leads through a component can be the same though the component is another: its index entry
         // hangs on the reference, so the record moves.
-        let moves =
-            changed_fields(&row, stored, &mut scratch).iter().any(|field| key.is_some_and(|key| key.has_field(*field)));
-        if moves {
+        let fields = changed_fields(&row, stored, &mut scratch);
+        if fields.iter().any(|field| plan.key.as_ref().is_some_and(|key| key.has_field(*field))) {
             changes.removed.push(*ordinal);
             changes.added.push(value);
         } else {
-            changes.changed.push((*ordinal, value));
+            let relinked = fields.iter().any(|field| plan.refers_by(*field));
+            changes.changed.push(Changed { ordinal: *ordinal, number: value, relinked });
         }
     }
     changes.removed.sort_unstable();
@@ -136,9 +144,10 @@ fn recount(base: &Base, fresh: &[Fresh], roots: &[RootInput], changes: &[RootCha
     let mut row = Row::default();
     for ((root, changes), id) in roots.iter().zip(changes).zip((0..).map(TypeId)) {
         let columns = plans.of(id).columns.len();
-        let gone = changes.removed.iter().chain(changes.changed.iter().map(|(ordinal, _)| ordinal));
+        let relinked = || changes.changed.iter().filter(|changed| changed.relinked);
+        let gone = changes.removed.iter().chain(relinked().map(|changed| &changed.ordinal));
         gone.for_each(|ordinal| recount.remove_all(id, *ordinal));
-        for number in changes.changed.iter().map(|(_, number)| number).chain(&changes.added) {
+        for number in relinked().map(|changed| &changed.number).chain(&changes.added) {
             unframe(root.rows.get(*number), columns, &mut row);
             plans.of(id).references(&row, |id, ordinal| recount.add(id, ordinal));
         }
@@ -163,7 +172,7 @@ impl<'i> Incoming<'i> {
     fn rows(&self, id: TypeId) -> impl Iterator<Item = &'i [u8]> + use<'i> {
         let index = id.index();
         let (root, changes, components) = (&self.roots[index], &self.changes[index], &self.fresh[index]);
-        let numbers = changes.changed.iter().map(|(_, number)| number).chain(&changes.added);
+        let numbers = changes.changed.iter().map(|changed| &changed.number).chain(&changes.added);
         let kept = (0..).zip(&self.recounted.fresh[index]).filter(|(_, count)| **count > 0);
         numbers.map(|number| root.rows.get(*number)).chain(kept.map(|(number, _)| components.get(number)))
     }
@@ -303,8 +312,8 @@ impl<'s> Emitter<'s> {
 
     fn root(&mut self, id: TypeId, root: &RootInput, changes: &RootChanges, ordinals: Vec<u32>) {
         self.remove(id, &changes.removed);
-        for (ordinal, number) in &changes.changed {
-            self.patch(id, *ordinal, root.rows.get(*number));
+        for changed in &changes.changed {
+            self.patch(id, changed.ordinal, root.rows.get(changed.number));
         }
         for (ordinal, number) in ordinals.iter().zip(&changes.added) {
             self.add(id, *ordinal, root.rows.get(*number));
