@@ -118,10 +118,11 @@ pub async fn snapshot(
     // Room to decompress into, for as many as decode at once: what is held beside the state stays small.
     let rooms = Arc::<Mutex<Vec<Vec<u8>>>>::default();
     let decoding = Semaphore::new(env.threads());
-    let decoded = futures::stream::iter(ranges)
+    let mut decoded = futures::stream::iter(ranges)
         .map(|range| async {
             let bytes = fetch(storage, &what.name, &range, &tail.bytes, tail.size).await?.ok_or_else(missing)?;
             let (reader, rooms, length) = (Arc::clone(&reader), Arc::clone(&rooms), bytes.len() as u64);
+            let first_run = range.runs.start;
             let _turn = decoding.acquire().await.expect("nobody closes it");
             let decode = move || {
                 let mut room = rooms.lock().expect("taking a room does not panic").pop().unwrap_or_default();
@@ -133,15 +134,18 @@ pub async fn snapshot(
             let runs = runs.map_err(|source| LoadError::Panicked { object: object(), source })?.map_err(wrong)?;
             let so_far = done.fetch_add(length, std::sync::atomic::Ordering::Relaxed) + length;
             progress(so_far, whole);
-            Ok::<_, LoadError>(runs)
+            Ok::<_, LoadError>((first_run, runs))
         })
-        .buffered(requests)
+        // In any order: one that is ready does not wait for one before it while a thread has nothing to do.
+        .buffer_unordered(requests)
         .try_collect::<Vec<_>>()
         .await?;
+    decoded.sort_unstable_by_key(|(first_run, _)| *first_run);
     let (version, threads) = (what.version, env.threads());
     drop(rooms);
     let reader = Arc::into_inner(reader).expect("every decoding has ended");
-    let finished = env.cpu(move || reader.finish(decoded.into_iter().flatten().collect(), version, threads)).await;
+    let runs = decoded.into_iter().flat_map(|(_, runs)| runs).collect();
+    let finished = env.cpu(move || reader.finish(runs, version, threads)).await;
     let state = finished.map_err(|source| LoadError::Panicked { object: object(), source })?.map_err(wrong)?;
     Ok((state, loaded))
 }
