@@ -83,7 +83,7 @@ pub(super) async fn play(
         Fault::Corrupted => corrupt(&**running, load, reference).await,
         Fault::Replay => replay(&**running, load, plan).await,
         Fault::PublisherKilled => kill_publisher(&**running, plan).await,
-        Fault::TwoPublishers => two_publishers(cenote(&**running)?, load, plan).await,
+        Fault::TwoPublishers => two_publishers(cenote(&**running)?, plan).await,
         Fault::ObjectStoreDown => object_store_down(cenote(&**running)?, plan).await,
         Fault::DamagedBytes => damage(cenote(&**running)?, plan).await,
         Fault::BadVersionRefused => refused(&**running, plan).await,
@@ -170,15 +170,11 @@ async fn reorder(points: &Points, load: &Load, plan: &Plan) -> Answer<Played> {
     took_place(points.disorder().late, "deliveries came after a newer one of their key")
 }
 
-/// A rival takes over from a publisher that has nothing to do for a moment and then goes on, until it is fenced. (One that
-/// puts version after version by way of S3 is not to be overtaken: each request of the rival comes a version too late.)
-async fn two_publishers(cenote: &Cenote, load: &Load, plan: &Plan) -> Answer<Played> {
+/// A rival takes over from a publisher in the middle of its work, which goes on until it is fenced.
+async fn two_publishers(cenote: &Cenote, plan: &Plan) -> Answer<Played> {
     let before = cenote.taken();
-    load.pause(true);
     cenote.publish_as("rival");
-    let taken = until("the rival to take the log", plan.patience, || cenote.taken() > before).await;
-    load.pause(false);
-    taken?;
+    until("the rival to take the log", plan.patience, || cenote.taken() > before).await?;
     until("a publisher to be fenced", plan.patience, || cenote.fenced() > 0).await?;
     let newest = cenote.published();
     until("the other one's next version", plan.patience, || cenote.published() > newest).await?;
