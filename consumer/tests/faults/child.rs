@@ -77,7 +77,7 @@ impl Child {
 
     fn spawn(mut command: Command, part: &Part) -> Child {
         command.args(["--exact", "child::plays_its_part", "--nocapture", "--test-threads=1"]);
-        command.env(PART, part.encode()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.env(PART, part.encode()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut process = command.spawn().expect("this program starts again");
         let lines = BufReader::new(process.stdout.take().expect("it is piped"));
         Child { process, lines }

@@ -2,7 +2,7 @@
 //!
 //! A crash test runs once to learn the steps, then once per step and moment: [`StepStore::kill_at`], the work inside
 //! [`StepStore::until_killed`], then recovery through a storage that is not wrapped. The request that dies never
-//! answers, and every later one fails: nothing of the dead process reaches the store any more.
+//! answers, and every later one fails, once the death is told: nothing of the dead process reaches the store any more.
 
 use std::future::Future;
 use std::pin::pin;
@@ -53,6 +53,15 @@ enum Fate {
     Lives,
     Dies(Moment),
     IsLate,
+}
+
+/// Tells of a death when it is dropped: by the request that dies, or with it, should its task be ended meanwhile.
+struct Death(Arc<watch::Sender<bool>>);
+
+impl Drop for Death {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
 }
 
 impl Default for StepStore {
@@ -124,13 +133,21 @@ impl StepStore {
 #[async_trait]
 impl Interceptor for StepStore {
     async fn intercept(&self, call: Call, run: Run) -> Result<Reply> {
-        match self.fate(call) {
+        let moment = match self.fate(call) {
             Fate::Lives => return run.await,
-            Fate::IsLate => return Err(Error::Generic { store: "steps", source: "the process is dead".into() }),
-            Fate::Dies(Moment::Before) => drop(run),
-            Fate::Dies(Moment::After) => drop(run.await),
+            Fate::IsLate => {
+                // Not while the one that dies still takes effect: what is to be dropped at a death must not see an error.
+                let _ = self.dead.subscribe().wait_for(|dead| *dead).await;
+                return Err(Error::Generic { store: "steps", source: "the process is dead".into() });
+            }
+            Fate::Dies(moment) => moment,
+        };
+        let death = Death(Arc::clone(&self.dead));
+        match moment {
+            Moment::Before => drop(run),
+            Moment::After => drop(run.await),
         }
-        self.dead.send_replace(true);
+        drop(death);
         std::future::pending().await
     }
 }

@@ -184,6 +184,25 @@ async fn a_process_dies_at_each_step() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_sees_an_error_before_a_death_is_told() {
+    let slow = LatencyStore::s3(Env::simulated(1)).wrap(&memory());
+    let killer = StepStore::kill_at(0, Moment::After);
+    let storage = killer.wrap(&slow);
+    let dies = storage.put("heart", text("a"));
+    let is_late = async {
+        tokio::task::yield_now().await;
+        storage.put("work", text("b")).await
+    };
+    let ended = killer.until_killed(async { tokio::join!(dies, is_late).1 }).await;
+    assert!(ended.is_none(), "{ended:?}");
+    // Whose task is ended while it dies is dead as well.
+    let killer = StepStore::kill_at(0, Moment::After);
+    let storage = killer.wrap(&slow);
+    let aborted = tokio::time::timeout(Duration::from_millis(1), storage.put("heart", text("a"))).await;
+    assert!(aborted.is_err() && killer.is_dead());
+}
+
+#[tokio::test(start_paused = true)]
 async fn requests_take_as_long_as_on_s3() {
     let env = Env::simulated(3);
     let storage = LatencyStore::s3(env.clone()).wrap(&memory());
