@@ -198,7 +198,7 @@ async fn nobody_sees_an_error_before_a_death_is_told() {
     // Whose task is ended while it dies is dead as well.
     let killer = StepStore::kill_at(0, Moment::After);
     let storage = killer.wrap(&slow);
-    let aborted = tokio::time::timeout(Duration::from_millis(1), storage.put("heart", text("a"))).await;
+    let aborted = Env::simulated(1).timeout(Duration::from_millis(1), storage.put("heart", text("a"))).await;
     assert!(aborted.is_err() && killer.is_dead());
 }
 
