@@ -193,7 +193,14 @@ async fn nobody_sees_an_error_before_a_death_is_told() {
         tokio::task::yield_now().await;
         storage.put("work", text("b")).await
     };
-    let ended = killer.until_killed(async { tokio::join!(dies, is_late).1 }).await;
+    let work = async {
+        tokio::select! {
+            biased;
+            died = dies => died,
+            late = is_late => late,
+        }
+    };
+    let ended = killer.until_killed(work).await;
     assert!(ended.is_none(), "{ended:?}");
     // Whose task is ended while it dies is dead as well.
     let killer = StepStore::kill_at(0, Moment::After);
