@@ -138,6 +138,8 @@ impl Interceptor for StepStore {
             Fate::IsLate => {
                 // Not while the one that dies still takes effect: what is to be dropped at a death must not see an error.
                 let _ = self.dead.subscribe().wait_for(|dead| *dead).await;
+                // Nor in the same poll as the death.
+                tokio::task::yield_now().await;
                 return Err(Error::Generic { store: "steps", source: "the process is dead".into() });
             }
             Fate::Dies(moment) => moment,
