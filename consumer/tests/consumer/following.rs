@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cenote_consumer::{Health, NotYet, OpenError, RefreshError, RefreshPath, Report, Token, Version};
 use cenote_shared::env::Env;
+use cenote_shared::storage::faults::LatencyStore;
 
 use crate::chain::Chain;
 use crate::{BY_COUNTRY, LONG, Movie, manual, memory, movie};
@@ -66,6 +67,35 @@ async fn a_start_takes_a_snapshot_and_the_deltas_behind_it() {
     assert_eq!(reports[1].path, RefreshPath::Deltas { commits: 1 });
     assert!(reports.iter().all(|report| report.bytes > 0));
     assert_eq!(consumer.view().get::<Movie>(7).expect("it is there").title(), "last");
+}
+
+/// Text that hardly compresses.
+fn noise(seed: u64, words: u64) -> String {
+    let word = |at: u64| (seed << 32 | at).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    (0..words).map(|at| format!("{:016x}", word(at).wrapping_mul(0xbf58_476d_1ce4_e5b9))).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn ranges_of_a_snapshot_may_come_in_any_order() {
+    let (storage, env) = (memory().await, Env::simulated(1));
+    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    chain.always_blobs = true;
+    let movies: Vec<Movie> = (0..64).map(|id| Movie { title: noise(id, 40_000), ..movie(id, "") }).collect();
+    chain.commit(|edit| movies.iter().for_each(|movie| edit.put(movie))).await;
+    let snapshot = chain.snapshot().await;
+    assert!(snapshot.length > 16 << 20, "it comes in more than two ranges: {snapshot:?}");
+    chain.trim().await;
+    for seed in 0..4 {
+        let env = Env::simulated(seed);
+        let slow = LatencyStore::s3(env.clone()).wrap(&storage);
+        let view = manual(&slow, &env).open().await.expect("it opens").view();
+        assert_eq!(view.len::<Movie>(), movies.len());
+        for movie in &movies {
+            let found = view.get::<Movie>(movie.id).expect("it is there");
+            assert!(found.title() == movie.title, "movie {} has the title of another", movie.id);
+        }
+        view.state().check_invariants();
+    }
 }
 
 #[tokio::test(start_paused = true)]
