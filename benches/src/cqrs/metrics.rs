@@ -16,6 +16,8 @@ use super::domain::Micros;
 /// The metrics of one strategy.
 #[derive(Debug, Default)]
 pub struct Metrics {
+    /// Messages that are committed and only in the memory of the service yet: the queue that no broker tells of.
+    pub unpublished: AtomicU64,
     /// Messages that left for the broker.
     pub published: AtomicU64,
     /// Messages that changed a read model.
@@ -116,6 +118,7 @@ impl Metrics {
             replayed: self.replayed.load(Relaxed),
             mails: self.mails.load(Relaxed),
             refused: self.refused.load(Relaxed),
+            lag_messages: self.unpublished.load(Relaxed),
             replay_left: self.replay_total.load(Relaxed).saturating_sub(self.replay_done.load(Relaxed)),
             ..Reading::default()
         }

@@ -291,6 +291,40 @@ async fn what_is_gone_stays_gone_through_a_rebuild() {
     }
 }
 
+/// What is committed and not published yet is behind, too: an audit waits for it, and operations see it.
+#[tokio::test]
+async fn what_waits_in_memory_is_lag() {
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use super::faults::{differences, settle};
+    use super::points::Point;
+    use super::settings::Settings;
+    use super::strategy::{Stage, Strategy};
+    let (folder, world) = (tempfile::tempdir().unwrap(), World::new(20, 1, 7));
+    let patient = Settings { publish_patience: Duration::from_secs(600), ..Settings::BRISK };
+    let stage = Stage::embedded(folder.path().to_owned(), world.clone(), patient);
+    let running = Strategy::Async.start(&stage).await.unwrap();
+    let rename = |name: &str| Command::Rename { id: 1, name: name.to_owned() };
+    let lag = async || running.reading().await.unwrap().lag_messages;
+
+    stage.points.broker_down.store(true, Relaxed);
+    running.execute(&rename("one")).await.unwrap();
+    assert_eq!(lag().await, 1);
+    stage.points.broker_down.store(false, Relaxed);
+    assert!(settle(&*running, Duration::from_secs(60)).await.unwrap());
+    assert_eq!(differences(&*running, &world, 1).await.unwrap(), []);
+
+    // What died with the service is nobody's to wait for: it is lost, and shown to be.
+    stage.points.arm(Point::CommittedNotPublished, 1);
+    running.execute(&rename("two")).await.unwrap();
+    while stage.points.is_armed(Point::CommittedNotPublished) {
+        tokio::task::yield_now().await;
+    }
+    assert!(settle(&*running, Duration::from_secs(60)).await.unwrap());
+    assert_eq!(differences(&*running, &world, 1).await.unwrap().len(), 1);
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn disk_is_told_apart() {
     let (folder, world) = (tempfile::tempdir().unwrap(), World::new(300, 20, 7));

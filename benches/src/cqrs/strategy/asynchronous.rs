@@ -6,6 +6,7 @@
 
 // glue: async
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::sync::{Mutex, mpsc};
 
@@ -35,7 +36,11 @@ pub(super) async fn start(stage: &Stage) -> Answer<Arc<dyn Running>> {
         points: Arc::clone(&stage.points),
         metrics: Arc::clone(&stage.metrics),
     });
-    pipeline.after_commit = Some(Box::new(move |message| drop(sender.send(message))));
+    let metrics = Arc::clone(&stage.metrics);
+    pipeline.after_commit = Some(Box::new(move |message| {
+        Metrics::count(&metrics.unpublished, 1);
+        drop(sender.send(message));
+    }));
     pipeline.tasks.keep("service", move || {
         let publisher = Arc::clone(&publisher);
         Box::pin(async move { publisher.run().await })
@@ -59,13 +64,22 @@ impl Publisher {
         while inbox.recv_many(&mut batch, self.settings.relay_batch).await > 0 {
             if let Err(killed) = self.points.reach(Point::CommittedNotPublished) {
                 // The service dies, and its memory with it.
-                while inbox.try_recv().is_ok() {}
+                while let Ok(message) = inbox.try_recv() {
+                    batch.push(message);
+                }
+                self.forget(&batch);
                 return Err(killed.into());
             }
             self.publish(&batch).await;
+            self.forget(&batch);
             batch.clear();
         }
         Ok(())
+    }
+
+    /// These are in memory no longer: the broker has them, or nobody has.
+    fn forget(&self, batch: &[Message]) {
+        self.metrics.unpublished.fetch_sub(batch.len() as u64, Relaxed);
     }
 
     async fn publish(&self, batch: &[Message]) {
