@@ -29,12 +29,7 @@ impl Content {
             if schema.is_root() {
                 return (KeyIndex::new(), true);
             }
-            let table = state.table(id);
-            let mut scratch = Vec::new();
-            let entries: Vec<(u64, u32)> = table
-                .ordinals()
-                .map(|ordinal| (stored_hash(state, id, ordinal.0, seed, &mut scratch), ordinal.0))
-                .collect();
+            let entries = entries(state, id, seed);
             (KeyIndex::build(&entries), are_distinct(&entries))
         });
         let (types, distinct): (_, Vec<bool>) = types.unzip();
@@ -74,6 +69,11 @@ impl Content {
     pub(crate) fn follow(&mut self, id: TypeId, old: &State, removed: &[u32], new: &State, added: &[u32]) {
         let Content { seed, types, .. } = self;
         let (seed, index) = (*seed, &mut types[id.index()]);
+        // Where most of it is new: an insert reads content again wherever a page is split.
+        if added.len() > old.table(id).len() {
+            *index = KeyIndex::build(&entries(new, id, seed));
+            return;
+        }
         let mut scratch = Vec::new();
         for ordinal in removed {
             let hash = stored_hash(old, id, *ordinal, seed, &mut scratch);
@@ -101,6 +101,13 @@ impl Content {
             assert!(named.iter().copied().eq(table.ordinals().map(|ordinal| ordinal.0)), "components of type {id}");
         }
     }
+}
+
+/// Every live record of a component type.
+fn entries(state: &State, id: TypeId, seed: u64) -> Vec<(u64, u32)> {
+    let mut scratch = Vec::new();
+    let entry = |ordinal: Ordinal| (stored_hash(state, id, ordinal.0, seed, &mut scratch), ordinal.0);
+    state.table(id).ordinals().map(entry).collect()
 }
 
 fn are_distinct(entries: &[(u64, u32)]) -> bool {

@@ -26,6 +26,13 @@ pub struct TableEdit<'d> {
     pub whole: Vec<(usize, &'d Segment)>,
 }
 
+impl TableEdit<'_> {
+    /// How many records come.
+    fn coming(&self) -> u64 {
+        self.added.len() as u64 + self.whole.iter().map(|(_, segment)| u64::from(segment.rows())).sum::<u64>()
+    }
+}
+
 /// Why an edit does not fit a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -114,9 +121,22 @@ impl Table {
     }
 
     /// This table with its key index brought up to date. `before` and `after` are the whole states around the edit.
-    pub fn reindexed(&self, edit: &TableEdit<'_>, before: &State, after: &State) -> Result<Table, EditError> {
+    pub fn reindexed(
+        &self,
+        edit: &TableEdit<'_>,
+        before: &State,
+        after: &State,
+        threads: usize,
+    ) -> Result<Table, EditError> {
         let Some(plan) = &self.key else { return Ok(self.clone()) };
         let old = before.table(self.layout.type_id);
+        // Where most of it is new, it is built as a load builds it: an insert reads keys again wherever a page is split.
+        // One that has too many equal keys goes on to the insert that finds which.
+        if edit.coming() > old.len() as u64
+            && let Some(built) = self.with_key_index(after, threads)
+        {
+            return Ok(built);
+        }
         let mut keys = self.keys.clone();
         for ordinal in edit.removed {
             let row = old.row(Ordinal(*ordinal)).expect("removed ordinals were checked to be live");
@@ -141,9 +161,7 @@ impl Table {
     }
 
     fn check(&self, edit: &TableEdit<'_>) -> Result<(), EditError> {
-        let coming =
-            edit.added.len() as u64 + edit.whole.iter().map(|(_, segment)| u64::from(segment.rows())).sum::<u64>();
-        let end = (u64::from(self.ordinal_ceiling()) + coming).next_multiple_of(u64::from(self.segment_rows()));
+        let end = (u64::from(self.ordinal_ceiling()) + edit.coming()).next_multiple_of(u64::from(self.segment_rows()));
         ascending(edit.removed.iter().copied())?;
         ascending(edit.added.iter().map(|(ordinal, _)| *ordinal))?;
         for ordinal in edit.removed {
