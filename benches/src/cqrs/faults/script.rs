@@ -233,7 +233,7 @@ async fn corrupt(running: &dyn Running, load: &Load, reference: &Reference) -> A
     }
     let took = running.rebuild().await?;
     load.spare(false);
-    let note = format!("the rebuild took {:.2} s, beside the running one", took.as_secs_f64());
+    let note = format!("the rebuild took {:.1} ms, beside the running one", took.as_secs_f64() * 1e3);
     Ok(Played { repair: Some(Repair::Person("rebuild")), note: Some(note) })
 }
 
