@@ -37,10 +37,7 @@ pub(super) async fn start(stage: &Stage) -> Answer<Arc<dyn Running>> {
         metrics: Arc::clone(&stage.metrics),
     });
     let metrics = Arc::clone(&stage.metrics);
-    pipeline.after_commit = Some(Box::new(move |message| {
-        Metrics::count(&metrics.unpublished, 1);
-        drop(sender.send(message));
-    }));
+    pipeline.after_commit = Some(Box::new(move |message| drop(sender.send(Held::new(message, &metrics)))));
     pipeline.tasks.keep("service", move || {
         let publisher = Arc::clone(&publisher);
         Box::pin(async move { publisher.run().await })
@@ -48,9 +45,28 @@ pub(super) async fn start(stage: &Stage) -> Answer<Arc<dyn Running>> {
     Ok(Arc::new(pipeline))
 }
 
+/// A message that is committed and in the memory of the service only: counted for as long as it is held, however that ends.
+struct Held {
+    message: Message,
+    metrics: Arc<Metrics>,
+}
+
+impl Held {
+    fn new(message: Message, metrics: &Arc<Metrics>) -> Held {
+        Metrics::count(&metrics.unpublished, 1);
+        Held { message, metrics: Arc::clone(metrics) }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.metrics.unpublished.fetch_sub(1, Relaxed);
+    }
+}
+
 /// The part of the service that publishes.
 struct Publisher {
-    inbox: Mutex<mpsc::UnboundedReceiver<Message>>,
+    inbox: Mutex<mpsc::UnboundedReceiver<Held>>,
     broker: Arc<dyn Broker>,
     settings: Settings,
     points: Arc<Points>,
@@ -64,26 +80,17 @@ impl Publisher {
         while inbox.recv_many(&mut batch, self.settings.relay_batch).await > 0 {
             if let Err(killed) = self.points.reach(Point::CommittedNotPublished) {
                 // The service dies, and its memory with it.
-                while let Ok(message) = inbox.try_recv() {
-                    batch.push(message);
-                }
-                self.forget(&batch);
+                while inbox.try_recv().is_ok() {}
                 return Err(killed.into());
             }
             self.publish(&batch).await;
-            self.forget(&batch);
             batch.clear();
         }
         Ok(())
     }
 
-    /// These are in memory no longer: the broker has them, or nobody has.
-    fn forget(&self, batch: &[Message]) {
-        self.metrics.unpublished.fetch_sub(batch.len() as u64, Relaxed);
-    }
-
-    async fn publish(&self, batch: &[Message]) {
-        let envelope = |message: &Message| Envelope { key: message.key(), body: message.encode() };
+    async fn publish(&self, batch: &[Held]) {
+        let envelope = |held: &Held| Envelope { key: held.message.key(), body: held.message.encode() };
         let envelopes: Vec<_> = batch.iter().map(envelope).collect();
         let (began, mut pause) = (now(), self.settings.backoff);
         while self.broker.publish(&envelopes).await.is_err() {
