@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, MutexGuard, mpsc};
 
 use super::{Pipeline, Running, Stage};
 use crate::cqrs::Answer;
@@ -64,6 +64,15 @@ impl Drop for Held {
     }
 }
 
+/// What has arrived in the memory of the service: lost with it, wherever it dies.
+struct Memory<'a>(MutexGuard<'a, mpsc::UnboundedReceiver<Held>>);
+
+impl Drop for Memory<'_> {
+    fn drop(&mut self) {
+        while self.0.try_recv().is_ok() {}
+    }
+}
+
 /// The part of the service that publishes.
 struct Publisher {
     inbox: Mutex<mpsc::UnboundedReceiver<Held>>,
@@ -75,14 +84,10 @@ struct Publisher {
 
 impl Publisher {
     async fn run(&self) -> Answer<()> {
-        let mut inbox = self.inbox.lock().await;
+        let mut memory = Memory(self.inbox.lock().await);
         let mut batch = Vec::new();
-        while inbox.recv_many(&mut batch, self.settings.relay_batch).await > 0 {
-            if let Err(killed) = self.points.reach(Point::CommittedNotPublished) {
-                // The service dies, and its memory with it.
-                while inbox.try_recv().is_ok() {}
-                return Err(killed.into());
-            }
+        while memory.0.recv_many(&mut batch, self.settings.relay_batch).await > 0 {
+            self.points.reach(Point::CommittedNotPublished)?;
             self.publish(&batch).await;
             batch.clear();
         }
@@ -106,3 +111,75 @@ impl Publisher {
     }
 }
 // glue end
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::cqrs::broker::Subscription;
+    use crate::cqrs::domain::{Cause, Change};
+
+    /// A broker that takes its time.
+    #[derive(Default)]
+    struct Silent {
+        asked: Notify,
+    }
+
+    #[async_trait]
+    impl Broker for Silent {
+        async fn publish(&self, _: &[Envelope]) -> Answer<()> {
+            self.asked.notify_one();
+            std::future::pending().await
+        }
+
+        async fn subscribe(&self, _: &str) -> Answer<Arc<dyn Subscription>> {
+            unreachable!("nobody reads here")
+        }
+
+        async fn disk_bytes(&self) -> Answer<u64> {
+            Ok(0)
+        }
+    }
+
+    /// What is being published and what waits behind it are both behind, and both are gone with the service.
+    #[tokio::test]
+    async fn memory_is_lost_with_the_service() {
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let (broker, metrics) = (Arc::<Silent>::default(), Arc::<Metrics>::default());
+        let publisher = Publisher {
+            inbox: Mutex::new(inbox),
+            broker: Arc::clone(&broker) as Arc<dyn Broker>,
+            settings: Settings::BRISK,
+            points: Arc::default(),
+            metrics: Arc::clone(&metrics),
+        };
+        let send = || {
+            let message =
+                Message { version: 1, at: 0, cause: Cause::Unknown, replay: false, change: Change::PageGone(1) };
+            sender.send(Held::new(message, &metrics)).unwrap();
+        };
+        let unpublished = || metrics.unpublished.load(Relaxed);
+
+        send();
+        let mut service = Box::pin(publisher.run());
+        tokio::select! {
+            ended = &mut service => panic!("{ended:?}"),
+            () = broker.asked.notified() => send(),
+        }
+        assert_eq!(unpublished(), 2);
+        drop(service);
+        assert_eq!(unpublished(), 0);
+
+        // What comes while it is away is the next one's.
+        send();
+        let mut service = Box::pin(publisher.run());
+        tokio::select! {
+            ended = &mut service => panic!("{ended:?}"),
+            () = broker.asked.notified() => assert_eq!(unpublished(), 1),
+        }
+        drop(service);
+        assert_eq!(unpublished(), 0);
+    }
+}
