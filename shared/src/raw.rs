@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// Every buffer that numbers are read from ends with this many spare bytes, so that a read is always 8 bytes wide.
 pub(crate) const PADDING: usize = 8;
 
+/// Each allocation of an `Arc` begins with two counters.
+pub(crate) const ARC_BYTES: usize = 16;
+
 /// What is left of 8 bytes for each width. As long as a byte counts, so that looking it up needs no check.
 pub(crate) static MASKS: [u64; 256] = {
     let mut masks = [u64::MAX; 256];
@@ -121,6 +124,11 @@ impl Rows {
         self.buffer.len()
     }
 
+    /// Asks for what a copy of it begins with.
+    pub(crate) fn prefetch(&self) {
+        prefetch_shared(&self.buffer);
+    }
+
     /// Writes the numbers of a slot to where `place` says in rows of `stride` bytes, one more of them than there are: where
     /// the last one's values end.
     pub(crate) fn copy_slot(&self, slot: usize, place: Slot, rows: &mut [u8], stride: usize) {
@@ -216,6 +224,14 @@ pub(crate) fn prefetch<T>(place: *const T) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = place;
+}
+
+/// Asks for the beginning of what is shared, and for the two counters before it: where a clone of the `Arc` counts.
+#[inline(always)]
+pub(crate) fn prefetch_shared<T: ?Sized>(shared: &Arc<T>) {
+    let place = Arc::as_ptr(shared).cast::<u8>();
+    prefetch(place.wrapping_sub(ARC_BYTES));
+    prefetch(place);
 }
 
 /// Which of sixteen bytes are this one, a bit each, the first in the lowest.

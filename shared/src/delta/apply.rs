@@ -51,8 +51,8 @@ impl State {
 
     fn edit<'d>(&'d self, of_type: &'d Gathered<'d>) -> TableEdit<'d> {
         let layout = self.table(of_type.type_id).layout();
-        let patched = of_type.patched.clone();
-        let mut edit = TableEdit { removed: &of_type.removed, patched, ..TableEdit::default() };
+        let (removed, patched) = (&*of_type.removed, &*of_type.patched);
+        let mut edit = TableEdit { removed, patched, ..TableEdit::default() };
         for chunk in &of_type.chunks {
             match &chunk.change {
                 Change::Added { ordinals, rows } => {
@@ -97,6 +97,7 @@ impl<'d> Gathered<'d> {
             Change::Removed(ordinals) => self.removed.extend_from_slice(ordinals),
             Change::Added { .. } | Change::Whole { .. } => {}
             Change::Patched { fields, layout, ordinals, rows } => {
+                self.patched.reserve(ordinals.len() * fields.len());
                 for (ordinal, row) in ordinals.iter().zip(0..) {
                     let row = rows.row(layout, row).expect("there are as many rows as ordinals");
                     let cells = fields.iter().enumerate().map(|(index, field)| (*ordinal, *field, row.cell(index)));

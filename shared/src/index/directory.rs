@@ -36,6 +36,11 @@ impl<P> Directory<P> {
         self.root.get(number / CHUNK)?.get(number % CHUNK)
     }
 
+    /// The pages that are copied when this one is edited; none beyond the end.
+    pub(crate) fn chunk_of(&self, number: usize) -> &[P] {
+        self.root.get(number / CHUNK).map_or(&[], |chunk| chunk)
+    }
+
     /// All pages in order.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &P> {
         self.root.iter().flat_map(|chunk| chunk.iter())

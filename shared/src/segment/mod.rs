@@ -25,7 +25,7 @@ pub use patch::CellPatch;
 
 use crate::layout::Layout;
 use crate::packed::Symbols;
-use crate::raw::{Row, Rows};
+use crate::raw::{ARC_BYTES, Row, Rows, prefetch_shared};
 
 /// Rows of one type. Cheap to clone: the parts are shared.
 #[derive(Clone, Debug)]
@@ -60,9 +60,7 @@ impl Segment {
     /// Bytes of its parts, headers included, as if it shared none of them.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        // Each `Arc` allocation begins with two counters.
-        const COUNTERS: usize = 16;
-        size_of::<Segment>() + COUNTERS * 4 + self.fixed.len() + self.text.len() + self.bytes.len()
+        size_of::<Segment>() + ARC_BYTES * 4 + self.fixed.len() + self.text.len() + self.bytes.len()
     }
 
     /// The row at this index, to be read by `layout`.
@@ -75,6 +73,13 @@ impl Segment {
     /// The row at this index, which is one of ours.
     fn own_row(&self, row: u32) -> Row<'_> {
         self.fixed.row(row).expect("the row is below the segment's count")
+    }
+
+    /// Asks for what a clone of it counts in, and a change of it reads first.
+    pub(crate) fn prefetch(&self) {
+        self.fixed.prefetch();
+        prefetch_shared(&self.text);
+        prefetch_shared(&self.bytes);
     }
 
     fn width(&self, lane: usize) -> usize {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use crate::digest::{Sums, stored_cell_digest};
 use crate::ids::Ordinal;
-use crate::raw::prefetch;
+use crate::parallel;
+use crate::raw::prefetch_shared;
 use crate::segment::{Cell, CellPatch, RowAt, Segment, SegmentBuilder};
 use crate::state::State;
 
@@ -19,7 +20,7 @@ pub struct TableEdit<'d> {
     /// Records that go.
     pub removed: &'d [u32],
     /// Cells that change: ordinal, field index, the new value or its absence.
-    pub patched: Vec<(u32, usize, Cell<'d>)>,
+    pub patched: &'d [(u32, usize, Cell<'d>)],
     /// Records that come: their ordinal and row.
     pub added: Vec<(u32, RowAt<'d>)>,
     /// Rows that come as whole segments: the segment's number and its rows, of this table's own layout.
@@ -98,7 +99,12 @@ impl Table {
         let work = self.shares(edit);
         let done = self.all_done(&work, threads);
         let mut next = self.clone();
-        for (number, segment, sums) in done {
+        let numbers: Vec<_> = done.iter().map(|(number, ..)| *number).collect();
+        for (at, (number, segment, sums)) in done.into_iter().enumerate() {
+            // A new page of the tree counts one more owner of each segment in it, one cache miss each.
+            numbers.get(at + 4).inspect(|later| {
+                next.segments.chunk_of(**later).iter().flatten().for_each(prefetch_shared);
+            });
             next.sums.add(&sums);
             while next.segments.len() <= number {
                 next.segments.push(None);
@@ -167,7 +173,7 @@ impl Table {
         for ordinal in edit.removed {
             self.check_live(*ordinal)?;
         }
-        for (ordinal, field, _) in &edit.patched {
+        for (ordinal, field, _) in edit.patched {
             self.check_live(*ordinal)?;
             let key_field = |plan: &Arc<crate::keys::KeyPlan>| plan.fields().any(|of_key| of_key == *field);
             if self.key.as_ref().is_none_or(key_field) {
@@ -212,7 +218,7 @@ impl Table {
     /// The edit, cut at segment boundaries, by ascending segment number.
     fn shares<'e>(&self, edit: &'e TableEdit<'_>) -> Vec<Work<'e>> {
         let shift = self.segment_rows_log2;
-        let (mut removed, mut patched, mut added) = (edit.removed, edit.patched.as_slice(), edit.added.as_slice());
+        let (mut removed, mut patched, mut added) = (edit.removed, edit.patched, edit.added.as_slice());
         let mut whole = edit.whole.as_slice();
         let mut shares = Vec::new();
         loop {
@@ -237,31 +243,22 @@ impl Table {
         // Below this many segments a thread costs more than it saves.
         const WORTH_A_THREAD: usize = 64;
         let threads = threads.min(work.len() / WORTH_A_THREAD).max(1);
-        let of_share = |share: &[Work<'_>]| {
+        let pieces: Vec<_> = work.chunks(work.len().div_ceil(threads).max(1)).collect();
+        let of_piece = |piece: &&[Work<'_>]| {
             let mut scratch = Vec::new();
-            let done = share.iter().enumerate().map(|(at, one)| {
-                share
-                    .get(at + 4)
-                    .and_then(|later| self.segment(later.number))
-                    .inspect(|later| prefetch(Arc::as_ptr(later)));
-                share.get(at + 2).inspect(|next| self.prefetch(next));
+            let done = piece.iter().enumerate().map(|(at, one)| {
+                piece.get(at + 4).and_then(|later| self.segment(later.number)).inspect(|later| prefetch_shared(later));
+                piece.get(at + 2).inspect(|next| self.prefetch(next));
                 self.segment_done(one, &mut scratch)
             });
             done.collect::<Vec<_>>()
         };
-        if threads == 1 {
-            return of_share(work);
-        }
-        std::thread::scope(|scope| {
-            let of_share = &of_share;
-            let shares = work.chunks(work.len().div_ceil(threads));
-            let workers: Vec<_> = shares.map(|share| scope.spawn(move || of_share(share))).collect();
-            workers.into_iter().flat_map(|worker| worker.join().expect("a checked edit does not panic")).collect()
-        })
+        parallel::map(&pieces, threads, of_piece).into_iter().flatten().collect()
     }
 
-    /// Asks for the rows of a segment that is worked on soon.
+    /// Asks for what is read of a segment that is worked on soon.
     fn prefetch(&self, work: &Work<'_>) {
+        self.segment(work.number).inspect(|segment| segment.prefetch());
         let first = work.patched.first().map(|(ordinal, ..)| ordinal).or(work.removed.first());
         first.and_then(|ordinal| self.row(Ordinal(*ordinal))).inspect(|row| row.prefetch());
     }
