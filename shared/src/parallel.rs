@@ -7,7 +7,7 @@ use std::sync::Mutex;
 /// `work` for every item, results in the items' order. One thread means the caller's.
 ///
 /// # Panics
-/// If `work` does.
+/// If `work` does: what it said is printed, and not handed on.
 pub fn map<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let threads = threads.min(items.len());
     if threads <= 1 {
@@ -15,14 +15,18 @@ pub fn map<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&T) -> R
     }
     let queue = Mutex::new(items.iter().enumerate());
     let take = || queue.lock().expect("taking an item does not panic").next();
-    let mut results: Vec<(usize, R)> = std::thread::scope(|scope| {
-        let run = || std::iter::from_fn(take).map(|(index, item)| (index, work(item))).collect::<Vec<_>>();
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-        workers
-            .into_iter()
-            .flat_map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
+    let results = Mutex::new(Vec::with_capacity(items.len()));
+    let run = || {
+        let own: Vec<(usize, R)> = std::iter::from_fn(take).map(|(index, item)| (index, work(item))).collect();
+        results.lock().expect("adding results does not panic").extend(own);
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            // Not joined: the scope waits until its work is done, and not until the thread is gone, which takes a while.
+            scope.spawn(run);
+        }
     });
+    let mut results = results.into_inner().expect("adding results does not panic");
     results.sort_unstable_by_key(|(index, _)| *index);
     results.into_iter().map(|(_, result)| result).collect()
 }
