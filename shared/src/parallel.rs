@@ -41,4 +41,10 @@ mod tests {
             assert_eq!(super::map(&items, threads, |item| item * 2), doubled);
         }
     }
+    /// One thread's panic is the caller's, whatever the others do.
+    #[test]
+    #[should_panic(expected = "a scoped thread panicked")]
+    fn a_panic_is_not_lost() {
+        super::map(&[1, 2, 3], 2, |item| assert_ne!(*item, 2));
+    }
 }

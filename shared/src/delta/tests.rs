@@ -237,6 +237,26 @@ fn a_delta_touches_only_its_segments() {
     assert_eq!(moved.collect::<Vec<_>>(), [42 / 4]);
 }
 
+/// Enough segments that threads share them out, each with patches, removals or new records.
+#[test]
+fn many_segments_become_the_same_on_any_number_of_threads() {
+    let empty = State::empty(Arc::new(schema()), 7).unwrap();
+    let record = |number| Record { number, text: Some("text".into()), list: vec![1], story: "story".into() };
+    let all: Step = (0..2_000).map(|key| (key, Some(record(key as i32)))).collect();
+    let mut step: Step = (0..2_000).step_by(3).map(|key| (key, Some(record(-1)))).collect();
+    step.extend((0..2_000).step_by(7).map(|key| (key, None)));
+    step.extend((2_000..2_300).map(|key| (key, Some(record(1)))));
+    let survives = |(key, change): (&i64, &Option<Record>)| Some((*key, change.clone()?));
+    let expected: BTreeMap<_, _> =
+        all.iter().filter(|(key, _)| !step.contains_key(key)).chain(&step).filter_map(survives).collect();
+    for threads in [1, 2, 3, 7] {
+        let full = empty.applied(&delta(&empty, &BTreeMap::new(), &all), Version(1), threads).unwrap();
+        let next = full.applied(&delta(&full, &read(&full), &step), Version(2), threads).unwrap();
+        assert_eq!(read(&next), expected, "{threads} threads");
+        next.check_invariants();
+    }
+}
+
 #[test]
 fn an_edit_that_does_not_fit_changes_nothing() {
     let empty = State::empty(Arc::new(schema()), 7).unwrap();

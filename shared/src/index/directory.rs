@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use crate::raw::ARC_BYTES;
+
 /// Pages in a chunk. Copying a chunk touches the counter of each page in it, so it stays small.
 const CHUNK: usize = 16;
 
@@ -48,8 +50,7 @@ impl<P> Directory<P> {
 
     /// Bytes of both levels, the pages' own structs included, what these point to not.
     pub(crate) fn memory_bytes(&self) -> usize {
-        const COUNTERS: usize = 2 * size_of::<usize>();
-        let root = COUNTERS + self.root.len() * (size_of::<Arc<[P]>>() + COUNTERS);
+        let root = ARC_BYTES + self.root.len() * (size_of::<Arc<[P]>>() + ARC_BYTES);
         root + self.len * size_of::<P>()
     }
 }

@@ -99,11 +99,10 @@ impl Table {
         let work = self.shares(edit);
         let done = self.all_done(&work, threads);
         let mut next = self.clone();
-        let numbers: Vec<_> = done.iter().map(|(number, ..)| *number).collect();
         for (at, (number, segment, sums)) in done.into_iter().enumerate() {
             // A new page of the tree counts one more owner of each segment in it, one cache miss each.
-            numbers.get(at + 4).inspect(|later| {
-                next.segments.chunk_of(**later).iter().flatten().for_each(prefetch_shared);
+            work.get(at + 4).inspect(|later| {
+                next.segments.chunk_of(later.number).iter().flatten().for_each(prefetch_shared);
             });
             next.sums.add(&sums);
             while next.segments.len() <= number {
