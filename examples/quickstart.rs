@@ -13,7 +13,7 @@ use cenote_consumer::{Consumer, Report, View};
 use cenote_examples::compat::{self, Browser, Feature};
 use cenote_examples::show::{bytes, rate, time};
 use cenote_producer::{Cycled, Producer};
-use cenote_shared::env::Env;
+use cenote_store::env::Env;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -144,12 +144,12 @@ impl Reader {
         Reader { reads, stopped, env: Env::system() }
     }
 
-    fn mark(&self) -> (cenote_shared::env::Instant, u64) {
+    fn mark(&self) -> (cenote_store::env::Instant, u64) {
         (self.env.instant(), self.reads.load(Relaxed))
     }
 
     /// Reads a second since the mark.
-    fn since(&self, (start, reads): (cenote_shared::env::Instant, u64)) -> f64 {
+    fn since(&self, (start, reads): (cenote_store::env::Instant, u64)) -> f64 {
         (self.reads.load(Relaxed) - reads) as f64 / start.elapsed().as_secs_f64()
     }
 

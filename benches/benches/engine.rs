@@ -12,9 +12,9 @@ use cenote_benches::peers::cenote::{BY_COUNTRY, Movie, PackedMovie};
 use cenote_benches::workload::Catalog;
 use cenote_consumer::{Consumer, View};
 use cenote_producer::{Producer, Snapshots};
-use cenote_shared::blob;
-use cenote_shared::env::Env;
-use cenote_shared::ids::DatasetId;
+use cenote_state::blob;
+use cenote_state::ids::DatasetId;
+use cenote_store::env::Env;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
 
@@ -217,7 +217,7 @@ fn refreshes(criterion: &mut Criterion, world: &mut World) {
         bench.iter_batched(
             || update(10),
             |token| {
-                let seen = watching.newer_than(cenote_shared::Version(token.version().0 - 1));
+                let seen = watching.newer_than(cenote_state::Version(token.version().0 - 1));
                 runtime.block_on(seen).expect("the notice comes").version()
             },
             BatchSize::PerIteration,

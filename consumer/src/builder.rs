@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote_shared::env::Env;
-use cenote_shared::ids::{Timestamp, Version};
-use cenote_shared::log::Rules;
-use cenote_shared::record::{Registry, Root};
-use cenote_shared::schema::{Binding, Schema};
-use cenote_shared::state::State;
-use cenote_shared::storage::Storage;
-use cenote_shared::view::{HashIndex, IndexDeclaration, IndexValue, Indexes, View};
+use cenote_state::ids::{Timestamp, Version};
+use cenote_state::record::{Registry, Root};
+use cenote_state::schema::{Binding, Schema};
+use cenote_state::state::State;
+use cenote_state::view::{HashIndex, IndexDeclaration, IndexValue, Indexes, View};
+use cenote_store::env::Env;
+use cenote_store::log::Rules;
+use cenote_store::storage::Storage;
 use tokio::sync::{mpsc, watch};
 
 use crate::consumer::Consumer;

@@ -9,8 +9,8 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use cenote_shared::ids::Version;
-use cenote_shared::view::View;
+use cenote_state::ids::Version;
+use cenote_state::view::View;
 
 /// Holds the newest view.
 #[derive(Debug)]

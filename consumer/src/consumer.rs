@@ -4,9 +4,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote_shared::ids::{Token, Version};
-use cenote_shared::storage::Storage;
-use cenote_shared::view::View;
+use cenote_state::ids::{Token, Version};
+use cenote_state::view::View;
+use cenote_store::storage::Storage;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::builder::Builder;

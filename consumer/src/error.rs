@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
-use cenote_shared::blob::BlobError;
-use cenote_shared::ids::Version;
-use cenote_shared::load::LoadError;
-use cenote_shared::log::ReadError;
-use cenote_shared::record::DeclareError;
-use cenote_shared::storage::{StorageError, StorageErrorKind};
-use cenote_shared::view::IndexError;
+use cenote_state::blob::BlobError;
+use cenote_state::ids::Version;
+use cenote_state::record::DeclareError;
+use cenote_state::view::IndexError;
+use cenote_store::load::LoadError;
+use cenote_store::log::ReadError;
+use cenote_store::storage::{StorageError, StorageErrorKind};
 
 use crate::refresh::RefreshError;
 

@@ -8,9 +8,9 @@
 
 use std::collections::VecDeque;
 
-use cenote_shared::ids::Version;
-use cenote_shared::log::{Body, ContentHash, DeltaPlace, Entry, LogReader, ObjectRef, ReadError, Walk, names};
-use cenote_shared::storage::Storage;
+use cenote_state::ids::Version;
+use cenote_store::log::{Body, ContentHash, DeltaPlace, Entry, LogReader, ObjectRef, ReadError, Walk, names};
+use cenote_store::storage::Storage;
 
 use crate::refresh::{Fetched, RefreshError};
 

@@ -55,12 +55,12 @@ pub use retire::OldViews;
 pub use status::{Health, Status};
 pub use verify::{Progress, Verified, VerifiedType, VerifyError, verify};
 
-pub use cenote_shared::ids::{Timestamp, Token, Version};
-pub use cenote_shared::record::Record;
-pub use cenote_shared::view::{HashIndex, Matches, View};
-pub use cenote_shared::{Key, KeyOf, List, Map, Root, Set, TableRef, Text};
+pub use cenote_state::ids::{Timestamp, Token, Version};
+pub use cenote_state::record::Record;
+pub use cenote_state::view::{HashIndex, Matches, View};
+pub use cenote_state::{Key, KeyOf, List, Map, Root, Set, TableRef, Text};
 
-pub use cenote_shared::__derive::RecordOfConsumer as Record;
+pub use cenote_state::__derive::RecordOfConsumer as Record;
 /// What generated code names.
 #[doc(hidden)]
-pub use cenote_shared::{__derive, __one_value};
+pub use cenote_state::{__derive, __one_value};

@@ -5,8 +5,8 @@
 //! Rules: counting a whole state costs more than a small delta, so it is done near the limit only; in between the
 //! deltas are added up, for more than they can be.
 
-use cenote_shared::delta::{Change, Delta};
-use cenote_shared::state::State;
+use cenote_state::delta::{Change, Delta};
+use cenote_state::state::State;
 
 /// A delta's rows may lie in segments that are copied, and their keys in pages: counted double.
 const FACTOR: u64 = 2;

@@ -3,10 +3,10 @@
 //! The cheapest way comes first; that is arithmetic on the log's outline and lives with it. What is here is what only
 //! a consumer knows: which ways have failed, and that a snapshot beside a state that is being read is a second state.
 
-use cenote_shared::ids::Version;
-use cenote_shared::log::outline::{KeptSnapshot, Outline};
-use cenote_shared::log::plan::{CostModel, Have, plan};
-use cenote_shared::view::View;
+use cenote_state::ids::Version;
+use cenote_state::view::View;
+use cenote_store::log::outline::{KeptSnapshot, Outline};
+use cenote_store::log::plan::{CostModel, Have, plan};
 
 use crate::refresh::RefreshError;
 

@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
-use cenote_shared::env::Instant;
-use cenote_shared::ids::Epoch;
-use cenote_shared::log::Hint;
+use cenote_state::ids::Epoch;
+use cenote_store::env::Instant;
+use cenote_store::log::Hint;
 
 /// Between two looks behind the end of the log, while nothing comes.
 const CHECK_EVERY: Duration = Duration::from_secs(60);

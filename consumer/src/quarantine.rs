@@ -9,8 +9,8 @@
 
 use std::time::Duration;
 
-use cenote_shared::env::{Env, Instant};
-use cenote_shared::ids::{Position, Version};
+use cenote_state::ids::{Position, Version};
+use cenote_store::env::{Env, Instant};
 
 use crate::error::RefreshFailed;
 

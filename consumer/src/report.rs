@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cenote_shared::ids::Version;
+use cenote_state::ids::Version;
 
 /// A refresh that brought a new version.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,8 +10,8 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use cenote_shared::env::Instant;
-use cenote_shared::view::View;
+use cenote_state::view::View;
+use cenote_store::env::Instant;
 
 /// Replaced views that somebody holds.
 #[derive(Debug, Default)]

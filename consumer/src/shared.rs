@@ -3,9 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use cenote_shared::env::Env;
-use cenote_shared::ids::{Timestamp, Version};
-use cenote_shared::view::View;
+use cenote_state::ids::{Timestamp, Version};
+use cenote_state::view::View;
+use cenote_store::env::Env;
 use tokio::sync::watch;
 
 use crate::cell::ViewCell;

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use cenote_shared::ids::{Timestamp, Version};
+use cenote_state::ids::{Timestamp, Version};
 
 use crate::error::{RefreshFailed, Remedy};
 use crate::retire::OldViews;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use cenote_shared::ids::Version;
+use cenote_state::ids::Version;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::RefreshFailed;

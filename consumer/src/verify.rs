@@ -8,18 +8,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cenote_shared::digest::{Sums, state_digest};
-use cenote_shared::env::{Env, Panicked};
-use cenote_shared::ids::{DatasetId, Ordinal, Position, Timestamp, TypeId, Version};
-use cenote_shared::load::{self, LoadError, SnapshotToLoad};
-use cenote_shared::log::outline::KeptSnapshot;
-use cenote_shared::log::{Body, Commit, ContentHasher, Entry, LogReader, ObjectRef, ReadError, names};
-use cenote_shared::record::Registry;
-use cenote_shared::schema::{Binding, Schema, Shape, ValueKind};
-use cenote_shared::segment::RowAt;
-use cenote_shared::state::State;
-use cenote_shared::storage::Storage;
-use cenote_shared::view::{NamedTable, NamedValue, View};
+use cenote_state::digest::{Sums, state_digest};
+use cenote_state::ids::{DatasetId, Ordinal, Position, Timestamp, TypeId, Version};
+use cenote_state::record::Registry;
+use cenote_state::schema::{Binding, Schema, Shape, ValueKind};
+use cenote_state::segment::RowAt;
+use cenote_state::state::State;
+use cenote_state::view::{NamedTable, NamedValue, View};
+use cenote_store::env::{Env, Panicked};
+use cenote_store::load::{self, LoadError, SnapshotToLoad};
+use cenote_store::log::outline::KeptSnapshot;
+use cenote_store::log::{Body, Commit, ContentHasher, Entry, LogReader, ObjectRef, ReadError, names};
+use cenote_store::storage::Storage;
 
 use crate::fetch::Commits;
 use crate::memory::Budget;
@@ -462,7 +462,7 @@ fn dangling_in(value: NamedValue<'_>) -> u64 {
 }
 
 fn visit_references(
-    fields: &[cenote_shared::schema::Field],
+    fields: &[cenote_state::schema::Field],
     row: RowAt<'_>,
     visit: &mut impl FnMut(&str, TypeId, Ordinal) -> Result<(), String>,
 ) -> Result<(), String> {
@@ -471,7 +471,7 @@ fn visit_references(
         if field.shape.kinds().all(|kind| kind.component().is_none()) || !cell.is_present() {
             continue;
         }
-        let mut visit_all = |kind: &ValueKind, elements: cenote_shared::segment::Elements<'_>| {
+        let mut visit_all = |kind: &ValueKind, elements: cenote_state::segment::Elements<'_>| {
             let Some(id) = kind.component() else { return Ok(()) };
             (0..elements.len()).try_for_each(|at| visit(&field.name, id, Ordinal(elements.image(at) as u32)))
         };

@@ -9,8 +9,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote_shared::env::{Env, Instant};
-use cenote_shared::storage::Storage;
+use cenote_store::env::{Env, Instant};
+use cenote_store::storage::Storage;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 

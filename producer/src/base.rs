@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use cenote_shared::ids::TypeId;
-use cenote_shared::schema::KeyError;
-use cenote_shared::state::State;
+use cenote_state::ids::TypeId;
+use cenote_state::schema::KeyError;
+use cenote_state::state::State;
 
 use crate::content::Content;
 use crate::ordinals::Ordinals;

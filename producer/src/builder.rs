@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote_shared::env::Env;
-use cenote_shared::log::WriterOptions;
-use cenote_shared::log::retention::Keep;
-use cenote_shared::record::{Registry, Root};
-use cenote_shared::schema::{Allow, Schema};
-use cenote_shared::storage::Storage;
-use cenote_shared::view::View;
+use cenote_state::record::{Registry, Root};
+use cenote_state::schema::{Allow, Schema};
+use cenote_state::view::View;
+use cenote_store::env::Env;
+use cenote_store::log::WriterOptions;
+use cenote_store::log::retention::Keep;
+use cenote_store::storage::Storage;
 
 use crate::BoxError;
 use crate::error::OpenError;

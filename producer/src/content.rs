@@ -4,9 +4,9 @@
 //! version's and brings its own additions along, so that one that fails leaves nothing behind (I6). They are made
 //! from the state when a producer opens, and follow each commit at its cost.
 
-use cenote_shared::ids::{Ordinal, TypeId};
-use cenote_shared::index::KeyIndex;
-use cenote_shared::state::State;
+use cenote_state::ids::{Ordinal, TypeId};
+use cenote_state::index::KeyIndex;
+use cenote_state::state::State;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::framed::{Strings, frame_stored};

@@ -1,12 +1,12 @@
 //! What can go wrong, by what the caller does about it.
 
-use cenote_shared::env::Panicked;
-use cenote_shared::ids::{Position, Version};
-use cenote_shared::load::LoadError;
-use cenote_shared::log::{self, Fenced, Lost, Pending, ReadError, Refused};
-use cenote_shared::record::{DeclareError, WriteError};
-use cenote_shared::schema::{BindError, KeyError, SchemaError};
-use cenote_shared::storage::StorageError;
+use cenote_state::ids::{Position, Version};
+use cenote_state::record::{DeclareError, WriteError};
+use cenote_state::schema::{BindError, KeyError, SchemaError};
+use cenote_store::env::Panicked;
+use cenote_store::load::LoadError;
+use cenote_store::log::{self, Fenced, Lost, Pending, ReadError, Refused};
+use cenote_store::storage::StorageError;
 
 use crate::BoxError;
 use crate::cycle::diff::DiffError;

@@ -4,8 +4,8 @@
 //! records have equal framed bytes, whether they come from a user's row or from a segment, so the same form serves to
 //! hash, to compare and to keep what one cycle brings.
 
-use cenote_shared::row::Row;
-use cenote_shared::segment::RowAt;
+use cenote_state::row::Row;
+use cenote_state::segment::RowAt;
 
 const ABSENT: u32 = u32::MAX;
 const LENGTH_BYTES: usize = 4;

@@ -1,13 +1,13 @@
 //! Keys of rows that are not in a table yet.
 //!
-//! The same canonical keys as [`cenote_shared::keys`] makes from stored records, from a user's row: a key of one
+//! The same canonical keys as [`cenote_state::keys`] makes from stored records, from a user's row: a key of one
 //! integer or bool is an image, one of a string, enum (its name) or byte field is its bytes, several parts stand one
 //! after another.
 
-use cenote_shared::ids::{Ordinal, TypeId};
-use cenote_shared::keys::KeyRef;
-use cenote_shared::row::Row;
-use cenote_shared::schema::{KeyError, KeyForm, Schema, Shape, ValueKind};
+use cenote_state::ids::{Ordinal, TypeId};
+use cenote_state::keys::KeyRef;
+use cenote_state::row::Row;
+use cenote_state::schema::{KeyError, KeyForm, Schema, Shape, ValueKind};
 
 use crate::plan::ordinal_in;
 

@@ -99,10 +99,10 @@ mod writer;
 mod tests;
 
 pub use builder::ProducerBuilder;
-pub use cenote_shared::log::retention::Keep;
-pub use cenote_shared::record::Record;
-pub use cenote_shared::schema::Allow;
-pub use cenote_shared::{Key, Root, Version, View};
+pub use cenote_state::record::Record;
+pub use cenote_state::schema::Allow;
+pub use cenote_state::{Key, Root, Version, View};
+pub use cenote_store::log::retention::Keep;
 pub use cycle::diff::DiffError;
 pub use cycle::populate::DuplicateKeys;
 pub use cycle::verify::VerifyError;
@@ -115,10 +115,10 @@ pub use update::Update;
 pub use validators::{DanglingKeys, FractionChanged, MinimumCount, RecordCountVariance, ValidationError, Validator};
 pub use writer::Writer;
 
-pub use cenote_shared::__derive::RecordOfProducer as Record;
+pub use cenote_state::__derive::RecordOfProducer as Record;
 /// What generated code names.
 #[doc(hidden)]
-pub use cenote_shared::{__derive, __one_value};
+pub use cenote_state::{__derive, __one_value};
 
 /// What closures fail with: any error, ours and yours alike, becomes one with `?`.
 ///

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cenote_shared::blob::decode_delta;
-use cenote_shared::env::Env;
-use cenote_shared::ids::{DatasetId, Timestamp, Version};
-use cenote_shared::load::{self, LoadError, SnapshotToLoad};
-use cenote_shared::log::plan::{CostModel, plan};
-use cenote_shared::log::{Body, Commit, ContentHash, DeltaPlace, LogReader, names};
-use cenote_shared::schema::Schema;
-use cenote_shared::state::State;
+use cenote_state::blob::decode_delta;
+use cenote_state::ids::{DatasetId, Timestamp, Version};
+use cenote_state::schema::Schema;
+use cenote_state::state::State;
+use cenote_store::env::Env;
+use cenote_store::load::{self, LoadError, SnapshotToLoad};
+use cenote_store::log::plan::{CostModel, plan};
+use cenote_store::log::{Body, Commit, ContentHash, DeltaPlace, LogReader, names};
 
 use crate::error::OpenError;
 

@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use cenote_shared::log::{LogReader, LogWriter, OpenError as LogOpenError, ReadError, WriterOptions};
-use cenote_shared::record::Declared;
-use cenote_shared::schema::{Allow, Binding, Schema};
-use cenote_shared::storage::Storage;
+use cenote_state::record::Declared;
+use cenote_state::schema::{Allow, Binding, Schema};
+use cenote_store::log::{LogReader, LogWriter, OpenError as LogOpenError, ReadError, WriterOptions};
+use cenote_store::storage::Storage;
 
 use crate::base::Base;
 use crate::builder::{Place, ProducerBuilder};

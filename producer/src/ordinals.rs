@@ -11,9 +11,9 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use cenote_shared::ids::TypeId;
-use cenote_shared::state::State;
-use cenote_shared::table::Table;
+use cenote_state::ids::TypeId;
+use cenote_state::state::State;
+use cenote_state::table::Table;
 
 /// Free ordinals of every type in one state, counted by segment.
 #[derive(Clone)]

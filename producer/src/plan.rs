@@ -1,14 +1,14 @@
 //! What the producer asks of every row, worked out once per schema: where its references are, and what its key is.
 //!
-//! Rows come in canonical form ([`cenote_shared::row`]), from a user or from a segment; a plan walks both.
+//! Rows come in canonical form ([`cenote_state::row`]), from a user or from a segment; a plan walks both.
 
 use std::collections::BTreeMap;
 
-use cenote_shared::ids::{ColumnId, Ordinal, TypeId};
-use cenote_shared::layout::ValueForm;
-use cenote_shared::row::Row;
-use cenote_shared::schema::{KeyError, Schema, Shape, ValueKind};
-use cenote_shared::segment::RowAt;
+use cenote_state::ids::{ColumnId, Ordinal, TypeId};
+use cenote_state::layout::ValueForm;
+use cenote_state::row::Row;
+use cenote_state::schema::{KeyError, Schema, Shape, ValueKind};
+use cenote_state::segment::RowAt;
 
 use crate::key::KeyReader;
 

@@ -6,15 +6,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cenote_shared::env::{Env, Task};
-use cenote_shared::ids::{DatasetId, Epoch, TypeId, Version};
-use cenote_shared::log::names::Folder;
-use cenote_shared::log::retention::Keep;
-use cenote_shared::log::{Kind, LogReader, LogWriter, Lost, Outcome, Pending, WriterOptions};
-use cenote_shared::schema::{Binding, Schema};
-use cenote_shared::state::State;
-use cenote_shared::storage::Storage;
-use cenote_shared::view::View;
+use cenote_state::ids::{DatasetId, Epoch, TypeId, Version};
+use cenote_state::schema::{Binding, Schema};
+use cenote_state::state::State;
+use cenote_state::view::View;
+use cenote_store::env::{Env, Task};
+use cenote_store::log::names::Folder;
+use cenote_store::log::retention::Keep;
+use cenote_store::log::{Kind, LogReader, LogWriter, Lost, Outcome, Pending, WriterOptions};
+use cenote_store::storage::Storage;
 
 use crate::BoxError;
 use crate::base::Base;
@@ -249,7 +249,7 @@ impl Producer {
         Writer::new(Input::new(self.base.clone(), &self.roots), self.typed())
     }
 
-    async fn written(&mut self, writer: Writer, started: cenote_shared::env::Instant) -> Result<Cycled, CycleError> {
+    async fn written(&mut self, writer: Writer, started: cenote_store::env::Instant) -> Result<Cycled, CycleError> {
         let (input, tags) = writer.into_parts();
         self.publish(input, Notes { tags, republishes: None }, started).await
     }
@@ -259,7 +259,7 @@ impl Producer {
         &mut self,
         input: Input,
         notes: Notes,
-        started: cenote_shared::env::Instant,
+        started: cenote_store::env::Instant,
     ) -> Result<Cycled, CycleError> {
         let published = self.steps(input, notes, started).await;
         match &published {
@@ -280,7 +280,7 @@ impl Producer {
         &mut self,
         input: Input,
         notes: Notes,
-        started: cenote_shared::env::Instant,
+        started: cenote_store::env::Instant,
     ) -> Result<Cycled, CycleError> {
         let verified = self.verified(input).await?;
         if verified.bytes.is_none() && verified.after.schema() == self.committed.state.schema() {

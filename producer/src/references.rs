@@ -8,9 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cenote_shared::ids::{Ordinal, TypeId};
-use cenote_shared::state::State;
-use cenote_shared::table::Table;
+use cenote_state::ids::{Ordinal, TypeId};
+use cenote_state::state::State;
+use cenote_state::table::Table;
 
 use crate::plan::Plans;
 

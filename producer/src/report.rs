@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use cenote_shared::ids::{Token, Version};
+use cenote_state::ids::{Token, Version};
 
 use crate::cycle::commit::Next;
 

@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 
-use cenote_shared::ids::{Ordinal, TypeId};
-use cenote_shared::record::Interner;
-use cenote_shared::row::Row;
-use cenote_shared::state::State;
+use cenote_state::ids::{Ordinal, TypeId};
+use cenote_state::record::Interner;
+use cenote_state::row::Row;
+use cenote_state::state::State;
 
 use crate::base::Base;
 use crate::cycle::populate::Input;

@@ -8,16 +8,16 @@
 
 use std::time::Duration;
 
-use cenote_shared::blob::encode_snapshot;
-use cenote_shared::digest::{Sums, state_digest};
-use cenote_shared::env::{Env, Instant, Task};
-use cenote_shared::ids::{Timestamp, Version};
-use cenote_shared::load::{self, SnapshotToLoad};
-use cenote_shared::log::names::Folder;
-use cenote_shared::log::plan::{CostModel, is_snapshot_due};
-use cenote_shared::log::retention::{self, Keep, Trimmed};
-use cenote_shared::log::{Body, LogReader, LogWriter, NewObject, Outcome, Outline, Snapshot};
-use cenote_shared::state::State;
+use cenote_state::blob::encode_snapshot;
+use cenote_state::digest::{Sums, state_digest};
+use cenote_state::ids::{Timestamp, Version};
+use cenote_state::state::State;
+use cenote_store::env::{Env, Instant, Task};
+use cenote_store::load::{self, SnapshotToLoad};
+use cenote_store::log::names::Folder;
+use cenote_store::log::plan::{CostModel, is_snapshot_due};
+use cenote_store::log::retention::{self, Keep, Trimmed};
+use cenote_store::log::{Body, LogReader, LogWriter, NewObject, Outcome, Outline, Snapshot};
 
 use crate::error::{SnapshotError, Unknown};
 

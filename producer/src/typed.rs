@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use cenote_shared::ids::TypeId;
-use cenote_shared::layout::{ImageKind, ValueForm};
-use cenote_shared::record::{Root, RowWriter, WriteError};
-use cenote_shared::row::{LIST_ELEMENTS_MAX, Row};
-use cenote_shared::schema::{Schema, Shape, ValueKind};
-use cenote_shared::view::View;
+use cenote_state::ids::TypeId;
+use cenote_state::layout::{ImageKind, ValueForm};
+use cenote_state::record::{Root, RowWriter, WriteError};
+use cenote_state::row::{LIST_ELEMENTS_MAX, Row};
+use cenote_state::schema::{Schema, Shape, ValueKind};
+use cenote_state::view::View;
 
 use crate::cycle::populate::Input;
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cenote_shared::ids::{Ordinal, TypeId};
-use cenote_shared::keys::KeyRef;
-use cenote_shared::record::{Interner, KeyValue, Root};
-use cenote_shared::row::Row;
-use cenote_shared::schema::Schema;
+use cenote_state::ids::{Ordinal, TypeId};
+use cenote_state::keys::KeyRef;
+use cenote_state::record::{Interner, KeyValue, Root};
+use cenote_state::row::Row;
+use cenote_state::schema::Schema;
 
 use crate::BoxError;
 use crate::cycle::populate::Input;

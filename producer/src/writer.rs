@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cenote_shared::ids::{Ordinal, TypeId};
-use cenote_shared::record::{Interner, Root, WriteError};
-use cenote_shared::row::Row;
-use cenote_shared::schema::Schema;
+use cenote_state::ids::{Ordinal, TypeId};
+use cenote_state::record::{Interner, Root, WriteError};
+use cenote_state::row::Row;
+use cenote_state::schema::Schema;
 
 use crate::BoxError;
 use crate::cycle::populate::Input;
@@ -38,7 +38,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Adds a record as a row in canonical form (see [`cenote_shared::row`]), of a root type of the [`schema`].
+    /// Adds a record as a row in canonical form (see [`cenote_state::row`]), of a root type of the [`schema`].
     /// Components come first, by [`intern_row`], and are referred to by the ordinals that it gives.
     ///
     /// # Errors

@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cenote_shared::log::{Entry, LogObject, decode};
-use cenote_shared::storage::Storage;
+use cenote_store::log::{Entry, LogObject, decode};
+use cenote_store::storage::Storage;
 use futures::FutureExt;
 use xxhash_rust::xxh3::xxh3_128;
 

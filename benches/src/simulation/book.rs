@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use cenote_shared::log::Commit;
+use cenote_store::log::Commit;
 
 use super::record::Content;
 

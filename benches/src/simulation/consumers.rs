@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cenote_consumer::{Consumer, OpenError, RefreshError, RefreshPath, Report};
-use cenote_shared::ids::Version;
-use cenote_shared::load::LoadError;
-use cenote_shared::log::ReadError;
-use cenote_shared::view::View;
+use cenote_state::ids::Version;
+use cenote_state::view::View;
+use cenote_store::load::LoadError;
+use cenote_store::log::ReadError;
 
 use super::audit;
 use super::record::{BY_GROUP, Content, Item, differs, index_differs};

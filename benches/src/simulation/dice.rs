@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cenote_shared::env::Env;
+use cenote_store::env::Env;
 
 /// Draws.
 #[derive(Debug)]

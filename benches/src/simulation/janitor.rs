@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use cenote_shared::log::retention::{TrimError, sweep, trim};
-use cenote_shared::log::{LogReader, LogWriter, Outcome as LogOutcome, WriterOptions};
+use cenote_store::log::retention::{TrimError, sweep, trim};
+use cenote_store::log::{LogReader, LogWriter, Outcome as LogOutcome, WriterOptions};
 
 use super::slot::Seat;
 use super::tally::Outcome;

@@ -7,8 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cenote_shared::log::tail::read_hint;
-use cenote_shared::storage::faults::{Fault, Odds, RequestKind, Rule};
+use cenote_store::log::tail::read_hint;
+use cenote_testing::faults::{Fault, Odds, RequestKind, Rule};
 use futures::FutureExt;
 
 use super::audit;
@@ -120,7 +120,7 @@ impl Mishaps {
             world.audit.borrow_mut().taken.remove(&name);
             if name.starts_with("log/") {
                 let created = world.truth.create(&name, bytes).now_or_never().expect("memory answers at once");
-                if !matches!(created, Ok(cenote_shared::storage::Created::Yes)) {
+                if !matches!(created, Ok(cenote_store::storage::Created::Yes)) {
                     world.fail(format!("{name} was decided twice (I1)"));
                 }
                 self.log_is_short.set(false);

@@ -28,7 +28,7 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-pub use cenote_shared::log::Rule;
+pub use cenote_store::log::Rule;
 pub use tally::{Outcome, Tally};
 
 /// What to simulate.

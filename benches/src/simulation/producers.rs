@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use cenote_producer::{BoxError, CycleError, Cycled, OpenError, Producer, Settled, SnapshotError};
-use cenote_shared::ids::Version;
-use cenote_shared::log::Lost;
+use cenote_state::ids::Version;
+use cenote_store::log::Lost;
 
 use super::book::MARK;
 use super::dice::Dice;

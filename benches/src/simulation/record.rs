@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use cenote_shared::Record;
-use cenote_shared::view::{HashIndex, View};
+use cenote_state::Record;
+use cenote_state::view::{HashIndex, View};
 
 use super::dice::Dice;
 

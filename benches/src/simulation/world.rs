@@ -5,13 +5,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote_shared::env::Env;
-use cenote_shared::ids::Version;
-use cenote_shared::load::{self, SnapshotToLoad};
-use cenote_shared::log::retention::Keep;
-use cenote_shared::log::{Body, Entry, Rules, Snapshot};
-use cenote_shared::storage::Storage;
-use cenote_shared::storage::faults::{FaultyStore, Latency, LatencyStore};
+use cenote_state::ids::Version;
+use cenote_store::env::Env;
+use cenote_store::load::{self, SnapshotToLoad};
+use cenote_store::log::retention::Keep;
+use cenote_store::log::{Body, Entry, Rules, Snapshot};
+use cenote_store::storage::Storage;
+use cenote_testing::faults::{FaultyStore, Latency, LatencyStore};
 use futures::FutureExt;
 use object_store::memory::InMemory;
 

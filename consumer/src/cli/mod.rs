@@ -14,9 +14,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use cenote_consumer::{Consumer, View};
-use cenote_shared::log::LogReader;
-use cenote_shared::storage::{Storage, StorageError, StorageErrorKind};
-use cenote_shared::view::NamedTable;
+use cenote_state::view::NamedTable;
+use cenote_store::log::LogReader;
+use cenote_store::storage::{Storage, StorageError, StorageErrorKind};
 use clap::{Args, Parser, Subcommand};
 use indicatif::ProgressBar;
 

@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, IsTerminal, Write, stdout};
 
-use cenote_shared::view::NamedRecord;
+use cenote_state::view::NamedRecord;
 use clap::Args;
 
 use super::{Failure, Place, print, table, written};

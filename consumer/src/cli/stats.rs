@@ -3,7 +3,7 @@
 use std::io::stdout;
 
 use cenote_consumer::View;
-use cenote_shared::table::TableMemory;
+use cenote_state::table::TableMemory;
 use clap::Args;
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use std::io::stdout;
 
 use cenote_consumer::{Verified, Version, verify};
-use cenote_shared::env::Env;
+use cenote_store::env::Env;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};

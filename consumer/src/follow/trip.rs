@@ -3,12 +3,12 @@
 //! Rules: computations run off the async threads, and a panic in one is an error; what was proven before a step failed is
 //! shown all the same.
 
-use cenote_shared::env::Instant;
-use cenote_shared::ids::{Timestamp, Version};
-use cenote_shared::load::{self, SnapshotToLoad};
-use cenote_shared::log::outline::KeptSnapshot;
-use cenote_shared::state::State;
-use cenote_shared::view::View;
+use cenote_state::ids::{Timestamp, Version};
+use cenote_state::state::State;
+use cenote_state::view::View;
+use cenote_store::env::Instant;
+use cenote_store::load::{self, SnapshotToLoad};
+use cenote_store::log::outline::KeptSnapshot;
 
 use super::{Follower, Goal};
 use crate::fetch::Commits;

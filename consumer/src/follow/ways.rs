@@ -6,7 +6,7 @@
 //! Rules: no way is tried twice in one refresh; while an old view is served, snapshots are rationed; a version that no way
 //! leads to is quarantined.
 
-use cenote_shared::ids::{Position, Version};
+use cenote_state::ids::{Position, Version};
 
 use super::{Follower, Goal, Trip};
 use crate::error::{RefreshFailed, Remedy};

@@ -6,21 +6,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cenote_shared::blob::{encode_delta, encode_snapshot};
-use cenote_shared::delta::Changes;
-use cenote_shared::env::Env;
-use cenote_shared::ids::{Ordinal, TypeId, Version};
-use cenote_shared::log::names::Folder;
-use cenote_shared::log::retention::{Keep, trim};
-use cenote_shared::log::{
+use cenote_state::blob::{encode_delta, encode_snapshot};
+use cenote_state::delta::Changes;
+use cenote_state::ids::{Ordinal, TypeId, Version};
+use cenote_state::packed::{SymbolTable, Symbols};
+use cenote_state::record::{Declared, Interner, KeyValue, Record, Registry, Root, RowWriter, WriteError};
+use cenote_state::row::Row;
+use cenote_state::schema::{Binding, Schema};
+use cenote_state::state::State;
+use cenote_store::env::Env;
+use cenote_store::log::names::Folder;
+use cenote_store::log::retention::{Keep, trim};
+use cenote_store::log::{
     Body, Commit, DeltaPlace, LogReader, LogWriter, NewObject, ObjectRef, Outcome, Snapshot, WriterOptions,
 };
-use cenote_shared::packed::{SymbolTable, Symbols};
-use cenote_shared::record::{Declared, Interner, KeyValue, Record, Registry, Root, RowWriter, WriteError};
-use cenote_shared::row::Row;
-use cenote_shared::schema::{Binding, Schema};
-use cenote_shared::state::State;
-use cenote_shared::storage::Storage;
+use cenote_store::storage::Storage;
 
 /// A dataset and its one writer.
 pub(crate) struct Chain {

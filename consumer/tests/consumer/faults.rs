@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cenote_consumer::{Consumer, Health, RefreshError, RefreshPath, Version};
-use cenote_shared::env::Env;
-use cenote_shared::log::{Body, names};
-use cenote_shared::storage::Storage;
-use cenote_shared::storage::faults::{Fault, FaultyStore, RequestKind, Rule};
+use cenote_store::env::Env;
+use cenote_store::log::{Body, names};
+use cenote_store::storage::Storage;
+use cenote_testing::faults::{Fault, FaultyStore, RequestKind, Rule};
 
 use crate::chain::{Chain, Spoil};
 use crate::{BY_COUNTRY, Movie, manual, memory, movie};
@@ -35,7 +35,7 @@ fn quarantined(consumer: &Consumer) -> Option<Version> {
 async fn blob_of(storage: &Storage, version: Version) -> String {
     let name = names::log_entry(version.position());
     let bytes = storage.get(&name).await.expect("it reads").expect("it is there");
-    let Ok(cenote_shared::log::LogObject::Entry(entry)) = cenote_shared::log::decode(&name, &bytes) else {
+    let Ok(cenote_store::log::LogObject::Entry(entry)) = cenote_store::log::decode(&name, &bytes) else {
         panic!("an entry")
     };
     match &entry.body {

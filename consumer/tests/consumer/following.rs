@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cenote_consumer::{Health, NotYet, OpenError, RefreshError, RefreshPath, Report, Token, Version};
-use cenote_shared::env::Env;
-use cenote_shared::storage::faults::LatencyStore;
+use cenote_store::env::Env;
+use cenote_testing::faults::LatencyStore;
 
 use crate::chain::Chain;
 use crate::{BY_COUNTRY, LONG, Movie, manual, memory, movie};
@@ -200,7 +200,7 @@ fn a_program_without_a_runtime_reads_and_waits() {
     let url = folder.path().join("dataset").display().to_string();
     let env = Env::system();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let storage = runtime.block_on(cenote_shared::storage::Storage::open(&url, &[])).expect("a folder opens");
+    let storage = runtime.block_on(cenote_store::storage::Storage::open(&url, &[])).expect("a folder opens");
     let mut chain = runtime.block_on(Chain::create(&storage, &env, |registry| registry.with::<Movie>()));
     runtime.block_on(chain.commit(|edit| edit.put(&movie(1, "first"))));
     let consumer = cenote_consumer::Consumer::builder(url).with::<Movie>().open_blocking().expect("it opens");
@@ -220,7 +220,7 @@ async fn a_change_of_local_files_is_seen_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = folder.path().join("dataset").display().to_string();
     let env = Env::system();
-    let storage = cenote_shared::storage::Storage::open(&url, &[]).await.expect("a folder opens");
+    let storage = cenote_store::storage::Storage::open(&url, &[]).await.expect("a folder opens");
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     chain.commit(|edit| edit.put(&movie(1, "first"))).await;
     let consumer = manual(&storage, &env).poll(Duration::from_secs(3_600)).open().await.expect("it opens");
@@ -244,7 +244,7 @@ async fn a_folder_that_comes_later_is_watched_then() {
         .open()
         .await
         .expect("it may be empty");
-    let storage = cenote_shared::storage::Storage::open(&url, &[]).await.expect("a folder opens");
+    let storage = cenote_store::storage::Storage::open(&url, &[]).await.expect("a folder opens");
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     let version = chain.commit(|edit| edit.put(&movie(1, "first"))).await;
     let seen = env.timeout(LONG, consumer.newer_than(Version::EMPTY)).await.expect("it is seen").expect("it is open");

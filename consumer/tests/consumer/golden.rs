@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use cenote_consumer::{Consumer, HashIndex, Version, verify};
 use cenote_producer::Producer;
-use cenote_shared::env::Env;
-use cenote_shared::log::{LogObject, LogReader};
-use cenote_shared::storage::Storage;
-use cenote_shared::{Key, Record};
+use cenote_state::{Key, Record};
+use cenote_store::env::Env;
+use cenote_store::log::{LogObject, LogReader};
+use cenote_store::storage::Storage;
 
 use crate::chain::Chain;
 
@@ -162,7 +162,7 @@ async fn a_dataset_of_each_format_is_read() {
     let storage = open(&folder).await;
     let kinds = [("blobs", 1), ("checkpoints", 1), ("hint", 1), ("log", 7), ("snapshots", 1)];
     assert_eq!(objects(&storage).await, kinds.map(|(kind, count)| (kind.to_owned(), count)).into());
-    let first = LogReader::empty(storage.clone()).read(cenote_shared::ids::Position(1)).await.expect("it is read");
+    let first = LogReader::empty(storage.clone()).read(cenote_state::ids::Position(1)).await.expect("it is read");
     assert!(matches!(first, Some(LogObject::Tombstone(_))));
 
     let env = Env::simulated(2);

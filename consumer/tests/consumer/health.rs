@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use cenote_consumer::{Consumer, Health, Record};
-use cenote_shared::env::Env;
-use cenote_shared::log::{names, repair_checksums};
-use cenote_shared::storage::faults::{Fault, FaultyStore, Rule};
+use cenote_store::env::Env;
+use cenote_store::log::{names, repair_checksums};
+use cenote_testing::faults::{Fault, FaultyStore, Rule};
 
 use crate::chain::Chain;
 use crate::{Movie, manual, memory, movie};
@@ -155,7 +155,7 @@ async fn a_schema_that_does_not_fit_is_incompatible_until_it_does() {
             |registry| registry.with::<Movie>(),
             |schema| {
                 let mut title = titles.expect("it was there");
-                title.column = cenote_shared::ids::ColumnId(schema.types[0].next_column);
+                title.column = cenote_state::ids::ColumnId(schema.types[0].next_column);
                 schema.types[0].next_column += 1;
                 schema.types[0].fields.insert(1, title);
             },

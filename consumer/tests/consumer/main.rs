@@ -12,8 +12,8 @@ mod whole_views;
 use std::time::Duration;
 
 use cenote_consumer::{Builder, Consumer, HashIndex, Record};
-use cenote_shared::env::Env;
-use cenote_shared::storage::Storage;
+use cenote_store::env::Env;
+use cenote_store::storage::Storage;
 
 /// A record to follow.
 #[derive(Clone, Debug, PartialEq, Record)]

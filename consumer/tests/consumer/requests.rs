@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cenote_shared::env::Env;
-use cenote_shared::storage::faults::{CountingStore, RequestKind};
+use cenote_store::env::Env;
+use cenote_testing::faults::{CountingStore, RequestKind};
 
 use crate::chain::Chain;
 use crate::{Movie, manual, memory, movie};
@@ -49,7 +49,7 @@ async fn a_start_a_poll_and_a_refresh_make_the_requests_that_they_should() {
     assert!(checked.total() <= 4, "{checked:?}");
 
     let version = chain.commit(|edit| edit.put(&movie(7, "inline"))).await;
-    let entry = storage.size(&cenote_shared::log::names::log_entry(version.position())).await.unwrap().unwrap();
+    let entry = storage.size(&cenote_store::log::names::log_entry(version.position())).await.unwrap().unwrap();
     consumer.refresh().await.expect("it refreshes");
     let refresh = counting.take();
     assert_eq!((refresh.total(), refresh.bytes_read), (2, entry), "the entry, and that it is the last: {refresh:?}");

@@ -4,13 +4,13 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use cenote_consumer::View;
-use cenote_shared::env::Env;
-use cenote_shared::storage::faults::{Fault, FaultyStore, Rule};
+use cenote_store::env::Env;
+use cenote_testing::faults::{Fault, FaultyStore, Rule};
 
 use crate::chain::Chain;
 use crate::{BY_COUNTRY, LONG, Movie, manual, memory, movie};
 
-fn table(view: &View) -> &Arc<cenote_shared::table::Table> {
+fn table(view: &View) -> &Arc<cenote_state::table::Table> {
     &view.state().tables()[0]
 }
 

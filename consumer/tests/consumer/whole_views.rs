@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use cenote_consumer::{Builder, Consumer, HashIndex, Record, View};
-use cenote_shared::env::Env;
+use cenote_store::env::Env;
 
 use crate::chain::Chain;
 use crate::memory;

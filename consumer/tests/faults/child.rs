@@ -6,9 +6,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use cenote_shared::env::Env;
-use cenote_shared::storage::Storage;
-use cenote_shared::storage::faults::{Moment, StepStore};
+use cenote_store::env::Env;
+use cenote_store::storage::Storage;
+use cenote_testing::faults::{Moment, StepStore};
 
 use crate::diary::{Diary, life};
 use crate::{disk, racing};

@@ -1,13 +1,13 @@
 //! Damage to objects: truncated, bits flipped, swapped with another's, missing, of a newer format.
 
 use bytes::Bytes;
-use cenote_shared::blob::TAIL_BYTES;
-use cenote_shared::env::Env;
-use cenote_shared::log::names::Folder;
-use cenote_shared::log::{
+use cenote_state::blob::TAIL_BYTES;
+use cenote_store::env::Env;
+use cenote_store::log::names::Folder;
+use cenote_store::log::{
     Body, Commit, DeltaPlace, LogReader, LogWriter, NewObject, Outcome, WriterOptions, repair_checksums,
 };
-use cenote_shared::storage::Storage;
+use cenote_store::storage::Storage;
 
 /// An object of the dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use cenote_producer::Producer;
-use cenote_shared::env::Env;
-use cenote_shared::storage::Storage;
+use cenote_store::env::Env;
+use cenote_store::storage::Storage;
 
 use crate::world::{Content, large, producer, publish, small};
 

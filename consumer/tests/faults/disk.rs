@@ -1,7 +1,7 @@
 //! A full disk, for real: a child process under a limit on the size of files.
 
-use cenote_shared::env::Env;
-use cenote_shared::storage::Storage;
+use cenote_store::env::Env;
+use cenote_store::storage::Storage;
 
 use crate::child::{Child, Part, say};
 use crate::world::{consumer, content, large, producer, publish, said, small};

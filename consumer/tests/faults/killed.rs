@@ -1,16 +1,16 @@
 //! Killed at every step: before and after every store call of a producer's life, and `kill -9` of a real process at
 //! each on files. The next producer goes on, and no version is ever half there (I6).
 
-use cenote_shared::env::Env;
-use cenote_shared::log::retention::sweep;
-use cenote_shared::log::{LogReader, Rules};
-use cenote_shared::storage::Storage;
-use cenote_shared::storage::faults::{Moment, RequestKind, Step, StepStore};
+use cenote_store::env::Env;
+use cenote_store::log::retention::sweep;
+use cenote_store::log::{LogReader, Rules};
+use cenote_store::storage::Storage;
+use cenote_testing::faults::{Moment, RequestKind, Step, StepStore};
 
 use crate::child::{Child, Part};
 use crate::diary::{Diary, Told, contents, life};
-use crate::log_walk::walk;
 use crate::world::{Content, consumer, content, memory, producer, publish, small};
+use cenote_testing::log_walk::walk;
 
 /// What readers see after a death: the last acknowledged content, or the one that was being published.
 async fn seen(storage: &Storage, env: &Env, told: Told, at: &str) -> usize {

@@ -2,15 +2,13 @@
 //!
 //! One program, so that it is linked once; it also plays the child processes of its own tests (`child`).
 
-#[path = "../../../shared/tests/log_walk/mod.rs"]
-mod log_walk;
-
 mod child;
 mod damage;
 mod diary;
 mod disk;
 mod killed;
 mod races;
+mod races_http;
 mod racing;
 mod rows;
 mod table;

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cenote_shared::env::Env;
-use cenote_shared::storage::Storage;
-use cenote_shared::storage::faults::{FaultyStore, LatencyStore, Odds};
+use cenote_store::env::Env;
+use cenote_store::storage::Storage;
+use cenote_testing::faults::{FaultyStore, LatencyStore, Odds};
 
 use crate::child::{Child, Part};
 use crate::racing::{Line, judge, race};

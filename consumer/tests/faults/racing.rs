@@ -5,11 +5,11 @@ use std::fmt;
 use std::time::Duration;
 
 use cenote_producer::{CycleError, Producer, Settled};
-use cenote_shared::env::Env;
-use cenote_shared::storage::Storage;
+use cenote_store::env::Env;
+use cenote_store::storage::Storage;
 
-use crate::log_walk::{positions_of, walk};
 use crate::world::{Content, consumer, content, producer, upsert};
+use cenote_testing::log_walk::{positions_of, walk};
 
 /// What a racer was told of one mark.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cenote_shared::storage::faults::{Fault, RequestKind, Rule};
+use cenote_testing::faults::{Fault, RequestKind, Rule};
 
 use crate::damage::{Damage, Object};
 

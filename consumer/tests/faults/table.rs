@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use cenote_consumer::{Consumer, Health, Version};
 use cenote_producer::{CycleError, Producer};
-use cenote_shared::env::Env;
-use cenote_shared::log::{LogReader, LogWriter, Outcome, WriterOptions};
-use cenote_shared::storage::Storage;
-use cenote_shared::storage::faults::FaultyStore;
+use cenote_store::env::Env;
+use cenote_store::log::{LogReader, LogWriter, Outcome, WriterOptions};
+use cenote_store::storage::Storage;
+use cenote_testing::faults::FaultyStore;
 
 use crate::damage::{Undo, commit_newer, damage};
 use crate::rows::{ROWS, Row, Strike};

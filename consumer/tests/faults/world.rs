@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use cenote_consumer::{Builder, Consumer, View};
 use cenote_producer::{CycleError, Cycled, Keep, Producer, ProducerBuilder, Snapshots, Update};
-use cenote_shared::Record;
-use cenote_shared::env::Env;
-use cenote_shared::storage::Storage;
+use cenote_state::Record;
+use cenote_store::env::Env;
+use cenote_store::storage::Storage;
 
 /// A record with a component, so that more than one type changes.
 #[derive(Clone, Debug, PartialEq, Record)]

@@ -1,8 +1,8 @@
 //! `log`: what happened to a dataset, entry by entry.
 
-use cenote_shared::blob;
-use cenote_shared::log::{Body, Commit, DeltaPlace, Entry, LogReader};
-use cenote_shared::schema::Schema;
+use cenote_state::blob;
+use cenote_state::schema::Schema;
+use cenote_store::log::{Body, Commit, DeltaPlace, Entry, LogReader};
 use clap::Args;
 use serde_json::{Value, json};
 

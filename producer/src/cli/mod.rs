@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use cenote_producer::ProducerBuilder;
-use cenote_shared::storage::{Storage, StorageError, StorageErrorKind};
+use cenote_store::storage::{Storage, StorageError, StorageErrorKind};
 use clap::{Args, Parser, Subcommand};
 
 /// Publishes datasets that services read from memory.

@@ -1,8 +1,8 @@
 //! `republish`: the records of an old version, as the newest one.
 
 use cenote_producer::{Cycled, Producer};
-use cenote_shared::ids::Version;
-use cenote_shared::log::LogReader;
+use cenote_state::ids::Version;
+use cenote_store::log::LogReader;
 use clap::Args;
 use serde_json::json;
 

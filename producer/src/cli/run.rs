@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use cenote_producer::json::{self, JsonError, Lines};
 use cenote_producer::{BoxError, CycleError, Cycled, OpenError, Producer};
-use cenote_shared::record::Registry;
-use cenote_shared::schema::{Schema, TypeSchema};
-use cenote_shared::view::View;
+use cenote_state::record::Registry;
+use cenote_state::schema::{Schema, TypeSchema};
+use cenote_state::view::View;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;

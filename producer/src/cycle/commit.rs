@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use cenote_shared::digest::PRESENCE;
-use cenote_shared::ids::{ColumnId, TypeId, Version};
-use cenote_shared::log::entry::INLINE_DELTA_BYTES_MAX;
-use cenote_shared::log::names::ObjectName;
-use cenote_shared::log::{Body, Commit, DeltaPlace, NewObject};
-use cenote_shared::schema::Schema;
-use cenote_shared::state::State;
+use cenote_state::digest::PRESENCE;
+use cenote_state::ids::{ColumnId, TypeId, Version};
+use cenote_state::schema::Schema;
+use cenote_state::state::State;
+use cenote_store::log::entry::INLINE_DELTA_BYTES_MAX;
+use cenote_store::log::names::ObjectName;
+use cenote_store::log::{Body, Commit, DeltaPlace, NewObject};
 
 use super::validate::Validated;
 use super::verify::Verified;

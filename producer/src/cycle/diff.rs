@@ -10,15 +10,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cenote_shared::delta::{Changes, Delta};
-use cenote_shared::digest::{Sums, cell_digest, stored_cell_digest};
-use cenote_shared::ids::{Ordinal, TypeId};
-use cenote_shared::layout::Layout;
-use cenote_shared::packed::Symbols;
-use cenote_shared::row::Row;
-use cenote_shared::schema::{KeyError, limits};
-use cenote_shared::segment::SegmentBuilder;
-use cenote_shared::state::State;
+use cenote_state::delta::{Changes, Delta};
+use cenote_state::digest::{Sums, cell_digest, stored_cell_digest};
+use cenote_state::ids::{Ordinal, TypeId};
+use cenote_state::layout::Layout;
+use cenote_state::packed::Symbols;
+use cenote_state::row::Row;
+use cenote_state::schema::{KeyError, limits};
+use cenote_state::segment::SegmentBuilder;
+use cenote_state::state::State;
 
 use super::populate::{Input, RootInput};
 use super::train::new_symbols;

@@ -1,8 +1,8 @@
 //! Encode: the delta as it will be written, byte for byte.
 
 use bytes::Bytes;
-use cenote_shared::blob::{Blob, encode_delta};
-use cenote_shared::ids::DatasetId;
+use cenote_state::blob::{Blob, encode_delta};
+use cenote_state::ids::DatasetId;
 
 use super::diff::Diffed;
 

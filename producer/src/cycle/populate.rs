@@ -7,12 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use cenote_shared::ids::{Ordinal, TypeId};
-use cenote_shared::index::KeyIndex;
-use cenote_shared::keys::KeyRef;
-use cenote_shared::record::{Interner, WriteError};
-use cenote_shared::row::{RECORD_BYTES_MAX, Row};
-use cenote_shared::schema::TypeSchema;
+use cenote_state::ids::{Ordinal, TypeId};
+use cenote_state::index::KeyIndex;
+use cenote_state::keys::KeyRef;
+use cenote_state::record::{Interner, WriteError};
+use cenote_state::row::{RECORD_BYTES_MAX, Row};
+use cenote_state::schema::TypeSchema;
 
 use crate::base::Base;
 use crate::content::Fresh;

@@ -10,10 +10,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cenote_shared::ids::TypeId;
-use cenote_shared::packed::{SymbolTable, Symbols, TABLES_MAX, TRAINING_BYTES_MIN};
-use cenote_shared::schema::limits;
-use cenote_shared::state::State;
+use cenote_state::ids::TypeId;
+use cenote_state::packed::{SymbolTable, Symbols, TABLES_MAX, TRAINING_BYTES_MIN};
+use cenote_state::schema::limits;
+use cenote_state::state::State;
 
 use crate::framed::cells;
 

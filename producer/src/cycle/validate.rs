@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use cenote_shared::ids::Timestamp;
-use cenote_shared::schema::Binding;
-use cenote_shared::view::View;
+use cenote_state::ids::Timestamp;
+use cenote_state::schema::Binding;
+use cenote_state::view::View;
 
 use super::verify::Verified;
 use crate::validators::{ValidationError, Validator};

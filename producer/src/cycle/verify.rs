@@ -5,10 +5,10 @@
 //! reader will come to. A difference is a bug of ours or broken memory, and never reaches the log.
 
 use bytes::Bytes;
-use cenote_shared::blob::{BlobError, decode_delta};
-use cenote_shared::delta::ApplyError;
-use cenote_shared::ids::Version;
-use cenote_shared::state::State;
+use cenote_state::blob::{BlobError, decode_delta};
+use cenote_state::delta::ApplyError;
+use cenote_state::ids::Version;
+use cenote_state::state::State;
 
 use super::encode::Encoded;
 use crate::base::Follow;

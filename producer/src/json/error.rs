@@ -1,8 +1,8 @@
 //! What can be wrong with a line, said so that it can be mended: file, line, field, and what to do.
 
-use cenote_shared::record::WriteError;
-use cenote_shared::row::RECORD_BYTES_MAX;
-use cenote_shared::schema::limits;
+use cenote_state::record::WriteError;
+use cenote_state::row::RECORD_BYTES_MAX;
+use cenote_state::schema::limits;
 
 use super::lines::LINE_BYTES_MAX;
 

@@ -3,8 +3,8 @@
 //! Rules: what the dataset has stays as it is, and values must fit it; a new field of a known type is an `Option`,
 //! because older records lack it.
 
-use cenote_shared::ids::{ColumnId, TypeId};
-use cenote_shared::schema::{Field, Schema, TypeKind, TypeSchema, ValueKind};
+use cenote_state::ids::{ColumnId, TypeId};
+use cenote_state::schema::{Field, Schema, TypeKind, TypeSchema, ValueKind};
 
 /// The dataset's schema with what `inferred` adds to the root type of the same name. Column numbers of new fields are
 /// not the dataset's: it is a schema to declare.

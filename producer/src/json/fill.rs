@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
 
-use cenote_shared::row::Row;
-use cenote_shared::schema::TypeSchema;
+use cenote_state::row::Row;
+use cenote_state::schema::TypeSchema;
 use serde_json::Value;
 
 use super::error::{Fault, JsonError, Problem};

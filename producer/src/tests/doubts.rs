@@ -4,11 +4,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote_shared::ids::Position;
-use cenote_shared::log::retention::Keep;
-use cenote_shared::log::{Body, LogReader, LogWriter, Outcome, Trim, WriterOptions};
-use cenote_shared::storage::Storage;
-use cenote_shared::storage::faults::{CountingStore, Fault, FaultyStore, Latency, LatencyStore, RequestKind, Rule};
+use cenote_state::ids::Position;
+use cenote_store::log::retention::Keep;
+use cenote_store::log::{Body, LogReader, LogWriter, Outcome, Trim, WriterOptions};
+use cenote_store::storage::Storage;
+use cenote_testing::faults::{CountingStore, Fault, FaultyStore, Latency, LatencyStore, RequestKind, Rule};
 
 use super::*;
 use crate::{CycleError, Settled, Snapshots};

@@ -15,8 +15,8 @@ mod validators;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
-use cenote_shared::env::Env;
-use cenote_shared::{Key, Record};
+use cenote_state::{Key, Record};
+use cenote_store::env::Env;
 
 use crate::{Producer, ProducerBuilder};
 

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cenote_shared::ids::Version;
-use cenote_shared::keys::KeyRef;
-use cenote_shared::record::Key;
+use cenote_state::ids::Version;
+use cenote_state::keys::KeyRef;
+use cenote_state::record::Key;
 use proptest::prelude::*;
 
 use super::*;

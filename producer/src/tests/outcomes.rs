@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use cenote_shared::ids::Version;
-use cenote_shared::log::Refused;
-use cenote_shared::log::retention::Keep;
-use cenote_shared::storage::Storage;
-use cenote_shared::storage::faults::{Fault, FaultyStore, LatencyStore, Moment, RequestKind, Rule, StepStore};
+use cenote_state::ids::Version;
+use cenote_store::log::Refused;
+use cenote_store::log::retention::Keep;
+use cenote_store::storage::Storage;
+use cenote_testing::faults::{Fault, FaultyStore, LatencyStore, Moment, RequestKind, Rule, StepStore};
 
 use super::*;
 use crate::{CycleError, Cycled, OpenError, Settled, Snapshots};

@@ -1,6 +1,6 @@
 //! Packed text: when a column gets its table, and what becomes of it.
 
-use cenote_shared::Root;
+use cenote_state::Root;
 
 use super::*;
 use crate::{Allow, Snapshots};

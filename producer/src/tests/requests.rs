@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cenote_shared::storage::Storage;
-use cenote_shared::storage::faults::{CountingStore, RequestKind};
+use cenote_store::storage::Storage;
+use cenote_testing::faults::{CountingStore, RequestKind};
 
 use super::outcomes::noise;
 use super::*;

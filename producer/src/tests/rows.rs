@@ -1,14 +1,14 @@
 //! Records without Rust types, and the bytes that come of records.
 
 use bytes::Bytes;
-use cenote_shared::blob::{decode_delta, encode_delta};
-use cenote_shared::ids::{DatasetId, TypeId, Version};
-use cenote_shared::keys::KeyRef;
-use cenote_shared::log::{Body, DeltaPlace, LogObject, LogReader};
-use cenote_shared::row::Row;
-use cenote_shared::schema::Schema;
-use cenote_shared::state::State;
-use cenote_shared::storage::Storage;
+use cenote_state::blob::{decode_delta, encode_delta};
+use cenote_state::ids::{DatasetId, TypeId, Version};
+use cenote_state::keys::KeyRef;
+use cenote_state::row::Row;
+use cenote_state::schema::Schema;
+use cenote_state::state::State;
+use cenote_store::log::{Body, DeltaPlace, LogObject, LogReader};
+use cenote_store::storage::Storage;
 
 use super::*;
 use crate::{RowError, Snapshots};

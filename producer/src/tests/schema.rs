@@ -48,7 +48,7 @@ fn old_film(id: u64) -> old::Film {
     old::Film { id, title: format!("film {id}"), minutes: 90, studio }
 }
 
-fn on<T: cenote_shared::Root>(name: &str) -> ProducerBuilder {
+fn on<T: cenote_state::Root>(name: &str) -> ProducerBuilder {
     Producer::builder(format!("memory://{name}")).with::<T>().env(Env::simulated(7)).snapshots(Snapshots::ByHand)
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use cenote_shared::log::{LogObject, LogReader};
-use cenote_shared::storage::Storage;
-use cenote_shared::storage::faults::{Fault, FaultyStore, RequestKind, Rule};
+use cenote_store::log::{LogObject, LogReader};
+use cenote_store::storage::Storage;
+use cenote_testing::faults::{Fault, FaultyStore, RequestKind, Rule};
 
 use super::*;
 use crate::{Keep, SnapshotError, Snapshots};
@@ -40,7 +40,7 @@ fn they_are_made_when_due_and_old_ones_go() {
         producer.close().await.unwrap();
         let reader = LogReader::start(Storage::open(url, &[]).await.unwrap()).await.unwrap();
         assert_eq!(reader.outline().snapshots.len(), 2);
-        assert!(matches!(reader.read(cenote_shared::ids::Position(1)).await.unwrap(), Some(LogObject::Tombstone(_))));
+        assert!(matches!(reader.read(cenote_state::ids::Position(1)).await.unwrap(), Some(LogObject::Tombstone(_))));
         let again = super::producer("snapshots-due").open().await.unwrap();
         again.check_invariants();
         assert_eq!(again.committed_state().digest(), producer.committed_state().digest());

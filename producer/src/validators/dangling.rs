@@ -1,12 +1,12 @@
 //! Keys that lead nowhere.
 
-use cenote_shared::ids::{Ordinal, TypeId};
-use cenote_shared::keys::KeyRef;
-use cenote_shared::schema::{KeyForm, Schema, Shape, ValueKind};
-use cenote_shared::segment::{Cell, Elements};
-use cenote_shared::state::State;
-use cenote_shared::table::Table;
-use cenote_shared::view::View;
+use cenote_state::ids::{Ordinal, TypeId};
+use cenote_state::keys::KeyRef;
+use cenote_state::schema::{KeyForm, Schema, Shape, ValueKind};
+use cenote_state::segment::{Cell, Elements};
+use cenote_state::state::State;
+use cenote_state::table::Table;
+use cenote_state::view::View;
 
 use super::{Validator, any_removed, changed_segments, old_table};
 use crate::BoxError;

@@ -1,6 +1,6 @@
 //! `#[derive(Record)]`: a struct's schema, its writer, and a zero-copy reader.
 //!
-//! The generated code lists fields; the traits of `cenote_shared::record` do the work. What a type can't be is said
+//! The generated code lists fields; the traits of `cenote_state::record` do the work. What a type can't be is said
 //! here where it can be seen in the tokens (with the field's name, and what to write instead), else by the traits.
 //!
 //! On a struct: `#[record(key = "id")]`, `key = "a, b.c"` or `key = ["a", "b.c"]`; `name = "…"`; `crate = path`.
@@ -22,7 +22,7 @@ use syn::{Data, DeriveInput, Ident, parse_macro_input};
 /// For a struct `Movie` it makes the reader `MovieRef<'view>`, with a method per field, `ordinal()` and `to_owned()`.
 #[proc_macro_derive(Record, attributes(record))]
 pub fn derive_record(input: TokenStream) -> TokenStream {
-    derive(input, "cenote_shared")
+    derive(input, "cenote_state")
 }
 
 /// `Record` as `cenote_producer` has it, for who depends on nothing else of Cenote's.
@@ -69,7 +69,7 @@ mod tests {
     use quote::quote;
     use syn::parse_quote;
 
-    /// Who takes the macro from `cenote_consumer` may not depend on `cenote_shared` at all.
+    /// Who takes the macro from `cenote_consumer` may not depend on `cenote_state` at all.
     #[test]
     fn generated_code_names_the_crate_that_it_was_taken_from_and_no_other() {
         let of_every_kind = [

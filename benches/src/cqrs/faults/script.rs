@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use cenote_shared::storage::faults::{Fault as StoreFault, Moment, RequestKind, Rule};
+use cenote_testing::faults::{Fault as StoreFault, Moment, RequestKind, Rule};
 
 use super::audit::settle;
 use super::run::{Load, Plan};

@@ -1,7 +1,7 @@
 //! The movies as the engine keeps them: what repeats is kept once.
 
 use cenote_consumer::HashIndex;
-use cenote_shared::{Record, Root};
+use cenote_state::{Record, Root};
 
 use crate::peers::{text_sum, three_fields};
 use crate::workload;

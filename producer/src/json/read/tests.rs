@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cenote_shared::ids::Ordinal;
-use cenote_shared::record::{Registry, RowWriter, WriteError};
-use cenote_shared::schema::Binding;
-use cenote_shared::{Key, Record};
+use cenote_state::ids::Ordinal;
+use cenote_state::record::{Registry, RowWriter, WriteError};
+use cenote_state::schema::Binding;
+use cenote_state::{Key, Record};
 
 use super::*;
 

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use cenote_shared::ids::TypeId;
-use cenote_shared::record::Interner;
-use cenote_shared::schema::{KeyForm, Schema, Shape, ValueKind};
+use cenote_state::ids::TypeId;
+use cenote_state::record::Interner;
+use cenote_state::schema::{KeyForm, Schema, Shape, ValueKind};
 
 use super::super::cursor::{Cursor, Token};
 use super::super::error::{Fault, Problem, shortened};

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cenote_consumer::{Consumer, Health};
-use cenote_shared::env::Env;
-use cenote_shared::ids::Version;
-use cenote_shared::storage::Storage;
-use cenote_shared::storage::faults::{CountingStore, FaultyStore, LatencyStore, Moment, StepStore};
-use cenote_shared::storage::s3_server::{self, S3Server};
+use cenote_state::ids::Version;
+use cenote_store::env::Env;
+use cenote_store::storage::Storage;
+use cenote_testing::faults::{CountingStore, FaultyStore, LatencyStore, Moment, StepStore};
+use cenote_testing::s3_server::{self, S3Server};
 use tokio::sync::{mpsc, oneshot};
 
 use self::publisher::{Asked, Publisher, Request};

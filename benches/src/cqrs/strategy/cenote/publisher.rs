@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use cenote_producer::{BoxError, CycleError, Cycled, Keep, Producer, RecordCountVariance, Update, Writer};
-use cenote_shared::ids::Version;
-use cenote_shared::storage::Storage;
-use cenote_shared::storage::faults::StepStore;
-use cenote_shared::view::View;
+use cenote_state::ids::Version;
+use cenote_state::view::View;
+use cenote_store::storage::Storage;
+use cenote_testing::faults::StepStore;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::How;
@@ -357,7 +357,7 @@ impl Mapping {
 }
 
 /// A product whose price can be checked, whichever program wrote it.
-trait Priced: cenote_shared::record::Root {
+trait Priced: cenote_state::record::Root {
     fn price(record: &Self::Ref<'_>) -> u64;
 }
 

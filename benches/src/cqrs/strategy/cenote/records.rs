@@ -5,7 +5,7 @@
 
 // glue: cenote-cycle, cenote-update
 use cenote_consumer::{HashIndex, View};
-use cenote_shared::{Key, KeyOf, Record};
+use cenote_state::{Key, KeyOf, Record};
 
 use crate::cqrs::domain::{self, Card, LISTING, Query, Reference, See};
 
@@ -143,7 +143,7 @@ pub(in crate::cqrs) fn shows_the_bug(view: &View) -> bool {
 
 /// The program from before the field was added: its records have no weight.
 pub(super) mod before {
-    use cenote_shared::{Key, Record};
+    use cenote_state::{Key, Record};
 
     use super::{Brand, Category};
 

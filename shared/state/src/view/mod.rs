@@ -1,0 +1,218 @@
+//! A view: one version of the dataset, as a program's types see it.
+//!
+//! Cheap to clone, `Send`, never changing (I2, I3); everything read from it borrows it. Types and fields were bound
+//! when the view was made, so that a read looks into slots only.
+
+mod diff;
+mod find;
+pub mod indexes;
+mod many;
+mod named;
+mod named_key;
+mod path;
+mod same;
+mod serialize;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use diff::Diff;
+pub use find::{HashIndex, IndexValue, Matches};
+pub use indexes::{IndexDeclaration, IndexError, Indexes};
+pub use many::Many;
+pub use named::{NamedList, NamedMap, NamedRecord, NamedTable, NamedValue};
+pub use named_key::{NamedKey, NamedKeyError};
+pub use table::{Records, TableRef};
+
+use crate::ids::{Ordinal, Timestamp, Version};
+use crate::record::{KeyOf, KeyValue, Record, Root};
+use crate::schema::bind::TypeBinding;
+use crate::schema::{Binding, Schema};
+use crate::state::State;
+use crate::table::Table;
+
+/// One version of a dataset, for as long as it is held.
+#[derive(Clone)]
+pub struct View {
+    viewed: Arc<Viewed>,
+}
+
+/// What a view shares with its clones, and what readers borrow.
+pub struct Viewed {
+    pub(crate) state: State,
+    pub(crate) binding: Arc<Binding>,
+    /// By the types' places in the binding: what every read begins with, found once.
+    bound: Box<[Bound]>,
+    indexes: Indexes,
+    committed_at: Timestamp,
+}
+
+/// A declared type, and the records that it has in this view.
+struct Bound {
+    /// None if the dataset lacks the type: consumers deploy first.
+    table: Option<Arc<Table>>,
+    binding: Arc<TypeBinding>,
+}
+
+impl Viewed {
+    /// The binding of a declared type.
+    #[inline(always)]
+    pub(crate) fn binding_at(&self, place: u16) -> &TypeBinding {
+        &self.bound[usize::from(place)].binding
+    }
+}
+
+impl View {
+    /// A state as the program's types see it. `binding` was made for the state's schema.
+    #[must_use]
+    pub fn new(state: State, binding: Arc<Binding>, committed_at: Timestamp) -> View {
+        View::with_indexes(state, binding, Indexes::default(), committed_at)
+    }
+
+    /// The same with hash indexes, which are the state's.
+    #[must_use]
+    pub fn with_indexes(state: State, binding: Arc<Binding>, indexes: Indexes, committed_at: Timestamp) -> View {
+        let table = |of_type: &TypeBinding| state.tables().get(of_type.chain?.index()).cloned();
+        let bound = binding.types().map(|of_type| Bound { table: table(of_type), binding: Arc::clone(of_type) });
+        View { viewed: Arc::new(Viewed { bound: bound.collect(), state, binding, indexes, committed_at }) }
+    }
+
+    /// The version that all of it is of.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.viewed.state.version()
+    }
+
+    /// When the version was committed, by its producer's clock.
+    #[must_use]
+    pub fn committed_at(&self) -> Timestamp {
+        self.viewed.committed_at
+    }
+
+    /// The dataset's schema at this version.
+    #[must_use]
+    pub fn schema(&self) -> &Arc<Schema> {
+        self.viewed.state.schema()
+    }
+
+    /// The ordinal of the record under this one's key, if it is this very record: then adding it changes nothing. A
+    /// record that is not found by this may still be the same; its canonical bytes tell.
+    #[inline]
+    #[must_use]
+    pub fn find_same<T: Root>(&self, record: &T) -> Option<Ordinal> {
+        self.viewed.binding.by_slot(T::slot().number())?;
+        let found = T::at(self.table::<T>().get(record.key())?);
+        record.is_same(found).then(|| found.ordinal())
+    }
+
+    /// The state itself.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.viewed.state
+    }
+
+    /// How the program's types were found in the schema.
+    #[must_use]
+    pub fn binding(&self) -> &Arc<Binding> {
+        &self.viewed.binding
+    }
+
+    /// The hash indexes.
+    #[must_use]
+    pub fn indexes(&self) -> &Indexes {
+        &self.viewed.indexes
+    }
+
+    /// How many handles there are on this view, this one included. Exact only while nobody else can make one.
+    #[must_use]
+    pub fn holders(&self) -> usize {
+        Arc::strong_count(&self.viewed)
+    }
+
+    /// The record with this key: `view.get::<Movie>(42)`, `view.get::<Country>("nl")`.
+    ///
+    /// # Panics
+    /// If the view's owner was not built `.with::<T>()`; so do all methods here that name a type.
+    #[inline(always)]
+    #[must_use]
+    pub fn get<T: Root>(&self, key: <T::Key as KeyValue>::Borrowed<'_>) -> Option<T::Ref<'_>> {
+        self.table::<T>().get(key)
+    }
+
+    /// The records with these keys, in the keys' order: what [`get`](View::get) finds for each, sooner where a request
+    /// wants several. See [`Many`].
+    ///
+    /// ```
+    /// # use cenote_state::{Record, view::View};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String }
+    /// fn titles(view: &View, ids: &[u64]) -> Vec<String> {
+    ///     view.get_many::<Movie>(ids.iter().copied()).flatten().map(|movie| movie.title().to_owned()).collect()
+    /// }
+    /// ```
+    #[inline(always)]
+    pub fn get_many<'v, 'k, T: Root>(
+        &'v self,
+        keys: impl IntoIterator<Item = <T::Key as KeyValue>::Borrowed<'k>>,
+    ) -> impl Iterator<Item = Option<T::Ref<'v>>> {
+        self.table::<T>().get_many(keys)
+    }
+
+    /// The record that a [`Key`](crate::record::Key) refers to, if it is there.
+    #[inline(always)]
+    #[must_use]
+    pub fn get_key<T: Root>(&self, key: KeyOf<'_, T>) -> Option<T::Ref<'_>> {
+        self.table::<T>().get_key(key)
+    }
+
+    /// The records of one type.
+    #[inline(always)]
+    #[must_use]
+    pub fn table<T: Record>(&self) -> TableRef<'_, T> {
+        TableRef::new(&self.viewed)
+    }
+
+    /// How many records of this type there are.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "a view has a length per type; its tables can say if they are empty"
+    )]
+    #[must_use]
+    pub fn len<T: Record>(&self) -> usize {
+        self.table::<T>().len()
+    }
+
+    /// All records of one type, by ordinal.
+    #[must_use]
+    pub fn all<T: Record>(&self) -> Records<'_, T> {
+        self.table::<T>().iter()
+    }
+
+    /// What changed since `older`, a view of the same dataset. Costs what changed, and a look at each live bit.
+    #[must_use]
+    pub fn diff<'v, T: Root>(&'v self, older: &'v View) -> Diff<'v, T> {
+        Diff::between(older.table::<T>(), self.table::<T>())
+    }
+
+    /// The records of a type by its name, without a Rust type.
+    #[must_use]
+    pub fn named(&self, type_name: &str) -> Option<NamedTable<'_>> {
+        NamedTable::find(&self.viewed.state, type_name)
+    }
+
+    /// The types, in the order of the schema.
+    pub fn names(&self) -> impl Iterator<Item = NamedTable<'_>> {
+        NamedTable::all(&self.viewed.state)
+    }
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("version", &self.version()).field("committed_at", &self.committed_at()).finish()
+    }
+}

@@ -1,0 +1,165 @@
+//! What can be seen in the tokens is said by the derive.
+
+use std::collections::{BTreeSet, HashMap};
+
+use cenote_state::{Key, Record};
+
+#[derive(Record)]
+struct Generic<T> { //~ record Generic can't have parameters
+    field: T,
+}
+
+#[derive(Record)]
+struct Tuple(u8); //~ record Tuple needs named fields; write struct Tuple { name: Type, … }
+
+#[derive(Record)]
+struct Empty {} //~ record Empty has no fields
+
+#[derive(Record)]
+struct List {
+    field: Vec<Vec<String>>, //~ field field: Vec inside a list, set or map is a level too deep; put it in a component
+}
+
+#[derive(Record)]
+struct Nothing {
+    field: Vec<Option<u16>>, //~ field field: Option inside a list, set or map is a level too deep
+}
+
+#[derive(Record)]
+struct Twice {
+    field: Option<Option<u16>>, //~ field field: Option in Option says nothing more; write Option once
+}
+
+#[derive(Record)]
+struct Size {
+    field: usize, //~ field field: usize has no place in a dataset; write u64
+}
+
+#[derive(Record)]
+struct Letter {
+    field: Vec<char>, //~ field field: char has no place in a dataset; write String or u32
+}
+
+#[derive(Record)]
+struct Floats {
+    field: BTreeSet<f32>, //~ field field: a set can't hold floats
+}
+
+#[derive(Record)]
+struct FloatKeys {
+    field: HashMap<f64, u8>, //~ field field: a map's key can't be a float; use an integer, an enum or String
+}
+
+#[derive(Record)]
+struct Borrowed {
+    field: &'static str, //~ field field: a record owns what it holds; write String for &str
+}
+
+#[derive(Record)]
+struct Boxed {
+    field: Box<u8>, //~ field field: Box has no place in a record; write what is inside it
+}
+
+#[derive(Record)]
+struct Pair {
+    field: (u8, u8), //~ field field: tuples have no field names; make it a struct with #[derive(Record)]
+}
+
+#[derive(Record)]
+#[record(key = "id")]
+struct Root {
+    id: u8,
+    field: Vec<Root>, //~ field field: Root is a root, which is referred to by key; write Key<Root>
+}
+
+#[derive(Record)]
+struct Tree {
+    field: Vec<Tree>, //~ field field: component Tree can't contain itself; give it a key and write Key<Tree>
+}
+
+#[derive(Record)]
+struct Packed {
+    #[record(packed)]
+    field: u32, //~ field field: packed is for one text, a String or an Option of it
+}
+
+#[derive(Record)]
+struct PackedList {
+    #[record(packed)]
+    field: Option<Vec<String>>, //~ field field: packed is for one text, a String or an Option of it; put text that is in a list or a map into a component
+}
+
+#[derive(Record)]
+struct PackedDedup {
+    #[record(packed, dedup)]
+    field: String, //~ field field: text is kept once (dedup) or packed, not both; leave one out
+}
+
+#[derive(Record)]
+#[record(key = "id, field")] //~ key: field field is packed; a key is read at every look-up, so leave it plain
+struct PackedKey {
+    id: u8,
+    #[record(packed)]
+    field: String,
+}
+
+#[derive(Record)]
+struct Dedup {
+    #[record(dedup)]
+    field: u8, //~ field field: dedup is for text
+}
+
+#[derive(Record)]
+struct Unknown {
+    #[record(unique)] //~ field field: unknown; write name = "…", was = "…", default, dedup or packed
+    field: u8,
+}
+
+#[derive(Record)]
+struct KeyOnField {
+    #[record(key)] //~ field field: the key stands on the struct; write #[record(key = "field")] above it
+    field: u8,
+}
+
+#[derive(Record)]
+#[record(key = "number")] //~ key: NoSuchKey has no field number; its fields are id
+struct NoSuchKey {
+    id: u8,
+}
+
+#[derive(Record)]
+#[record(key = "id")] //~ key: field id is an Option; a key must always be there
+struct OptionalKey {
+    id: Option<u8>,
+}
+
+#[derive(Record)]
+#[record(key = "id")] //~ key: field id is a float, which can't identify
+struct FloatKey {
+    id: f32,
+}
+
+#[derive(Record)]
+struct SameName {
+    one: u8,
+    #[record(name = "one")]
+    two: u8, //~ field two: two fields are named "one" in the dataset
+}
+
+#[derive(Record)]
+struct Reserved {
+    ordinal: u8, //~ field ordinal: every reader has a method of that name; rename the field
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Record)]
+enum Shape {
+    Round(u8), //~ variant Round of Shape has fields; a record's enum has none: put them in a component
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Record)]
+enum Others {
+    #[record(other)]
+    One,
+    #[record(other)] //~ two variants of Others are marked other
+    Two,
+}

@@ -1,0 +1,14 @@
+//! Where Cenote meets the outside.
+//!
+//! Clock, randomness and threads ([`mod@env`]), a dataset's objects ([`storage`]), the order of its versions ([`log`]), and
+//! the one place where stored bytes become a state ([`load`]).
+//!
+//! This crate is internal: services depend on `cenote-consumer`, jobs on `cenote-producer`, and both export what their
+//! users need.
+
+#![forbid(unsafe_code)]
+
+pub mod env;
+pub mod load;
+pub mod log;
+pub mod storage;

@@ -1,0 +1,137 @@
+//! What can be wrong with the log, by what the caller does about it.
+
+use crate::storage::StorageError;
+use cenote_state::codec::CodecError;
+use cenote_state::ids::{DatasetId, Position};
+
+/// An object's bytes are not what they should be. Each variant names the object and the cause (I9).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// Something else lies under this name: point at another place.
+    #[error("{object} is not Cenote's: it begins with {found:02x?}; check the dataset's URL")]
+    NotCenote {
+        /// The object's name.
+        object: String,
+        /// Its first bytes.
+        found: Vec<u8>,
+    },
+    /// Written by a newer release in a way that this one must not pass over: upgrade.
+    #[error("{object} needs a newer release of Cenote: {what}")]
+    NeedsUpgrade {
+        /// The object's name.
+        object: String,
+        /// What is not known here.
+        what: String,
+    },
+    /// The bytes changed since they were written, or were never right.
+    #[error("{object} is damaged: {cause}; restore it from a copy, or make the dataset anew")]
+    Damaged {
+        /// The object's name.
+        object: String,
+        /// What does not fit.
+        cause: String,
+    },
+    /// Larger than anything that Cenote writes.
+    #[error("{object} is too large: {what} has {found} bytes, the limit is {limit}")]
+    TooLarge {
+        /// The object's name.
+        object: String,
+        /// The part that is too large.
+        what: &'static str,
+        /// Its size.
+        found: u64,
+        /// The limit.
+        limit: u64,
+    },
+}
+
+impl DecodeError {
+    pub(crate) fn damaged(object: &str, cause: impl Into<String>) -> DecodeError {
+        DecodeError::Damaged { object: object.to_owned(), cause: cause.into() }
+    }
+
+    pub(crate) fn needs_upgrade(object: &str, what: impl Into<String>) -> DecodeError {
+        DecodeError::NeedsUpgrade { object: object.to_owned(), what: what.into() }
+    }
+
+    pub(crate) fn too_large(object: &str, what: &'static str, found: usize, limit: usize) -> DecodeError {
+        DecodeError::TooLarge { object: object.to_owned(), what, found: found as u64, limit: limit as u64 }
+    }
+
+    pub(crate) fn section(object: &str, section: &'static str, error: &CodecError) -> DecodeError {
+        DecodeError::damaged(object, format!("its section {section}: {error}"))
+    }
+}
+
+/// Why the log could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The store failed: try again.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// An object's bytes are wrong.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// There is no log here: nothing was published yet, or the URL is wrong.
+    #[error("no dataset at {url}: nothing was published there yet, or the URL is wrong")]
+    NotFound {
+        /// Where we looked.
+        url: String,
+    },
+    /// The dataset was made anew under the same name: open it again.
+    #[error("{object} belongs to dataset {found}, not {expected}: the dataset was made anew, open it again")]
+    Replaced {
+        /// The object that says so.
+        object: String,
+        /// The dataset that we follow.
+        expected: DatasetId,
+        /// The one that is there now.
+        found: DatasetId,
+    },
+    /// The log was trimmed past this point: plan anew from a checkpoint.
+    #[error("{object} was trimmed: the log begins at {floor}, start again from its checkpoint")]
+    Trimmed {
+        /// The tombstone that was met.
+        object: String,
+        /// The first position that still holds an entry, as far as the tombstone knows.
+        floor: Position,
+    },
+    /// An object that an entry names is not there, and the entry is: wait a few minutes, then it is damage.
+    #[error(
+        "{object} is missing, and {named_by} names it: if it doesn't appear within minutes, restore it from a copy"
+    )]
+    Missing {
+        /// The object.
+        object: String,
+        /// The entry.
+        named_by: String,
+    },
+    /// The log itself does not fit together.
+    #[error("the log is damaged at {object}: {cause}; restore it from a copy, or make the dataset anew")]
+    Damaged {
+        /// The object.
+        object: String,
+        /// What does not fit.
+        cause: String,
+    },
+}
+
+impl ReadError {
+    pub(crate) fn damaged(object: impl Into<String>, cause: impl Into<String>) -> ReadError {
+        ReadError::Damaged { object: object.into(), cause: cause.into() }
+    }
+
+    /// Whether the same call may succeed later without anybody's help.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, ReadError::Storage(error) if error.is_retryable())
+    }
+
+    /// Whether only a newer release can read on.
+    #[must_use]
+    pub fn needs_upgrade(&self) -> bool {
+        matches!(self, ReadError::Decode(DecodeError::NeedsUpgrade { .. }))
+    }
+}

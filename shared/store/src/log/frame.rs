@@ -1,0 +1,59 @@
+//! The frame of hints and checkpoints: a short header around tagged sections.
+//!
+//! ```text
+//!   0  magic 8 | 8 format version 2 | 10 sections in the table 2 | 12 reserved, zero 4 | 16 dataset id 16
+//!  32  hash of bytes 0 to 32 and the section table 33 | 65 section table, 41 bytes a line; then the contents
+//! ```
+
+use bytes::Bytes;
+
+use super::error::DecodeError;
+use super::hash::{ContentHash, HASH_BYTES};
+use super::head::{FORMAT_AT, FORMAT_VERSION, array_at, check_hash, check_magic, section_count};
+use super::sections::{LINE_BYTES, Sections, Tag};
+use cenote_state::ids::DatasetId;
+
+const SECTIONS_AT: usize = FORMAT_AT + 2;
+const DATASET_AT: usize = SECTIONS_AT + 6;
+const HASH_AT: usize = DATASET_AT + 16;
+const HEADER_BYTES: usize = HASH_AT + HASH_BYTES;
+
+const _: () = assert!(HASH_AT == 32 && HEADER_BYTES == 65);
+
+/// Wraps sections into an object.
+pub(super) fn encode(magic: [u8; 8], dataset: DatasetId, sections: &Sections) -> Bytes {
+    let table = sections.table();
+    let mut out = Vec::with_capacity(HEADER_BYTES + table.len() + 256);
+    out.extend_from_slice(&magic);
+    out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    out.extend_from_slice(&(sections.len() as u16).to_le_bytes());
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&dataset.0);
+    let hash = ContentHash::of_parts([&out[..], &table]).to_bytes();
+    out.extend_from_slice(&hash);
+    out.extend_from_slice(&table);
+    sections.append_contents(&mut out);
+    out.into()
+}
+
+/// Unwraps an object of at most `limit` bytes.
+pub(super) fn decode(
+    object: &str,
+    bytes: &Bytes,
+    magic: [u8; 8],
+    limit: usize,
+    known: &[Tag],
+) -> Result<(DatasetId, Sections), DecodeError> {
+    if bytes.len() > limit {
+        return Err(DecodeError::too_large(object, "the object", bytes.len(), limit));
+    }
+    check_magic(object, bytes, magic)?;
+    let sections = section_count(object, bytes, SECTIONS_AT, HEADER_BYTES)?;
+    check_hash(object, bytes, HASH_AT, sections)?;
+    let table = HEADER_BYTES..HEADER_BYTES + sections * LINE_BYTES;
+    let sections = Sections::parse(object, &bytes[table.clone()], bytes.slice(table.end..), known)?;
+    Ok((DatasetId(array_at(bytes, DATASET_AT)), sections))
+}
+
+#[cfg(any(test, feature = "testing"))]
+pub(super) const REPAIR: (usize, usize) = (SECTIONS_AT, HASH_AT);

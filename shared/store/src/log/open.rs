@@ -1,0 +1,114 @@
+//! Opening a dataset for writing: waiting for one's turn, then the `open` entry (rule 3).
+//!
+//! A hint that keeps changing means a live holder: whoever opens waits, by its own monotonic clock, until a promise is
+//! broken or the holder has gone, unless it is told to take over. The `open` entry raises the epoch, which ends the
+//! holder's writing wherever it is.
+//!
+//! Who takes over from a holder that never pauses may never find the tail where it read it: then `open` is put at
+//! whatever the tail is, as soon as the entry before it shows, and the caller catches up after it
+//! ([`LogWriter::open_at_tail`]).
+
+use std::time::Duration;
+
+use super::error::ReadError;
+use super::hint::Hint;
+use super::outcome::{Lost, Outcome, Pending, Refused};
+use super::reader::LogReader;
+use super::tail::read_hint;
+use super::writer::{LogWriter, WriterOptions};
+use crate::env::Env;
+use cenote_state::ids::{DatasetId, Epoch, Position};
+
+/// How often the hint is looked at while waiting.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Why a dataset was not opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Entries were put since the reader's place: read on to the tail, then open again.
+    #[error("log position {position} was taken meanwhile: catch up and open again")]
+    Behind {
+        /// The first position that the caller has not read.
+        position: Position,
+    },
+    /// The `open` entry may still land. Opening again is safe: whichever lands first decides the position.
+    #[error("nobody knows whether the open entry at log position {} stands ({}): open again", pending.position(), pending.cause())]
+    Unknown {
+        /// The entry.
+        pending: Pending,
+    },
+    /// Something that does not belong there stands at the tail.
+    #[error("the dataset can't be opened")]
+    Lost(#[source] Lost),
+    /// The hint could not be read: try again.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The entry could not be made.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
+impl LogWriter {
+    /// Takes the next epoch at the place to which `reader` has read, the tail: the caller has read the schema, loaded
+    /// and caught up before. A reader before the first entry makes the dataset.
+    ///
+    /// While the hint shows a live holder this waits, unless `options.take_over`. Dropping the future is safe.
+    ///
+    /// # Errors
+    /// `Behind`: read on and open again. `Unknown`: open again. Else what is wrong.
+    pub async fn open(reader: &LogReader, env: Env, options: WriterOptions) -> Result<LogWriter, OpenError> {
+        if !options.take_over {
+            wait_for_turn(reader, &env, &options).await?;
+        }
+        LogWriter::take(reader, env, options, false).await
+    }
+
+    /// The same for one who takes over from a holder that commits faster than one can catch up: an `open` that lost its
+    /// position goes to the next, so the writer that comes out is ahead of `reader`, and its caller reads up to
+    /// [`LogWriter::outline`]. Waits for nobody.
+    ///
+    /// # Errors
+    /// As for [`LogWriter::open`]; `Behind` if others were faster for a whole `commit_timeout`.
+    pub async fn open_at_tail(reader: &LogReader, env: Env, options: WriterOptions) -> Result<LogWriter, OpenError> {
+        LogWriter::take(reader, env, options, true).await
+    }
+
+    async fn take(reader: &LogReader, env: Env, options: WriterOptions, insists: bool) -> Result<LogWriter, OpenError> {
+        let mut outline = reader.outline().clone();
+        if outline.position.0 == 0 {
+            outline.dataset = DatasetId(env.random_id());
+        }
+        let epoch = Epoch(outline.epoch.0 + 1);
+        let mut writer = LogWriter::new(reader.storage().clone(), env, options, outline, epoch);
+        match writer.put_open(insists).await? {
+            Outcome::Committed(_) => {
+                writer.heart().offer().await;
+                Ok(writer)
+            }
+            Outcome::Lost(Lost::Behind { position }) => Err(OpenError::Behind { position }),
+            Outcome::Lost(lost) => Err(OpenError::Lost(lost)),
+            Outcome::Unknown(pending) => Err(OpenError::Unknown { pending }),
+            Outcome::Fenced(fenced) => Err(OpenError::Behind { position: fenced.position }),
+        }
+    }
+}
+
+/// Waits while somebody else's promise is unbroken.
+async fn wait_for_turn(reader: &LogReader, env: &Env, options: &WriterOptions) -> Result<(), OpenError> {
+    let outline = reader.outline();
+    let mut seen: Option<Hint> = None;
+    let mut since = env.instant();
+    loop {
+        let hint = read_hint(reader.storage()).await?.filter(|hint| hint.dataset == outline.dataset);
+        if hint != seen {
+            since = env.instant();
+            seen = hint;
+        }
+        let unchanged_for = env.instant() - since;
+        match options.rules.may_open(outline.epoch, seen.as_ref(), unchanged_for, options.next_within) {
+            Ok(()) => return Ok(()),
+            Err(rest) => env.sleep(rest.min(LOOK_EVERY)).await,
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! What becomes of an entry, by what the caller does about it.
+
+use bytes::Bytes;
+
+use super::error::{DecodeError, ReadError};
+use super::head::Kind;
+use super::writer::LogWriter;
+use crate::storage::StorageError;
+use cenote_state::ids::{Epoch, Position, Version};
+
+/// What became of an entry.
+#[derive(Clone, Debug)]
+#[must_use = "an outcome may be that nothing was written, or that nobody knows"]
+pub enum Outcome {
+    /// It stands at this position.
+    Committed(Position),
+    /// It does not stand in the log and never will; one reason says that it may have stood for a while.
+    Lost(Lost),
+    /// It does not stand in the log and never will: another producer holds the dataset. Final.
+    Fenced(Fenced),
+    /// Nobody knows: it may still land. The pending entry is the only way on.
+    Unknown(Pending),
+}
+
+/// Why an entry does not stand in the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Lost {
+    /// The newest commit is another one: rebuild on it.
+    #[error("its parent is version {parent}, and the newest is {newest}: build it anew on that")]
+    StaleParent {
+        /// What the commit was built on.
+        parent: Version,
+        /// The newest commit.
+        newest: Version,
+    },
+    /// The log's floor has passed what the entry would name or set. The writer can go on.
+    #[error("the log's floor is {floor}, above what the entry would name")]
+    BelowFloor {
+        /// The floor.
+        floor: Position,
+    },
+    /// A checkpoint tells of the place just before it, and another entry took its own: write a new one.
+    #[error("log position {position} was taken, so the checkpoint tells of an older place: write a new one")]
+    Outdated {
+        /// The position that was taken.
+        position: Position,
+    },
+    /// Somebody put an entry before the `open`: catch up, then open again.
+    #[error("log position {position} was taken before the dataset was opened: catch up and open again")]
+    Behind {
+        /// The position that was taken.
+        position: Position,
+    },
+    /// The log went on without this writer, and was trimmed behind it: open anew.
+    #[error(
+        "log position {position} was written and trimmed by others, the log begins at {floor}: open the dataset anew"
+    )]
+    Trimmed {
+        /// The position that was meant.
+        position: Position,
+        /// Where the log begins.
+        floor: Position,
+    },
+    /// Nobody can tell any more whether it stood: the store never gave a clear answer to its put, and the position has
+    /// been trimmed since, or something else stands there. If it stood, whoever came after built on it: open the
+    /// dataset anew and look at what it holds. Final for the writer.
+    #[error(
+        "nobody can tell whether the {kind} stood at log position {position}: its put got no clear answer, and since \
+         then {cause}; look whether the dataset holds it"
+    )]
+    MayHaveStood {
+        /// What was put. A doubtful checkpoint says nothing against the commit that it came before: that was not put.
+        kind: Kind,
+        /// Where it may have stood.
+        position: Position,
+        /// What is there now.
+        cause: Box<Lost>,
+    },
+    /// Something stands there that does not belong there: look at it.
+    #[error("something else stands at {object}: {cause}")]
+    Foreign {
+        /// The object.
+        object: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// Nothing readable stands there.
+    #[error("nothing that can be read stands at log position {position}")]
+    Nothing {
+        /// The position that was meant.
+        position: Position,
+    },
+}
+
+/// Another producer holds the dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "fenced: epoch {epoch} was opened at log position {position}, this producer's is {own}; open anew to take over"
+)]
+pub struct Fenced {
+    /// Where it was met.
+    pub position: Position,
+    /// The higher epoch.
+    pub epoch: Epoch,
+    /// This writer's.
+    pub own: Epoch,
+}
+
+/// An entry that may still land. It owns the bytes; the writer that put it settles it before anything else.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    position: Position,
+    kind: Kind,
+    nonce: [u8; 16],
+    bytes: Bytes,
+    cause: String,
+    is_earlier: bool,
+}
+
+impl Pending {
+    pub(super) fn new(position: Position, kind: Kind, nonce: [u8; 16], bytes: Bytes, cause: String) -> Pending {
+        Pending { position, kind, nonce, bytes, cause, is_earlier: false }
+    }
+
+    pub(super) fn earlier(self) -> Pending {
+        Pending { is_earlier: true, ..self }
+    }
+
+    /// Where it may land.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// What the store said last, with its remedy.
+    #[must_use]
+    pub fn cause(&self) -> &str {
+        &self.cause
+    }
+
+    /// Whether it was left by an earlier call: then the body of this call was not put.
+    #[must_use]
+    pub fn is_earlier(&self) -> bool {
+        self.is_earlier
+    }
+
+    /// Tries again for another `commit_timeout`. If the writer has settled it meanwhile, says how, as long as it is the
+    /// last that the writer settled; else it stays unknown, and the log itself tells.
+    pub async fn settle(self, writer: &mut LogWriter) -> Outcome {
+        writer.settle_nonce(self.nonce).await.unwrap_or(Outcome::Unknown(self))
+    }
+}
+
+/// Nothing was put: what the caller has to change.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// Larger than an entry may be, or it contradicts itself.
+    #[error("the entry can't be written: {0}")]
+    Encode(#[source] DecodeError),
+    /// The object that it names could not be put. Nobody names it: try again.
+    #[error("the object that the entry would name could not be put")]
+    Object(#[source] StorageError),
+    /// The writer holds nothing, or `open` is not the caller's to put.
+    #[error("an entry of kind {kind} can't be put by this writer: only a writer that opened the dataset commits")]
+    NotHolder {
+        /// The kind.
+        kind: Kind,
+    },
+    /// An object of another epoch may be deleted by anybody at any time: put one of one's own.
+    #[error("it names an object of epoch {found}, this writer's is {own}: write the object anew")]
+    OthersObject {
+        /// The object's epoch.
+        found: Epoch,
+        /// The writer's.
+        own: Epoch,
+    },
+    /// Nobody could start behind the newest checkpoint: write one first.
+    #[error("floor {floor} is above the newest checkpoint, at {checkpoint}: write a checkpoint first")]
+    FloorAboveCheckpoint {
+        /// The floor that was asked for.
+        floor: Position,
+        /// The newest checkpoint.
+        checkpoint: Position,
+    },
+    /// The log that the writer appended to is not there any more: somebody deleted it, or made another dataset in its
+    /// place. Stop, find out who; then open the dataset anew.
+    #[error("the log that this writer appended to is gone: {0}")]
+    Gone(#[source] ReadError),
+    /// A checkpoint that is due before anything else stays unknown: settle it.
+    #[error("the checkpoint at log position {position} is not settled: settle it, then append again")]
+    Unsettled {
+        /// Where it may land.
+        position: Position,
+    },
+}

@@ -1,0 +1,172 @@
+//! The reader: follows the log entry by entry and trusts none of them.
+//!
+//! A reader starts where a checkpoint says ([`LogReader::start`]), knows where the log stands ([`LogReader::outline`]),
+//! and moves on one entry at a time ([`LogReader::next`]), which is one request whether or not there is a new entry.
+//! What stands between a snapshot and the reader's place is a [`Walk`].
+//!
+//! Rules: each entry must follow the one before (position, hash, dataset, epoch, pointers); a tombstone means to start
+//! again; "nothing there" is only "nothing yet" until [`LogReader::check_end`] has looked behind it (rule 6).
+
+use super::entry::{Entry, LogObject, ObjectRef};
+use super::error::ReadError;
+use super::hint::Hint;
+use super::names;
+use super::order::{NotFound, Rules};
+use super::outline::Outline;
+use super::tail::{self, LogHead, Tail, read_head, read_hint, read_object};
+use super::tombstone::Tombstone;
+use super::walk::{Walk, trimmed};
+use crate::storage::Storage;
+use cenote_state::ids::{Position, Version};
+
+/// Follows the log of one dataset. A dropped future loses nothing.
+#[derive(Clone, Debug)]
+pub struct LogReader {
+    pub(super) storage: Storage,
+    pub(super) rules: Rules,
+    pub(super) outline: Outline,
+}
+
+impl LogReader {
+    /// A reader before the first entry: to make a dataset, or to read all of a log that was never trimmed.
+    #[must_use]
+    pub fn empty(storage: Storage) -> LogReader {
+        LogReader::at(storage, Outline::empty())
+    }
+
+    /// A reader that goes on behind `outline`.
+    #[must_use]
+    pub fn at(storage: Storage, outline: Outline) -> LogReader {
+        LogReader { storage, rules: Rules::default(), outline }
+    }
+
+    /// The same reader by rules of which a simulation broke one.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_rules(self, rules: Rules) -> LogReader {
+        LogReader { rules, ..self }
+    }
+
+    /// Where the log stands, as far as this reader has come.
+    #[must_use]
+    pub fn outline(&self) -> &Outline {
+        &self.outline
+    }
+
+    /// The storage that it reads.
+    #[must_use]
+    pub fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// The newest entry's header, wherever this reader stands.
+    ///
+    /// # Errors
+    /// See [`tail::find_tail`].
+    pub async fn tail(&self) -> Result<Tail, ReadError> {
+        tail::find_tail(&self.storage, self.rules).await
+    }
+
+    /// What the log holds at `position`; `None` if nothing. It is checked in itself, not against its neighbours.
+    ///
+    /// # Errors
+    /// If the store fails or the bytes are wrong.
+    pub async fn read(&self, position: Position) -> Result<Option<LogObject>, ReadError> {
+        read_object(&self.storage, position).await
+    }
+
+    /// Reads the next entry and moves behind it; `None` if there is none yet. One request.
+    ///
+    /// # Errors
+    /// `Trimmed`: start again. `Replaced`: the dataset was made anew. Else what is damaged, or the store's error. The
+    /// reader stays where it is.
+    pub async fn next(&mut self) -> Result<Option<Entry>, ReadError> {
+        let position = self.outline.position.next();
+        match self.read(position).await? {
+            None => Ok(None),
+            Some(LogObject::Entry(entry)) => {
+                self.outline.advance(&entry)?;
+                Ok(Some(*entry))
+            }
+            Some(LogObject::Tombstone(tombstone)) => Err(self.trimmed(names::log_entry(position), tombstone)),
+        }
+    }
+
+    /// After `next` found nothing: whether that is the end (rule 6). Up to three requests; gives the hint, with which a
+    /// holder's promise is judged.
+    ///
+    /// # Errors
+    /// What became of the log if it is not the end: trimmed, replaced, gone, or damaged.
+    pub async fn check_end(&self) -> Result<Option<Hint>, ReadError> {
+        // The hint first: what it tells of was there before it, so a later look at the log must find it.
+        let hint = read_hint(&self.storage).await?;
+        let last = self.outline.position;
+        let last_is_entry = last.0 == 0 || self.stands_unchanged(last).await?;
+        let told = hint.as_ref().filter(|hint| last.0 > 0 && hint.dataset == self.outline.dataset);
+        let told = told.map(|hint| hint.position);
+        let next = names::log_entry(last.next());
+        if self.rules.is_end(last, last_is_entry, told) == NotFound::Damage && self.storage.size(&next).await?.is_none()
+        {
+            let cause = format!("it is missing, and the hint tells of position {}", told.unwrap_or(last));
+            return Err(ReadError::damaged(next, cause));
+        }
+        Ok(hint)
+    }
+
+    /// Whether our newest entry still stands; if it doesn't, the error says what became of it.
+    pub(super) async fn stands_unchanged(&self, position: Position) -> Result<bool, ReadError> {
+        let name = names::log_entry(position);
+        match read_head(&self.storage, position).await? {
+            Some(LogHead::Entry(head)) if head.hash == self.outline.hash => Ok(true),
+            Some(LogHead::Tombstone(tombstone)) => Err(self.trimmed(name, tombstone)),
+            Some(LogHead::Entry(head)) if head.dataset != self.outline.dataset => {
+                Err(ReadError::Replaced { object: name, expected: self.outline.dataset, found: head.dataset })
+            }
+            Some(LogHead::Entry(_)) => Err(ReadError::damaged(name, "it is not the entry that was read before")),
+            None => Err(self.why_gone(name).await?),
+        }
+    }
+
+    /// Our newest entry is gone: so is the dataset, or another was made, or it is damage.
+    async fn why_gone(&self, name: String) -> Result<ReadError, ReadError> {
+        Ok(match read_head(&self.storage, Position(1)).await? {
+            None => ReadError::NotFound { url: self.storage.url().to_owned() },
+            Some(first) if first.dataset() != self.outline.dataset => {
+                ReadError::Replaced { object: name, expected: self.outline.dataset, found: first.dataset() }
+            }
+            Some(_) => ReadError::damaged(name, "it is missing, and it was there before"),
+        })
+    }
+
+    /// The entries behind `version`, up to this reader's place: what rolls a state of `version` forward.
+    #[must_use]
+    pub fn walk_from(&self, version: Version) -> Walk {
+        let last = (self.outline.position, self.outline.hash);
+        Walk::new(self.storage.clone(), self.outline.dataset, version.position().next(), None, last)
+    }
+
+    /// All live entries, from the floor up to this reader's place.
+    #[must_use]
+    pub fn walk_live(&self) -> Walk {
+        let last = (self.outline.position, self.outline.hash);
+        Walk::new(self.storage.clone(), self.outline.dataset, self.outline.floor, None, last)
+    }
+
+    /// Why the object that the entry at `position` names is not there (rule 6).
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn explain_missing(&self, position: Position, object: &ObjectRef) -> Result<ReadError, ReadError> {
+        let name = names::log_entry(position);
+        Ok(match read_head(&self.storage, position).await? {
+            Some(LogHead::Tombstone(tombstone)) => self.trimmed(name, tombstone),
+            _ => ReadError::Missing { object: object.name.clone(), named_by: name },
+        })
+    }
+
+    fn trimmed(&self, object: String, tombstone: Tombstone) -> ReadError {
+        // Before the first entry any dataset is ours.
+        let dataset = if self.outline.position.0 == 0 { tombstone.dataset } else { self.outline.dataset };
+        trimmed(object, dataset, tombstone)
+    }
+}

@@ -1,0 +1,211 @@
+//! Retention: what nobody needs any more goes, in an order that no crash can hurt (rules 4 and 5).
+//!
+//! [`trim`] raises the floor, [`sweep`] finds what crashes and superseded producers left behind. Both can be run by the
+//! producer's own writer or by a janitor that joined, again and again, at the same time.
+//!
+//! Rules: read what must go, put `trim`, then tombstones in ascending order, then delete; the floor never passes the
+//! version after the oldest kept snapshot, nor the newest checkpoint; judge garbage after reading the log to its tail.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::entry::{Body, LogObject, Trim};
+use super::error::ReadError;
+use super::names::{self, Folder, ObjectName};
+use super::order::{Rules, TrimStep};
+use super::outcome::{Outcome, Refused};
+use super::reader::LogReader;
+use super::tail::read_object;
+use super::tombstone::Tombstone;
+use super::walk::Walk;
+use super::writer::LogWriter;
+use crate::storage::{Storage, StorageError};
+use cenote_state::ids::{Position, Timestamp};
+
+/// What to keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// The newest snapshots: so many. Default: 3.
+    pub snapshots: usize,
+    /// Every snapshot younger than this. Default: a day.
+    pub younger_than: Duration,
+}
+
+impl Default for Keep {
+    fn default() -> Keep {
+        Keep { snapshots: 3, younger_than: Duration::from_secs(24 * 60 * 60) }
+    }
+}
+
+/// What a trim did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trimmed {
+    /// The log begins here now.
+    pub floor: Position,
+    /// Entries that became tombstones.
+    pub tombstones: u64,
+    /// Objects that were deleted.
+    pub deleted: u64,
+}
+
+/// Why a trim stopped. Whatever it did stands, and the next one goes on from there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrimError {
+    /// An entry was not committed: see what became of it.
+    #[error("the log was not trimmed: an entry was not committed")]
+    NotCommitted(Outcome),
+    /// Nothing was put.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The log could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A tombstone could not be put, or an object not deleted: run it again.
+    #[error("the log was trimmed, what is below its floor is still there: trim again")]
+    Storage(#[from] StorageError),
+}
+
+/// Raises the floor as far as `keep` allows, and finishes what an earlier trim left.
+///
+/// # Errors
+/// See [`TrimError`]; running it again is always safe.
+pub async fn trim(writer: &mut LogWriter, keep: &Keep) -> Result<Trimmed, TrimError> {
+    let floor = wanted_floor(writer, keep);
+    if floor > writer.outline().floor && floor > writer.outline().checkpoint {
+        // Starts go by the newest checkpoint, so there must be one that is kept.
+        committed(writer.checkpoint().await?)?;
+    }
+    let condemned = Condemned::read(writer, floor).await?;
+    let mut done = Trimmed { floor, ..Trimmed::default() };
+    for step in writer.rules().trim_steps() {
+        match step {
+            TrimStep::Trim if floor > writer.outline().floor => {
+                committed(writer.append(Body::Trim(Trim { floor })).await?)?;
+            }
+            TrimStep::Trim => {}
+            TrimStep::Tombstones => done.tombstones = condemned.bury(writer, floor).await?,
+            TrimStep::Delete => done.deleted = condemned.delete(writer).await?,
+        }
+    }
+    Ok(done)
+}
+
+fn wanted_floor(writer: &LogWriter, keep: &Keep) -> Position {
+    let day = u64::try_from(keep.younger_than.as_millis()).unwrap_or(u64::MAX);
+    let younger_than = Timestamp(writer.env.now().0.saturating_sub(day));
+    writer.rules().floor_limit(writer.outline(), keep.snapshots, younger_than)
+}
+
+fn committed(outcome: Outcome) -> Result<(), TrimError> {
+    match outcome {
+        Outcome::Committed(_) => Ok(()),
+        other => Err(TrimError::NotCommitted(other)),
+    }
+}
+
+/// The entries that go, and what they name.
+struct Condemned {
+    first: Position,
+    names: Vec<String>,
+}
+
+impl Condemned {
+    async fn read(writer: &LogWriter, floor: Position) -> Result<Condemned, ReadError> {
+        let outline = writer.outline();
+        let first = first_entry(writer.storage(), floor).await?;
+        let end = (outline.position, outline.hash);
+        let mut walk = Walk::new(writer.storage().clone(), outline.dataset, first, None, end);
+        let mut names = Vec::new();
+        let mut position = first;
+        while position < floor {
+            let Some(entry) = walk.next().await? else { break };
+            names.extend(entry.body.object().map(|object| object.name.clone()));
+            position = entry.head.position.next();
+        }
+        Ok(Condemned { first, names })
+    }
+
+    /// In ascending order, one after another: what is below a tombstone is always one too.
+    async fn bury(&self, writer: &LogWriter, floor: Position) -> Result<u64, StorageError> {
+        let tombstone = Tombstone { dataset: writer.outline().dataset, floor }.encode();
+        for position in self.first.0..floor.0 {
+            writer.storage().put(&names::log_entry(Position(position)), tombstone.clone()).await?;
+        }
+        Ok(floor.0.saturating_sub(self.first.0))
+    }
+
+    async fn delete(&self, writer: &LogWriter) -> Result<u64, StorageError> {
+        let kept: HashSet<_> = writer.outline().snapshots.iter().map(|kept| &kept.snapshot.object.name).collect();
+        let mut deleted = 0;
+        for name in self.names.iter().filter(|name| !kept.contains(name)) {
+            writer.storage().delete(name).await?;
+            deleted += 1;
+        }
+        Ok(deleted)
+    }
+}
+
+/// The first position below `floor` that still holds an entry, else `floor`: tombstones come in ascending order.
+async fn first_entry(storage: &Storage, floor: Position) -> Result<Position, ReadError> {
+    let (mut low, mut high) = (1, floor.0);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match read_object(storage, Position(middle)).await? {
+            Some(LogObject::Tombstone(_)) => low = middle + 1,
+            Some(LogObject::Entry(_)) => high = middle,
+            None => {
+                let name = names::log_entry(Position(middle));
+                return Err(ReadError::damaged(name, "it is missing, and entries behind it are there"));
+            }
+        }
+    }
+    Ok(Position(low))
+}
+
+/// Deletes what no live entry names and nobody can name any more; says how many objects that were.
+///
+/// # Errors
+/// If the log can't be read or the store fails; running it again is always safe.
+pub async fn sweep(storage: &Storage, rules: Rules) -> Result<u64, SweepError> {
+    // Listed first: what is put and named after this is not in the list at all.
+    let mut found = Vec::new();
+    for folder in Folder::ALL {
+        let listed = storage.list(folder.name(), None).await?;
+        found.extend(listed.into_iter().filter_map(|listed| ObjectName::parse(&listed.name)));
+    }
+    let reader = LogReader::start_with(storage.clone(), rules).await?;
+    let named = live_names(&reader).await?;
+    let (epoch, floor) = (reader.outline().epoch, reader.outline().floor);
+    let mut deleted = 0;
+    for name in found {
+        if rules.is_garbage(&name, named.contains(&name), epoch, floor) {
+            storage.delete(&name.to_string()).await?;
+            deleted += 1;
+        }
+    }
+    Ok(deleted)
+}
+
+/// Why a sweep stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SweepError {
+    /// The log could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// An object could not be listed or deleted.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// All that a live entry or the newest checkpoint names.
+async fn live_names(reader: &LogReader) -> Result<HashSet<ObjectName>, ReadError> {
+    let kept = reader.outline().snapshots.iter().map(|kept| &kept.snapshot.object.name);
+    let mut named: HashSet<_> = kept.filter_map(|name| ObjectName::parse(name)).collect();
+    let mut walk = reader.walk_live();
+    while let Some(entry) = walk.next().await? {
+        named.extend(entry.body.object().and_then(|object| ObjectName::parse(&object.name)));
+    }
+    Ok(named)
+}

@@ -1,0 +1,139 @@
+//! Where to start: hint → its entry's header → checkpoint → the entries behind it, at most 1,000.
+//!
+//! A log that is years long is known after a handful of requests. The reader that comes out stands at the tail and
+//! knows the snapshots and what each way costs; [`super::plan`] picks one.
+
+use std::collections::VecDeque;
+
+use super::entry::{Body, Entry, LogObject, ObjectRef};
+use super::error::ReadError;
+use super::hash::ContentHash;
+use super::head::Head;
+use super::names;
+use super::order::Rules;
+use super::outline::{Link, Outline};
+use super::reader::LogReader;
+use super::tail::{find_tail, probe, read_object};
+use super::walk::{Walk, trimmed};
+use crate::storage::Storage;
+use cenote_state::ids::Position;
+
+/// Entries since the last checkpoint; the next one is written before there are so many.
+pub const CHECKPOINT_EVERY: u64 = 1_000;
+/// A writer begins to try a little earlier, so that a store that fails now and then does not stop it.
+pub(super) const CHECKPOINT_FROM: u64 = 900;
+
+/// Times that a start is trimmed away under us before we say so.
+const ATTEMPTS: usize = 5;
+
+impl LogReader {
+    /// A reader that stands at the log's tail.
+    ///
+    /// # Errors
+    /// `NotFound` if nothing was published; else what is wrong, by what to do about it.
+    pub async fn start(storage: Storage) -> Result<LogReader, ReadError> {
+        LogReader::start_with(storage, Rules::default()).await
+    }
+
+    /// The same by rules of which a simulation broke one.
+    #[doc(hidden)]
+    pub async fn start_with(storage: Storage, rules: Rules) -> Result<LogReader, ReadError> {
+        Ok(start_at_tail(storage, rules, 0).await?.0)
+    }
+
+    /// The same by `rules`, with the newest of the entries that it read on the way, up to `bytes_max` of them: who
+    /// rolls a state forward from here need not read them again.
+    ///
+    /// # Errors
+    /// As for [`LogReader::start`].
+    pub async fn start_keeping(
+        storage: Storage,
+        rules: Rules,
+        bytes_max: u64,
+    ) -> Result<(LogReader, Vec<Entry>), ReadError> {
+        start_at_tail(storage, rules, bytes_max).await
+    }
+}
+
+async fn start_at_tail(storage: Storage, rules: Rules, bytes_max: u64) -> Result<(LogReader, Vec<Entry>), ReadError> {
+    probe(&storage).await?;
+    let mut attempt = 1;
+    loop {
+        let mut kept = Kept { entries: VecDeque::new(), bytes: 0, bytes_max };
+        match start_once(&storage, rules, &mut kept).await {
+            Err(ReadError::Trimmed { .. }) if attempt < ATTEMPTS => attempt += 1,
+            result => return Ok((LogReader { outline: result?, storage, rules }, kept.entries.into())),
+        }
+    }
+}
+
+/// The newest entries that were read, without a gap.
+struct Kept {
+    entries: VecDeque<Entry>,
+    bytes: u64,
+    bytes_max: u64,
+}
+
+impl Kept {
+    fn keep(&mut self, entry: Entry) {
+        self.bytes += entry.bytes;
+        self.entries.push_back(entry);
+        while self.bytes > self.bytes_max {
+            let Some(oldest) = self.entries.pop_front() else { return };
+            self.bytes -= oldest.bytes;
+        }
+    }
+}
+
+async fn start_once(storage: &Storage, rules: Rules, kept: &mut Kept) -> Result<Outline, ReadError> {
+    let head = find_tail(storage, rules).await?.head;
+    let mut outline = beginning(storage, &head).await?;
+    let link = (outline.position.0 > 0).then(|| Link::of_outline(&outline));
+    let end = (head.position, head.hash);
+    let mut walk = Walk::new(storage.clone(), head.dataset, outline.position.next(), link, end);
+    while let Some(entry) = walk.next().await? {
+        outline.advance(&entry)?;
+        kept.keep(entry);
+    }
+    Ok(outline)
+}
+
+/// The newest checkpoint as of `head`, else the beginning of the log.
+async fn beginning(storage: &Storage, head: &Head) -> Result<Outline, ReadError> {
+    if head.checkpoint.0 == 0 {
+        return Ok(Outline::empty());
+    }
+    let entry = checkpoint_entry(storage, head).await?;
+    let name = names::log_entry(head.checkpoint);
+    let Body::Checkpoint(object) = &entry.body else {
+        return Err(ReadError::damaged(name, "it is no checkpoint, and the newest entry says that it is"));
+    };
+    let outline = read_checkpoint(storage, head.checkpoint, object).await?;
+    if outline.dataset != head.dataset || outline.position.next() != head.checkpoint {
+        return Err(ReadError::damaged(object.name.clone(), "it tells of another place than the entry that names it"));
+    }
+    Ok(outline)
+}
+
+async fn checkpoint_entry(storage: &Storage, head: &Head) -> Result<Entry, ReadError> {
+    let name = names::log_entry(head.checkpoint);
+    match read_object(storage, head.checkpoint).await? {
+        Some(LogObject::Entry(entry)) if entry.head.dataset == head.dataset => Ok(*entry),
+        Some(LogObject::Entry(entry)) => {
+            Err(ReadError::Replaced { object: name, expected: head.dataset, found: entry.head.dataset })
+        }
+        Some(LogObject::Tombstone(tombstone)) => Err(trimmed(name, head.dataset, tombstone)),
+        None => Err(ReadError::damaged(name, "it is missing, and entries behind it are there")),
+    }
+}
+
+async fn read_checkpoint(storage: &Storage, named_by: Position, object: &ObjectRef) -> Result<Outline, ReadError> {
+    let limit = super::checkpoint::CHECKPOINT_BYTES_MAX as u64;
+    let Some(bytes) = storage.get_bounded(&object.name, limit).await? else {
+        return Err(LogReader::empty(storage.clone()).explain_missing(named_by, object).await?);
+    };
+    if object.hash.is_known() && (bytes.len() as u64 != object.length || ContentHash::of(&bytes) != object.hash) {
+        return Err(ReadError::damaged(object.name.clone(), "it is not the object that its entry names"));
+    }
+    Ok(Outline::decode(&object.name, &bytes)?)
+}

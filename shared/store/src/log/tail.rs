@@ -1,0 +1,157 @@
+//! Finding the end of the log without listing.
+//!
+//! The hint says where the end was a moment ago; from there the positions that exist are doubled past and bisected.
+//! With a good hint that takes three requests.
+//!
+//! Rule 6 is asked here: a missing key is the end of the log only behind an entry, and not below the hint.
+
+use super::entry::{ENTRY_BYTES_MAX, LogObject, decode};
+use super::error::ReadError;
+use super::head::{HEAD_BYTES_MAX, Head, NUMBER_MAX};
+use super::hint::{HINT_BYTES_MAX, Hint};
+use super::names;
+use super::order::{NotFound, Rules};
+use super::tombstone::Tombstone;
+use crate::storage::{Storage, StorageErrorKind};
+use cenote_state::ids::{DatasetId, Position};
+
+/// Attempts to find an end that is trimmed away under us.
+const ATTEMPTS: usize = 5;
+
+/// The newest entry of the log.
+#[derive(Clone, Debug)]
+pub struct Tail {
+    /// Its header.
+    pub head: Head,
+    /// The hint that led there.
+    pub hint: Option<Hint>,
+}
+
+/// The proven beginning of a log object.
+#[derive(Clone, Debug)]
+pub(super) enum LogHead {
+    Entry(Box<Head>),
+    Tombstone(Tombstone),
+}
+
+impl LogHead {
+    pub(super) fn dataset(&self) -> DatasetId {
+        match self {
+            LogHead::Entry(head) => head.dataset,
+            LogHead::Tombstone(tombstone) => tombstone.dataset,
+        }
+    }
+}
+
+/// Finds the newest entry.
+///
+/// # Errors
+/// `NotFound` if there is no log; damage if a key is missing that was there.
+pub async fn find_tail(storage: &Storage, rules: Rules) -> Result<Tail, ReadError> {
+    for _ in 0..ATTEMPTS {
+        let hint = read_hint(storage).await?;
+        let (low, low_head) = lower_bound(storage, rules, hint.as_ref()).await?;
+        let tail = last_existing(storage, low).await?;
+        let head = if tail == low { Some(low_head) } else { read_head(storage, tail).await? };
+        if let Some(LogHead::Entry(head)) = head {
+            return Ok(Tail { head: *head, hint });
+        }
+        // It was trimmed between two looks, so the log goes on behind it: look again.
+    }
+    Err(ReadError::damaged(storage.url(), "the log ends in a tombstone, so entries behind it are missing"))
+}
+
+/// A position that exists: the hint's, else 1.
+async fn lower_bound(storage: &Storage, rules: Rules, hint: Option<&Hint>) -> Result<(Position, LogHead), ReadError> {
+    let first = Position(1);
+    let Some(hint) = hint.filter(|hint| hint.position > first) else {
+        let head = read_head(storage, first).await?;
+        return head.map(|head| (first, head)).ok_or_else(|| not_found(storage));
+    };
+    if let Some(head) = read_head(storage, hint.position).await? {
+        return Ok((hint.position, head));
+    }
+    let Some(head) = read_head(storage, first).await? else { return Err(not_found(storage)) };
+    // A hint that outlived its dataset says nothing about the one that is here now.
+    let same = (head.dataset() == hint.dataset).then_some(hint.position);
+    match rules.is_end(first, true, same) {
+        NotFound::End => Ok((first, head)),
+        NotFound::Damage => {
+            let cause = format!("it is missing, and the hint tells of position {}", hint.position);
+            Err(ReadError::damaged(names::log_entry(hint.position), cause))
+        }
+    }
+}
+
+/// The last position that exists, from one that does: doubling, then bisecting.
+async fn last_existing(storage: &Storage, low: Position) -> Result<Position, ReadError> {
+    let (mut low, mut step) = (low.0, 1);
+    let mut high = loop {
+        let probe = low + step;
+        // The bound ends the search at a store that says yes to everything.
+        if probe > NUMBER_MAX || !exists(storage, probe).await? {
+            break probe;
+        }
+        low = probe;
+        step *= 2;
+    };
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if exists(storage, middle).await? { low = middle } else { high = middle }
+    }
+    Ok(Position(low))
+}
+
+async fn exists(storage: &Storage, position: u64) -> Result<bool, ReadError> {
+    Ok(storage.size(&names::log_entry(Position(position))).await?.is_some())
+}
+
+fn not_found(storage: &Storage) -> ReadError {
+    ReadError::NotFound { url: storage.url().to_owned() }
+}
+
+/// The hint, if there is one that can be read. The log is the truth: a broken hint is only slower.
+///
+/// # Errors
+/// If the store fails.
+pub async fn read_hint(storage: &Storage) -> Result<Option<Hint>, ReadError> {
+    let bytes = match storage.get_bounded(names::HINT, HINT_BYTES_MAX as u64).await {
+        Err(error) if error.kind == StorageErrorKind::TooLarge => None,
+        other => other?,
+    };
+    Ok(bytes.and_then(|bytes| match Hint::decode(names::HINT, &bytes) {
+        Ok(hint) => Some(hint),
+        Err(error) => {
+            tracing::warn!(%error, "going on without the hint");
+            None
+        }
+    }))
+}
+
+/// The object at `position`; `None` if there is nothing.
+pub(super) async fn read_object(storage: &Storage, position: Position) -> Result<Option<LogObject>, ReadError> {
+    let name = names::log_entry(position);
+    let bytes = storage.get_bounded(&name, ENTRY_BYTES_MAX as u64).await?;
+    Ok(bytes.map(|bytes| decode(&name, &bytes)).transpose()?)
+}
+
+/// The proven header at `position`, without the contents.
+pub(super) async fn read_head(storage: &Storage, position: Position) -> Result<Option<LogHead>, ReadError> {
+    let name = names::log_entry(position);
+    let Some(bytes) = storage.get_range(&name, 0..HEAD_BYTES_MAX as u64).await? else { return Ok(None) };
+    if Tombstone::is_one(&bytes) {
+        return Ok(Some(LogHead::Tombstone(Tombstone::decode(&name, &bytes)?)));
+    }
+    Ok(Some(LogHead::Entry(Box::new(Head::read(&name, &bytes)?))))
+}
+
+/// Asks for a key that can't exist: a store that answers "forbidden" instead of "not found" hides the end of the log.
+///
+/// # Errors
+/// The store's answer, whose message says which permission is missing.
+pub async fn probe(storage: &Storage) -> Result<(), ReadError> {
+    match storage.size(names::NEVER).await? {
+        None => Ok(()),
+        Some(_) => Err(ReadError::damaged(names::NEVER, "the log begins at 1: nothing may stand there")),
+    }
+}

@@ -1,0 +1,220 @@
+//! Round trips, golden bytes, limits, and what a decoder says of bytes that are not right.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::samples::{DATASET, any_commit, bodies, commit, entries, head};
+use crate::log::entry::{CONTROL_BYTES_MAX, INLINE_DELTA_BYTES_MAX};
+use crate::log::head::HEADER_BYTES;
+use crate::log::{
+    Body, Commit, DecodeError, DeltaPlace, Entry, Hint, Kind, LogObject, Outline, Tombstone, decode, names,
+    repair_checksums,
+};
+use cenote_state::ids::{Epoch, Position, Version};
+
+const NAME: &str = "log/00000000000000000042";
+
+fn entry(bytes: Bytes) -> Entry {
+    match decode(NAME, &bytes).unwrap() {
+        LogObject::Entry(entry) => *entry,
+        LogObject::Tombstone(_) => panic!("it is an entry"),
+    }
+}
+
+#[test]
+fn every_kind_reads_back() {
+    for (written, bytes) in entries(42) {
+        assert_eq!(entry(bytes), written);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_commit_reads_back(commit in any_commit()) {
+        let body = Body::Commit(Box::new(commit));
+        let (written, bytes) = Entry::encode(head(42, Kind::Commit), body).unwrap();
+        prop_assert_eq!(entry(bytes), written);
+    }
+
+    #[test]
+    fn damage_anywhere_is_noticed(commit in any_commit(), at in any::<prop::sample::Index>(), bit in 0..8) {
+        let body = Body::Commit(Box::new(commit));
+        let (_, bytes) = Entry::encode(head(42, Kind::Commit), body).unwrap();
+        let mut damaged = bytes.to_vec();
+        damaged[at.index(bytes.len())] ^= 1_u8 << bit;
+        prop_assert!(decode(NAME, &damaged.into()).is_err());
+    }
+}
+
+#[test]
+fn the_header_is_as_drawn() {
+    let (_, bytes) = Entry::encode(head(42, Kind::Trim), bodies(42).pop().unwrap()).unwrap();
+    let mut expected = Vec::new();
+    expected.extend_from_slice(b"CENOTE-E");
+    expected.extend_from_slice(&[1, 0, 5, 0, 1, 0, 0, 0]); // format 1, kind 5, one section, reserved
+    expected.extend_from_slice(&[42, 0, 0, 0, 0, 0, 0, 0]); // position
+    expected.extend_from_slice(b"0123456789abcdef"); // dataset
+    expected.extend_from_slice(&[3, 0, 0, 0, 0, 0, 0, 0]); // epoch
+    expected.extend_from_slice(b"nonce-nonce-nonc");
+    expected.extend_from_slice(&[0x00, 0xA8, 0xDA, 0x76, 0x9B, 0x01, 0, 0]); // 2026-01-01T00:00:00Z
+    expected.extend_from_slice(&[5, 0, 0, 0, 0, 0, 0, 0]); // newest checkpoint
+    expected.extend_from_slice(&[4, 0, 0, 0, 0, 0, 0, 0]); // floor
+    expected.push(1); // xxh3-128
+    expected.extend_from_slice(&xxhash_rust::xxh3::xxh3_128(b"before").to_le_bytes());
+    expected.extend_from_slice(&[0; 16]);
+    assert_eq!(bytes[..121], expected);
+    // The table: tag 10 (trim), critical, 8 bytes; then the hash of the one section, which is the floor.
+    assert_eq!(bytes[154..162], [10, 0, 1, 0, 8, 0, 0, 0]);
+    assert_eq!(bytes[154 + 41..], [4, 0, 0, 0, 0, 0, 0, 0]);
+    let own = [&bytes[..121], &bytes[154..195]].concat();
+    assert_eq!(bytes[122..138], xxhash_rust::xxh3::xxh3_128(&own).to_le_bytes());
+}
+
+#[test]
+fn a_tombstone_is_as_drawn() {
+    let tombstone = Tombstone { dataset: DATASET, floor: Position(43) };
+    let bytes = tombstone.encode();
+    let mut expected = b"CENOTE-T\x01\0\0\0\0\0\0\x000123456789abcdef\x2B\0\0\0\0\0\0\0".to_vec();
+    let hash = xxhash_rust::xxh3::xxh3_128(&expected).to_le_bytes();
+    expected.push(1);
+    expected.extend_from_slice(&hash);
+    expected.extend_from_slice(&[0; 16]);
+    assert_eq!(bytes, expected);
+    assert_eq!(decode(NAME, &bytes), Ok(LogObject::Tombstone(tombstone)));
+    // At its own floor it can't stand.
+    assert!(matches!(decode("log/00000000000000000043", &bytes), Err(DecodeError::Damaged { .. })));
+}
+
+#[test]
+fn hint_and_checkpoint_read_back() {
+    let hint = Hint {
+        dataset: DATASET,
+        position: Position(42),
+        epoch: Epoch(3),
+        beat: 9,
+        holder: Some("host-1".to_owned()),
+        next_within: Duration::from_secs(15),
+    };
+    assert_eq!(Hint::decode(names::HINT, &hint.encode()).unwrap(), hint);
+    let outline = sample_outline();
+    assert_eq!(outline.snapshots.len(), 1);
+    assert_eq!(Outline::decode("checkpoints/x", &outline.encode().unwrap()).unwrap(), outline);
+}
+
+/// A log of an open, a commit, its snapshot, and another commit.
+fn sample_outline() -> Outline {
+    let mut outline = Outline::empty();
+    for (index, pick) in [0, 3, 4, 3].into_iter().enumerate() {
+        let position = index as u64 + 1;
+        let mut body = bodies(position + 2)[pick].clone();
+        if let Body::Commit(commit) = &mut body {
+            commit.parent = Version::EMPTY;
+        }
+        if let Body::Snapshot(snapshot) = &mut body {
+            snapshot.version = Version(2);
+        }
+        let mut head = head(position, body.kind());
+        (head.epoch, head.checkpoint, head.floor) = (Epoch(1), Position(0), Position(1));
+        head.previous = outline.hash;
+        outline.advance(&Entry::encode(head, body).unwrap().0).unwrap();
+    }
+    outline
+}
+
+#[test]
+fn entries_at_the_limit_and_beyond() {
+    let inline = |bytes: usize| Commit { delta: DeltaPlace::Inline(vec![7; bytes].into()), ..commit() };
+    let encode = |commit| Entry::encode(head(42, Kind::Commit), Body::Commit(Box::new(commit)));
+    let (written, bytes) = encode(inline(INLINE_DELTA_BYTES_MAX)).unwrap();
+    assert_eq!(entry(bytes), written);
+    assert!(matches!(encode(inline(INLINE_DELTA_BYTES_MAX + 1)), Err(DecodeError::TooLarge { .. })));
+    // One tag takes two lengths of 8 bytes, its name and its text; the commit's own delta and head don't count.
+    let control = encode(commit()).unwrap().0.bytes as usize - HEADER_BYTES - 6 * 41 - b"a delta".len();
+    let filled = |bytes: usize| {
+        let mut large = commit();
+        large.tags.insert("text".to_owned(), "x".repeat(bytes - control - 8 - 4 - 8));
+        encode(large)
+    };
+    let (written, bytes) = filled(CONTROL_BYTES_MAX).unwrap();
+    assert_eq!(entry(bytes), written);
+    assert!(matches!(filled(CONTROL_BYTES_MAX + 1), Err(DecodeError::TooLarge { .. })));
+}
+
+/// Bytes with one change, hashes repaired; what the decoder says.
+fn changed(at: usize, to: &[u8]) -> Result<LogObject, DecodeError> {
+    let (_, bytes) = Entry::encode(head(42, Kind::Trim), bodies(42).pop().unwrap()).unwrap();
+    let mut bytes = bytes.to_vec();
+    bytes[at..at + to.len()].copy_from_slice(to);
+    repair_checksums(&mut bytes);
+    decode(NAME, &bytes.into())
+}
+
+#[test]
+fn what_a_newer_release_wrote_needs_an_upgrade() {
+    let cases: [(&str, usize, &[u8]); 5] = [
+        ("format version is 2", 8, &[2, 0]),
+        ("`pin` entry", 10, &[6, 0]),
+        ("unknown kind 99", 10, &[99, 0]),
+        ("section 77 is critical", HEADER_BYTES, &[77, 0]),
+        ("unknown flags", HEADER_BYTES + 2, &[3, 0]),
+    ];
+    for (expected, at, to) in cases {
+        let error = changed(at, to).unwrap_err();
+        assert!(matches!(error, DecodeError::NeedsUpgrade { .. }), "{error}");
+        assert!(error.to_string().contains(expected) && error.to_string().contains(NAME), "{error}");
+    }
+}
+
+#[test]
+fn an_unknown_section_is_passed_over_unless_it_is_critical() {
+    // Tag 77 without its critical flag is skipped, so what is missing is the one that it was.
+    let error = changed(HEADER_BYTES, &[77, 0, 0, 0]).unwrap_err();
+    assert!(error.to_string().contains("section trim is missing"), "{error}");
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let cases: [(&str, usize, &[u8]); 6] = [
+        ("is not Cenote's", 0, b"PK\x03\x04\0\0\0\0"),
+        ("position 43", 16, &[43]),
+        ("contradict each other", 72, &[43]),
+        ("contradict each other", 80, &[0]),
+        ("contradicts its header", 195, &[3]),
+        ("limit is 64", 12, &[65, 0]),
+    ];
+    for (expected, at, to) in cases {
+        let error = changed(at, to).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains(NAME), "{expected}: {error}");
+    }
+}
+
+#[test]
+fn a_name_that_is_not_ours_is_refused() {
+    let mut body = bodies(42).remove(5);
+    if let Body::Checkpoint(object) = &mut body {
+        object.name = "log/00000000000000000001".to_owned();
+    }
+    let error = Entry::encode(head(42, Kind::Checkpoint), body).unwrap_err().to_string();
+    assert!(error.contains("no such object"), "{error}");
+}
+
+#[test]
+fn truncation_anywhere_is_noticed() {
+    for (_, bytes) in entries(42) {
+        for length in 0..bytes.len() {
+            assert!(decode(NAME, &bytes.slice(..length)).is_err(), "{length} bytes");
+        }
+    }
+}
+
+#[test]
+fn a_schema_that_is_none_is_refused() {
+    let mut commit = commit();
+    if let Some(schema) = &mut commit.schema {
+        schema.types[0].name = "x".repeat(256);
+    }
+    let error = Entry::encode(head(42, Kind::Commit), Body::Commit(Box::new(commit))).unwrap_err().to_string();
+    assert!(error.contains("its schema: ") && error.contains("name"), "{error}");
+}

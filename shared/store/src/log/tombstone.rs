@@ -1,0 +1,74 @@
+//! What is left of an entry that was trimmed.
+//!
+//! ```text
+//!   0  magic "CENOTE-T"  8 | 8 format version 2 | 10 reserved, zero 6 | 16 dataset id 16 | 32 floor 8 | 40 hash 33
+//! ```
+//!
+//! A log key is overwritten, never deleted, so that put-if-absent never forgets that it was taken. All positions of
+//! one trim hold the same bytes; a key at or above the floor that a tombstone tells can't hold it.
+
+use bytes::Bytes;
+
+use super::error::DecodeError;
+use super::hash::{ContentHash, HASH_BYTES};
+use super::head::{FORMAT_AT, FORMAT_VERSION, array_at, check_hash, check_magic, section_count, u64_at};
+use super::names;
+use cenote_state::ids::{DatasetId, Position};
+
+const MAGIC: [u8; 8] = *b"CENOTE-T";
+/// Always zero: a tombstone has no sections. Growth needs a new format version.
+const SECTIONS_AT: usize = FORMAT_AT + 2;
+const DATASET_AT: usize = SECTIONS_AT + 6;
+const FLOOR_AT: usize = DATASET_AT + 16;
+const HASH_AT: usize = FLOOR_AT + 8;
+/// Bytes of a tombstone.
+pub const TOMBSTONE_BYTES: usize = HASH_AT + HASH_BYTES;
+
+const _: () = assert!(TOMBSTONE_BYTES == 73);
+
+/// A log key whose entry was trimmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tombstone {
+    /// The dataset.
+    pub dataset: DatasetId,
+    /// Where the log begins, as of the trim that wrote this.
+    pub floor: Position,
+}
+
+impl Tombstone {
+    /// As storage has it.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let mut out = Vec::with_capacity(TOMBSTONE_BYTES);
+        out.extend_from_slice(&MAGIC);
+        out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        out.extend_from_slice(&[0; 6]);
+        out.extend_from_slice(&self.dataset.0);
+        out.extend_from_slice(&self.floor.0.to_le_bytes());
+        let hash = ContentHash::of(&out).to_bytes();
+        out.extend_from_slice(&hash);
+        out.into()
+    }
+
+    /// Whether these bytes claim to be a tombstone.
+    #[must_use]
+    pub fn is_one(bytes: &[u8]) -> bool {
+        bytes.starts_with(&MAGIC)
+    }
+
+    pub(super) fn decode(name: &str, bytes: &[u8]) -> Result<Tombstone, DecodeError> {
+        check_magic(name, bytes, MAGIC)?;
+        if section_count(name, bytes, SECTIONS_AT, TOMBSTONE_BYTES)? != 0 || bytes.len() != TOMBSTONE_BYTES {
+            return Err(DecodeError::damaged(name, "it is longer than a tombstone"));
+        }
+        check_hash(name, bytes, HASH_AT, 0)?;
+        let floor = Position(u64_at(bytes, FLOOR_AT));
+        if names::log_position(name).is_none_or(|position| position >= floor) {
+            return Err(DecodeError::damaged(name, format!("a tombstone of floor {floor} can't stand here")));
+        }
+        Ok(Tombstone { dataset: DatasetId(array_at(bytes, DATASET_AT)), floor })
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+pub(super) const REPAIR: (usize, usize) = (SECTIONS_AT, HASH_AT);

@@ -1,0 +1,426 @@
+//! The writer: owns the tail of the log and puts one entry at a time.
+//!
+//! ```text
+//! let reader = LogReader::start(storage).await?;            // or LogReader::empty, to make a dataset
+//! let mut writer = LogWriter::open(&reader, env, options).await?;   // Behind: catch up, open again
+//! env.spawn(writer.heart().beat());
+//! match writer.append(body).await? {
+//!     Outcome::Committed(position) => …,                    // it stands
+//!     Outcome::Lost(why) => …,                              // it does not and never will: rebuild, stop, or look
+//!     Outcome::Fenced(by) => …,                             // another producer holds the dataset: stop
+//!     Outcome::Unknown(pending) => …,                       // pending.settle(&mut writer) is the only way on
+//! }
+//! writer.close().await;
+//! ```
+//!
+//! Rules: what is about to be put is kept here first, so that a dropped future loses nothing and the next call settles
+//! it (rule 2); an entry of one's own epoch that took the position (a janitor's) means the same body at the next; a
+//! higher epoch is final (rule 3); a body is only put where it fits: a commit behind its parent, a name above the
+//! floor (rule 5), a checkpoint just behind the place that it tells of; a checkpoint comes before the 1,000th entry
+//! since the last.
+
+mod put;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::entry::{Body, Entry, ObjectRef, Open};
+use super::error::ReadError;
+use super::hash::ContentHash;
+use super::head::{Head, Kind};
+use super::heart::Heart;
+use super::names::{Folder, ObjectName};
+use super::order::{PublishStep, Rules};
+use super::outcome::{Lost, Outcome, Pending, Refused};
+use super::outline::Outline;
+use super::reader::LogReader;
+use super::start::{CHECKPOINT_EVERY, CHECKPOINT_FROM};
+use crate::env::{Env, Instant};
+use crate::storage::Storage;
+use cenote_state::ids::{Epoch, Timestamp, Version};
+
+/// A holder's name is cut to this many bytes.
+const HOLDER_BYTES_MAX: usize = 255;
+/// One request is given up after this long; it may land all the same.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
+/// So often, at most, a writer looks whether the log that it appends to is still there.
+const LOOK_BACK_EVERY: Duration = Duration::from_secs(60);
+
+/// How to write. Each field states its default.
+#[derive(Clone, Debug)]
+pub struct WriterOptions {
+    /// Who, for people: in `open` entries and the hint. Default: `"unnamed"`.
+    pub holder: String,
+    /// How long to try to settle a put before the caller gets `Unknown`. Default: 60 s.
+    pub commit_timeout: Duration,
+    /// The promise: a hint at least this often. Default: 15 s; it is put three times as often.
+    pub next_within: Duration,
+    /// Open although a live holder's promise is unbroken. Default: no.
+    pub take_over: bool,
+    #[doc(hidden)]
+    pub rules: Rules,
+}
+
+impl Default for WriterOptions {
+    fn default() -> WriterOptions {
+        WriterOptions {
+            holder: "unnamed".to_owned(),
+            commit_timeout: Duration::from_secs(60),
+            next_within: Duration::from_secs(15),
+            take_over: false,
+            rules: Rules::default(),
+        }
+    }
+}
+
+/// An object to put before the entry that names it.
+#[derive(Clone, Debug)]
+pub struct NewObject {
+    /// Its name.
+    pub name: ObjectName,
+    /// Its bytes, in pieces.
+    pub parts: Vec<Bytes>,
+}
+
+impl NewObject {
+    /// What an entry says of it.
+    #[must_use]
+    pub fn reference(&self) -> ObjectRef {
+        ObjectRef {
+            name: self.name.to_string(),
+            length: self.parts.iter().map(|part| part.len() as u64).sum(),
+            hash: ContentHash::of_parts(self.parts.iter().map(AsRef::as_ref)),
+        }
+    }
+}
+
+/// Owns the tail.
+#[derive(Debug)]
+pub struct LogWriter {
+    pub(super) storage: Storage,
+    pub(super) env: Env,
+    pub(super) options: WriterOptions,
+    outline: Outline,
+    epoch: Epoch,
+    in_flight: Option<InFlight>,
+    settled: Option<([u8; 16], Outcome)>,
+    ended: Option<Outcome>,
+    heart: Option<Heart>,
+    /// Until when a lost `open` goes on at the next position.
+    insists_until: Option<Instant>,
+    looked_back: Instant,
+    commit_time: Timestamp,
+}
+
+/// What is being put: kept before the first byte leaves.
+#[derive(Debug)]
+struct InFlight {
+    entry: Entry,
+    bytes: Bytes,
+    /// Whether a put of it got no clear answer: then it may have stood, whatever stands there now (I6).
+    is_doubtful: bool,
+}
+
+impl LogWriter {
+    /// A writer at `reader`'s place that takes part in the log without holding the dataset, in the epoch that is:
+    /// for janitors. It puts no commits and no hints.
+    #[must_use]
+    pub fn join(reader: &LogReader, env: Env, options: WriterOptions) -> LogWriter {
+        let outline = reader.outline().clone();
+        let epoch = outline.epoch;
+        LogWriter::new(reader.storage().clone(), env, options, outline, epoch)
+    }
+
+    pub(super) fn new(storage: Storage, env: Env, options: WriterOptions, outline: Outline, epoch: Epoch) -> Self {
+        let (in_flight, settled, ended, heart, insists_until) = (None, None, None, None, None);
+        let looked_back = env.instant();
+        LogWriter {
+            storage,
+            env,
+            options,
+            outline,
+            epoch,
+            in_flight,
+            settled,
+            ended,
+            heart,
+            insists_until,
+            looked_back,
+            commit_time: Timestamp::default(),
+        }
+    }
+
+    /// Where the log stands, as far as this writer knows.
+    #[must_use]
+    pub fn outline(&self) -> &Outline {
+        &self.outline
+    }
+
+    /// This writer's epoch.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// When the newest commit that it put was made, by its entry; 0 before the first.
+    #[must_use]
+    pub fn commit_time(&self) -> Timestamp {
+        self.commit_time
+    }
+
+    /// The storage that it writes to.
+    #[must_use]
+    pub fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// The rules it keeps, for what the caller decides itself (rule 7).
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        self.options.rules
+    }
+
+    /// The heartbeat, to be spawned: `env.spawn(writer.heart().beat())`.
+    ///
+    /// # Panics
+    /// If the writer only joined: it holds nothing.
+    #[must_use]
+    pub fn heart(&self) -> Heart {
+        self.heart.clone().expect("only a writer that opened the dataset has a heart")
+    }
+
+    /// A name for an object of this writer's; a snapshot's position is its version.
+    #[must_use]
+    pub fn object_name(&self, folder: Folder, version: Option<Version>) -> ObjectName {
+        let position = version.map_or(self.outline.position.next(), Version::position);
+        ObjectName { folder, position, epoch: self.epoch, id: self.env.random_id() }
+    }
+
+    /// Puts an entry. What an earlier, dropped call left is settled first: if that stays unknown, its `Pending` comes
+    /// back (`is_earlier`), and `body` was not put; if it turns out to be a commit, a commit that was built before it
+    /// is `Lost` for its stale parent.
+    ///
+    /// # Errors
+    /// `Refused`: nothing was put, and what to change.
+    pub async fn append(&mut self, body: Body) -> Result<Outcome, Refused> {
+        if let Some(unknown) = self.settle_earlier().await {
+            return Ok(unknown);
+        }
+        self.checkpoint_if_due().await?;
+        self.put(body).await
+    }
+
+    /// Puts an object and the entry that names it, in the order of rule 1.
+    ///
+    /// # Errors
+    /// `Refused`: nothing was put but perhaps the object, which nobody names.
+    pub async fn publish(&mut self, object: NewObject, body: Body) -> Result<Outcome, Refused> {
+        if let Some(unknown) = self.settle_earlier().await {
+            return Ok(unknown);
+        }
+        self.checkpoint_if_due().await?;
+        self.publish_steps(object, body).await
+    }
+
+    async fn publish_steps(&mut self, object: NewObject, body: Body) -> Result<Outcome, Refused> {
+        let (mut parts, mut body, mut outcome) = (Some(object.parts), Some(body), None);
+        for step in self.options.rules.publish_steps() {
+            match step {
+                PublishStep::Objects => {
+                    let parts = parts.take().expect("each step comes once");
+                    self.storage.put_large(&object.name.to_string(), parts).await.map_err(Refused::Object)?;
+                }
+                PublishStep::Entry => {
+                    let body = body.take().expect("each step comes once");
+                    outcome = Some(self.put(body).await?);
+                }
+            }
+        }
+        Ok(outcome.expect("one step puts the entry"))
+    }
+
+    /// Writes a checkpoint: where the log stands, as an object, and the entry that names it. Tries again while janitors
+    /// take its position.
+    ///
+    /// # Errors
+    /// As for [`LogWriter::publish`].
+    pub async fn checkpoint(&mut self) -> Result<Outcome, Refused> {
+        if let Some(unknown) = self.settle_earlier().await {
+            return Ok(unknown);
+        }
+        loop {
+            let name = self.object_name(Folder::Checkpoints, None);
+            let parts = vec![self.outline.encode().map_err(Refused::Encode)?];
+            let object = NewObject { name, parts };
+            let body = Body::Checkpoint(object.reference());
+            match self.publish_steps(object, body).await? {
+                Outcome::Lost(Lost::Outdated { .. }) => {}
+                outcome => return Ok(outcome),
+            }
+        }
+    }
+
+    async fn checkpoint_if_due(&mut self) -> Result<(), Refused> {
+        let since = self.outline.entries_since_checkpoint();
+        if since < CHECKPOINT_FROM || self.ended.is_some() {
+            return Ok(());
+        }
+        match self.checkpoint().await {
+            Ok(Outcome::Unknown(pending)) => Err(Refused::Unsettled { position: pending.position() }),
+            // What is lost or fenced, the caller's own body will be too, and the caller is told then.
+            Ok(_) => Ok(()),
+            Err(error) if since + 2 < CHECKPOINT_EVERY => {
+                tracing::warn!(%error, "the checkpoint was not written; trying again at the next entry");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Settles what an earlier call left in flight: `None` if there is nothing.
+    pub async fn settle(&mut self) -> Option<Outcome> {
+        match &self.in_flight {
+            Some(_) => Some(self.drive().await),
+            None => None,
+        }
+    }
+
+    async fn settle_earlier(&mut self) -> Option<Outcome> {
+        match self.settle().await? {
+            Outcome::Unknown(pending) => Some(Outcome::Unknown(pending.earlier())),
+            _ => None,
+        }
+    }
+
+    /// What became of the entry with this nonce.
+    pub(super) async fn settle_nonce(&mut self, nonce: [u8; 16]) -> Option<Outcome> {
+        if self.in_flight.as_ref().is_some_and(|flight| flight.entry.head.nonce == nonce) {
+            return Some(self.drive().await);
+        }
+        self.settled.as_ref().filter(|(settled, _)| *settled == nonce).map(|(_, outcome)| outcome.clone())
+    }
+
+    /// Settles what is in flight and puts the last hint: nobody holds the dataset. `Some` if an entry stays unknown;
+    /// then the hint goes on telling of a holder, and the writer can be closed again.
+    pub async fn close(&mut self) -> Option<Pending> {
+        if let Some(Outcome::Unknown(pending)) = self.settle().await {
+            return Some(pending.earlier());
+        }
+        if let Some(heart) = self.heart.take() {
+            if self.ended.is_none() && !heart.is_stopped() {
+                heart.release().await;
+            }
+            heart.stop();
+        }
+        None
+    }
+
+    /// Takes the dataset: the last step of opening. One that insists takes a later position if others take the first
+    /// ones, for a `commit_timeout`.
+    pub(super) async fn put_open(&mut self, insists: bool) -> Result<Outcome, Refused> {
+        self.insists_until = insists.then(|| self.env.instant() + self.options.commit_timeout);
+        let mut holder = self.options.holder.clone();
+        holder.truncate(holder.floor_char_boundary(HOLDER_BYTES_MAX));
+        let open = Body::Open(Open { holder: holder.clone() });
+        self.place(open, self.env.random_id())?;
+        let outcome = self.drive().await;
+        self.insists_until = None;
+        if let Outcome::Committed(position) = outcome {
+            let holder = (self.outline.dataset, self.epoch, holder);
+            let (storage, env) = (self.storage.clone(), self.env.clone());
+            self.heart = Some(Heart::new(storage, env, holder, self.options.next_within, position));
+        }
+        Ok(outcome)
+    }
+
+    async fn put(&mut self, body: Body) -> Result<Outcome, Refused> {
+        if let Some(ended) = &self.ended {
+            return Ok(ended.clone());
+        }
+        self.check_caller(&body)?;
+        if let Some(lost) = self.misfit(&body) {
+            return Ok(Outcome::Lost(lost));
+        }
+        self.look_back().await?;
+        self.place(body, self.env.random_id())?;
+        Ok(self.drive().await)
+    }
+
+    /// Whether our newest entry still stands: what is put behind nothing, or into another dataset, nobody will read. At
+    /// most one request a minute, so it finds a mistake out, and soon; it does not rule one out.
+    async fn look_back(&mut self) -> Result<(), Refused> {
+        let now = self.env.instant();
+        if now - self.looked_back < LOOK_BACK_EVERY {
+            return Ok(());
+        }
+        let reader = LogReader::at(self.storage.clone(), self.outline.clone());
+        match self.env.timeout(ATTEMPT_TIMEOUT, reader.stands_unchanged(self.outline.position)).await {
+            // Who was trimmed past is told so by its own position.
+            Ok(Ok(_) | Err(ReadError::Trimmed { .. })) => self.looked_back = now,
+            Ok(Err(gone @ (ReadError::NotFound { .. } | ReadError::Replaced { .. }))) => {
+                // The hint is another dataset's now, or nobody's: not ours to overwrite, not even with a goodbye.
+                self.heart.as_ref().inspect(|heart| heart.stop());
+                return Err(Refused::Gone(gone));
+            }
+            Ok(Err(damaged @ ReadError::Damaged { .. })) => return Err(Refused::Gone(damaged)),
+            // A store that has its troubles is no sign of anything.
+            Ok(Err(_)) | Err(_) => {}
+        }
+        Ok(())
+    }
+
+    /// What only a mistake of the caller's can cause.
+    fn check_caller(&self, body: &Body) -> Result<(), Refused> {
+        match body {
+            Body::Open(_) => return Err(Refused::NotHolder { kind: Kind::Open }),
+            Body::Commit(_) if self.heart.is_none() => return Err(Refused::NotHolder { kind: Kind::Commit }),
+            // Behind the newest checkpoint nobody could start.
+            Body::Trim(trim) if trim.floor > self.outline.checkpoint && trim.floor > self.outline.floor => {
+                return Err(Refused::FloorAboveCheckpoint { floor: trim.floor, checkpoint: self.outline.checkpoint });
+            }
+            _ => {}
+        }
+        let epoch = body.object().and_then(|object| ObjectName::parse(&object.name)).map(|name| name.epoch);
+        match epoch {
+            Some(epoch) if epoch != self.epoch => Err(Refused::OthersObject { found: epoch, own: self.epoch }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Why `body` does not fit behind what now stands, if it doesn't. Asked again after each lost position.
+    fn misfit(&self, body: &Body) -> Option<Lost> {
+        let Outline { version, floor, .. } = self.outline;
+        match body {
+            Body::Commit(commit) if commit.parent != version && self.options.rules.checks_parents() => {
+                return Some(Lost::StaleParent { parent: commit.parent, newest: version });
+            }
+            Body::Trim(trim) if trim.floor < floor => return Some(Lost::BelowFloor { floor }),
+            _ => {}
+        }
+        let name = body.object().and_then(|object| ObjectName::parse(&object.name))?;
+        let may_name = self.options.rules.may_name(&name, self.epoch, floor);
+        (!may_name).then_some(Lost::BelowFloor { floor })
+    }
+
+    /// Keeps `body` as the entry to put at the next position.
+    fn place(&mut self, body: Body, nonce: [u8; 16]) -> Result<(), Refused> {
+        let Outline { dataset, checkpoint, floor, hash, .. } = self.outline;
+        let position = self.outline.position.next();
+        let head = Head {
+            position,
+            dataset,
+            epoch: self.epoch,
+            kind: body.kind(),
+            nonce,
+            time: self.env.now(),
+            checkpoint: if body.kind() == Kind::Checkpoint { position } else { checkpoint },
+            floor: if let Body::Trim(trim) = &body { trim.floor } else { floor },
+            previous: hash,
+            hash: ContentHash::NONE,
+        };
+        let (entry, bytes) = Entry::encode(head, body).map_err(Refused::Encode)?;
+        self.in_flight = Some(InFlight { entry, bytes, is_doubtful: false });
+        Ok(())
+    }
+}

@@ -1,0 +1,263 @@
+//! One put to its end: attempts, looks at what stands there, and what becomes of it (rule 2).
+//!
+//! What is in flight is kept by the writer before the first byte leaves, with the doubt that a put leaves behind. An
+//! entry of one's own epoch at our position moves the body on to the next; anything else there is the end.
+//!
+//! An `open` that insists races a holder that puts one entry after another. Its put can leave only once the entry before
+//! it is known, so it does not wait to be refused: it looks while it puts, and goes on as soon as another's entry shows.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+
+use super::{ATTEMPT_TIMEOUT, LogWriter};
+use crate::log::entry::{Body, ENTRY_BYTES_MAX, LogObject, decode};
+use crate::log::error::{DecodeError, ReadError};
+use crate::log::head::{Head, Kind};
+use crate::log::names;
+use crate::log::order::{Standing, Verdict};
+use crate::log::outcome::{Fenced, Lost, Outcome, Pending};
+use crate::storage::{Created, StorageErrorKind};
+use cenote_state::ids::Epoch;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A store's "exists", with what stands there, is a clear "not ours" if both came within this. Later it may be the echo
+/// of a put that the store's client tried twice by itself; to take over and to trim past us takes others longer.
+const CLEAR_WITHIN: Duration = Duration::from_secs(1);
+
+/// So soon one look follows another while an `open` insists; less than what a store's answer takes, or the holder's next
+/// put leaves before ours does.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// What one attempt to put found.
+enum Attempt {
+    Committed,
+    /// Another's bytes stand there, or the store shows something that can't be ours.
+    Lost(Standing, Option<Bytes>),
+    /// With what the store said.
+    Undecided(String),
+}
+
+impl LogWriter {
+    /// Puts what is in flight until it is decided, or the time is up. A dropped future leaves it in flight.
+    pub(super) async fn drive(&mut self) -> Outcome {
+        let mut started = self.env.instant();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let left = self.options.commit_timeout.saturating_sub(self.env.instant() - started);
+            let cause = match self.attempt(left.min(ATTEMPT_TIMEOUT)).await {
+                Attempt::Committed => return self.committed(),
+                Attempt::Lost(standing, found) => {
+                    if let ControlFlow::Break(outcome) = self.lost(standing, found) {
+                        return self.finish(outcome);
+                    }
+                    // Another position, another put: it has its own time.
+                    (started, pause) = (self.env.instant(), FIRST_PAUSE);
+                    continue;
+                }
+                Attempt::Undecided(cause) => cause,
+            };
+            let left = self.options.commit_timeout.saturating_sub(self.env.instant() - started);
+            if left.is_zero() {
+                return Outcome::Unknown(self.pending(cause));
+            }
+            self.env.sleep(self.env.jitter(pause, 0.2).min(left)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// One put, and a look at what stands there unless the store simply said yes.
+    async fn attempt(&mut self, timeout: Duration) -> Attempt {
+        let flight = self.in_flight.as_mut().expect("something is in flight");
+        let (name, bytes) = (names::log_entry(flight.entry.head.position), flight.bytes.clone());
+        // Noted before the first byte leaves, so that a dropped future leaves the doubt behind.
+        let was_doubtful = std::mem::replace(&mut flight.is_doubtful, true);
+        let (began, mut is_refused) = (self.env.instant(), false);
+        let create = self.env.timeout(timeout, self.storage.create(&name, bytes.clone()));
+        let answer = tokio::select! {
+            biased;
+            answer = create => answer,
+            // The position is decided: what is left of our put can only be refused.
+            found = self.overtaken(&name, &bytes), if self.insists() => {
+                return Attempt::Lost(Standing::Anothers, Some(found));
+            }
+        };
+        let said = match answer {
+            Ok(Ok(Created::Yes)) => return Attempt::Committed,
+            Ok(Ok(Created::Exists)) => {
+                is_refused = true;
+                format!("the store says that {name} exists, and does not show it")
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("the store gave no answer about {name} in time"),
+        };
+        let (standing, found) = self.look(&name, &bytes, timeout.max(FIRST_PAUSE)).await;
+        match self.options.rules.judge_put(standing) {
+            Verdict::Committed => Attempt::Committed,
+            Verdict::Lost => {
+                let is_clear = is_refused && self.env.instant() - began < CLEAR_WITHIN;
+                self.in_flight.as_mut().expect("it still is").is_doubtful = was_doubtful || !is_clear;
+                Attempt::Lost(standing, found)
+            }
+            Verdict::Undecided => Attempt::Undecided(said),
+        }
+    }
+
+    /// What stands at our position. Bytes that can't be read may have been damaged on their way: they are another's only
+    /// if they come again.
+    async fn look(&self, name: &str, ours: &Bytes, timeout: Duration) -> (Standing, Option<Bytes>) {
+        let look = || self.env.timeout(timeout, self.storage.get_bounded(name, ENTRY_BYTES_MAX as u64));
+        match look().await {
+            Ok(Ok(Some(bytes))) if bytes == *ours => (Standing::Ours, None),
+            Ok(Ok(Some(bytes))) if decode(name, &bytes).is_ok() => (Standing::Anothers, Some(bytes)),
+            Ok(Ok(Some(bytes))) => match look().await {
+                Ok(Ok(Some(again))) if again == bytes => (Standing::Anothers, Some(bytes)),
+                _ => (Standing::Nothing, None),
+            },
+            Ok(Err(error)) if error.kind == StorageErrorKind::TooLarge => (Standing::Anothers, None),
+            _ => (Standing::Nothing, None),
+        }
+    }
+
+    /// Another's entry at our position, as soon as the store shows it; until then this does not end. Looks overlap, and
+    /// come more seldom the longer it takes: about a hundred in an attempt.
+    async fn overtaken(&self, name: &str, ours: &Bytes) -> Bytes {
+        let (started, mut looks) = (self.env.instant(), FuturesUnordered::new());
+        loop {
+            looks.push(self.storage.get_bounded(name, ENTRY_BYTES_MAX as u64));
+            let pause = self.env.sleep(LOOK_EVERY.max((self.env.instant() - started) / 16));
+            tokio::pin!(pause);
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(found) = looks.next() => match found {
+                        Ok(Some(bytes)) if bytes != *ours && is_entry(name, &bytes) => return bytes,
+                        // Whatever else stands there, the put will be told.
+                        _ => {}
+                    },
+                    () = &mut pause => break,
+                }
+            }
+        }
+    }
+
+    fn committed(&mut self) -> Outcome {
+        let flight = self.in_flight.as_ref().expect("something is in flight");
+        let position = flight.entry.head.position;
+        let entry = flight.entry.clone();
+        if let Err(error) = self.outline.advance(&entry) {
+            // Only a writer whose rule 3 was broken on purpose gets here: it wrote what does not follow.
+            tracing::error!(%error, "an entry was put that does not follow");
+        }
+        if entry.head.kind == Kind::Commit {
+            self.commit_time = entry.head.time;
+        }
+        if let Some(heart) = &self.heart {
+            heart.note(position);
+        }
+        self.finish(Outcome::Committed(position))
+    }
+
+    /// Nothing is in flight any more, and this is how it ended.
+    fn finish(&mut self, outcome: Outcome) -> Outcome {
+        if let Some(flight) = self.in_flight.take() {
+            self.settled = Some((flight.entry.head.nonce, outcome.clone()));
+        }
+        outcome
+    }
+
+    /// Another's bytes stand at our position: the body moves on to the next one, or this is the end.
+    fn lost(&mut self, standing: Standing, found: Option<Bytes>) -> ControlFlow<Outcome> {
+        let flight = self.in_flight.as_ref().expect("something is in flight");
+        let (position, nonce, body) = (flight.entry.head.position, flight.entry.head.nonce, flight.entry.body.clone());
+        let name = names::log_entry(position);
+        let entry = match found.map(|bytes| decode(&name, &bytes)) {
+            Some(Ok(LogObject::Entry(entry))) => entry,
+            Some(Ok(LogObject::Tombstone(tombstone))) => {
+                return self.cut_off(Lost::Trimmed { position, floor: tombstone.floor });
+            }
+            Some(Err(error)) => return self.cut_off(foreign(&error)),
+            None if matches!(standing, Standing::Anothers) => {
+                let cause = format!("it is longer than {ENTRY_BYTES_MAX} bytes, which no entry is");
+                return self.cut_off(Lost::Foreign { object: name, cause });
+            }
+            // Only a writer whose rule 2 was broken on purpose takes nothing for an answer.
+            None => return ControlFlow::Break(Outcome::Lost(Lost::Nothing { position })),
+        };
+        let is_open = matches!(body, Body::Open(_));
+        if is_open && !self.insists() {
+            return ControlFlow::Break(Outcome::Lost(Lost::Behind { position }));
+        }
+        if let Err(error) = self.outline.advance(&entry) {
+            return self.cut_off(does_not_follow(&name, &error));
+        }
+        if is_open {
+            self.epoch = Epoch(self.outline.epoch.0 + 1);
+        } else if self.options.rules.is_fenced(self.epoch, entry.head.epoch) {
+            return self.end(Outcome::Fenced(Fenced { position, epoch: entry.head.epoch, own: self.epoch }));
+        }
+        if matches!(body, Body::Checkpoint(_)) {
+            return ControlFlow::Break(Outcome::Lost(Lost::Outdated { position }));
+        }
+        if let Some(lost) = self.misfit(&body) {
+            return ControlFlow::Break(Outcome::Lost(lost));
+        }
+        match self.place(body, nonce) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => self.end(Outcome::Lost(Lost::Foreign { object: name, cause: error.to_string() })),
+        }
+    }
+
+    /// Whether an `open` is in flight that goes on at the next position if it loses this one.
+    fn insists(&self) -> bool {
+        self.insists_until.is_some_and(|until| self.env.instant() < until)
+    }
+
+    /// The end, and what stands there can't tell whose entry stood there before it. Ours did not if no put of it ever
+    /// left a doubt; what is asked for later is not even put.
+    fn cut_off(&mut self, lost: Lost) -> ControlFlow<Outcome> {
+        let flight = self.in_flight.as_ref().expect("something is in flight");
+        let Head { position, kind, .. } = flight.entry.head;
+        let is_doubtful = flight.is_doubtful;
+        let end = self.end(Outcome::Lost(lost.clone()));
+        if !is_doubtful {
+            return end;
+        }
+        ControlFlow::Break(Outcome::Lost(Lost::MayHaveStood { kind, position, cause: Box::new(lost) }))
+    }
+
+    /// The writer puts nothing more, whatever it is asked.
+    fn end(&mut self, outcome: Outcome) -> ControlFlow<Outcome> {
+        self.ended = Some(outcome.clone());
+        if let Some(heart) = &self.heart {
+            heart.stop();
+        }
+        ControlFlow::Break(outcome)
+    }
+
+    fn pending(&self, cause: String) -> Pending {
+        let flight = self.in_flight.as_ref().expect("something is in flight");
+        let head = &flight.entry.head;
+        Pending::new(head.position, head.kind, head.nonce, flight.bytes.clone(), cause)
+    }
+}
+
+fn is_entry(name: &str, bytes: &Bytes) -> bool {
+    matches!(decode(name, bytes), Ok(LogObject::Entry(_)))
+}
+
+fn foreign(error: &DecodeError) -> Lost {
+    let (DecodeError::NotCenote { object, .. }
+    | DecodeError::NeedsUpgrade { object, .. }
+    | DecodeError::Damaged { object, .. }
+    | DecodeError::TooLarge { object, .. }) = error;
+    Lost::Foreign { object: object.clone(), cause: error.to_string() }
+}
+
+fn does_not_follow(name: &str, error: &ReadError) -> Lost {
+    Lost::Foreign { object: name.to_owned(), cause: error.to_string() }
+}

@@ -1,0 +1,10 @@
+//! The log through its public API: racing writers, lost answers, takeovers, crashes, retention, damage.
+
+mod broken;
+mod crashes;
+mod doubts;
+mod follow;
+mod house;
+mod outcomes;
+mod retention;
+mod takeover;

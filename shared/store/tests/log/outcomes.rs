@@ -1,0 +1,206 @@
+//! Outcomes of a put (rule 2): told right whatever the store says, exactly once, never "not written" too early (I6).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use cenote_state::ids::Position;
+use cenote_store::env::Env;
+use cenote_store::log::retention::{Keep, trim};
+use cenote_store::log::{Body, Kind, LogWriter, Lost, Outcome, Refused, Trim};
+use cenote_store::storage::Storage;
+use cenote_testing::faults::{Fault, FaultyStore, LatencyStore, Odds, RequestKind, Rule};
+
+use crate::house::{committed, memory, open, options, position, put, reader, snapshot, taking_over};
+use cenote_testing::log_walk::{positions_of, walk};
+
+/// A dataset that fails as told.
+async fn faulty(seed: u64) -> (Storage, FaultyStore, LogWriter, Env) {
+    let env = Env::simulated(seed);
+    let faults = FaultyStore::new(env.clone());
+    let storage = memory();
+    let writer = open(&faults.wrap(&storage), &env, options("one")).await.unwrap();
+    (storage, faults, writer, env)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_is_told_right_whatever_the_store_says() {
+    let faults_of_a_put = [
+        Fault::Unavailable,
+        Fault::Timeout,
+        Fault::DiskFull,
+        Fault::AnswerLost,
+        Fault::Conflict,
+        Fault::SaysExists,
+        Fault::MeetsItself,
+        Fault::LandsLater(Duration::from_secs(20)),
+        Fault::Hang,
+    ];
+    for fault in faults_of_a_put {
+        // A request that hangs takes 20 s to give up: two of them are still within the commit timeout.
+        for times in 1..3 {
+            let (storage, faults, mut writer, _) = faulty(1).await;
+            faults.add(Rule::new(fault).on(RequestKind::Create).prefix("log/").times(times));
+            let position = committed(&mut writer, "mark-1").await;
+            committed(&mut writer, "mark-2").await;
+            assert!(faults.fired() > 0);
+            let entries = walk(&storage).await;
+            assert_eq!(positions_of(&entries, "mark-1"), [position.0], "{fault:?}");
+            assert_eq!(entries.len(), 3);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_still_land_is_unknown_and_settled_by_its_pending() {
+    let (storage, faults, mut writer, env) = faulty(2).await;
+    faults.add(Rule::new(Fault::LandsLater(Duration::from_secs(150))).on(RequestKind::Create).nth(1));
+    faults.add(Rule::new(Fault::Unavailable).on(RequestKind::Create));
+    let started = env.instant();
+    let Outcome::Unknown(pending) = put(&mut writer, "late").await else { panic!("nobody can know") };
+    assert!(env.instant() - started >= Duration::from_secs(60));
+    assert_eq!((pending.position(), pending.is_earlier()), (Position(2), false));
+    // Another body does not go first.
+    let Outcome::Unknown(earlier) = put(&mut writer, "other").await else { panic!("the first is not settled") };
+    assert!(earlier.is_earlier());
+    assert_eq!(position(pending.settle(&mut writer).await), Position(2));
+    // Both pendings are the same entry, and both hear the same.
+    assert_eq!(position(earlier.settle(&mut writer).await), Position(2));
+    faults.clear();
+    committed(&mut writer, "next").await;
+    let entries = walk(&storage).await;
+    assert_eq!(positions_of(&entries, "late"), [2]);
+    assert!(positions_of(&entries, "other").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_future_loses_nothing() {
+    let (storage, faults, mut writer, env) = faulty(3).await;
+    faults.add(Rule::new(Fault::AnswerLost).on(RequestKind::Create).nth(1));
+    faults.add(Rule::new(Fault::Hang).on(RequestKind::Get).times(1));
+    let stale = crate::house::commit(&writer, "second");
+    let first = put(&mut writer, "first");
+    assert!(env.timeout(Duration::from_secs(1), first).await.is_err(), "it hangs, and is dropped");
+    // The next call settles it, and so the second body's parent is stale.
+    match writer.append(stale).await.unwrap() {
+        Outcome::Lost(Lost::StaleParent { parent, newest }) => assert_eq!((parent.0, newest.0), (0, 2)),
+        other => panic!("{other:?}"),
+    }
+    let position = committed(&mut writer, "third").await;
+    let entries = walk(&storage).await;
+    assert_eq!(positions_of(&entries, "first"), [2]);
+    assert!(positions_of(&entries, "second").is_empty());
+    assert_eq!(positions_of(&entries, "third"), [position.0]);
+}
+
+/// A put got no clear answer, another took over and trimmed past it, and only then its writer looked: the tombstone was
+/// told as "not written" of what had stood (I6). Nobody can tell, so neither does the writer.
+#[tokio::test(start_paused = true)]
+async fn what_was_trimmed_before_its_writer_looked_may_have_stood() {
+    for (answer, landed) in [(Fault::AnswerLost, true), (Fault::MeetsItself, true), (Fault::Unavailable, false)] {
+        let (storage, faults, mut first, env) = faulty(7).await;
+        faults.add(Rule::new(answer).on(RequestKind::Create).nth(1));
+        faults.add(Rule::new(Fault::Hang).on(RequestKind::Get).times(1));
+        let dropped = env.timeout(Duration::from_secs(2), put(&mut first, "doubtful")).await;
+        assert!(dropped.is_err(), "it looks what stands there, and hangs");
+        let mut rival = open(&storage, &env, taking_over("rival")).await.unwrap();
+        assert_eq!(!positions_of(&walk(&storage).await, "doubtful").is_empty(), landed);
+        for mark in ["one", "two"] {
+            committed(&mut rival, mark).await;
+            let (object, body) = snapshot(&rival);
+            position(rival.publish(object, body).await.unwrap());
+        }
+        trim(&mut rival, &Keep { snapshots: 1, younger_than: Duration::ZERO }).await.unwrap();
+        match first.settle().await.expect("it is in flight") {
+            Outcome::Lost(Lost::MayHaveStood { kind: Kind::Commit, position: Position(2), cause }) => {
+                assert!(matches!(*cause, Lost::Trimmed { position: Position(2), .. }), "{cause}");
+            }
+            other => panic!("{answer:?}: {other:?}"),
+        }
+        // What comes after it was never put.
+        assert!(matches!(put(&mut first, "after").await, Outcome::Lost(Lost::Trimmed { .. })));
+    }
+}
+
+/// The answer to a put was lost, and the look at what stands there came back with a bit flipped: that was taken for
+/// another's entry, "not written" was told of what stood, and the writer was at its end (I6).
+#[tokio::test(start_paused = true)]
+async fn damage_on_the_way_back_is_not_anothers_entry() {
+    for damage in [Fault::FlipBit(5_000), Fault::FlipBit(3), Fault::Truncate(0), Fault::Truncate(100)] {
+        let (storage, faults, mut writer, _) = faulty(6).await;
+        faults.add(Rule::new(Fault::AnswerLost).on(RequestKind::Create).nth(1));
+        faults.add(Rule::new(damage).on(RequestKind::Get).prefix("log/").times(1));
+        assert_eq!(committed(&mut writer, "first").await.0, 2, "{damage:?}");
+        assert_eq!(committed(&mut writer, "second").await.0, 3, "{damage:?}");
+        assert_eq!(positions_of(&walk(&storage).await, "first"), [2]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_writers_race_for_every_position() {
+    const WRITERS: usize = 64;
+    const APPENDS: usize = 20;
+    let env = Env::simulated(4);
+    let storage = memory();
+    let mut holder = open(&storage, &env, options("holder")).await.unwrap();
+    let slow = LatencyStore::s3(env.clone()).wrap(&storage);
+    let start = reader(&slow).await.unwrap();
+    let tasks: Vec<_> = (0..WRITERS)
+        .map(|_| {
+            let mut writer = LogWriter::join(&start, env.clone(), options("janitor"));
+            env.spawn(async move {
+                let mut positions = Vec::new();
+                for _ in 0..APPENDS {
+                    let trim = Body::Trim(Trim { floor: Position(1) });
+                    positions.push(position(writer.append(trim).await.unwrap()));
+                }
+                positions
+            })
+        })
+        .collect();
+    let mut acked = BTreeSet::new();
+    for (index, task) in tasks.into_iter().enumerate() {
+        committed(&mut holder, &format!("holder-{index:03}")).await;
+        for position in task.await.unwrap() {
+            assert!(acked.insert(position.0), "{position} was told twice");
+        }
+    }
+    let entries = walk(&storage).await;
+    let trims: BTreeSet<_> = entries.iter().filter(|entry| entry.kind == 5).map(|entry| entry.position).collect();
+    assert_eq!(trims, acked);
+    assert_eq!(acked.len(), WRITERS * APPENDS);
+    assert!((0..WRITERS).all(|index| positions_of(&entries, &format!("holder-{index:03}")).len() == 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_a_bad_day_every_ack_is_in_the_log_once() {
+    for seed in 0..20 {
+        let (storage, faults, mut writer, env) = faulty(100 + seed).await;
+        faults.set_odds(Odds { says_exists: 0.05, ..Odds::rough() });
+        let mut acked = Vec::new();
+        for index in 0..40 {
+            let mark = format!("mark-{index:03}");
+            let mut outcome = put(&mut writer, &mark).await;
+            while let Outcome::Unknown(pending) = outcome {
+                outcome = pending.settle(&mut writer).await;
+            }
+            acked.push((mark, position(outcome)));
+        }
+        faults.clear();
+        env.sleep(Duration::from_secs(600)).await;
+        let entries = walk(&storage).await;
+        for (mark, position) in acked {
+            assert_eq!(positions_of(&entries, &mark), [position.0], "seed {seed}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_a_holder_may_is_refused() {
+    let (storage, _, writer, env) = faulty(5).await;
+    let start = reader(&storage).await.unwrap();
+    let mut janitor = LogWriter::join(&start, env, options("janitor"));
+    let body = crate::house::commit(&writer, "x");
+    assert!(matches!(janitor.append(body).await, Err(Refused::NotHolder { .. })));
+    let trim = Body::Trim(Trim { floor: Position(2) });
+    assert!(matches!(janitor.append(trim).await, Err(Refused::FloorAboveCheckpoint { .. })));
+}

@@ -1,0 +1,9 @@
+//! See `cenote_testing::hostile`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let mut bytes = bytes.to_vec();
+    cenote_testing::hostile::delta_blob(&bytes);
+    cenote_testing::hostile::repaired("delta_blob", &mut bytes);
+    cenote_testing::hostile::delta_blob(&bytes);
+});

@@ -1,0 +1,9 @@
+//! See `cenote_testing::hostile`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let mut bytes = bytes.to_vec();
+    cenote_testing::hostile::hint(&bytes);
+    cenote_testing::hostile::repaired("hint", &mut bytes);
+    cenote_testing::hostile::hint(&bytes);
+});
