@@ -12,7 +12,7 @@ use cenote_store::load::{self, LoadError, SnapshotToLoad};
 use cenote_store::log::plan::{CostModel, plan};
 use cenote_store::log::{Body, Commit, ContentHash, DeltaPlace, LogReader, names};
 
-use crate::error::OpenError;
+use crate::error::OpenCause as OpenError;
 
 /// How states are loaded.
 #[derive(Clone)]

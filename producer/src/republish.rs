@@ -10,13 +10,13 @@ use cenote_state::record::Interner;
 use cenote_state::row::Row;
 use cenote_state::state::State;
 
-use crate::base::Base;
+use crate::base::CycleBase;
 use crate::cycle::populate::Input;
-use crate::error::CycleError;
+use crate::error::CycleCause;
 use crate::framed::{frame_stored, unframe};
 
 /// All records of `old`, under the base's schema, in place of all that the base has.
-pub(crate) fn input(base: Base, old: &State, threads: usize) -> Result<Input, CycleError> {
+pub(crate) fn input(base: CycleBase, old: &State, threads: usize) -> Result<Input, CycleCause> {
     let old = old.relaid(base.state.schema().clone(), threads).map_err(crate::cycle::diff::DiffError::from)?;
     let schema = base.state.schema().clone();
     let roots = || schema.iter().filter(|(_, of_type)| of_type.is_root() && !of_type.fields.is_empty());
@@ -40,7 +40,7 @@ struct Copier<'o> {
 
 impl Copier<'_> {
     /// The record in the input's ordinals.
-    fn row(&mut self, id: TypeId, ordinal: Ordinal) -> Result<Row, CycleError> {
+    fn row(&mut self, id: TypeId, ordinal: Ordinal) -> Result<Row, CycleCause> {
         let stored = self.old.table(id).row(ordinal).expect("a live ordinal has a row");
         let plans = self.input.base.plans.clone();
         let mut referred = Vec::new();

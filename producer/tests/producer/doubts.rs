@@ -11,7 +11,7 @@ use cenote_store::storage::Storage;
 use cenote_testing::faults::{CountingStore, Fault, FaultyStore, Latency, LatencyStore, RequestKind, Rule};
 
 use super::*;
-use crate::{CycleError, Settled, Snapshots};
+use cenote_producer::{CycleError, Settled, SnapshotPolicy};
 
 const MARK: &str = "movie";
 
@@ -20,12 +20,12 @@ async fn storage(name: &str) -> Storage {
 }
 
 fn on(storage: Storage) -> ProducerBuilder {
-    let builder = Producer::on(storage).with::<Movie>().with::<Country>().env(Env::simulated(7));
-    builder.snapshots(Snapshots::ByHand)
+    let builder = Producer::builder_on(storage).with::<Movie>().with::<Country>().env(Env::simulated(7));
+    builder.snapshots(SnapshotPolicy::Manual)
 }
 
 async fn upsert(producer: &mut Producer, id: u64) -> Result<(), CycleError> {
-    let change = |changes: &mut crate::Update| {
+    let change = |changes: &mut Update| {
         changes.tag(MARK, id.to_string());
         changes.upsert(&movie(id))
     };
@@ -149,7 +149,7 @@ fn a_doubtful_checkpoint_is_not_the_versions_doubt() {
         faults.clear();
 
         let keep = Keep { snapshots: 1, younger_than: Duration::ZERO };
-        let mut rival = on(near.clone()).keep(keep).take_over().open().await.unwrap();
+        let mut rival = on(near.clone()).retention(keep).take_over().open().await.unwrap();
         for id in [4, 5] {
             upsert(&mut rival, id).await.unwrap();
             rival.snapshot().await.unwrap();

@@ -9,7 +9,7 @@ use cenote_store::storage::Storage;
 use cenote_testing::faults::{Fault, FaultyStore, LatencyStore, Moment, RequestKind, Rule, StepStore};
 
 use super::*;
-use crate::{CycleError, Cycled, OpenError, Settled, Snapshots};
+use cenote_producer::{CycleError, Cycled, OpenError, Settled, SnapshotPolicy};
 
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -18,12 +18,12 @@ async fn storage(name: &str) -> Storage {
 }
 
 fn on(storage: Storage) -> ProducerBuilder {
-    let builder = Producer::on(storage).with::<Movie>().with::<Country>().env(Env::simulated(7));
-    builder.commit_timeout(COMMIT_TIMEOUT).snapshots(Snapshots::ByHand)
+    let builder = Producer::builder_on(storage).with::<Movie>().with::<Country>().env(Env::simulated(7));
+    builder.commit_timeout(COMMIT_TIMEOUT).snapshots(SnapshotPolicy::Manual)
 }
 
 async fn upsert(producer: &mut Producer, id: u64) -> Result<Version, CycleError> {
-    Ok(producer.update(|changes| changes.upsert(&movie(id))).await?.version())
+    Ok(producer.update(|changes| Ok(changes.upsert(&movie(id))?)).await?.version())
 }
 
 fn ids(producer: &Producer) -> Vec<u64> {
@@ -47,7 +47,7 @@ fn a_blob_that_can_not_be_put_changes_nothing() {
         faults.add(Rule::new(Fault::Unavailable).prefix("blobs/"));
         // Hard to compress, and more than an entry holds.
         let noisy: Vec<Movie> = (100..112).map(|id| Movie { title: noise(id), ..movie(id) }).collect();
-        let change = |changes: &mut crate::Update| noisy.iter().try_for_each(|movie| changes.upsert(movie));
+        let change = |changes: &mut Update| noisy.iter().try_for_each(|movie| Ok(changes.upsert(movie)?));
         let error = producer.update(change).await.unwrap_err();
         assert!(matches!(error, CycleError::Refused(_)) && error.is_retryable(), "{error}");
         assert!(faults.fired() > 0);
@@ -155,7 +155,7 @@ async fn life(storage: Storage, acknowledged: &mut Vec<(Version, Vec<u64>)>) -> 
     };
     for step in 0..3_u64 {
         let movies: Vec<Movie> = (step..step + 3).map(movie).collect();
-        let fill = producer.cycle_blocking(|writer| movies.iter().try_for_each(|movie| Ok(writer.add(movie)?)));
+        let fill = producer.cycle(async |writer| movies.iter().try_for_each(|movie| Ok(writer.add(movie)?)));
         let version = fill.await?.version();
         acknowledged.push((version, ids(&producer)));
     }
@@ -207,7 +207,7 @@ fn a_commit_that_was_trimmed_before_it_was_settled_may_have_stood() {
         assert!(matches!(error, CycleError::Unknown(_)), "{error}");
         faults.clear();
         let keep = Keep { snapshots: 1, younger_than: Duration::ZERO };
-        let mut rival = on(storage("outcomes-trimmed").await).keep(keep).take_over().open().await.unwrap();
+        let mut rival = on(storage("outcomes-trimmed").await).retention(keep).take_over().open().await.unwrap();
         assert_eq!(ids(&rival), [1, 2], "it stands");
         for id in [3, 4] {
             upsert(&mut rival, id).await.unwrap();
@@ -325,7 +325,7 @@ fn a_version_that_was_made_by_a_rival_is_not_lost() {
         let mut second = producer("outcomes-rival").take_over().open().await.unwrap();
         let rival = upsert(&mut second, 2).await.unwrap();
         assert!(matches!(upsert(&mut first, 3).await, Err(CycleError::Fenced(_))));
-        let unchanged = second.cycle_blocking(|writer| {
+        let unchanged = second.cycle(async |writer| {
             writer.add(&movie(1))?;
             Ok(writer.add(&movie(2))?)
         });

@@ -1,10 +1,10 @@
-//! Snapshots, made in the background, and what may go once there is a new one.
+//! Making one snapshot: write it, prove it, name it in the log, trim the log.
 //!
-//! The work goes through a log writer of its own, which takes part in the producer's epoch, so that a commit never
-//! waits for a snapshot. Whichever entry comes second moves on to the next position.
+//! The job has a separate log writer, which joins the producer's epoch, so that a commit never waits for a snapshot. If
+//! both put an entry at one position, the second moves on to the next.
 //!
-//! Rules: a snapshot is read back from storage, every record of it hashed again, and its digest compared with its
-//! commit's before an entry names it (rule 7); retention comes after, and keeps what the settings say (rule 4).
+//! Rules: a snapshot is read back from storage, its records are hashed again, and its digest is compared with its commit's
+//! before an entry names it; the log is trimmed after that, and retention decides what is kept.
 
 use std::time::Duration;
 
@@ -12,73 +12,31 @@ use cenote_state::blob::encode_snapshot;
 use cenote_state::digest::{Sums, state_digest};
 use cenote_state::ids::{Timestamp, Version};
 use cenote_state::state::State;
-use cenote_store::env::{Env, Instant, Task};
+use cenote_store::env::{Env, Instant};
 use cenote_store::load::{self, SnapshotToLoad};
 use cenote_store::log::names::Folder;
-use cenote_store::log::plan::{CostModel, is_snapshot_due};
-use cenote_store::log::retention::{self, Keep, Trimmed};
-use cenote_store::log::{Body, LogReader, LogWriter, NewObject, Outcome, Outline, Snapshot};
+use cenote_store::log::retention::{self, Keep as Retention, Trimmed};
+use cenote_store::log::{Body, LogReader, LogWriter, NewObject, Outcome, Snapshot};
 
-use crate::error::{SnapshotError, Unknown};
-
-/// When snapshots are made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Snapshots {
-    /// When starting from the newest one and its deltas would cost twice what a new one costs: in the background, after
-    /// a commit.
-    #[default]
-    WhenDue,
-    /// Only by [`Producer::snapshot`](crate::Producer::snapshot).
-    ByHand,
-}
-
-/// What a snapshot took.
-#[derive(Clone, Debug)]
-pub struct SnapshotReport {
-    /// The version whose state it is.
-    pub version: Version,
-    /// The object's size.
-    pub bytes: u64,
-    /// From encoding to the entry that names it.
-    pub took: Duration,
-    /// What went after it.
-    pub trimmed: Trimmed,
-}
-
-/// Requests that a start may make for deltas before a new snapshot is worth its own, whatever they cost.
-const ENTRIES_MIN: u64 = 16;
-
-/// Whether a new snapshot is due.
-///
-/// By the planner's formula a request weighs megabytes, so that a small dataset would get a snapshot with nearly every
-/// commit: it also takes some entries, or as many bytes as a snapshot has.
-pub(crate) fn is_due(outline: &Outline) -> bool {
-    let worth = outline.newest_snapshot().is_none_or(|newest| {
-        let deltas = outline.cost_at(outline.version) - newest.cost;
-        deltas.requests >= ENTRIES_MIN || deltas.bytes >= newest.snapshot.object.length
-    });
-    worth && is_snapshot_due(outline, &CostModel::default())
-}
+use super::SnapshotReport;
+use crate::error::{SnapshotCause, Unknown};
 
 /// One snapshot to make.
 pub(crate) struct Job {
     pub(crate) env: Env,
-    /// Where the log stood when the job was made, and the storage.
+    /// The log as it was when the job was made, and the storage.
     pub(crate) reader: LogReader,
     /// Joined to the log in the producer's epoch.
     pub(crate) writer: LogWriter,
     pub(crate) state: State,
     pub(crate) committed_at: Timestamp,
-    pub(crate) keep: Keep,
+    pub(crate) retention: Retention,
     pub(crate) bytes_max: u64,
 }
 
-/// A job under way.
-pub(crate) type Running = Task<Result<SnapshotReport, SnapshotError>>;
-
 impl Job {
     /// Makes it, names it, trims.
-    pub(crate) async fn run(mut self) -> Result<SnapshotReport, SnapshotError> {
+    pub(crate) async fn run(mut self) -> Result<SnapshotReport, SnapshotCause> {
         let started = self.env.instant();
         let snapshot = self.write().await?;
         self.prove(&snapshot).await?;
@@ -86,27 +44,25 @@ impl Job {
         settled(self.writer.append(Body::Snapshot(snapshot)).await?)?;
         let took = self.since(started);
         let trimmed = self.trim().await?;
-        metrics::counter!("cenote_producer_snapshots_total").increment(1);
-        metrics::gauge!("cenote_producer_snapshot_bytes").set(bytes as f64);
         tracing::info!(%version, bytes, ?took, floor = %trimmed.floor, "snapshot made");
         Ok(SnapshotReport { version, bytes, took, trimmed })
     }
 
-    /// Lets go of what nobody needs any more, once a snapshot goes with it. Entries before the oldest snapshot stay
-    /// until then: a reader that is a little behind goes on by them.
-    async fn trim(&mut self) -> Result<Trimmed, SnapshotError> {
+    /// Trims the log if that removes a snapshot. Entries before the oldest snapshot are kept until then, because a reader
+    /// that is a little late still needs them.
+    async fn trim(&mut self) -> Result<Trimmed, SnapshotCause> {
         let outline = self.writer.outline();
-        let day = u64::try_from(self.keep.younger_than.as_millis()).unwrap_or(u64::MAX);
+        let day = u64::try_from(self.retention.younger_than.as_millis()).unwrap_or(u64::MAX);
         let younger_than = Timestamp(self.env.now().0.saturating_sub(day));
-        let floor = self.writer.rules().floor_limit(outline, self.keep.snapshots, younger_than);
+        let floor = self.writer.rules().floor_limit(outline, self.retention.snapshots, younger_than);
         let oldest = outline.snapshots.first().map(|kept| kept.snapshot.version.position().next());
         if oldest.is_none_or(|oldest| floor <= oldest) {
             return Ok(Trimmed { floor: outline.floor, ..Trimmed::default() });
         }
-        Ok(retention::trim(&mut self.writer, &self.keep).await?)
+        Ok(retention::trim(&mut self.writer, &self.retention).await?)
     }
 
-    async fn write(&self) -> Result<Snapshot, SnapshotError> {
+    async fn write(&self) -> Result<Snapshot, SnapshotCause> {
         let (dataset, threads, state) = (self.reader.outline().dataset, self.env.threads(), self.state.clone());
         let blob = self.env.cpu(move || encode_snapshot(dataset, &state, threads)).await?;
         let version = self.state.version();
@@ -118,7 +74,7 @@ impl Job {
         Ok(Snapshot { version, object: reference, digest, committed_at })
     }
 
-    async fn prove(&self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+    async fn prove(&self, snapshot: &Snapshot) -> Result<(), SnapshotCause> {
         let rules = self.writer.rules();
         if !rules.reads_back() {
             return Ok(());
@@ -136,7 +92,7 @@ impl Job {
         if rules.is_proven(snapshot.digest, found) {
             return Ok(());
         }
-        Err(SnapshotError::Digest { version: snapshot.version, expected: snapshot.digest, found })
+        Err(SnapshotCause::Digest { version: snapshot.version, expected: snapshot.digest, found })
     }
 
     fn since(&self, started: Instant) -> Duration {
@@ -144,7 +100,7 @@ impl Job {
     }
 }
 
-fn settled(outcome: Outcome) -> Result<(), SnapshotError> {
+fn settled(outcome: Outcome) -> Result<(), SnapshotCause> {
     match outcome {
         Outcome::Committed(_) => Ok(()),
         Outcome::Lost(lost) => Err(lost.into()),

@@ -1,10 +1,10 @@
 //! Each validator refuses what it should, and leaves the producer able to go on (I6).
 
 use super::*;
-use crate::{CycleError, DanglingKeys, FractionChanged, MinimumCount, RecordCountVariance};
+use cenote_producer::{CycleError, DanglingKeys, FractionChanged, MinimumCount, RecordCountVariance};
 
 async fn publish(producer: &mut Producer, movies: Vec<Movie>) -> Result<(), CycleError> {
-    let filled = producer.cycle_blocking(|writer| movies.iter().try_for_each(|movie| Ok(writer.add(movie)?)));
+    let filled = producer.cycle(async |writer| movies.iter().try_for_each(|movie| Ok(writer.add(movie)?)));
     filled.await.map(drop)
 }
 
@@ -64,9 +64,9 @@ fn what_a_key_leads_to_must_not_go() {
         let mut producer = producer("validate-dangling-delete").validate(DanglingKeys).open().await.unwrap();
         let first = Movie { sequels: vec![Key::new(2)], ..movie(1) };
         publish(&mut producer, vec![first, movie(2), movie(3)]).await.unwrap();
-        let error = producer.update(|changes| changes.delete::<Movie>(2)).await.unwrap_err();
+        let error = producer.update(|changes| Ok(changes.delete::<Movie>(2)?)).await.unwrap_err();
         assert!(error.to_string().contains("Movie.sequels of ordinal 0 to Movie"), "{error}");
-        producer.update(|changes| changes.delete::<Movie>(3)).await.unwrap();
+        producer.update(|changes| Ok(changes.delete::<Movie>(3)?)).await.unwrap();
     });
 }
 
@@ -96,7 +96,7 @@ fn keys_that_come_twice_are_named() {
         producer.check_invariants();
         publish(&mut producer, vec![movie(1)]).await.unwrap();
         let countries = ["nl", "nl"].map(|code| Country { code: code.into(), people: 1 });
-        let error = producer.cycle_blocking(|writer| countries.iter().try_for_each(|one| Ok(writer.add(one)?))).await;
+        let error = producer.cycle(async |writer| countries.iter().try_for_each(|one| Ok(writer.add(one)?))).await;
         assert!(
             error
                 .unwrap_err()

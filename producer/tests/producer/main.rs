@@ -2,6 +2,7 @@
 
 mod doubts;
 mod keys;
+mod lifecycle;
 mod model;
 mod outcomes;
 mod packed;
@@ -9,16 +10,13 @@ mod requests;
 mod rows;
 mod schema;
 mod snapshots;
-mod story;
 mod validators;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
-use cenote_state::{Key, Record};
-use cenote_store::env::Env;
-
-use crate::{Producer, ProducerBuilder};
+use cenote_producer::env::Env;
+use cenote_producer::{Key, Producer, ProducerBuilder, Record};
 
 /// A root with every way to hold a component.
 #[derive(Clone, Debug, PartialEq, Record)]
