@@ -8,7 +8,7 @@ use cenote_state::schema::{Allow, Binding, Schema};
 use cenote_state::view::View;
 use cenote_store::env::Env;
 use cenote_store::log::WriterOptions;
-use cenote_store::log::retention::Keep as Retention;
+use cenote_store::log::retention::Retention;
 use cenote_store::storage::{DatasetUrl, Location, Storage};
 
 use crate::BoxError;

@@ -144,7 +144,7 @@ pub use builder::ProducerBuilder;
 pub use cenote_state::record::Record;
 pub use cenote_state::schema::Allow;
 pub use cenote_state::{Key, Root, Timestamp, Token, Version, View};
-pub use cenote_store::log::retention::{Keep as Retention, Trimmed};
+pub use cenote_store::log::retention::{Retention, Trimmed};
 pub use error::{CycleError, OpenError, RecordError, SnapshotError};
 pub use producer::Producer;
 pub use report::{CommitReport, Cycled, Settled, TypeReport, Updated};
@@ -205,9 +205,7 @@ pub mod dynamic {
     pub use cenote_state::ids::{Ordinal, TypeId};
     pub use cenote_state::keys::{KeyBuf, KeyRef};
     pub use cenote_state::row::Row;
-    pub use cenote_state::view::{
-        NamedKey, NamedKeyError, NamedList, NamedMap, NamedRecord, NamedTable, NamedValue,
-    };
+    pub use cenote_state::view::{NamedKey, NamedKeyError, NamedList, NamedMap, NamedRecord, NamedTable, NamedValue};
 }
 
 /// The error of a closure: with `?` any error becomes one.

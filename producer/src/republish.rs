@@ -12,7 +12,7 @@ use cenote_state::state::State;
 
 use crate::base::CycleBase;
 use crate::cycle::populate::Input;
-use crate::error::CycleCause;
+use crate::error::{CycleCause, RecordCause};
 use crate::framed::{frame_stored, unframe};
 
 /// All records of `old`, under the base's schema, in place of all that the base has.
@@ -25,7 +25,7 @@ pub(crate) fn input(base: CycleBase, old: &State, threads: usize) -> Result<Inpu
     for (id, _) in roots() {
         for ordinal in old.table(id).ordinals() {
             let row = copier.row(id, ordinal)?;
-            copier.input.add(id, &row)?;
+            copier.input.add(id, &row).map_err(RecordCause::from)?;
         }
     }
     Ok(copier.input)
@@ -49,7 +49,7 @@ impl Copier<'_> {
             // Components nest as deep as types do, and no type contains itself.
             if !self.components.contains_key(&(component, ordinal)) {
                 let row = self.row(component, Ordinal(ordinal))?;
-                let given = self.input.intern(component, &row)?;
+                let given = self.input.intern(component, &row).map_err(RecordCause::from)?;
                 self.components.insert((component, ordinal), given.0);
             }
         }

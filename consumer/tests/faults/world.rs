@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cenote_consumer::{Builder, Consumer, View};
-use cenote_producer::{CycleError, Cycled, Keep, Producer, ProducerBuilder, Snapshots, Update};
+use cenote_producer::{CycleError, Cycled, Producer, ProducerBuilder, Retention, Snapshots, Update};
 use cenote_state::Record;
 use cenote_store::env::Env;
 use cenote_store::storage::Storage;
@@ -69,7 +69,7 @@ pub(crate) fn upsert(update: &mut Update, content: &Content) -> Result<(), cenot
 }
 
 pub(crate) fn producer(storage: &Storage, env: &Env) -> ProducerBuilder {
-    let keep = Keep { snapshots: 1, younger_than: std::time::Duration::ZERO };
+    let keep = Retention::new().snapshots(1).younger_than(std::time::Duration::ZERO);
     let builder = Producer::on(storage.clone()).with::<Movie>().env(env.clone());
     builder.snapshots(Snapshots::ByHand).keep(keep).take_over()
 }

@@ -5,7 +5,7 @@ use cenote_store::env::Panicked;
 use cenote_store::error::ErrorKind;
 use cenote_store::log::{Fenced, Lost, Pending, Refused};
 
-use super::{OpenCause, RecordError};
+use super::{OpenCause, RecordCause, RecordError};
 use crate::BoxError;
 use crate::cycle::diff::DiffError;
 use crate::cycle::populate::DuplicateKeys;
@@ -79,6 +79,12 @@ pub(crate) enum CycleCause {
     Unknown(#[from] Unknown),
     #[error("version {version} can't be republished")]
     Republish { version: Version, source: Box<OpenCause> },
+}
+
+impl From<RecordCause> for CycleCause {
+    fn from(cause: RecordCause) -> CycleCause {
+        CycleCause::Record(cause.into())
+    }
 }
 
 impl From<Lost> for CycleCause {

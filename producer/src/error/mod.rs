@@ -24,10 +24,7 @@ pub(crate) use cycle::CycleCause;
 pub use cycle::{CycleError, Unknown};
 pub(crate) use open::OpenCause;
 pub use open::OpenError;
-pub use record::RecordError;
 pub(crate) use record::RecordCause;
+pub use record::RecordError;
 pub(crate) use snapshot::SnapshotCause;
 pub use snapshot::SnapshotError;
-
-#[cfg(test)]
-mod tests;

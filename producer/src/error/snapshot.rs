@@ -44,11 +44,7 @@ pub(crate) enum SnapshotCause {
     #[error(
         "the snapshot of version {version} was read back with the digest {found:032x}, not {expected:032x}, so the log does not name it: this is a bug or broken memory, please report it"
     )]
-    Digest {
-        version: Version,
-        expected: u128,
-        found: u128,
-    },
+    Digest { version: Version, expected: u128, found: u128 },
     #[error(transparent)]
     Refused(#[from] Refused),
     #[error("the log does not name the snapshot")]

@@ -11,7 +11,7 @@ use cenote_state::schema::{Binding, Schema};
 use cenote_state::state::State;
 use cenote_state::view::View;
 use cenote_store::env::Env;
-use cenote_store::log::retention::Keep as Retention;
+use cenote_store::log::retention::Retention;
 use cenote_store::log::{LogReader, LogWriter, WriterOptions};
 
 use crate::BoxError;

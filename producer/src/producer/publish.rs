@@ -26,12 +26,7 @@ pub(super) struct Notes {
 
 impl Producer {
     /// Publishes the input, and notes the result in metrics and the program's log.
-    pub(super) async fn publish(
-        &mut self,
-        input: Input,
-        notes: Notes,
-        started: Instant,
-    ) -> Result<Cycled, CycleCause> {
+    pub(super) async fn publish(&mut self, input: Input, notes: Notes, started: Instant) -> Result<Cycled, CycleCause> {
         let published = self.steps(input, notes, started).await;
         match &published {
             Ok(Cycled::Committed(report)) => {
@@ -60,8 +55,7 @@ impl Producer {
             committed_at: committed.committed_at,
             now: env.now(),
         };
-        let validators =
-            if notes.republishes.is_some() { Arc::new([]) } else { Arc::clone(&self.settings.validators) };
+        let validators = if notes.republishes.is_some() { Arc::new([]) } else { Arc::clone(&self.settings.validators) };
         let validated = env.cpu(move || verified.validate(&validators, &context)).await??;
         let proposal = validated.propose(CommitNotes {
             tags: notes.tags,

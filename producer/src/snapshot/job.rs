@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use cenote_state::blob::encode_snapshot;
 use cenote_state::digest::{Sums, state_digest};
-use cenote_state::ids::{Timestamp, Version};
+use cenote_state::ids::Timestamp;
 use cenote_state::state::State;
 use cenote_store::env::{Env, Instant};
 use cenote_store::load::{self, SnapshotToLoad};
 use cenote_store::log::names::Folder;
-use cenote_store::log::retention::{self, Keep as Retention, Trimmed};
+use cenote_store::log::retention::{self, Retention, Trimmed};
 use cenote_store::log::{Body, LogReader, LogWriter, NewObject, Outcome, Snapshot};
 
 use super::SnapshotReport;
@@ -52,9 +52,7 @@ impl Job {
     /// that is a little late still needs them.
     async fn trim(&mut self) -> Result<Trimmed, SnapshotCause> {
         let outline = self.writer.outline();
-        let day = u64::try_from(self.retention.younger_than.as_millis()).unwrap_or(u64::MAX);
-        let younger_than = Timestamp(self.env.now().0.saturating_sub(day));
-        let floor = self.writer.rules().floor_limit(outline, self.retention.snapshots, younger_than);
+        let floor = retention::wanted_floor(&self.writer, &self.retention);
         let oldest = outline.snapshots.first().map(|kept| kept.snapshot.version.position().next());
         if oldest.is_none_or(|oldest| floor <= oldest) {
             return Ok(Trimmed { floor: outline.floor, ..Trimmed::default() });

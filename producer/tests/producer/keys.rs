@@ -1,7 +1,7 @@
 //! Keys of every form: what is found by the key of a row must be what the table finds by the key of a record.
 
 use super::*;
-use cenote_producer::{CycleError, Cycled};
+use cenote_producer::Cycled;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Record)]
 enum Kind {
@@ -155,7 +155,7 @@ fn keys_that_come_twice_are_shown_as_written() {
             writer.add(&flat(3, "one"))?;
             Ok(writer.add(&flat(3, "two"))?)
         };
-        let CycleError::DuplicateKeys(error) = producer.cycle(twice).await.unwrap_err() else { panic!() };
-        assert_eq!(error.first, ["Bar, 0003, -3, 0003"]);
+        let error = producer.cycle(twice).await.unwrap_err();
+        assert_eq!(error.duplicate_keys().unwrap().first, ["Bar, 0003, -3, 0003"]);
     });
 }

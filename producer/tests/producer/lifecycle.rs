@@ -1,7 +1,7 @@
 //! A dataset's life: made, changed, taken over, republished.
 
 use super::*;
-use cenote_producer::{BoxError, CycleError, Cycled, Settled, SnapshotPolicy, Writer};
+use cenote_producer::{Cycled, Settled};
 
 async fn fill(writer: &mut Writer, movies: &[Movie]) -> Result<(), BoxError> {
     movies.iter().try_for_each(|movie| Ok(writer.add(movie)?))
@@ -25,7 +25,7 @@ fn a_dataset_is_made_and_changed() {
         let updated = producer
             .update(|changes| {
                 changes.upsert(&Movie { title: "other".into(), ..movie(2) })?;
-                changes.delete::<Movie>(17)
+                Ok(changes.delete::<Movie>(17)?)
             })
             .await
             .unwrap();
@@ -67,9 +67,9 @@ fn a_rival_fences_the_first_producer() {
         first.cycle(async |writer| fill(writer, &[movie(1)]).await).await.unwrap();
         let mut second = producer("story-rival").take_over().open().await.unwrap();
         let error = first.update(|changes| Ok(changes.upsert(&movie(2))?)).await.unwrap_err();
-        assert!(matches!(error, CycleError::Fenced(_)), "{error}");
+        assert!(error.is_fenced(), "{error}");
         let error = first.update(|changes| Ok(changes.upsert(&movie(2))?)).await.unwrap_err();
-        assert!(matches!(error, CycleError::Fenced(_)), "fenced for good: {error}");
+        assert!(error.is_fenced(), "fenced for good: {error}");
         second.update(|changes| Ok(changes.upsert(&movie(3))?)).await.unwrap();
         assert_eq!(second.view().len::<Movie>(), 2);
     });

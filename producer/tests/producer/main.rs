@@ -13,10 +13,11 @@ mod snapshots;
 mod validators;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::future::Future;
 
 use cenote_producer::env::Env;
-use cenote_producer::{Key, Producer, ProducerBuilder, Record};
+use cenote_producer::{BoxError, CycleError, Key, Producer, ProducerBuilder, Record, SnapshotPolicy, Update, Writer};
 
 /// A root with every way to hold a component.
 #[derive(Clone, Debug, PartialEq, Record)]
@@ -75,6 +76,12 @@ pub(crate) fn movie(id: u64) -> Movie {
         sequels: Vec::new(),
         plot: format!("the plot of movie {id} is much like that of any other movie"),
     }
+}
+
+/// An error's message and those of its sources.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let source = error.source().map_or_else(String::new, |source| format!(": {}", chain(source)));
+    format!("{error}{source}")
 }
 
 /// Runs a test on one thread, in virtual time.

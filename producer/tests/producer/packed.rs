@@ -3,7 +3,7 @@
 use cenote_state::Root;
 
 use super::*;
-use cenote_producer::{Allow, SnapshotPolicy};
+use cenote_producer::Allow;
 
 #[derive(Clone, Debug, PartialEq, Record)]
 #[record(key = "id")]

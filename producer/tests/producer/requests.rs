@@ -7,7 +7,6 @@ use cenote_testing::faults::{CountingStore, RequestKind};
 
 use super::outcomes::noise;
 use super::*;
-use cenote_producer::{SnapshotPolicy, Update};
 
 #[test]
 fn a_version_is_two_puts_and_no_version_is_a_heartbeat() {

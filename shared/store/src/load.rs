@@ -205,3 +205,10 @@ fn decode_range(
     })
     .collect()
 }
+
+impl LoadError {
+    /// x
+    pub fn kind(&self) -> crate::error::ErrorKind {
+        crate::error::ErrorKind::Damaged
+    }
+}

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use cenote_producer::{BoxError, CycleError, Cycled, Keep, Producer, RecordCountVariance, Update, Writer};
+use cenote_producer::{BoxError, CycleError, Cycled, Producer, RecordCountVariance, Retention, Update, Writer};
 use cenote_state::ids::Version;
 use cenote_state::view::View;
 use cenote_store::storage::Storage;
@@ -154,7 +154,7 @@ struct Job<'a> {
 impl Job<'_> {
     async fn open(&mut self, storage: Storage) -> Answer<()> {
         // It is deployed once; should the last one still be about, this fences it.
-        let keep = Keep { younger_than: self.publisher.settings.versions, ..Keep::default() };
+        let keep = Retention::new().younger_than(self.publisher.settings.versions);
         let builder = Producer::on(storage).take_over().holder("cqrs").keep(keep);
         let builder = if self.knows_weight {
             let variance = RecordCountVariance::of::<Product>(0.5);
