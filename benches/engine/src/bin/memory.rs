@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 use cenote_bench_engine::peers::cenote::Movie;
 use cenote_bench_engine::workload::Catalog;
 use cenote_consumer::Consumer;
-use cenote_producer::{Producer, Snapshots};
+use cenote_producer::{Producer, SnapshotPolicy};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -49,7 +49,7 @@ async fn main() -> Outcome<ExitCode> {
 }
 
 async fn publish(url: &str, records: u64) -> Outcome<()> {
-    let mut producer = Producer::builder(url).with::<Movie>().snapshots(Snapshots::ByHand).open().await?;
+    let mut producer = Producer::builder(url).with::<Movie>().snapshots(SnapshotPolicy::Manual).open().await?;
     let catalog = Catalog::new(records);
     let filled = producer.cycle(async |writer| {
         catalog.movies().try_for_each(|movie| writer.add(&Movie::from(&movie)))?;
