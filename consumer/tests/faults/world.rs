@@ -68,7 +68,7 @@ pub(crate) fn upsert(update: &mut Update, content: &Content) -> Result<(), cenot
     content.iter().try_for_each(|(id, title)| Ok(update.upsert(&movie(*id, title))?))
 }
 
-pub(crate) fn producer(storage: &Storage, env: &Env) -> ProducerBuilder {
+pub(crate) fn producer(storage: &Storage, env: &Env) -> ProducerBuilder<Storage> {
     let keep = Retention::new().snapshots(1).younger_than(std::time::Duration::ZERO);
     let builder = Producer::builder_on(storage.clone()).with::<Movie>().env(env.clone());
     builder.snapshots(SnapshotPolicy::Manual).retention(keep).take_over()
