@@ -268,7 +268,7 @@ impl Rolling {
         let mut parent = self.state.clone();
         if let Some(schema) = &commit.schema {
             schema.check().map_err(|what| RefreshError::Schema { version, what })?;
-            let relaid = parent.relaid(Arc::new(schema.clone()), threads);
+            let relaid = parent.relayout(Arc::new(schema.clone()), threads);
             parent = relaid.map_err(|source| RefreshError::Key { version, source })?;
         }
         let Some((object, bytes)) = &fetched.delta else { return Ok((parent.with_version(version), None)) };

@@ -448,7 +448,7 @@ fn count_dangling_keys(state: &State) -> BTreeMap<String, u64> {
         let values = table.iter().flat_map(|record| record.fields().map(|(_, value)| dangling_in(value)));
         (table.schema().name.clone(), values.sum())
     };
-    view.names().filter(holds_keys).map(count).collect()
+    view.named_tables().filter(holds_keys).map(count).collect()
 }
 
 fn dangling_in(value: NamedValue<'_>) -> u64 {

@@ -48,7 +48,7 @@ impl Producer {
         let roots = roots.collect();
         let binding = Arc::new(Binding::new(&declared, &schema)?);
         let (state, threads) = (committed.state.clone(), env.threads());
-        let base = env.cpu(move || Base::of_state(state.relaid(Arc::new(schema), threads)?)).await??;
+        let base = env.cpu(move || Base::of_state(state.relayout(Arc::new(schema), threads)?)).await??;
         let version = committed.state.version();
         tracing::info!(dataset = storage.url(), epoch = %log.epoch(), %version, "dataset opened");
         Ok(Producer {

@@ -176,7 +176,7 @@ impl Place {
 /// The type of this name.
 fn table<'v>(view: &'v View, type_name: &str) -> Result<NamedTable<'v>, Failure> {
     view.named(type_name).ok_or_else(|| {
-        let names: Vec<&str> = view.names().map(|table| table.schema().name.as_str()).collect();
+        let names: Vec<&str> = view.named_tables().map(|table| table.schema().name.as_str()).collect();
         Failure::found(format!("the dataset has no type {type_name}; it has {}", names.join(", ")))
     })
 }

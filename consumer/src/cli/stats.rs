@@ -118,7 +118,7 @@ fn as_json(dataset: &str, view: &View) -> Value {
         "version": view.version(),
         "committed_at": view.committed_at().to_rfc3339(),
         "digest": format!("{:032x}", view.state().digest()),
-        "bytes": view.state().memory().iter().map(TableMemory::bytes).sum::<usize>(),
+        "bytes": view.state().memory_bytes(),
         "types": types,
     })
 }

@@ -144,7 +144,7 @@ impl Chain {
         change(&mut schema);
         self.declared = with(Registry::new()).finish().expect("the types are sound");
         self.binding = Binding::new(&self.declared, &schema).expect("the types fit");
-        let new = self.state.relaid(Arc::new(schema), 1).expect("the schema is sound");
+        let new = self.state.relayout(Arc::new(schema), 1).expect("the schema is sound");
         self.put(self.state.clone(), new, None, None).await
     }
 

@@ -72,7 +72,7 @@ fn as_text(state: &State) -> String {
     let binding = Binding::new(&nothing, state.schema()).expect("nothing fits anything");
     let view = View::new(state.clone(), Arc::new(binding), Timestamp(0));
     let mut text = format!("digest {:032x}\n", state.digest());
-    for table in view.names() {
+    for table in view.named_tables() {
         for record in table.iter() {
             let json = serde_json::to_string(&record).expect("whatever is read has a JSON form");
             text.push_str(&format!("{} {} {json}\n", table.schema().name, record.ordinal()));
