@@ -9,6 +9,7 @@
 //! files and their folders are synced); an error of a write means that nobody knows whether it landed.
 
 mod error;
+mod location;
 mod open;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,9 @@ use object_store::{
 };
 
 pub use error::{Operation, StorageError, StorageErrorKind};
+pub use location::{DatasetUrl, Location};
+/// The crate of the stores that [`Storage::new`] takes.
+pub use object_store;
 use error::{TooLarge, WrongLength};
 
 /// Objects up to here go up in one request.
