@@ -156,7 +156,10 @@ mod tests {
     #[test]
     fn a_failure_shows_the_chain_once() {
         let failure = Failure::from(Outer(Middle(io::Error::other("try again"))));
-        assert_eq!((failure.code, failure.message.as_str()), (1, "cannot load version 3: cannot read log/3: try again"));
+        assert_eq!(
+            (failure.code, failure.message.as_str()),
+            (1, "cannot load version 3: cannot read log/3: try again")
+        );
     }
 
     #[test]
@@ -172,11 +175,9 @@ mod tests {
 
     #[test]
     fn numbers_have_separators_and_nouns_a_plural() {
-        assert_eq!([0, 1, 999, 1_234_567].map(|number| counted(number, "byte")), [
-            "0 bytes",
-            "1 byte",
-            "999 bytes",
-            "1,234,567 bytes"
-        ]);
+        assert_eq!(
+            [0, 1, 999, 1_234_567].map(|number| counted(number, "byte")),
+            ["0 bytes", "1 byte", "999 bytes", "1,234,567 bytes"]
+        );
     }
 }

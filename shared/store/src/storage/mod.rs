@@ -27,10 +27,10 @@ use object_store::{
 };
 
 pub use error::{Operation, StorageError, StorageErrorKind};
+use error::{TooLarge, WrongLength};
 pub use location::{DatasetUrl, Location};
 /// The crate of the stores that [`Storage::new`] takes.
 pub use object_store;
-use error::{TooLarge, WrongLength};
 
 /// Objects up to here go up in one request.
 const ONE_PUT_BYTES: usize = 16 << 20;
