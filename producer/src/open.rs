@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use cenote_state::record::Declared;
-use cenote_state::schema::{Allow, Binding, Schema};
+use cenote_state::record::{Binding, Declared};
+use cenote_state::schema::{Allow, Schema};
 use cenote_store::log::{LogReader, LogWriter, OpenError as LogOpenError, ReadError, WriterOptions};
 use cenote_store::storage::Storage;
 

@@ -29,9 +29,9 @@ pub use named_key::{NamedKey, NamedKeyError};
 pub use table::{Records, TableRef};
 
 use crate::ids::{Ordinal, Timestamp, Version};
-use crate::record::{KeyOf, KeyValue, Record, Root};
-use crate::schema::bind::TypeBinding;
-use crate::schema::{Binding, Schema};
+use crate::record::bind::TypeBinding;
+use crate::record::{Binding, KeyOf, KeyValue, Record, Root};
+use crate::schema::Schema;
 use crate::state::State;
 use crate::table::Table;
 
