@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote_state::record::{Declared, Registry, Root};
-use cenote_state::schema::{Allow, Binding, Schema};
+use cenote_state::record::{Binding, Declared, Registry, Root};
+use cenote_state::schema::{Allow, Schema};
 use cenote_state::view::View;
 use cenote_store::env::Env;
 use cenote_store::log::WriterOptions;
@@ -299,7 +299,7 @@ impl<L: Location> ProducerBuilder<L> {
         let Opened { log, heartbeat, committed, schema } = opening.take(reader, newest).await?;
         let types = types(&declared, &schema)?;
         let (state, threads) = (committed.state.clone(), env.threads());
-        let base = env.cpu(move || CycleBase::of_state(state.relaid(Arc::new(schema), threads)?)).await??;
+        let base = env.cpu(move || CycleBase::of_state(state.relayout(Arc::new(schema), threads)?)).await??;
         let version = committed.state.version();
         tracing::info!(dataset = storage.url(), epoch = %log.epoch(), %version, "dataset opened");
         let settings = Settings {

@@ -12,7 +12,6 @@ use cenote_state::schema::Schema;
 use crate::cycle::populate::Input;
 use crate::error::{RecordCause, RecordError};
 use crate::typed::{RowError, Typed};
-use crate::writer::intern_row;
 
 /// Takes changes. All of them become one version, or none does. [`Producer::update`](crate::Producer::update) passes it to
 /// its closure.
@@ -98,13 +97,13 @@ impl Update {
     /// ```
     ///
     /// # Errors
-    /// If the row is not one of the type's, a cell is not canonical, or the type is not one of the producer's root types.
+    /// As for [`Writer::add_row`](crate::Writer::add_row).
     pub fn upsert_row(&mut self, id: TypeId, row: &Row) -> Result<(), RecordError> {
         Ok(self.upsert_checked_row(id, row)?)
     }
 
     fn upsert_checked_row(&mut self, id: TypeId, row: &Row) -> Result<(), RecordCause> {
-        self.typed.check_root(self.input.base.state.schema(), id, row)?;
+        self.typed.check_root(&self.input, id, row)?;
         Ok(self.input.upsert(id, row)?)
     }
 
@@ -140,9 +139,9 @@ impl Update {
     /// [`Writer::intern_row`](crate::Writer::intern_row).
     ///
     /// # Errors
-    /// If the row is not one of the type's.
+    /// As for [`Writer::intern_row`](crate::Writer::intern_row).
     pub fn intern_row(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, RecordError> {
-        Ok(intern_row(&mut self.input, component, row)?)
+        Ok(self.input.intern_row(component, row)?)
     }
 
     /// Attaches a tag to the version. The producer writes nothing for a tag alone. For an example see

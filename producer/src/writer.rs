@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cenote_state::ids::{Ordinal, TypeId};
-use cenote_state::record::{Interner, Root};
+use cenote_state::record::Root;
 use cenote_state::row::Row;
 use cenote_state::schema::Schema;
 
 use crate::cycle::populate::Input;
 use crate::error::{RecordCause, RecordError};
-use crate::typed::{Typed, check_row};
+use crate::typed::Typed;
 
 /// Takes the whole dataset, record by record. [`Producer::cycle`](crate::Producer::cycle) passes it to its closure.
 pub struct Writer {
@@ -83,7 +83,8 @@ impl Writer {
     /// ```
     ///
     /// # Errors
-    /// If the row is not one of the type's, a cell is not canonical, or the type is not one of the producer's root types.
+    /// If the row is not one of the type's, a cell is not canonical (a set or map is sorted and holds nothing twice), a
+    /// reference leads nowhere, or the type is not one of the producer's root types.
     ///
     /// [`schema`]: Writer::schema
     /// [`intern_row`]: Writer::intern_row
@@ -94,7 +95,7 @@ impl Writer {
     }
 
     fn add_checked_row(&mut self, id: TypeId, row: &Row) -> Result<(), RecordCause> {
-        self.typed.check_root(self.input.base.state.schema(), id, row)?;
+        self.typed.check_root(&self.input, id, row)?;
         Ok(self.input.add(id, row)?)
     }
 
@@ -131,9 +132,9 @@ impl Writer {
     /// ```
     ///
     /// # Errors
-    /// If the row is not one of the type's.
+    /// As for [`add_row`](Writer::add_row); the type is a component type.
     pub fn intern_row(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, RecordError> {
-        Ok(intern_row(&mut self.input, component, row)?)
+        Ok(self.input.intern_row(component, row)?)
     }
 
     /// Attaches a tag to the version, such as the source's version. The producer writes nothing for a tag alone.
@@ -213,10 +214,4 @@ impl Writer {
     pub(crate) fn into_parts(self) -> (Input, BTreeMap<String, String>) {
         (self.input, self.tags)
     }
-}
-
-/// The ordinal of a hand-made component row.
-pub(crate) fn intern_row(input: &mut Input, component: TypeId, row: &Row) -> Result<Ordinal, RecordCause> {
-    check_row(input.base.state.schema(), component, row)?;
-    Ok(input.intern(component, row)?)
 }

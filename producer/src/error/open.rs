@@ -1,8 +1,8 @@
 //! Why a dataset was not opened.
 
 use cenote_state::ids::Version;
-use cenote_state::record::DeclareError;
-use cenote_state::schema::{BindError, KeyError, SchemaError};
+use cenote_state::record::{BindError, DeclareError};
+use cenote_state::schema::{KeyError, SchemaError};
 use cenote_store::env::Panicked;
 use cenote_store::error::ErrorKind;
 use cenote_store::load::LoadError;

@@ -29,6 +29,8 @@ use object_store::{
 pub use error::{Operation, StorageError, StorageErrorKind};
 use error::{TooLarge, WrongLength};
 pub use location::{DatasetUrl, Location};
+/// The crate of the stores that [`Storage::new`] takes.
+pub use object_store;
 
 /// Objects up to here go up in one request.
 const ONE_PUT_BYTES: usize = 16 << 20;
