@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod docs;
 pub mod env;
 pub mod error;
 pub mod load;
