@@ -16,10 +16,18 @@ const INTERNAL: [&str; 2] = ["cenote-state", "cenote-store"];
 const FACES: [(&str, &str); 2] =
     [("cenote-producer", "producer/public-api.txt"), ("cenote-consumer", "consumer/public-api.txt")];
 
-/// One crate's items as text, and the paths that it re-exports from other crates.
+/// One crate's items, its own items' ids by path, and the paths that it re-exports from other crates.
 struct Documented {
-    items: Vec<String>,
+    items: Vec<Item>,
+    ids: BTreeMap<String, u64>,
     uses: BTreeSet<String>,
+}
+
+/// An item as text, and where it belongs.
+struct Item {
+    id: u64,
+    parent: Option<u64>,
+    text: String,
 }
 
 fn main() -> Result<ExitCode, Failure> {
@@ -63,47 +71,64 @@ fn document(name: &str) -> Result<Documented, Failure> {
         .omit_auto_trait_impls(true)
         .omit_auto_derived_impls(true)
         .build()?;
-    let items = api.items().map(|item| item.to_string()).collect();
-    Ok(Documented { items, uses: uses(&serde_json::from_str(&std::fs::read_to_string(path)?)?) })
+    let json: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+    let items = api.items().map(|item| Item {
+        id: u64::from(item.id().0),
+        parent: item.parent_id().map(|id| u64::from(id.0)),
+        text: item.to_string(),
+    });
+    let (own, foreign) = paths(&json);
+    let used = json["index"].as_object().into_iter().flat_map(|index| index.values());
+    let used = used.filter_map(|item| foreign.get(&item["inner"]["use"]["id"].as_u64()?).cloned());
+    Ok(Documented { items: items.collect(), ids: own, uses: used.collect() })
 }
 
-/// The full paths of what the crate re-exports from others.
-fn uses(json: &Value) -> BTreeSet<String> {
-    let items = json["index"].as_object().into_iter().flat_map(|index| index.values());
-    let targets = items.filter_map(|item| item["inner"]["use"]["id"].as_u64());
-    let paths = targets.filter_map(|id| {
-        let summary = &json["paths"][id.to_string()];
-        let segments: Vec<_> = summary["path"].as_array()?.iter().filter_map(Value::as_str).collect();
-        (summary["crate_id"] != 0).then(|| segments.join("::"))
-    });
-    paths.collect()
+/// The crate's own items by path, and others' paths by id.
+fn paths(json: &Value) -> (BTreeMap<String, u64>, BTreeMap<u64, String>) {
+    let (mut own, mut foreign) = (BTreeMap::new(), BTreeMap::new());
+    for (id, summary) in json["paths"].as_object().into_iter().flatten() {
+        let Ok(id) = id.parse() else { continue };
+        let segments: Vec<_> = summary["path"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if summary["crate_id"] == 0 {
+            own.insert(segments.join("::"), id);
+        } else {
+            foreign.insert(id, segments.join("::"));
+        }
+    }
+    (own, foreign)
 }
 
 /// A face's own items and those of every path that it re-exports, directly or by way of another internal crate.
 fn listing(face: &Documented, internal: &BTreeMap<String, Documented>) -> String {
-    let mut lines: BTreeSet<&str> = face.items.iter().map(String::as_str).collect();
-    let mut open: Vec<&str> = face.uses.iter().map(String::as_str).collect();
-    let mut seen = BTreeSet::new();
-    while let Some(path) = open.pop() {
+    let mut lines: BTreeSet<&str> = face.items.iter().map(|item| item.text.as_str()).collect();
+    for path in &face.uses {
         let Some(documented) = path.split("::").next().and_then(|name| internal.get(name)) else { continue };
-        if seen.insert(path) {
-            lines.extend(documented.items.iter().map(String::as_str).filter(|item| belongs(item, path)));
-            open.extend(documented.uses.iter().map(String::as_str).filter(|target| !seen.contains(target)));
+        if let Some(id) = documented.ids.get(path) {
+            lines.extend(documented.below(*id));
         }
     }
     lines.into_iter().flat_map(|line| [line, "\n"]).collect()
 }
 
-/// Whether the item is at this path, below it, or implemented for it.
-fn belongs(item: &str, path: &str) -> bool {
-    let starts = |text: &str| {
-        text.strip_prefix(path).is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_'))
-    };
-    if let Some(rest) = item.strip_prefix("impl") {
-        let target = rest.split_once(" for ").map_or_else(|| rest.trim_start(), |(_, target)| target);
-        return starts(target) || target.split_once("> ").is_some_and(|(_, target)| starts(target));
+impl Documented {
+    /// The item and all that belongs to it: fields, variants, methods, implementations.
+    fn below(&self, id: u64) -> impl Iterator<Item = &str> {
+        let mut ids = BTreeSet::from([id]);
+        loop {
+            let known = ids.len();
+            ids.extend(
+                self.items
+                    .iter()
+                    .filter(|item| item.parent.is_some_and(|id| ids.contains(&id)))
+                    .map(|item| item.id)
+                    .collect::<Vec<_>>(),
+            );
+            if ids.len() == known {
+                break;
+            }
+        }
+        self.items.iter().filter(move |item| ids.contains(&item.id)).map(|item| item.text.as_str())
     }
-    item.split([' ', '(']).find(|word| word.contains("::")).is_some_and(starts)
 }
 
 /// Lines that only one of the texts has, as a diff shows them.
