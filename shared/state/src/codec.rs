@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 /// Bytes that are not the record that they should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CodecError {
     /// More bytes than the limit for this record.
     #[error("{found} bytes, more than the limit of {limit}")]

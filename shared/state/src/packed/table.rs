@@ -25,6 +25,7 @@ pub struct SymbolTable {
 /// Lengths and bytes that are not a symbol table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it has a symbol table of {count} symbols and {bytes} bytes; one has 1 to 255 symbols of 1 to 8 bytes each")]
+#[non_exhaustive]
 pub struct TableError {
     /// How many lengths there are.
     pub count: usize,
