@@ -135,10 +135,8 @@ impl World {
             return Ok(());
         }
         let what = SnapshotToLoad {
-            name: snapshot.object.name.clone(),
             dataset: entry.head.dataset,
-            version: snapshot.version,
-            digest: snapshot.digest,
+            snapshot: snapshot.clone(),
             bytes_max: u64::MAX,
             seed: 1,
         };

@@ -7,6 +7,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use crate::error::ErrorKind;
+
 /// An operation on a store failed.
 ///
 /// An error of a write leaves open whether it landed.
@@ -93,6 +95,18 @@ impl StorageError {
     /// Sorts an error of `object_store`.
     pub(super) fn classify(object: String, operation: Operation, source: object_store::Error) -> StorageError {
         StorageError::new(object, operation, kind_of(&source), source)
+    }
+
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self.kind {
+            StorageErrorKind::Unavailable | StorageErrorKind::Timeout | StorageErrorKind::Other => ErrorKind::Retry,
+            StorageErrorKind::Denied | StorageErrorKind::Full | StorageErrorKind::Configuration => {
+                ErrorKind::Configuration
+            }
+            StorageErrorKind::TooLarge => ErrorKind::Damaged,
+        }
     }
 
     /// Whether the same call may succeed in a while without anyone doing anything.
