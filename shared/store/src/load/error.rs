@@ -90,9 +90,7 @@ pub enum LoadError {
         source: KeyError,
     },
     /// A delta does not fit its parent.
-    #[error(
-        "{object} does not fit the parent of version {version}; restore it from a copy, or make a snapshot"
-    )]
+    #[error("{object} does not fit the parent of version {version}; restore it from a copy, or make a snapshot")]
     Apply {
         /// The version.
         version: Version,

@@ -105,9 +105,11 @@ impl Replay {
         let object = || stored.object.clone();
         let delta = decode_delta(&stored.bytes, self.dataset, &parent, self.bytes_max)
             .map_err(|source| LoadError::Blob { version, object: object(), source })?;
-        let state = parent
-            .applied(&delta, version, self.threads)
-            .map_err(|source| LoadError::Apply { version, object: object(), source })?;
+        let state = parent.applied(&delta, version, self.threads).map_err(|source| LoadError::Apply {
+            version,
+            object: object(),
+            source,
+        })?;
         Ok(Applied { fetched, state, delta: Some(delta) })
     }
 

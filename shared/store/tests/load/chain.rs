@@ -13,7 +13,7 @@ use cenote_store::env::Env;
 use cenote_store::load::{Commits, LoadError, Replay, SnapshotToLoad, roll};
 use cenote_store::log::names::Folder;
 use cenote_store::log::{
-    Body, Commit, DeltaPlace, LogReader, LogWriter, NewObject, ObjectRef, Outcome, Snapshot, WriterOptions,
+    Body, Commit, DeltaPlace, LogReader, LogWriter, NewObject, ObjectRef, Outcome, Rule, Rules, Snapshot, WriterOptions,
 };
 use cenote_store::storage::Storage;
 use object_store::memory::InMemory;
@@ -65,7 +65,9 @@ impl Chain {
     pub(crate) async fn new() -> Chain {
         let (storage, env) = (memory(), Env::simulated(1));
         let reader = LogReader::empty(storage.clone());
-        let writer = LogWriter::open(&reader, env.clone(), WriterOptions::default()).await.expect("it opens");
+        // A writer that keeps rule 3 refuses a commit with a wrong parent.
+        let options = WriterOptions { rules: Rules::broken(Rule::R3), ..WriterOptions::default() };
+        let writer = LogWriter::open(&reader, env.clone(), options).await.expect("it opens");
         Chain { storage, env, writer, state: empty() }
     }
 

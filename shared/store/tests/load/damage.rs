@@ -93,7 +93,8 @@ async fn a_commit_names_the_state_before_it() {
 
 #[tokio::test]
 async fn digests_and_counts_are_compared() {
-    for (what, says) in [(0, "the digest of column 11 of type 0"), (1, "type 0 has 20 records, not 21"), (2, "its digest is ")]
+    for (what, says) in
+        [(0, "the digest of column 11 of type 0"), (1, "type 0 has 20 records, not 21"), (2, "its digest is ")]
     {
         let mut chain = Chain::new().await;
         let first = chain.commit().await;
@@ -108,8 +109,7 @@ async fn digests_and_counts_are_compared() {
         assert!(matches!(&error, LoadError::Differs { version, .. } if *version == second), "{error}");
         assert_eq!(error.kind(), ErrorKind::Damaged);
         let text = said(&error);
-        let start =
-            format!("version 3, read from log/00000000000000000003, differs from what was committed: {says}");
+        let start = format!("version 3, read from log/00000000000000000003, differs from what was committed: {says}");
         assert!(text.starts_with(&start), "{text}");
         assert!(text.ends_with("; restore the object from a copy, or make a snapshot"), "{text}");
     }
@@ -163,7 +163,10 @@ async fn a_blob_has_the_hash_that_its_commit_names() {
     // Bits of padding: nothing in the blob itself would notice.
     let (second, blob) = chain.commit_blob(|object| object.hash = ContentHash::of(b"another")).await;
     let error = chain.error_after(first).await;
-    assert!(matches!(&error, LoadError::Altered { version, object } if (*version, object) == (second, &blob)), "{error}");
+    assert!(
+        matches!(&error, LoadError::Altered { version, object } if (*version, object) == (second, &blob)),
+        "{error}"
+    );
 }
 
 #[tokio::test]

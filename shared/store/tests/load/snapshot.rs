@@ -51,7 +51,10 @@ async fn a_snapshot_is_fetched_by_ranges() {
 
     let small = SnapshotToLoad { bytes_max: 1 << 20, ..what.clone() };
     let error = snapshot(&storage, &Env::system(), &small, &|_, _| {}).await.unwrap_err();
-    assert_eq!((error.to_string().as_str(), error.kind()), ("cannot decode snapshots/1 of version 3", ErrorKind::Configuration));
+    assert_eq!(
+        (error.to_string().as_str(), error.kind()),
+        ("cannot decode snapshots/1 of version 3", ErrorKind::Configuration)
+    );
     let LoadError::Blob { source, .. } = &error else { panic!("{error}") };
     let source = source.to_string();
     assert!(source.starts_with("it needs ") && source.contains("raise max_state_bytes"), "{source}");
