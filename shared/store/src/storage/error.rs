@@ -7,7 +7,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, chain};
 
 /// An operation on a store failed.
 ///
@@ -230,18 +230,6 @@ fn asked_for_credentials(said: &str) -> bool {
 /// Whether a read began behind the object's end.
 fn begins_behind_end(said: &str) -> bool {
     ["status code: 416", "Wanted range starting at"].iter().any(|sign| said.contains(sign))
-}
-
-/// Every message of the chain; the sources of `object_store` repeat each other, which does no harm here.
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(current) = cause {
-        text.push_str(": ");
-        text.push_str(&current.to_string());
-        cause = current.source();
-    }
-    text
 }
 
 fn remedy(object: &str, operation: Operation, kind: StorageErrorKind, said: &str) -> String {
