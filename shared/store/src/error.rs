@@ -34,10 +34,10 @@ pub enum ErrorKind {
 ///
 /// ```
 /// let wrong = "x".parse::<u8>().expect_err("it is no number");
-/// assert_eq!(cenote_store::error::chain(&wrong), "invalid digit found in string");
+/// assert_eq!(cenote_store::error::with_sources(&wrong), "invalid digit found in string");
 /// ```
 #[must_use]
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
