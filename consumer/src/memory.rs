@@ -37,7 +37,7 @@ impl Budget {
         let grown = delta.map(|delta| self.estimate.saturating_add(FACTOR * bytes_of(delta)));
         let estimate = match grown {
             Some(grown) if grown <= self.limit => grown,
-            _ => state.memory().iter().map(|table| table.bytes() as u64).sum(),
+            _ => state.memory_bytes(),
         };
         if estimate > self.limit {
             return Err(estimate);

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cenote_state::ids::{DatasetId, Timestamp, Version};
-use cenote_state::record::Declared;
-use cenote_state::schema::{BindError, Binding, Schema};
+use cenote_state::record::{BindError, Binding, Declared};
+use cenote_state::schema::Schema;
 use cenote_state::state::State;
 use cenote_state::view::indexes::{ChangedRoots, IndexBinding};
 use cenote_state::view::{IndexDeclaration, IndexError, Indexes, View};
