@@ -49,15 +49,23 @@ pub(crate) enum OpenCause {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
-    Load(#[from] LoadError),
-    #[error("version {version} is damaged: {cause}; restore what is damaged from a copy")]
-    Damaged { version: Version, cause: String },
+    Load(LoadError),
     #[error("the log has no version {version}: it was trimmed, or is no version; the newest is {newest}")]
     NoSuchVersion { version: Version, newest: Version },
     #[error(transparent)]
     Log(#[from] log::OpenError),
     #[error(transparent)]
     Panicked(#[from] Panicked),
+}
+
+impl From<LoadError> for OpenCause {
+    fn from(error: LoadError) -> OpenCause {
+        match error {
+            LoadError::Storage(error) => OpenCause::Storage(error),
+            LoadError::Read(error) => OpenCause::Read(error),
+            error => OpenCause::Load(error),
+        }
+    }
 }
 
 impl OpenCause {
@@ -74,7 +82,6 @@ impl OpenCause {
             OpenCause::Storage(error) => error.kind(),
             OpenCause::Read(error) => error.kind(),
             OpenCause::Load(error) => error.kind(),
-            OpenCause::Damaged { .. } => ErrorKind::Damaged,
             OpenCause::Log(error) => kind_of_log(error),
         }
     }
