@@ -73,12 +73,12 @@
 
 #![forbid(unsafe_code)]
 
+mod arena;
 mod base;
 mod builder;
 mod content;
 mod cycle;
 mod error;
-mod framed;
 /// Reads JSON Lines for the program. No part of the library's interface.
 #[cfg(feature = "cli")]
 #[doc(hidden)]

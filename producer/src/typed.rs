@@ -105,8 +105,8 @@ impl Typed {
         Typed { roots, view, writer: RowWriter::new(), row: Row::default(), known: Vec::new() }
     }
 
-    /// Adds a record that the last version has as it is, without writing it. `false` where that can't be told, and it
-    /// is to be written.
+    /// Adds a record that the last version has as it is, without writing it. `false` if that is
+    /// not known, and the record must be written.
     pub(crate) fn add_same<T: Root>(&mut self, record: &T, input: &mut Input) -> Result<bool, WriteError> {
         let id = self.id::<T>(input.base.state.schema())?;
         Ok(self.view.find_same(record).is_some_and(|ordinal| input.add_same(id, ordinal)))

@@ -49,6 +49,11 @@ impl Writer {
     /// [`intern_row`]: Writer::intern_row
     pub fn add_row(&mut self, id: TypeId, row: &Row) -> Result<(), BoxError> {
         self.typed.check_root(&self.input, id, row)?;
+        Ok(self.add_canonical(id, row)?)
+    }
+
+    /// The same for a row of a root type whose cells this crate wrote.
+    pub(crate) fn add_canonical(&mut self, id: TypeId, row: &Row) -> Result<(), WriteError> {
         self.input.add(id, row)?;
         self.added += 1;
         Ok(())

@@ -132,7 +132,7 @@ fn freed_ordinals_are_filled_segment_by_segment() {
         assert_eq!(rows, 8, "a segment is about 64 KiB");
         let ordinal = |producer: &Producer, key: u64| {
             let view = producer.view();
-            view.state().table(id).find(KeyRef::Image(key), view.state()).unwrap().0
+            view.state().table(id).find(KeyRef::Image(key), view.state().tables()).unwrap().0
         };
         // One from each of eight segments, an eighth of it: not worth touching them.
         let scattered =

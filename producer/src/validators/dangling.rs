@@ -92,7 +92,7 @@ impl KeyField {
         }
         let target = new.table(self.target);
         let mut look = |key: KeyRef<'_>| {
-            if target.find(key, new).is_none() {
+            if target.find(key, new.tables()).is_none() {
                 report(ordinal);
             }
         };

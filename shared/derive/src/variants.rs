@@ -101,6 +101,7 @@ fn values(owner: &Ident, krate: &TokenStream) -> TokenStream {
             type Owned = #owner;
             type Ref<'v> = #owner;
             const VARIABLE: bool = false;
+            const ORDER: #krate::__derive::Order = #krate::__derive::Order::Unsigned;
             const HAS_DEFAULT: bool = <#owner as #krate::__derive::Enum>::DEFAULT.is_some();
 
             fn declare(field: &mut #krate::__derive::FieldDeclaration<'_>) -> #krate::__derive::ValueKind {
@@ -113,9 +114,6 @@ fn values(owner: &Ident, krate: &TokenStream) -> TokenStream {
                 context: &mut #krate::__derive::WriteContext<'_>,
             ) -> ::core::result::Result<(), #krate::__derive::WriteError> {
                 #krate::__derive::write_enum(*value, binding, out, context)
-            }
-            fn compare(left: &[u8], right: &[u8]) -> ::core::cmp::Ordering {
-                #krate::__derive::compare_unsigned(left, right)
             }
             #[inline]
             fn read<'v, __Source: #krate::__derive::Source<'v>>(

@@ -88,7 +88,7 @@ pub(crate) fn delta(state: &State, model: &BTreeMap<i64, Record>, step: &Step) -
     }
     let mut free = (0..).filter(|ordinal| !table.is_live(Ordinal(*ordinal))).map(Ordinal);
     for (key, change) in step {
-        let found = table.find(KeyRef::Image(*key as u64), state);
+        let found = table.find(KeyRef::Image(*key as u64), state.tables());
         match (found, change) {
             (None, Some(record)) => changes.add(ROOT, free.next().unwrap(), &row(*key, record)),
             (Some(ordinal), None) => changes.remove(ROOT, ordinal),
@@ -189,8 +189,8 @@ proptest! {
             let mut sums = Sums::new(5);
             let columns: Vec<_> = state.table(ROOT).layout().columns.iter().map(|column| column.id).collect();
             for (key, record) in &model {
-                let ordinal = state.table(ROOT).find(KeyRef::Image(*key as u64), &state).unwrap();
-                sums.add_row(ordinal, &columns, &row(*key, record));
+                let ordinal = state.table(ROOT).find(KeyRef::Image(*key as u64), state.tables()).unwrap();
+                sums.add_row(ordinal, &columns, (&row(*key, record)).into());
             }
             prop_assert_eq!(&sums, state.table(ROOT).sums());
         }

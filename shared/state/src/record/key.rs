@@ -9,11 +9,11 @@ use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 
 use crate::keys::{KeyBuf, KeyRef};
+use crate::row::{CellReader, Order, push_sized};
 use crate::schema::ValueKind;
 use crate::view::View;
 
 use super::bind::ValueBinding;
-use super::value::{compare_signed, compare_unsigned};
 use super::{Element, FieldDeclaration, Ordered, Root, Scope, Source, Value, WriteContext, WriteError};
 
 /// The form of a key's canonical bytes, known to the compiler.
@@ -118,16 +118,10 @@ impl KeyValue for bool {
     }
 }
 
-fn write_sized(bytes: &[u8], out: &mut Vec<u8>) {
-    let length = u32::try_from(bytes.len()).expect("a key fits a record, which has at most 16 MiB");
-    out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(bytes);
-}
-
 fn read_sized<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let (length, rest) = bytes.split_first_chunk()?;
-    let (part, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    *bytes = rest;
+    let mut reader = CellReader::new(bytes);
+    let part = reader.sized()?;
+    *bytes = reader.rest();
     Some(part)
 }
 
@@ -146,7 +140,7 @@ macro_rules! byte_key {
                 look(KeyRef::Bytes($as_bytes))
             }
             fn write_part($key: &$borrowed, out: &mut Vec<u8>) {
-                write_sized($as_bytes, out);
+                push_sized($as_bytes, out);
             }
             fn read_part<'a>(bytes: &mut &'a [u8]) -> Option<&'a $borrowed> {
                 let $bytes = read_sized(bytes)?;
@@ -313,6 +307,11 @@ impl<T: Root> Value for Key<T> {
     type Owned = Key<T>;
     type Ref<'v> = KeyOf<'v, T>;
     const VARIABLE: bool = !matches!(T::Key::SHAPE, KeyShape::Image { .. });
+    const ORDER: Order = match T::Key::SHAPE {
+        KeyShape::Image { signed: true } => Order::Signed,
+        KeyShape::Image { signed: false } => Order::Unsigned,
+        KeyShape::Text | KeyShape::Bytes | KeyShape::Composite => Order::Bytewise,
+    };
     const HAS_DEFAULT: bool = false;
 
     fn declare(field: &mut FieldDeclaration<'_>) -> ValueKind {
@@ -327,13 +326,6 @@ impl<T: Root> Value for Key<T> {
         match &value.canonical {
             KeyBuf::Image(image) => context.append(out, &image.to_le_bytes()),
             KeyBuf::Bytes(bytes) => context.append(out, bytes),
-        }
-    }
-    fn compare(left: &[u8], right: &[u8]) -> Ordering {
-        match T::Key::SHAPE {
-            KeyShape::Image { signed: true } => compare_signed(left, right),
-            KeyShape::Image { signed: false } => compare_unsigned(left, right),
-            _ => left.cmp(right),
         }
     }
     #[inline(always)]
@@ -387,7 +379,7 @@ impl<T: Root> KeyValue for Key<T> {
             (_, KeyRef::Image(image)) => out.extend_from_slice(&image.to_le_bytes()),
             // Its parts stand among ours.
             (KeyShape::Composite, KeyRef::Bytes(bytes)) => out.extend_from_slice(bytes),
-            (_, KeyRef::Bytes(bytes)) => write_sized(bytes, out),
+            (_, KeyRef::Bytes(bytes)) => push_sized(bytes, out),
         }
     }
     fn read_part<'a>(bytes: &mut &'a [u8]) -> Option<KeyOf<'a, T>> {

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use std::fmt::Debug;
 use std::ops::Range;
 
+use crate::row::Order;
 use crate::schema::ValueKind;
 use crate::segment::{Cell, Elements};
 
@@ -26,29 +27,32 @@ pub trait Value: 'static {
     type Ref<'v>: Copy + Debug + PartialEq;
     /// Whether elements have their length before them.
     const VARIABLE: bool;
-    /// Whether `#[record(default)]` can stand on a field of it.
+    /// The order of sets of these, and of maps with these as keys, on canonical bytes.
+    const ORDER: Order;
+    /// Whether a field of it can have `#[record(default)]`.
     const HAS_DEFAULT: bool;
 
-    /// Says what it is.
+    /// Declares what it is.
     fn declare(field: &mut FieldDeclaration<'_>) -> ValueKind;
     /// Appends its canonical bytes (see [`row`](crate::row)).
+    ///
+    /// # Errors
+    /// If the record passes a limit, or the chain's schema lacks an enum variant.
     fn write(
         value: &Self::Owned,
         binding: &ValueBinding,
         out: &mut Vec<u8>,
         context: &mut WriteContext<'_>,
     ) -> Result<(), WriteError>;
-    /// The order of sets and maps, on canonical bytes.
-    fn compare(left: &[u8], right: &[u8]) -> Ordering;
     /// Reads it in place.
     fn read<'v, S: Source<'v>>(source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> Self::Ref<'v>;
-    /// Asks for what these elements would be read from, so that the cache misses of neighbours overlap. Only what leads to
-    /// other rows has something to ask for.
+    /// Prefetches what these elements will be read from, so that the cache misses of neighbours overlap. Only values that
+    /// lead to other rows have something to prefetch.
     #[inline(always)]
     fn ask<'v>(_elements: Elements<'v>, _range: Range<usize>, _binding: &'v ValueBinding, _scope: Scope<'v>) {}
-    /// Whether what stands here has the canonical bytes that `value` would be written with.
+    /// Whether the stored value has the canonical bytes that `value` would be written with.
     fn is_same<'v, S: Source<'v>>(value: &Self::Owned, source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> bool;
-    /// What an absent value reads as; asked only where there is a default.
+    /// What an absent value reads as; called only if there is a default.
     fn absent<'v>() -> Self::Ref<'v>;
     /// A copy of what was read.
     fn own(value: Self::Ref<'_>) -> Self::Owned;
@@ -65,7 +69,7 @@ pub trait Element: Value {}
 
 /// A value that can be searched for: anything but floats, components and deduplicated text.
 pub trait Ordered: Value {
-    /// What stands in the set compares to `wanted` so.
+    /// How the stored value compares to `wanted`.
     fn compare_at<'v, S: Source<'v>>(source: S, wanted: Self::Ref<'_>, binding: &ValueBinding) -> Ordering;
 }
 
@@ -117,7 +121,7 @@ impl<'v> Source<'v> for (Elements<'v>, usize) {
     }
 }
 
-/// Makes a [`Value`] the whole of a field as well. The derive says the same of enums.
+/// Makes a [`Value`] the whole of a field as well. The derive does the same for enums.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __one_value {
@@ -162,29 +166,13 @@ macro_rules! __one_value {
     };
 }
 
-pub(crate) fn compare_signed(left: &[u8], right: &[u8]) -> Ordering {
-    image(left).cast_signed().cmp(&image(right).cast_signed())
-}
-
-#[doc(hidden)]
-#[must_use]
-pub fn compare_unsigned(left: &[u8], right: &[u8]) -> Ordering {
-    image(left).cmp(&image(right))
-}
-
-/// Up to 8 little-endian bytes.
-fn image(bytes: &[u8]) -> u64 {
-    let mut all = [0; 8];
-    all[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(all)
-}
-
 macro_rules! number {
-    ($number:ty, $kind:expr, $value:ident => $to_image:expr, $image:ident => $from_image:expr, $compare:ident) => {
+    ($number:ty, $kind:expr, $value:ident => $to_image:expr, $image:ident => $from_image:expr, $order:ident) => {
         impl Value for $number {
             type Owned = $number;
             type Ref<'v> = $number;
             const VARIABLE: bool = false;
+            const ORDER: Order = Order::$order;
             const HAS_DEFAULT: bool = true;
             fn declare(field: &mut FieldDeclaration<'_>) -> ValueKind {
                 field.plain($kind)
@@ -198,9 +186,6 @@ macro_rules! number {
                 let $value = *value;
                 out.extend_from_slice(&$to_image.to_le_bytes());
                 Ok(())
-            }
-            fn compare(left: &[u8], right: &[u8]) -> Ordering {
-                $compare(left, right)
             }
             #[inline(always)]
             fn read<'v, S: Source<'v>>(source: S, _: &'v ValueBinding, _: Scope<'v>) -> $number {
@@ -224,10 +209,10 @@ macro_rules! number {
 }
 
 macro_rules! integer {
-    ($number:ty, $kind:ident, $wide:ty, $compare:ident) => {
+    ($number:ty, $kind:ident, $wide:ty, $order:ident) => {
         number!(
             $number, ValueKind::$kind(size_of::<$number>() as u8),
-            value => <$wide>::from(value), image => image as $number, $compare
+            value => <$wide>::from(value), image => image as $number, $order
         );
         impl Ordered for $number {
             fn compare_at<'v, S: Source<'v>>(source: S, wanted: $number, _: &ValueBinding) -> Ordering {
@@ -237,18 +222,18 @@ macro_rules! integer {
     };
 }
 
-integer!(i8, Int, i64, compare_signed);
-integer!(i16, Int, i64, compare_signed);
-integer!(i32, Int, i64, compare_signed);
-integer!(i64, Int, i64, compare_signed);
-integer!(u8, UInt, u64, compare_unsigned);
-integer!(u16, UInt, u64, compare_unsigned);
-integer!(u32, UInt, u64, compare_unsigned);
-integer!(u64, UInt, u64, compare_unsigned);
-number!(bool, ValueKind::Bool, value => u64::from(value), image => image != 0, compare_unsigned);
+integer!(i8, Int, i64, Signed);
+integer!(i16, Int, i64, Signed);
+integer!(i32, Int, i64, Signed);
+integer!(i64, Int, i64, Signed);
+integer!(u8, UInt, u64, Unsigned);
+integer!(u16, UInt, u64, Unsigned);
+integer!(u32, UInt, u64, Unsigned);
+integer!(u64, UInt, u64, Unsigned);
+number!(bool, ValueKind::Bool, value => u64::from(value), image => image != 0, Unsigned);
 // By bits, so that every NaN survives.
-number!(f32, ValueKind::F32, value => value.to_bits(), image => f32::from_bits(image as u32), compare_unsigned);
-number!(f64, ValueKind::F64, value => value.to_bits(), image => f64::from_bits(image), compare_unsigned);
+number!(f32, ValueKind::F32, value => value.to_bits(), image => f32::from_bits(image as u32), Unsigned);
+number!(f64, ValueKind::F64, value => value.to_bits(), image => f64::from_bits(image), Unsigned);
 
 impl Ordered for bool {
     fn compare_at<'v, S: Source<'v>>(source: S, wanted: bool, _: &ValueBinding) -> Ordering {
@@ -272,6 +257,7 @@ macro_rules! heap {
             type Owned = $owned;
             type Ref<'v> = &'v $borrowed;
             const VARIABLE: bool = true;
+            const ORDER: Order = Order::Bytewise;
             const HAS_DEFAULT: bool = true;
             fn declare(field: &mut FieldDeclaration<'_>) -> ValueKind {
                 field.plain(ValueKind::$kind)
@@ -283,9 +269,6 @@ macro_rules! heap {
                 context: &mut WriteContext<'_>,
             ) -> Result<(), WriteError> {
                 context.append(out, value.$as_bytes())
-            }
-            fn compare(left: &[u8], right: &[u8]) -> Ordering {
-                left.cmp(right)
             }
             #[inline(always)]
             fn read<'v, S: Source<'v>>(source: S, _: &'v ValueBinding, _: Scope<'v>) -> &'v $borrowed {
@@ -322,6 +305,7 @@ impl Value for Dedup {
     type Owned = String;
     type Ref<'v> = &'v str;
     const VARIABLE: bool = false;
+    const ORDER: Order = Order::Unsigned;
     const HAS_DEFAULT: bool = true;
     fn declare(field: &mut FieldDeclaration<'_>) -> ValueKind {
         field.dedup()
@@ -335,9 +319,6 @@ impl Value for Dedup {
         let ordinal = context.dedup(value, binding)?;
         out.extend_from_slice(&ordinal.0.to_le_bytes());
         Ok(())
-    }
-    fn compare(left: &[u8], right: &[u8]) -> Ordering {
-        compare_unsigned(left, right)
     }
     #[inline(always)]
     fn read<'v, S: Source<'v>>(source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> &'v str {
@@ -360,6 +341,7 @@ impl<T: Component> Value for T {
     type Owned = T;
     type Ref<'v> = T::Ref<'v>;
     const VARIABLE: bool = false;
+    const ORDER: Order = Order::Unsigned;
     const HAS_DEFAULT: bool = false;
     fn declare(field: &mut FieldDeclaration<'_>) -> ValueKind {
         field.component::<T>()
@@ -373,9 +355,6 @@ impl<T: Component> Value for T {
         let ordinal = context.component(value, binding)?;
         out.extend_from_slice(&ordinal.0.to_le_bytes());
         Ok(())
-    }
-    fn compare(left: &[u8], right: &[u8]) -> Ordering {
-        compare_unsigned(left, right)
     }
     #[inline(always)]
     fn read<'v, S: Source<'v>>(source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> T::Ref<'v> {
@@ -409,9 +388,9 @@ pub trait Enum: Copy + Debug + PartialEq + 'static {
     /// The variant marked `#[default]`.
     const DEFAULT: Option<Self>;
 
-    /// The place among the names.
+    /// The index of its name.
     fn number(self) -> u32;
-    /// The variant at a place among the names.
+    /// The variant whose name has this index.
     fn from_number(number: u32) -> Self;
 }
 
@@ -439,7 +418,7 @@ pub fn read_enum<E: Enum>(image: u64, binding: &ValueBinding) -> E {
     E::from_number(binding.to_declared[image as usize])
 }
 
-/// What stands in a set compares to an enum's variant so: by the chain's numbers.
+/// How a stored enum number compares to a variant: by the chain's numbers.
 #[doc(hidden)]
 #[must_use]
 pub fn compare_enum<E: Enum>(image: u64, wanted: E, binding: &ValueBinding) -> Ordering {

@@ -1,13 +1,13 @@
 //! Reading canonical bytes: cells that this process wrote, and cells that a program brings as bytes.
 //!
-//! One reader serves both. It answers `None` where bytes end too early, and never reads past their end (I9); a caller
-//! whose bytes were written or checked by this process says so in an `expect`.
+//! One reader serves both. It returns `None` if bytes end too early, and never reads past their end (I9). A caller
+//! whose bytes this process wrote or checked has an `expect` with that reason.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 
 use crate::ids::{Ordinal, TypeId};
 
-use super::form::scalar;
+use super::form::scalar_of;
 use super::{CellForm, ElementForm, LIST_ELEMENTS_MAX};
 
 /// Walks canonical bytes from the front.
@@ -38,6 +38,12 @@ impl<'a> CellReader<'a> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
+    }
+
+    /// All bytes that were not taken.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// The next bytes.
@@ -71,7 +77,7 @@ impl<'a> CellReader<'a> {
 }
 
 impl CellForm {
-    /// Checks a cell whose bytes come from outside. `exists` says whether a component has this ordinal.
+    /// Checks a cell whose bytes come from outside. `exists` returns whether a component has this ordinal.
     ///
     /// # Errors
     /// The first [`Defect`].
@@ -120,19 +126,19 @@ impl ElementForm {
             return Err(Defect::Bytes);
         }
         let is_sound = match self {
-            ElementForm::Bool => scalar(bytes) <= 1,
+            ElementForm::Bool => scalar_of(bytes) <= 1,
             ElementForm::Signed(width) => {
-                let (number, spare) = (scalar(bytes).cast_signed(), spare_bits(*width));
+                let (number, spare) = (scalar_of(bytes).cast_signed(), spare_bits(*width));
                 number.wrapping_shl(spare).wrapping_shr(spare) == number
             }
             ElementForm::Unsigned(width) => {
-                let (number, spare) = (scalar(bytes), spare_bits(*width));
+                let (number, spare) = (scalar_of(bytes), spare_bits(*width));
                 number.wrapping_shl(spare).wrapping_shr(spare) == number
             }
-            ElementForm::Variant(count) => scalar(bytes) < u64::from(*count),
+            ElementForm::Variant(count) => scalar_of(bytes) < u64::from(*count),
             ElementForm::F32 | ElementForm::F64 | ElementForm::Bytes => true,
             ElementForm::Component(id) => {
-                let ordinal = Ordinal(u32::try_from(scalar(bytes)).map_err(|_| Defect::Bytes)?);
+                let ordinal = Ordinal(u32::try_from(scalar_of(bytes)).map_err(|_| Defect::Bytes)?);
                 return if exists(*id, ordinal) { Ok(()) } else { Err(Defect::Dangling(*id, ordinal)) };
             }
             ElementForm::Text => std::str::from_utf8(bytes).is_ok(),

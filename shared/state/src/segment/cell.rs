@@ -6,6 +6,7 @@ use crate::ids::ColumnId;
 use crate::layout::{Column, Form, ImageKind, Layout, Many};
 use crate::packed::Text;
 use crate::raw::{FixedRow, load, prefetch};
+use crate::row::{Row, RowRef, push_count, push_sized};
 
 use super::Segment;
 
@@ -78,6 +79,29 @@ impl<'s> RowAt<'s> {
     #[inline(always)]
     pub(crate) fn prefetch_text(self, slot: usize) {
         prefetch(self.segment.text.as_ptr().wrapping_add(self.row.number(slot) as usize));
+    }
+
+    /// Writes the record into `row`, which is cleared first.
+    pub fn write_to(self, row: &mut Row) {
+        row.clear(self.columns());
+        for field in 0..self.columns() {
+            let cell = self.cell(field);
+            if cell.is_present() {
+                row.set(field, |out| cell.canonical(out));
+            }
+        }
+    }
+
+    /// Whether a canonical row holds the same values. `scratch` is overwritten.
+    #[must_use]
+    pub fn is_row(self, row: RowRef<'_>, scratch: &mut Vec<u8>) -> bool {
+        (0..self.columns()).all(|field| self.cell(field).is_canonical(row.cell(field), scratch))
+    }
+
+    /// The fields in which a canonical row differs, ascending. `scratch` is overwritten.
+    #[must_use]
+    pub fn changed_fields(self, row: RowRef<'_>, scratch: &mut Vec<u8>) -> Vec<usize> {
+        (0..self.columns()).filter(|field| !self.cell(*field).is_canonical(row.cell(*field), scratch)).collect()
     }
 
     /// How many fields there are.
@@ -232,12 +256,12 @@ impl<'s> Cell<'s> {
             Form::Packed { .. } => self.packed_text().extend(out),
             Form::Many(_) => {
                 let elements = self.elements();
-                out.extend_from_slice(&elements.len.to_le_bytes());
+                push_count(elements.len(), out);
                 (0..elements.len()).for_each(|index| elements.canonical(index, out));
             }
             Form::Map(..) => {
                 let (keys, values) = self.entries();
-                out.extend_from_slice(&keys.len.to_le_bytes());
+                push_count(keys.len(), out);
                 for index in 0..keys.len() {
                     keys.canonical(index, out);
                     values.canonical(index, out);
@@ -361,7 +385,6 @@ impl<'s> Elements<'s> {
             ElementKind::Texts(_) => self.text(index).as_bytes(),
             ElementKind::Blobs(_) => self.bytes(index),
         };
-        out.extend_from_slice(&(content.len() as u32).to_le_bytes());
-        out.extend_from_slice(content);
+        push_sized(content, out);
     }
 }

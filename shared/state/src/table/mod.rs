@@ -16,13 +16,23 @@ pub use edit::{EditError, TableEdit};
 use crate::digest::Sums;
 use crate::ids::{Ordinal, TypeId};
 use crate::index::{Directory, KeyIndex, LiveSet, Near};
-use crate::keys::{KeyPlan, KeyRef};
+use crate::keys::{Components, KeyPlan, KeyRef};
 use crate::layout::Layout;
 use crate::packed::Symbols;
 use crate::raw::prefetch;
 use crate::schema::{KeyError, Schema};
 use crate::segment::{RowAt, Segment, SegmentBuilder};
-use crate::state::State;
+
+/// The tables of a state, by type number: where a table finds the components that its keys lead through.
+pub type Tables = [Arc<Table>];
+
+impl<'t> Components<'t> for &'t Tables {
+    type Row = RowAt<'t>;
+
+    fn component(self, id: TypeId, ordinal: Ordinal) -> Option<RowAt<'t>> {
+        self[id.index()].row(ordinal)
+    }
+}
 
 /// A record found, and its row.
 pub(crate) type Found<'s> = Option<(Ordinal, RowAt<'s>)>;
@@ -187,21 +197,21 @@ impl Table {
         self.row(ordinal).unwrap_or_else(|| self.blank.row(&self.layout, 0).expect("the blank segment has one row"))
     }
 
-    /// The record with this key.
+    /// The record with this key. `tables` are those of the same state.
     #[inline(always)]
     #[must_use]
-    pub fn find(&self, key: KeyRef<'_>, state: &State) -> Option<Ordinal> {
-        self.find_row(key, state).map(|(ordinal, _)| ordinal)
+    pub fn find(&self, key: KeyRef<'_>, tables: &Tables) -> Option<Ordinal> {
+        self.find_row(key, tables).map(|(ordinal, _)| ordinal)
     }
 
     /// The record with this key, and its row: what a read wants.
     #[inline(always)]
     #[must_use]
-    pub fn find_row<'s>(&'s self, key: KeyRef<'_>, state: &State) -> Option<(Ordinal, RowAt<'s>)> {
+    pub fn find_row<'s>(&'s self, key: KeyRef<'_>, tables: &Tables) -> Option<(Ordinal, RowAt<'s>)> {
         if let (Some(slot), KeyRef::Image(image)) = (self.image_slot, key) {
             return self.find_image(slot, image);
         }
-        self.find_any(self.key.as_ref()?, key, state)
+        self.find_any(self.key.as_ref()?, key, tables)
     }
 
     /// By a key that is a number in a slot: the read that is worth having in its caller's code. What leaves it for code
@@ -266,15 +276,15 @@ impl Table {
     }
 
     #[inline(never)]
-    fn find_any(&self, plan: &KeyPlan, key: KeyRef<'_>, state: &State) -> Option<(Ordinal, RowAt<'_>)> {
-        let is_match = |at| self.row(Ordinal(at)).is_some_and(|row| plan.matches(row, key, state));
+    fn find_any(&self, plan: &KeyPlan, key: KeyRef<'_>, tables: &Tables) -> Option<(Ordinal, RowAt<'_>)> {
+        let is_match = |at| self.row(Ordinal(at)).is_some_and(|row| plan.matches(row, key, tables));
         let ordinal = self.keys.find(key.hash(self.seed), is_match).map(Ordinal)?;
         Some((ordinal, self.row(ordinal)?))
     }
 
     /// The hash under which the key index has the row's key.
-    fn key_hash(&self, plan: &KeyPlan, row: RowAt<'_>, state: &State) -> u64 {
-        plan.with_key(row, state, |key| key.hash(self.seed))
+    fn key_hash(&self, plan: &KeyPlan, row: RowAt<'_>, tables: &Tables) -> u64 {
+        plan.with_key(row, tables, |key| key.hash(self.seed))
     }
 
     /// What its parts take in memory, as if it shared none of them.
@@ -303,14 +313,14 @@ impl Table {
     }
 
     /// Builds the key index of a loaded table from its live rows, on `threads` threads. None where too many keys are equal.
-    pub(crate) fn with_key_index(&self, state: &State, threads: usize) -> Option<Table> {
+    pub(crate) fn with_key_index(&self, tables: &Tables, threads: usize) -> Option<Table> {
         let Some(plan) = &self.key else { return Some(self.clone()) };
         let count = self.segments.len();
         let share = count.div_ceil(threads.max(1)).max(1);
         let shares: Vec<_> = (0..count).step_by(share).map(|start| start..(start + share).min(count)).collect();
         let keys = KeyIndex::build_parallel(self.len(), &shares, threads, |numbers| {
             let ordinals = numbers.clone().flat_map(|number| self.live_in(number));
-            ordinals.filter_map(|ordinal| Some((self.key_hash(plan, self.row(Ordinal(ordinal))?, state), ordinal)))
+            ordinals.filter_map(|ordinal| Some((self.key_hash(plan, self.row(Ordinal(ordinal))?, tables), ordinal)))
         });
         Some(Table { keys: keys?, ..self.clone() })
     }
@@ -331,7 +341,7 @@ impl Table {
     ///
     /// # Panics
     /// When one is broken: for tests and debug builds.
-    pub fn check_invariants(&self, state: &State) {
+    pub fn check_invariants(&self, tables: &Tables) {
         let mut sums = Sums::new(self.layout.columns.len());
         let mut scratch = Vec::new();
         let mut live = 0;
@@ -350,7 +360,7 @@ impl Table {
         assert_eq!(self.keys.len(), live, "the key index names live rows only");
         for ordinal in self.ordinals() {
             let row = self.row(ordinal).expect("a live ordinal has a row");
-            let found = plan.with_key(row, state, |key| self.find(key, state));
+            let found = plan.with_key(row, tables, |key| self.find(key, tables));
             assert_eq!(found, Some(ordinal), "the key index finds every live row");
         }
     }

@@ -123,7 +123,7 @@ impl<'v> NamedTable<'v> {
     /// The record with this key in canonical form; see [`key_of_text`](NamedTable::key_of_text).
     #[must_use]
     pub fn get(self, key: KeyRef<'_>) -> Option<NamedRecord<'v>> {
-        let (ordinal, row) = self.table().find_row(key, self.state)?;
+        let (ordinal, row) = self.table().find_row(key, self.state.tables())?;
         Some(NamedRecord { state: self.state, id: self.id, row, ordinal })
     }
 
@@ -154,7 +154,7 @@ impl<'v> NamedRecord<'v> {
     #[must_use]
     pub fn key(self) -> Option<KeyBuf> {
         let plan = self.state.table(self.id).key_plan()?;
-        Some(plan.with_key(self.row, self.state, |key| key.to_buf()))
+        Some(plan.with_key(self.row, self.state.tables(), |key| key.to_buf()))
     }
 
     /// The value of the field with this name; none if the type has no such field.
