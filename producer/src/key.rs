@@ -37,10 +37,10 @@ impl<'c> Components<'c> for CycleComponents<'c> {
 }
 
 impl<'c> KeyRow<'c> for CycleRow<'c> {
-    fn image(self, field: usize) -> u64 {
+    fn scalar(self, field: usize) -> u64 {
         match self {
-            CycleRow::Given(row) => row.image(field),
-            CycleRow::Stored(row) => row.image(field),
+            CycleRow::Given(row) => row.scalar(field),
+            CycleRow::Stored(row) => row.scalar(field),
         }
     }
 

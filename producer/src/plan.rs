@@ -71,17 +71,17 @@ impl TypePlan {
                 continue;
             }
             match &self.cells[*field] {
-                CellForm::One(form) => form.component().iter().for_each(|id| visit(*id, cell.image() as u32)),
+                CellForm::One(form) => form.component().iter().for_each(|id| visit(*id, cell.scalar() as u32)),
                 CellForm::List(form) | CellForm::Set(form) => {
                     let elements = cell.elements();
                     let Some(id) = form.component() else { continue };
-                    (0..elements.len()).for_each(|index| visit(id, elements.image(index) as u32));
+                    (0..elements.len()).for_each(|index| visit(id, elements.scalar(index) as u32));
                 }
                 CellForm::Map(key, value) => {
                     let (keys, values) = cell.entries();
                     for (form, elements) in [(key, keys), (value, values)] {
                         let Some(id) = form.component() else { continue };
-                        (0..elements.len()).for_each(|index| visit(id, elements.image(index) as u32));
+                        (0..elements.len()).for_each(|index| visit(id, elements.scalar(index) as u32));
                     }
                 }
             }

@@ -121,7 +121,7 @@ fn values(owner: &Ident, krate: &TokenStream) -> TokenStream {
                 binding: &'v #krate::__derive::ValueBinding,
                 _: #krate::__derive::Scope<'v>,
             ) -> #owner {
-                #krate::__derive::read_enum(source.image(), binding)
+                #krate::__derive::read_enum(source.scalar(), binding)
             }
             #[inline]
             fn is_same<'v, __Source: #krate::__derive::Source<'v>>(
@@ -130,7 +130,7 @@ fn values(owner: &Ident, krate: &TokenStream) -> TokenStream {
                 binding: &'v #krate::__derive::ValueBinding,
                 _: #krate::__derive::Scope<'v>,
             ) -> bool {
-                #krate::__derive::compare_enum(source.image(), *value, binding).is_eq()
+                #krate::__derive::compare_enum(source.scalar(), *value, binding).is_eq()
             }
             fn absent<'v>() -> <#owner as #krate::__derive::Value>::Ref<'v> {
                 <#owner as #krate::__derive::Enum>::DEFAULT.expect("absent enums are read only where there is a default")
@@ -150,7 +150,7 @@ fn values(owner: &Ident, krate: &TokenStream) -> TokenStream {
                 wanted: #owner,
                 binding: &#krate::__derive::ValueBinding,
             ) -> ::core::cmp::Ordering {
-                #krate::__derive::compare_enum(source.image(), wanted, binding)
+                #krate::__derive::compare_enum(source.scalar(), wanted, binding)
             }
         }
         #krate::__one_value!([] #owner, #krate::__derive);

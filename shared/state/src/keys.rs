@@ -18,7 +18,7 @@ use crate::segment::RowAt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyRef<'a> {
     /// One integer or bool.
-    Image(u64),
+    Scalar(u64),
     /// One string, enum (its variant's name) or byte field; or several parts: see
     /// [`KeyForm`].
     Bytes(&'a [u8]),
@@ -28,7 +28,7 @@ pub enum KeyRef<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum KeyBuf {
     /// One integer or bool.
-    Image(u64),
+    Scalar(u64),
     /// Anything else.
     Bytes(Vec<u8>),
 }
@@ -38,7 +38,7 @@ impl KeyBuf {
     #[must_use]
     pub fn as_ref(&self) -> KeyRef<'_> {
         match self {
-            KeyBuf::Image(image) => KeyRef::Image(*image),
+            KeyBuf::Scalar(scalar) => KeyRef::Scalar(*scalar),
             KeyBuf::Bytes(bytes) => KeyRef::Bytes(bytes),
         }
     }
@@ -50,9 +50,9 @@ impl<'a> KeyRef<'a> {
     #[must_use]
     pub fn hash(self, seed: u64) -> u64 {
         match self {
-            KeyRef::Image(image) => {
+            KeyRef::Scalar(scalar) => {
                 // A folded multiply: every bit of the key reaches every part of the hash that the index uses.
-                let wide = u128::from(image ^ seed) * u128::from(seed.rotate_left(32) | 1 | 1 << 63);
+                let wide = u128::from(scalar ^ seed) * u128::from(seed.rotate_left(32) | 1 | 1 << 63);
                 let folded = (wide as u64) ^ (wide >> 64) as u64;
                 folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ folded >> 29
             }
@@ -64,13 +64,13 @@ impl<'a> KeyRef<'a> {
     pub fn parts(self, leaves: &[impl Borrow<ValueKind>]) -> impl Iterator<Item = KeyRef<'a>> {
         let is_alone = leaves.len() == 1;
         let mut rest = match self {
-            KeyRef::Image(_) => CellReader::new(&[]),
+            KeyRef::Scalar(_) => CellReader::new(&[]),
             KeyRef::Bytes(bytes) => CellReader::new(bytes),
         };
         leaves.iter().map_while(move |leaf| match leaf.borrow() {
             _ if is_alone => Some(self),
             ValueKind::Bool | ValueKind::Int(_) | ValueKind::UInt(_) => {
-                rest.take(8).map(|part| KeyRef::Image(scalar_of(part)))
+                rest.take(8).map(|part| KeyRef::Scalar(scalar_of(part)))
             }
             _ => rest.sized().map(KeyRef::Bytes),
         })
@@ -80,7 +80,7 @@ impl<'a> KeyRef<'a> {
     /// the keys are.
     pub fn with_bytes<R>(self, use_bytes: impl FnOnce(&[u8]) -> R) -> R {
         match self {
-            KeyRef::Image(image) => use_bytes(&image.to_le_bytes()),
+            KeyRef::Scalar(scalar) => use_bytes(&scalar.to_le_bytes()),
             KeyRef::Bytes(bytes) => use_bytes(bytes),
         }
     }
@@ -89,7 +89,7 @@ impl<'a> KeyRef<'a> {
     #[must_use]
     pub fn to_buf(self) -> KeyBuf {
         match self {
-            KeyRef::Image(image) => KeyBuf::Image(image),
+            KeyRef::Scalar(scalar) => KeyBuf::Scalar(scalar),
             KeyRef::Bytes(bytes) => KeyBuf::Bytes(bytes.to_vec()),
         }
     }
@@ -98,7 +98,7 @@ impl<'a> KeyRef<'a> {
 /// A row that a key is read from, by field: a stored one, or one in canonical form.
 pub trait KeyRow<'r>: Copy {
     /// A number: an integer, a bool, an enum's number or a component's ordinal.
-    fn image(self, field: usize) -> u64;
+    fn scalar(self, field: usize) -> u64;
     /// The bytes of a text.
     fn text(self, field: usize) -> &'r [u8];
     /// Bytes.
@@ -116,8 +116,8 @@ pub trait Components<'r>: Copy {
 
 impl<'r> KeyRow<'r> for RowAt<'r> {
     #[inline]
-    fn image(self, field: usize) -> u64 {
-        self.cell(field).image()
+    fn scalar(self, field: usize) -> u64 {
+        self.cell(field).scalar()
     }
     #[inline]
     fn text(self, field: usize) -> &'r [u8] {
@@ -130,7 +130,7 @@ impl<'r> KeyRow<'r> for RowAt<'r> {
 }
 
 impl<'r> KeyRow<'r> for RowRef<'r> {
-    fn image(self, field: usize) -> u64 {
+    fn scalar(self, field: usize) -> u64 {
         scalar_of(self.bytes(field))
     }
     fn text(self, field: usize) -> &'r [u8] {
@@ -155,7 +155,7 @@ pub struct KeyPlan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Direct {
     /// A number in this slot.
-    Image(usize),
+    Scalar(usize),
     /// Text in this field.
     Text(usize),
     /// There is none.
@@ -164,7 +164,7 @@ enum Direct {
 
 /// A part's value.
 enum Part<'r> {
-    Image(u64),
+    Scalar(u64),
     /// Bytes that have their length before them among other parts.
     Sized(&'r [u8]),
     /// Parts of this key, each with its length.
@@ -189,9 +189,9 @@ impl KeyPlan {
 
     /// The slot of a key that is one number.
     #[inline(always)]
-    pub(crate) fn image_slot(&self) -> Option<usize> {
+    pub(crate) fn scalar_slot(&self) -> Option<usize> {
         match self.direct {
-            Direct::Image(slot) => Some(slot),
+            Direct::Scalar(slot) => Some(slot),
             Direct::Text(_) | Direct::No => None,
         }
     }
@@ -205,7 +205,7 @@ impl KeyPlan {
         components: impl Components<'r, Row = RowAt<'r>>,
     ) -> bool {
         match (self.direct, key) {
-            (Direct::Image(slot), KeyRef::Image(image)) => row.slot(slot) == image,
+            (Direct::Scalar(slot), KeyRef::Scalar(scalar)) => row.slot(slot) == scalar,
             (Direct::Text(field), KeyRef::Bytes(bytes)) => row.cell(field).text().as_bytes() == bytes,
             _ => self.with_key(row, components, |found| found == key),
         }
@@ -230,14 +230,14 @@ impl KeyPlan {
     ) -> KeyRef<'k> {
         if let [path] = self.paths.as_slice() {
             return match read_part(path, row, components) {
-                Part::Image(image) => KeyRef::Image(image),
+                Part::Scalar(scalar) => KeyRef::Scalar(scalar),
                 Part::Sized(bytes) | Part::Parts(bytes) => KeyRef::Bytes(bytes),
             };
         }
         buffer.clear();
         for path in &self.paths {
             match read_part(path, row, components) {
-                Part::Image(image) => buffer.extend_from_slice(&image.to_le_bytes()),
+                Part::Scalar(scalar) => buffer.extend_from_slice(&scalar.to_le_bytes()),
                 Part::Sized(bytes) => push_sized(bytes, buffer),
                 Part::Parts(bytes) => buffer.extend_from_slice(bytes),
             }
@@ -251,9 +251,9 @@ impl KeyPlan {
         let mut parts = key.parts(&self.leaves);
         let shown = self.leaves.iter().map(|leaf| match (leaf, parts.next()) {
             (_, None) => "?".to_owned(),
-            (ValueKind::Bool, Some(KeyRef::Image(image))) => (image != 0).to_string(),
-            (ValueKind::Int(_), Some(KeyRef::Image(image))) => image.cast_signed().to_string(),
-            (_, Some(KeyRef::Image(image))) => image.to_string(),
+            (ValueKind::Bool, Some(KeyRef::Scalar(scalar))) => (scalar != 0).to_string(),
+            (ValueKind::Int(_), Some(KeyRef::Scalar(scalar))) => scalar.cast_signed().to_string(),
+            (_, Some(KeyRef::Scalar(scalar))) => scalar.to_string(),
             (ValueKind::Bytes, Some(KeyRef::Bytes(bytes))) => hex(bytes),
             (_, Some(KeyRef::Bytes(bytes))) => String::from_utf8_lossy(bytes).into_owned(),
         });
@@ -263,23 +263,23 @@ impl KeyPlan {
 
 /// Reads one part. `'k` is the plan's, whose names an enum's part borrows.
 fn read_part<'k, 'r: 'k, C: Components<'r>>(path: &'k KeyPath, row: C::Row, components: C) -> Part<'k> {
-    let component = |id, image| components.component(id, Ordinal(u32::try_from(image).ok()?));
+    let component = |id, scalar| components.component(id, Ordinal(u32::try_from(scalar).ok()?));
     let mut at = row;
     for (field, id) in &path.through {
-        match component(*id, at.image(*field)) {
+        match component(*id, at.scalar(*field)) {
             Some(next) => at = next,
             // Only a state that breaks its invariants gets here; an empty part matches no honest key.
             None => return Part::Sized(&[]),
         }
     }
     match &path.part {
-        KeyPart::Image => Part::Image(at.image(path.field)),
+        KeyPart::Scalar => Part::Scalar(at.scalar(path.field)),
         KeyPart::Text => Part::Sized(at.text(path.field)),
         KeyPart::Bytes => Part::Sized(at.bytes(path.field)),
         KeyPart::Composite => Part::Parts(at.bytes(path.field)),
-        KeyPart::Dedup(id) => Part::Sized(component(*id, at.image(path.field)).map_or(&[], |row| row.text(0))),
+        KeyPart::Dedup(id) => Part::Sized(component(*id, at.scalar(path.field)).map_or(&[], |row| row.text(0))),
         KeyPart::Name(names) => {
-            let name = usize::try_from(at.image(path.field)).ok().and_then(|index| names.get(index));
+            let name = usize::try_from(at.scalar(path.field)).ok().and_then(|index| names.get(index));
             Part::Sized(name.map_or(&[], |name| name.as_bytes()))
         }
     }
@@ -289,7 +289,7 @@ fn direct(paths: &[KeyPath], layout: &Layout) -> Direct {
     let [KeyPath { through, field, part }] = paths else { return Direct::No };
     match (part, &layout.columns[*field].form) {
         _ if !through.is_empty() => Direct::No,
-        (KeyPart::Image, Form::Image { slot, .. }) => Direct::Image(*slot),
+        (KeyPart::Scalar, Form::Scalar { slot, .. }) => Direct::Scalar(*slot),
         (KeyPart::Text, Form::Text(_)) => Direct::Text(*field),
         _ => Direct::No,
     }

@@ -84,7 +84,7 @@ pub trait MapKey: Ordered {}
 /// A place that a value is read from: a cell, or an element of one.
 pub trait Source<'v>: Copy {
     /// A number.
-    fn image(self) -> u64;
+    fn scalar(self) -> u64;
     /// Text.
     fn text(self) -> &'v str;
     /// Bytes.
@@ -93,8 +93,8 @@ pub trait Source<'v>: Copy {
 
 impl<'v> Source<'v> for Cell<'v> {
     #[inline(always)]
-    fn image(self) -> u64 {
-        Cell::image(self)
+    fn scalar(self) -> u64 {
+        Cell::scalar(self)
     }
     #[inline(always)]
     fn text(self) -> &'v str {
@@ -108,8 +108,8 @@ impl<'v> Source<'v> for Cell<'v> {
 
 impl<'v> Source<'v> for (Elements<'v>, usize) {
     #[inline(always)]
-    fn image(self) -> u64 {
-        self.0.image(self.1)
+    fn scalar(self) -> u64 {
+        self.0.scalar(self.1)
     }
     #[inline(always)]
     fn text(self) -> &'v str {
@@ -167,7 +167,7 @@ macro_rules! __one_value {
 }
 
 macro_rules! number {
-    ($number:ty, $kind:expr, $value:ident => $to_image:expr, $image:ident => $from_image:expr, $order:ident) => {
+    ($number:ty, $kind:expr, $value:ident => $to_scalar:expr, $scalar:ident => $from_scalar:expr, $order:ident) => {
         impl Value for $number {
             type Owned = $number;
             type Ref<'v> = $number;
@@ -184,18 +184,18 @@ macro_rules! number {
                 _: &mut WriteContext<'_>,
             ) -> Result<(), WriteError> {
                 let $value = *value;
-                out.extend_from_slice(&$to_image.to_le_bytes());
+                out.extend_from_slice(&$to_scalar.to_le_bytes());
                 Ok(())
             }
             #[inline(always)]
             fn read<'v, S: Source<'v>>(source: S, _: &'v ValueBinding, _: Scope<'v>) -> $number {
-                let $image = source.image();
-                $from_image
+                let $scalar = source.scalar();
+                $from_scalar
             }
             #[inline]
             fn is_same<'v, S: Source<'v>>(value: &$number, source: S, _: &'v ValueBinding, _: Scope<'v>) -> bool {
                 let $value = *value;
-                source.image() == $to_image as u64
+                source.scalar() == $to_scalar as u64
             }
             fn absent<'v>() -> Self::Ref<'v> {
                 <$number>::default()
@@ -212,11 +212,11 @@ macro_rules! integer {
     ($number:ty, $kind:ident, $wide:ty, $order:ident) => {
         number!(
             $number, ValueKind::$kind(size_of::<$number>() as u8),
-            value => <$wide>::from(value), image => image as $number, $order
+            value => <$wide>::from(value), scalar => scalar as $number, $order
         );
         impl Ordered for $number {
             fn compare_at<'v, S: Source<'v>>(source: S, wanted: $number, _: &ValueBinding) -> Ordering {
-                (source.image() as $wide).cmp(&<$wide>::from(wanted))
+                (source.scalar() as $wide).cmp(&<$wide>::from(wanted))
             }
         }
     };
@@ -230,14 +230,14 @@ integer!(u8, UInt, u64, Unsigned);
 integer!(u16, UInt, u64, Unsigned);
 integer!(u32, UInt, u64, Unsigned);
 integer!(u64, UInt, u64, Unsigned);
-number!(bool, ValueKind::Bool, value => u64::from(value), image => image != 0, Unsigned);
+number!(bool, ValueKind::Bool, value => u64::from(value), scalar => scalar != 0, Unsigned);
 // By bits, so that every NaN survives.
-number!(f32, ValueKind::F32, value => value.to_bits(), image => f32::from_bits(image as u32), Unsigned);
-number!(f64, ValueKind::F64, value => value.to_bits(), image => f64::from_bits(image), Unsigned);
+number!(f32, ValueKind::F32, value => value.to_bits(), scalar => f32::from_bits(scalar as u32), Unsigned);
+number!(f64, ValueKind::F64, value => value.to_bits(), scalar => f64::from_bits(scalar), Unsigned);
 
 impl Ordered for bool {
     fn compare_at<'v, S: Source<'v>>(source: S, wanted: bool, _: &ValueBinding) -> Ordering {
-        (source.image() != 0).cmp(&wanted)
+        (source.scalar() != 0).cmp(&wanted)
     }
 }
 
@@ -322,11 +322,11 @@ impl Value for Dedup {
     }
     #[inline(always)]
     fn read<'v, S: Source<'v>>(source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> &'v str {
-        scope.dedup(binding, source.image())
+        scope.dedup(binding, source.scalar())
     }
     #[inline]
     fn is_same<'v, S: Source<'v>>(value: &String, source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> bool {
-        scope.dedup(binding, source.image()) == value
+        scope.dedup(binding, source.scalar()) == value
     }
     fn absent<'v>() -> Self::Ref<'v> {
         ""
@@ -358,15 +358,15 @@ impl<T: Component> Value for T {
     }
     #[inline(always)]
     fn read<'v, S: Source<'v>>(source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> T::Ref<'v> {
-        T::view(scope.component(binding, source.image()))
+        T::view(scope.component(binding, source.scalar()))
     }
     #[inline]
     fn ask<'v>(elements: Elements<'v>, range: Range<usize>, binding: &'v ValueBinding, scope: Scope<'v>) {
-        scope.ask_components(binding, range.map(|index| elements.image(index)));
+        scope.ask_components(binding, range.map(|index| elements.scalar(index)));
     }
     #[inline]
     fn is_same<'v, S: Source<'v>>(value: &T, source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> bool {
-        value.is_same(scope.component(binding, source.image()))
+        value.is_same(scope.component(binding, source.scalar()))
     }
     fn absent<'v>() -> Self::Ref<'v> {
         unreachable!("a component has no default; the derive and the binding refuse it")
@@ -414,16 +414,16 @@ pub fn write_enum<E: Enum>(
 #[doc(hidden)]
 #[inline(always)]
 #[must_use]
-pub fn read_enum<E: Enum>(image: u64, binding: &ValueBinding) -> E {
-    E::from_number(binding.to_declared[image as usize])
+pub fn read_enum<E: Enum>(scalar: u64, binding: &ValueBinding) -> E {
+    E::from_number(binding.to_declared[scalar as usize])
 }
 
 /// How a stored enum number compares to a variant: by the chain's numbers.
 #[doc(hidden)]
 #[must_use]
-pub fn compare_enum<E: Enum>(image: u64, wanted: E, binding: &ValueBinding) -> Ordering {
+pub fn compare_enum<E: Enum>(scalar: u64, wanted: E, binding: &ValueBinding) -> Ordering {
     let wanted = binding.to_chain.get(wanted.number() as usize).copied().unwrap_or(ABSENT);
-    image.cmp(&u64::from(wanted))
+    scalar.cmp(&u64::from(wanted))
 }
 
 /// A variant's name in the dataset.

@@ -12,7 +12,7 @@ use super::{Schema, Shape, TypeKind, ValueKind};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyForm {
     /// One integer or bool: compared and hashed as 64 bits.
-    Image,
+    Scalar,
     /// One string or enum.
     Text,
     /// One byte field.
@@ -36,7 +36,7 @@ pub struct KeyPath {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyPart {
     /// A number, or a `Key<T>` that is one.
-    Image,
+    Scalar,
     /// Text, or a `Key<T>` that is text.
     Text,
     /// Bytes, or a `Key<T>` that is bytes.
@@ -123,7 +123,7 @@ pub enum KeyError {
 impl KeyForm {
     fn of_leaf(kind: &ValueKind) -> KeyForm {
         match kind {
-            ValueKind::Bool | ValueKind::Int(_) | ValueKind::UInt(_) => KeyForm::Image,
+            ValueKind::Bool | ValueKind::Int(_) | ValueKind::UInt(_) => KeyForm::Scalar,
             ValueKind::String | ValueKind::Dedup(_) | ValueKind::Enum(_) => KeyForm::Text,
             ValueKind::Bytes => KeyForm::Bytes,
             ValueKind::Key(_) | ValueKind::F32 | ValueKind::F64 | ValueKind::Component(_) => {
@@ -197,13 +197,13 @@ impl Schema {
                     ValueKind::Dedup(component) => KeyPart::Dedup(*component),
                     ValueKind::Enum(names) => KeyPart::Name(names.clone()),
                     ValueKind::Key(target) => match self.key_form(*target)? {
-                        KeyForm::Image => KeyPart::Image,
+                        KeyForm::Scalar => KeyPart::Scalar,
                         KeyForm::Text => KeyPart::Text,
                         KeyForm::Bytes => KeyPart::Bytes,
                         KeyForm::Composite(_) => KeyPart::Composite,
                     },
                     leaf => match KeyForm::of_leaf(leaf) {
-                        KeyForm::Image => KeyPart::Image,
+                        KeyForm::Scalar => KeyPart::Scalar,
                         KeyForm::Bytes => KeyPart::Bytes,
                         KeyForm::Text | KeyForm::Composite(_) => KeyPart::Text,
                     },

@@ -118,17 +118,17 @@ impl<'l> SegmentBuilder<'l> {
 
     fn push_cell(&mut self, column: &Column, source: Option<Source<'_>>) {
         match (&column.form, source) {
-            (Form::Image { slot, .. }, None) => {
+            (Form::Scalar { slot, .. }, None) => {
                 let numbers = &mut self.slots[*slot];
                 numbers.holes.push(self.rows);
                 numbers.values.push(0);
             }
-            (Form::Image { slot, .. }, Some(source)) => {
-                let image = match source {
+            (Form::Scalar { slot, .. }, Some(source)) => {
+                let scalar = match source {
                     Source::Canonical(bytes) => scalar_of(bytes),
-                    Source::Stored(cell) => cell.image(),
+                    Source::Stored(cell) => cell.scalar(),
                 };
-                self.slots[*slot].values.push(image);
+                self.slots[*slot].values.push(scalar);
             }
             (Form::Text(region), source) => {
                 let text = match source {
@@ -222,7 +222,7 @@ impl<'l> SegmentBuilder<'l> {
 
     /// Puts the collected elements where the layout wants them: numbers or ends, and content.
     fn close(&mut self, many: &Many, collected: Collected) {
-        let (Many::Images { region, lane, .. }
+        let (Many::Scalars { region, lane, .. }
         | Many::Texts { ends: region, lane, .. }
         | Many::Blobs { ends: region, lane, .. }) = many;
         let elements = &mut self.lanes[*lane - self.layout.row_slots].values;
@@ -230,7 +230,7 @@ impl<'l> SegmentBuilder<'l> {
         self.slots[region.slot].values.push(elements.len() as u64);
         elements.extend_from_slice(&collected.numbers);
         match many {
-            Many::Images { .. } => {}
+            Many::Scalars { .. } => {}
             Many::Texts { content, .. } => self.open_text(*content).push_str(utf8(&collected.content)),
             Many::Blobs { content, .. } => self.open_bytes(*content).extend_from_slice(&collected.content),
         }
@@ -342,7 +342,7 @@ struct Collected {
 
 impl Collected {
     fn push(&mut self, many: &Many, reader: &mut CellReader<'_>) {
-        if let Many::Images { kind, .. } = many {
+        if let Many::Scalars { kind, .. } = many {
             let bytes = reader.take(kind.canonical_bytes()).expect(CHECKED);
             return self.numbers.push(scalar_of(bytes));
         }
@@ -351,9 +351,9 @@ impl Collected {
     }
 
     fn copy(&mut self, many: &Many, elements: &super::Elements<'_>) {
-        self.numbers.extend((0..elements.len()).map(|index| elements.image(index)));
+        self.numbers.extend((0..elements.len()).map(|index| elements.scalar(index)));
         match many {
-            Many::Images { .. } => {}
+            Many::Scalars { .. } => {}
             Many::Texts { .. } => {
                 (0..elements.len()).for_each(|index| self.content.extend_from_slice(elements.text(index).as_bytes()));
             }

@@ -3,7 +3,7 @@
 //! All of it borrows the segment, copies nothing, and relies on the segment's invariants.
 
 use crate::ids::ColumnId;
-use crate::layout::{Column, Form, ImageKind, Layout, Many};
+use crate::layout::{Column, Form, Layout, Many, ScalarKind};
 use crate::packed::Text;
 use crate::raw::{FixedRow, load, prefetch};
 use crate::row::{Row, RowRef, push_count, push_sized};
@@ -39,7 +39,7 @@ pub struct Elements<'s> {
 
 #[derive(Clone, Copy)]
 enum ElementKind<'s> {
-    Images(ImageKind),
+    Scalars(ScalarKind),
     Texts(&'s str),
     Blobs(&'s [u8]),
 }
@@ -147,12 +147,12 @@ impl<'s> Cell<'s> {
         &self.column.form
     }
 
-    /// A bool, integer (sign-extended), enum number, float's bits, ordinal or image-formed key.
+    /// A bool, integer (sign-extended), enum number, float's bits, ordinal or scalar-formed key.
     #[inline(always)]
     #[must_use]
-    pub fn image(self) -> u64 {
+    pub fn scalar(self) -> u64 {
         match &self.column.form {
-            Form::Image { slot, .. } => self.row.number(*slot),
+            Form::Scalar { slot, .. } => self.row.number(*slot),
             form => misfit(form, "a number"),
         }
     }
@@ -234,7 +234,7 @@ impl<'s> Cell<'s> {
         let segment = self.segment;
         let ((start, end), (content_start, content_end)) = spans(many, self.row);
         let (kind, lane) = match many {
-            Many::Images { lane, kind, .. } => (ElementKind::Images(*kind), *lane),
+            Many::Scalars { lane, kind, .. } => (ElementKind::Scalars(*kind), *lane),
             Many::Texts { lane, .. } => (ElementKind::Texts(&segment.text[content_start..content_end]), *lane),
             Many::Blobs { lane, .. } => (ElementKind::Blobs(&segment.bytes[content_start..content_end]), *lane),
         };
@@ -250,7 +250,7 @@ impl<'s> Cell<'s> {
             return false;
         }
         match &self.column.form {
-            Form::Image { slot, kind } => push_image(out, *kind, self.row.number(*slot)),
+            Form::Scalar { slot, kind } => push_scalar(out, *kind, self.row.number(*slot)),
             Form::Text(_) => out.extend_from_slice(self.text().as_bytes()),
             Form::Bytes(_) => out.extend_from_slice(self.bytes()),
             Form::Packed { .. } => self.packed_text().extend(out),
@@ -280,10 +280,10 @@ impl<'s> Cell<'s> {
             return false;
         }
         match &self.column.form {
-            Form::Image { slot, kind } => is_image(bytes, *kind, self.row.number(*slot)),
+            Form::Scalar { slot, kind } => is_scalar(bytes, *kind, self.row.number(*slot)),
             Form::Text(_) => self.text().as_bytes() == bytes,
             Form::Bytes(_) => self.bytes() == bytes,
-            Form::Many(Many::Images { kind, .. }) => self.elements().are_images(bytes, *kind),
+            Form::Many(Many::Scalars { kind, .. }) => self.elements().are_scalars(bytes, *kind),
             Form::Packed { .. } | Form::Many(_) | Form::Map(..) => {
                 scratch.clear();
                 self.canonical(scratch) && scratch == bytes
@@ -296,22 +296,22 @@ impl<'s> Cell<'s> {
 #[inline(always)]
 fn spans(many: &Many, row: FixedRow<'_>) -> ((usize, usize), (usize, usize)) {
     match many {
-        Many::Images { region, .. } => (row.span(region.slot), (0, 0)),
+        Many::Scalars { region, .. } => (row.span(region.slot), (0, 0)),
         Many::Texts { ends, content, .. } | Many::Blobs { ends, content, .. } => {
             (row.span(ends.slot), row.span(content.slot))
         }
     }
 }
 
-fn is_image(canonical: &[u8], kind: ImageKind, image: u64) -> bool {
+fn is_scalar(canonical: &[u8], kind: ScalarKind, scalar: u64) -> bool {
     match kind.canonical_bytes() {
-        4 => canonical == (image as u32).to_le_bytes(),
-        _ => canonical == image.to_le_bytes(),
+        4 => canonical == (scalar as u32).to_le_bytes(),
+        _ => canonical == scalar.to_le_bytes(),
     }
 }
 
-fn push_image(out: &mut Vec<u8>, kind: ImageKind, image: u64) {
-    out.extend_from_slice(&image.to_le_bytes()[..kind.canonical_bytes()]);
+fn push_scalar(out: &mut Vec<u8>, kind: ScalarKind, scalar: u64) {
+    out.extend_from_slice(&scalar.to_le_bytes()[..kind.canonical_bytes()]);
 }
 
 impl<'s> Elements<'s> {
@@ -332,18 +332,21 @@ impl<'s> Elements<'s> {
     /// The number at `index`: of a list of numbers, or the end of a string.
     #[inline(always)]
     #[must_use]
-    pub fn image(&self, index: usize) -> u64 {
+    pub fn scalar(&self, index: usize) -> u64 {
         assert!(index < self.len(), "element {index} of {}", self.len);
         self.base.wrapping_add(load(self.numbers, index * usize::from(self.width), self.width))
     }
 
     /// Whether these are the canonical bytes of them all, numbers of this kind.
-    fn are_images(&self, canonical: &[u8], kind: ImageKind) -> bool {
-        let Some((count, images)) = canonical.split_first_chunk() else { return false };
+    fn are_scalars(&self, canonical: &[u8], kind: ScalarKind) -> bool {
+        let Some((count, scalars)) = canonical.split_first_chunk() else { return false };
         let width = kind.canonical_bytes();
         u32::from_le_bytes(*count) == self.len
-            && images.len() == self.len() * width
-            && images.chunks_exact(width).enumerate().all(|(index, image)| is_image(image, kind, self.image(index)))
+            && scalars.len() == self.len() * width
+            && scalars
+                .chunks_exact(width)
+                .enumerate()
+                .all(|(index, scalar)| is_scalar(scalar, kind, self.scalar(index)))
     }
 
     /// The string at `index`.
@@ -374,14 +377,14 @@ impl<'s> Elements<'s> {
 
     #[inline(always)]
     fn bounds(&self, index: usize) -> (usize, usize) {
-        let start = if index == 0 { 0 } else { self.image(index - 1) as usize };
-        (start, self.image(index) as usize)
+        let start = if index == 0 { 0 } else { self.scalar(index - 1) as usize };
+        (start, self.scalar(index) as usize)
     }
 
     /// Appends an element's canonical bytes.
     pub fn canonical(&self, index: usize, out: &mut Vec<u8>) {
         let content = match self.kind {
-            ElementKind::Images(kind) => return push_image(out, kind, self.image(index)),
+            ElementKind::Scalars(kind) => return push_scalar(out, kind, self.scalar(index)),
             ElementKind::Texts(_) => self.text(index).as_bytes(),
             ElementKind::Blobs(_) => self.bytes(index),
         };

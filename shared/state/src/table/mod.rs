@@ -46,7 +46,7 @@ pub struct Table {
     layout: Arc<Layout>,
     key: Option<Arc<KeyPlan>>,
     /// The slot of a key that is one number. Follows from the plan; every look-up wants it.
-    image_slot: Option<usize>,
+    scalar_slot: Option<usize>,
     seed: u64,
     segment_rows_log2: u8,
     segments: Directory<Option<Arc<Segment>>>,
@@ -66,7 +66,7 @@ impl Table {
         let root = schema.get(id).is_root() && !schema.get(id).fields.is_empty();
         let key = if root { Some(Arc::new(KeyPlan::new(schema, id, &layout)?)) } else { None };
         Ok(Table {
-            image_slot: key.as_ref().and_then(|plan| plan.image_slot()),
+            scalar_slot: key.as_ref().and_then(|plan| plan.scalar_slot()),
             key,
             seed,
             segment_rows_log2: schema.get(id).segment_rows_log2,
@@ -110,8 +110,8 @@ impl Table {
     }
 
     /// The slot of a key that is one number.
-    pub(crate) fn image_slot(&self) -> Option<usize> {
-        self.image_slot
+    pub(crate) fn scalar_slot(&self) -> Option<usize> {
+        self.scalar_slot
     }
 
     /// How its key is read; none for a component.
@@ -208,8 +208,8 @@ impl Table {
     #[inline(always)]
     #[must_use]
     pub fn find_row<'s>(&'s self, key: KeyRef<'_>, tables: &Tables) -> Option<(Ordinal, RowAt<'s>)> {
-        if let (Some(slot), KeyRef::Image(image)) = (self.image_slot, key) {
-            return self.find_image(slot, image);
+        if let (Some(slot), KeyRef::Scalar(scalar)) = (self.scalar_slot, key) {
+            return self.find_scalar(slot, scalar);
         }
         self.find_any(self.key.as_ref()?, key, tables)
     }
@@ -217,35 +217,35 @@ impl Table {
     /// By a key that is a number in a slot: the read that is worth having in its caller's code. What leaves it for code
     /// out of line are numbers, so that everything else stays in registers.
     #[inline(always)]
-    fn find_image(&self, slot: usize, image: u64) -> Option<(Ordinal, RowAt<'_>)> {
-        let hash = KeyRef::Image(image).hash(self.seed);
+    fn find_scalar(&self, slot: usize, scalar: u64) -> Option<(Ordinal, RowAt<'_>)> {
+        let hash = KeyRef::Scalar(scalar).hash(self.seed);
         let home = self.keys.home(hash);
         // A loop, since a closure of this size is not inlined.
         for ordinal in home.ordinals() {
             let row = self.row(Ordinal(ordinal))?;
             row.prefetch();
-            if row.slot(slot) == image {
+            if row.slot(slot) == scalar {
                 return Some((Ordinal(ordinal), row));
             }
         }
-        if home.may_have_spilled() { self.find_image_spilled(hash, slot, image) } else { None }
+        if home.may_have_spilled() { self.find_scalar_spilled(hash, slot, scalar) } else { None }
     }
 
     #[cold]
     #[inline(never)]
-    fn find_image_spilled(&self, hash: u64, slot: usize, image: u64) -> Option<(Ordinal, RowAt<'_>)> {
+    fn find_scalar_spilled(&self, hash: u64, slot: usize, scalar: u64) -> Option<(Ordinal, RowAt<'_>)> {
         let mut rows = self.keys.home(hash).spilled().filter_map(|at| Some((Ordinal(at), self.row(Ordinal(at))?)));
-        rows.find(|(_, row)| row.slot(slot) == image)
+        rows.find(|(_, row)| row.slot(slot) == scalar)
     }
 
     /// The records with up to [`MANY`] keys that are numbers: what `find_row` finds for each.
     ///
     /// In stages over all of them, each asking for what the next one reads: the cache misses of a stage overlap, where
     /// look-ups one after another would wait for each.
-    pub(crate) fn find_images<'s>(&'s self, slot: usize, images: &[u64], found: &mut [Found<'s>; MANY]) {
+    pub(crate) fn find_scalars<'s>(&'s self, slot: usize, scalars: &[u64], found: &mut [Found<'s>; MANY]) {
         let mut lines: [Option<Near<'_>>; MANY] = [None; MANY];
-        for (line, image) in lines.iter_mut().zip(images) {
-            let near = self.keys.home(KeyRef::Image(*image).hash(self.seed)).near();
+        for (line, scalar) in lines.iter_mut().zip(scalars) {
+            let near = self.keys.home(KeyRef::Scalar(*scalar).hash(self.seed)).near();
             near.prefetch();
             *line = Some(near);
         }
@@ -254,14 +254,14 @@ impl Table {
             *ordinal = line.first();
             ordinal.iter().for_each(|ordinal| self.ask_segment(Ordinal(*ordinal)));
         }
-        for ((found, ordinal), _) in found.iter_mut().zip(ordinals).zip(images) {
+        for ((found, ordinal), _) in found.iter_mut().zip(ordinals).zip(scalars) {
             *found = ordinal.and_then(|ordinal| Some((Ordinal(ordinal), self.row(Ordinal(ordinal))?)));
             found.iter().for_each(|(_, row)| row.prefetch());
         }
         let text = self.first_text();
-        for (found, image) in found.iter_mut().zip(images) {
-            if found.is_none_or(|(_, row)| row.slot(slot) != *image) {
-                *found = self.find_image_again(slot, *image);
+        for (found, scalar) in found.iter_mut().zip(scalars) {
+            if found.is_none_or(|(_, row)| row.slot(slot) != *scalar) {
+                *found = self.find_scalar_again(slot, *scalar);
             }
             if let (Some((_, row)), Some(text)) = (&*found, text) {
                 row.prefetch_text(text);
@@ -271,8 +271,8 @@ impl Table {
 
     #[cold]
     #[inline(never)]
-    fn find_image_again(&self, slot: usize, image: u64) -> Found<'_> {
-        self.find_image(slot, image)
+    fn find_scalar_again(&self, slot: usize, scalar: u64) -> Found<'_> {
+        self.find_scalar(slot, scalar)
     }
 
     #[inline(never)]

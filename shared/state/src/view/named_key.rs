@@ -80,7 +80,7 @@ impl<'v> NamedTable<'v> {
         let mut bytes = Vec::new();
         for (kind, part) in kinds.iter().zip(parts) {
             match self.part(kind, part)? {
-                KeyBuf::Image(image) => bytes.extend_from_slice(&image.to_le_bytes()),
+                KeyBuf::Scalar(scalar) => bytes.extend_from_slice(&scalar.to_le_bytes()),
                 KeyBuf::Bytes(part) => push_sized(&part, &mut bytes),
             }
         }
@@ -108,14 +108,14 @@ impl<'v> NamedTable<'v> {
 
 fn part(kind: &ValueKind, json: &Json) -> Option<KeyBuf> {
     Some(match kind {
-        ValueKind::Bool => KeyBuf::Image(u64::from(json.as_bool()?)),
+        ValueKind::Bool => KeyBuf::Scalar(u64::from(json.as_bool()?)),
         ValueKind::Int(bytes) => {
             let (number, spare) = (json.as_i64()?, 64 - 8 * u32::from(*bytes));
-            (number << spare >> spare == number).then_some(KeyBuf::Image(number.cast_unsigned()))?
+            (number << spare >> spare == number).then_some(KeyBuf::Scalar(number.cast_unsigned()))?
         }
         ValueKind::UInt(bytes) => {
             let (number, spare) = (json.as_u64()?, 64 - 8 * u32::from(*bytes));
-            (number << spare >> spare == number).then_some(KeyBuf::Image(number))?
+            (number << spare >> spare == number).then_some(KeyBuf::Scalar(number))?
         }
         ValueKind::Bytes => KeyBuf::Bytes(from_hex(json.as_str()?)?),
         _ => KeyBuf::Bytes(json.as_str()?.as_bytes().to_vec()),
@@ -136,7 +136,7 @@ fn expected(kind: &ValueKind) -> String {
 impl<'v> NamedKey<'v> {
     pub(super) fn read(state: &'v State, root: TypeId, source: impl Source<'v>) -> NamedKey<'v> {
         let key = match state.schema().key_form(root) {
-            Ok(KeyForm::Image) => KeyRef::Image(source.image()),
+            Ok(KeyForm::Scalar) => KeyRef::Scalar(source.scalar()),
             Ok(KeyForm::Text) => KeyRef::Bytes(source.text().as_bytes()),
             Ok(KeyForm::Bytes | KeyForm::Composite(_)) => KeyRef::Bytes(source.bytes()),
             Err(_) => KeyRef::Bytes(&[]),
@@ -172,9 +172,9 @@ impl<'v> NamedKey<'v> {
 
 fn shown<'v>(kind: &ValueKind, part: KeyRef<'v>) -> NamedValue<'v> {
     match (kind, part) {
-        (ValueKind::Bool, KeyRef::Image(image)) => NamedValue::Bool(image != 0),
-        (ValueKind::Int(_), KeyRef::Image(image)) => NamedValue::Int(image.cast_signed()),
-        (_, KeyRef::Image(image)) => NamedValue::UInt(image),
+        (ValueKind::Bool, KeyRef::Scalar(scalar)) => NamedValue::Bool(scalar != 0),
+        (ValueKind::Int(_), KeyRef::Scalar(scalar)) => NamedValue::Int(scalar.cast_signed()),
+        (_, KeyRef::Scalar(scalar)) => NamedValue::UInt(scalar),
         (kind, KeyRef::Bytes(bytes)) => match (kind, std::str::from_utf8(bytes)) {
             (ValueKind::Bytes, _) | (_, Err(_)) => NamedValue::Bytes(bytes),
             (ValueKind::Enum(_), Ok(name)) => NamedValue::Variant(name),
