@@ -76,6 +76,7 @@
 mod arena;
 mod base;
 mod builder;
+mod check;
 mod content;
 mod cycle;
 mod error;
@@ -113,7 +114,7 @@ pub use error::{CycleError, OpenError, SnapshotError, Unknown};
 pub use producer::Producer;
 pub use report::{Cycled, Report, Settled, TypeReport, Updated};
 pub use snapshot::{SnapshotReport, Snapshots};
-pub use typed::RowError;
+pub use check::RowError;
 pub use update::Update;
 pub use validators::{DanglingKeys, FractionChanged, MinimumCount, RecordCountVariance, ValidationError, Validator};
 pub use writer::Writer;

@@ -11,7 +11,8 @@ use cenote_state::schema::Schema;
 
 use crate::BoxError;
 use crate::cycle::populate::Input;
-use crate::typed::{RowError, Typed};
+use crate::check::RowError;
+use crate::typed::Typed;
 
 /// Takes changes. All of them become one version, or none does.
 ///

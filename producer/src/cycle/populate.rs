@@ -14,12 +14,10 @@ use cenote_state::record::{Interner, WriteError};
 use cenote_state::row::{RECORD_BYTES_MAX, Row, RowRef};
 use cenote_state::schema::TypeSchema;
 
-use crate::BoxError;
 use crate::arena::{Rows, Strings};
 use crate::base::Base;
 use crate::content::Fresh;
 use crate::key::{CycleComponents, CycleRow};
-use crate::typed::RowError;
 
 /// Keys that are named when some were added twice.
 const NAMED_KEYS: usize = 10;
@@ -104,7 +102,7 @@ impl Input {
 
     /// A record of a cycle: its key must be new to the cycle.
     pub(crate) fn add(&mut self, id: TypeId, row: &Row) -> Result<(), WriteError> {
-        self.check(id, row)?;
+        self.check_size(id, row)?;
         let row = RowRef::from(row);
         let Input { base, fresh, roots, scratch } = self;
         let (plan, root) = (base.key_plan(id), &mut roots[id.index()]);
@@ -144,7 +142,7 @@ impl Input {
 
     /// A record of an update: it replaces whatever its key had before.
     pub(crate) fn upsert(&mut self, id: TypeId, row: &Row) -> Result<(), WriteError> {
-        self.check(id, row)?;
+        self.check_size(id, row)?;
         let row = RowRef::from(row);
         let Input { base, fresh, roots, scratch } = self;
         let root = &mut roots[id.index()];
@@ -177,49 +175,6 @@ impl Input {
         }
     }
 
-    /// Checks a row made by hand, of a type of the dataset: its cells, their canonical bytes, and that each reference leads
-    /// to a component of the last version or of this cycle.
-    pub(crate) fn check_row(&self, id: TypeId, row: &Row) -> Result<(), RowError> {
-        let schema = self.base.state.schema();
-        let of_type = schema.types.get(id.index()).ok_or(RowError::Type(id))?;
-        let (expected, found) = (of_type.fields.len(), row.columns());
-        if found != expected {
-            return Err(RowError::Cells { type_name: of_type.name.clone(), expected, found });
-        }
-        let mut exists = |id: TypeId, ordinal: Ordinal| self.is_component(id, ordinal);
-        for (index, (field, form)) in of_type.fields.iter().zip(&self.base.plans.of(id).cells).enumerate() {
-            match row.cell(index) {
-                None if field.sparse => {}
-                None => {
-                    return Err(RowError::Absent { type_name: of_type.name.clone(), field: field.name.clone() });
-                }
-                Some(cell) => {
-                    form.check(cell, &mut exists).map_err(|defect| RowError::of(defect, schema, of_type, field))?
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a row may refer to this component: a live one of the last version, or one that this cycle interned.
-    fn is_component(&self, id: TypeId, ordinal: Ordinal) -> bool {
-        let table = self.base.state.table(id);
-        match ordinal.0.checked_sub(table.ordinal_ceiling()) {
-            Some(number) => number < self.fresh[id.index()].len(),
-            None => table.is_live(ordinal),
-        }
-    }
-
-    /// The ordinal of a component row made by hand, which is checked first.
-    pub(crate) fn intern_row(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, BoxError> {
-        if self.base.state.schema().types.get(component.index()).is_none_or(TypeSchema::is_root) {
-            return Err(RowError::Component(component).into());
-        }
-        self.check_row(component, row)?;
-        self.check(component, row)?;
-        Ok(self.intern(component, row)?)
-    }
-
     /// The keys that were given twice, of the first type that has some.
     pub(crate) fn duplicate_keys(&self) -> Option<DuplicateKeys> {
         let (id, root) = self.roots.iter().enumerate().find(|(_, root)| root.duplicates.count > 0)?;
@@ -227,7 +182,8 @@ impl Input {
         Some(DuplicateKeys { type_name, count: root.duplicates.count, first: root.duplicates.first.clone() })
     }
 
-    fn check(&self, id: TypeId, row: &Row) -> Result<(), WriteError> {
+    /// Checks the limit that every record must keep.
+    pub(crate) fn check_size(&self, id: TypeId, row: &Row) -> Result<(), WriteError> {
         if row.bytes() <= RECORD_BYTES_MAX {
             return Ok(());
         }

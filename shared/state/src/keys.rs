@@ -61,6 +61,15 @@ impl<'a> KeyRef<'a> {
     }
 
     /// Its parts, of these kinds (see [`Schema::key_leaves`]), each as a key alone; fewer if its bytes end too early.
+    ///
+    /// ```
+    /// # use cenote_state::keys::KeyRef;
+    /// # use cenote_state::schema::ValueKind;
+    /// let key = [17_u64.to_le_bytes().as_slice(), &2_u32.to_le_bytes(), b"nl"].concat();
+    /// let kinds = [ValueKind::UInt(8), ValueKind::String];
+    /// let parts: Vec<_> = KeyRef::Bytes(&key).parts(&kinds).collect();
+    /// assert_eq!(parts, [KeyRef::Scalar(17), KeyRef::Bytes(b"nl")]);
+    /// ```
     pub fn parts(self, leaves: &[impl Borrow<ValueKind>]) -> impl Iterator<Item = KeyRef<'a>> {
         let is_alone = leaves.len() == 1;
         let mut rest = match self {

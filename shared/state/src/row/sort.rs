@@ -3,6 +3,18 @@
 use super::{Order, push_count, push_element};
 
 /// Elements or entries, collected in any order. Keep it: its buffers are reused.
+///
+/// ```
+/// # use cenote_state::row::{Order, Sorter};
+/// let mut sorter = Sorter::default();
+/// for number in [9_u64, 3, 9] {
+///     sorter.push_entry(&number.to_le_bytes(), &[]);
+/// }
+/// assert!(!sorter.sort(Order::Unsigned), "9 is there twice");
+/// let mut set = Vec::new();
+/// sorter.write([false, false], &mut set);
+/// assert_eq!(set, [2_u32.to_le_bytes().as_slice(), &3_u64.to_le_bytes(), &9_u64.to_le_bytes()].concat());
+/// ```
 #[derive(Debug, Default)]
 pub struct Sorter {
     bytes: Vec<u8>,
