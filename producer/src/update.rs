@@ -10,8 +10,8 @@ use cenote_state::row::Row;
 use cenote_state::schema::Schema;
 
 use crate::BoxError;
-use crate::cycle::populate::Input;
 use crate::check::RowError;
+use crate::cycle::populate::Input;
 use crate::typed::Typed;
 
 /// Takes changes. All of them become one version, or none does.
