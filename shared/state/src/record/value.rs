@@ -11,7 +11,7 @@ use crate::schema::ValueKind;
 use crate::segment::{Cell, Elements};
 
 use super::bind::{ABSENT, ValueBinding};
-use super::{Component, FieldDeclaration, Scope, WriteContext, WriteError};
+use super::{Component, FieldDeclaration, Scope, Sealed, WriteContext, WriteError};
 
 /// One value of a field, a list, a set or a map.
 #[diagnostic::on_unimplemented(
@@ -20,24 +20,29 @@ use super::{Component, FieldDeclaration, Scope, WriteContext, WriteError};
     note = "values are bool, i8 to i64, u8 to u64, f32, f64, String, Vec<u8>, fieldless enums, Key<T> and components",
     note = "nesting goes one level deep: put an inner list, set, map or Option into a component"
 )]
-pub trait Value: 'static {
+pub trait Value: Sealed + 'static {
     /// What a struct holds.
     type Owned;
     /// What a reader gets: a copy of a number, a borrow of anything else.
     type Ref<'v>: Copy + Debug + PartialEq;
     /// Whether elements have their length before them.
+    #[doc(hidden)]
     const VARIABLE: bool;
     /// The order of sets of these, and of maps with these as keys, on canonical bytes.
+    #[doc(hidden)]
     const ORDER: Order;
     /// Whether a field of it can have `#[record(default)]`.
+    #[doc(hidden)]
     const HAS_DEFAULT: bool;
 
     /// Declares what it is.
+    #[doc(hidden)]
     fn declare(field: &mut FieldDeclaration<'_>) -> ValueKind;
     /// Appends its canonical bytes (see [`row`](crate::row)).
     ///
     /// # Errors
     /// If the record passes a limit, or the chain's schema lacks an enum variant.
+    #[doc(hidden)]
     fn write(
         value: &Self::Owned,
         binding: &ValueBinding,
@@ -45,16 +50,21 @@ pub trait Value: 'static {
         context: &mut WriteContext<'_>,
     ) -> Result<(), WriteError>;
     /// Reads it in place.
+    #[doc(hidden)]
     fn read<'v, S: Source<'v>>(source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> Self::Ref<'v>;
     /// Prefetches what these elements will be read from, so that the cache misses of neighbours overlap. Only values that
     /// lead to other rows have something to prefetch.
+    #[doc(hidden)]
     #[inline(always)]
     fn ask<'v>(_elements: Elements<'v>, _range: Range<usize>, _binding: &'v ValueBinding, _scope: Scope<'v>) {}
     /// Whether the stored value has the canonical bytes that `value` would be written with.
+    #[doc(hidden)]
     fn is_same<'v, S: Source<'v>>(value: &Self::Owned, source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> bool;
     /// What an absent value reads as; called only if there is a default.
+    #[doc(hidden)]
     fn absent<'v>() -> Self::Ref<'v>;
     /// A copy of what was read.
+    #[doc(hidden)]
     fn own(value: Self::Ref<'_>) -> Self::Owned;
 }
 
@@ -82,7 +92,7 @@ pub trait Ordered: Value {
 pub trait MapKey: Ordered {}
 
 /// A place that a value is read from: a cell, or an element of one.
-pub trait Source<'v>: Copy {
+pub trait Source<'v>: Sealed + Copy {
     /// A number.
     fn scalar(self) -> u64;
     /// Text.
@@ -380,7 +390,7 @@ impl<T: Component> Element for T {}
 crate::__one_value!([T: Component] T, crate::__derive);
 
 /// A fieldless enum; the derive implements it.
-pub trait Enum: Copy + Debug + PartialEq + 'static {
+pub trait Enum: Sealed + Copy + Debug + PartialEq + 'static {
     /// The names, in the order of declaration.
     const VARIANTS: &'static [&'static str];
     /// The variant marked `#[record(other)]`.
