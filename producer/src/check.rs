@@ -8,13 +8,12 @@ use cenote_state::record::Interner;
 use cenote_state::row::{Defect, Row};
 use cenote_state::schema::{Field, Schema, TypeSchema};
 
-use crate::BoxError;
 use crate::cycle::populate::Input;
+use crate::error::RecordCause;
 
 /// A row made by hand that is not one of the type's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RowError {
+pub(crate) enum RowError {
     /// The type is not one of the producer's roots.
     #[error("type number {0} is not a root type of this producer; declare it where the producer is built")]
     Type(TypeId),
@@ -124,7 +123,7 @@ impl Input {
     }
 
     /// The ordinal of a component row made by hand, which is checked first.
-    pub(crate) fn intern_row(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, BoxError> {
+    pub(crate) fn intern_row(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, RecordCause> {
         if self.base.state.schema().types.get(component.index()).is_none_or(TypeSchema::is_root) {
             return Err(RowError::Component(component).into());
         }

@@ -15,7 +15,7 @@ use cenote_state::row::{RECORD_BYTES_MAX, Row, RowRef};
 use cenote_state::schema::TypeSchema;
 
 use crate::arena::{Rows, Strings};
-use crate::base::Base;
+use crate::base::CycleBase;
 use crate::content::Fresh;
 use crate::key::{CycleComponents, CycleRow};
 
@@ -24,7 +24,7 @@ const NAMED_KEYS: usize = 10;
 
 /// What a cycle or an update was given so far.
 pub(crate) struct Input {
-    pub(crate) base: Base,
+    pub(crate) base: CycleBase,
     /// By type; those of roots stay empty.
     pub(crate) fresh: Vec<Fresh>,
     /// By type; those of components stay empty.
@@ -77,6 +77,7 @@ struct Duplicates {
     "{count} records of {type_name} came under a key that was taken, the first: {}; add each record once",
     .first.join("; ")
 )]
+#[non_exhaustive]
 pub struct DuplicateKeys {
     /// The type.
     pub type_name: String,
@@ -88,7 +89,7 @@ pub struct DuplicateKeys {
 
 impl Input {
     /// Nothing given. The records of the types in `replaced` go unless they are given again.
-    pub(crate) fn new(base: Base, replaced: &[TypeId]) -> Input {
+    pub(crate) fn new(base: CycleBase, replaced: &[TypeId]) -> Input {
         let types = base.state.schema().types.len();
         let mut roots: Vec<RootInput> = (0..types).map(|_| RootInput::default()).collect();
         for id in replaced {
