@@ -54,7 +54,8 @@ fn cenote(runtime: &Runtime, world: &World) -> Queries {
         };
         producer.cycle(fill).await.expect("the world breaks no rule");
         let consumer = Consumer::builder("memory://cqrs-bench").with::<Product>().with::<Page>();
-        let consumer = consumer.index(&BY_CATEGORY).manual().open().await.expect("it was just published");
+        let consumer =
+            consumer.index(&BY_CATEGORY).reload(ReloadPolicy::Manual).open().await.expect("it was just published");
         Queries::Local(Arc::new(Linked(Arc::new(consumer))))
     })
 }

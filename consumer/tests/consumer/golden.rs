@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cenote_consumer::{Consumer, HashIndex, Version, verify};
+use cenote_consumer::{Consumer, HashIndex, ReloadPolicy, Verifier, Version};
 use cenote_producer::Producer;
 use cenote_state::{Key, Record};
 use cenote_store::env::Env;
@@ -166,8 +166,8 @@ async fn a_dataset_of_each_format_is_read() {
     assert!(matches!(first, Some(LogObject::Tombstone(_))));
 
     let env = Env::simulated(2);
-    let consumer = Consumer::on(storage.clone()).env(env.clone()).with::<Film>().with::<Studio>();
-    let consumer = consumer.index(&BY_COUNTRY).manual().open().await.expect("it opens");
+    let consumer = Consumer::builder_on(storage.clone()).env(env.clone()).with::<Film>().with::<Studio>();
+    let consumer = consumer.index(&BY_COUNTRY).reload(ReloadPolicy::Manual).open().await.expect("it opens");
     let view = consumer.view();
     assert_eq!(view.version(), NEWEST);
     assert_eq!(view.committed_at().to_rfc3339(), "2026-01-01T00:02:00.000Z");
@@ -176,7 +176,7 @@ async fn a_dataset_of_each_format_is_read() {
     assert_eq!(view.find(&BY_COUNTRY, "be").len(), by_country);
 
     // Every object, every digest; the records as text, as people read them.
-    let verified = verify(&storage, &env, None, &|_, _, _| {}).await.expect("it is whole");
+    let verified = Verifier::on(storage.clone()).env(env.clone()).run().await.expect("it is whole");
     assert_eq!(format!("{:032x}", verified.digest), "20c4873b371d313c291b463cff89791c");
     assert_eq!((verified.snapshots.as_slice(), verified.deltas), ([Version(2)].as_slice(), 2));
     let dangling: Vec<_> =
@@ -204,7 +204,11 @@ async fn a_producer_goes_on_from_each_format() {
     let mut producer =
         Producer::on(storage.clone()).env(env.clone()).with::<Film>().with::<Studio>().open().await.expect("it opens");
     check(&producer.view());
-    let consumer = Consumer::on(storage.clone()).env(env.clone()).with::<Film>().with::<Studio>().manual();
+    let consumer = Consumer::builder_on(storage.clone())
+        .env(env.clone())
+        .with::<Film>()
+        .with::<Studio>()
+        .reload(ReloadPolicy::Manual);
     let consumer = consumer.open().await.expect("it opens");
     producer.update(|changes| changes.upsert(&film(7, "fourth"))).await.expect("it is published");
     producer.snapshot().await.expect("a snapshot");
@@ -212,5 +216,5 @@ async fn a_producer_goes_on_from_each_format() {
     consumer.refresh().await.expect("it refreshes");
     assert_eq!(consumer.view().get::<Film>(7).expect("it is there").to_owned(), film(7, "fourth"));
     assert_eq!(consumer.view().len::<Film>(), films().len() + 1);
-    verify(&storage, &env, None, &|_, _, _| {}).await.expect("it is whole");
+    Verifier::on(storage.clone()).env(env.clone()).run().await.expect("it is whole");
 }

@@ -1,8 +1,10 @@
 //! Health: each way of being unwell, and the way out of it. The view is served through all of them.
 
+use std::error::Error;
 use std::time::Duration;
 
-use cenote_consumer::{Consumer, Health, Record};
+use cenote_consumer::error::ErrorKind;
+use cenote_consumer::{Consumer, Health, Record, ReloadPolicy};
 use cenote_store::env::Env;
 use cenote_store::log::{names, repair_checksums};
 use cenote_testing::faults::{Fault, FaultyStore, Rule};
@@ -33,7 +35,7 @@ async fn a_store_that_is_away_makes_it_stale_until_it_is_back() {
     let second = chain.commit(|edit| edit.put(&movie(1, "second"))).await;
     faults.add(Rule::new(Fault::Unavailable));
     let error = consumer.refresh().await.expect_err("the store is away");
-    assert!(error.is_retryable(), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
     let since = env.now();
     assert_eq!(health(&consumer), Health::Stale { since });
     env.sleep(Duration::from_secs(30)).await;
@@ -67,7 +69,8 @@ async fn a_broken_promise_makes_it_unknown_until_there_is_life() {
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     chain.commit(|edit| edit.put(&movie(1, "first"))).await;
     chain.beat().await;
-    let consumer = manual(&storage, &env).poll(Duration::from_secs(10)).open().await.expect("it opens");
+    let consumer =
+        manual(&storage, &env).reload(ReloadPolicy::Poll(Duration::from_secs(10))).open().await.expect("it opens");
     for _ in 0..20 {
         env.sleep(Duration::from_secs(10)).await;
         chain.beat().await;
@@ -138,17 +141,20 @@ async fn a_schema_that_does_not_fit_is_incompatible_until_it_does() {
     let first = chain.commit(|edit| edit.put(&movie(1, "first"))).await;
     let consumer = manual(&storage, &env).open().await.expect("it opens");
     let titles = chain.state.schema().types[0].fields.iter().find(|field| field.name == "title").cloned();
-    chain
+    let untitled = chain
         .evolve(
             |registry| registry.with::<Untitled>(),
             |schema| schema.types[0].fields.retain(|field| field.name != "title"),
         )
         .await;
     let error = consumer.refresh().await.expect_err("the titles are gone");
-    assert!(error.to_string().contains("Movie.title"), "{error}");
+    assert_eq!(error.to_string(), format!("version {untitled} does not fit the program's records"));
+    let source = error.source().expect("it has a source");
+    assert!(source.to_string().contains("Movie.title"), "{source}");
+    assert_eq!(error.kind(), ErrorKind::Program);
     assert_eq!((health(&consumer), consumer.view().version()), (Health::Incompatible, first));
     let again = consumer.refresh().await.expect_err("nothing new: not tried again");
-    assert!(std::sync::Arc::ptr_eq(&error, &again));
+    assert!(std::ptr::addr_eq(source, again.source().expect("it has a source")), "it is the same error");
     // Another column of that name, which every row has: as a producer would, after an empty dataset.
     chain
         .evolve(
@@ -176,7 +182,8 @@ async fn a_state_that_is_too_large_is_refused() {
     let consumer = manual(&storage, &env).max_state_bytes(100_000).open().await.expect("it opens");
     chain.commit(|edit| (0..10_000).for_each(|id| edit.put(&movie(id, "one of many")))).await;
     let error = consumer.refresh().await.expect_err("too large");
-    assert!(error.to_string().contains("raise max_state_bytes"), "{error}");
+    assert!(error.is_too_large() && error.to_string().contains("raise max_state_bytes"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Configuration);
     assert_eq!(consumer.version(), first);
     assert!(matches!(health(&consumer), Health::Stale { .. }));
 }

@@ -11,7 +11,7 @@ mod whole_views;
 
 use std::time::Duration;
 
-use cenote_consumer::{Builder, Consumer, HashIndex, Record};
+use cenote_consumer::{Consumer, ConsumerBuilder, HashIndex, Record, ReloadPolicy};
 use cenote_store::env::Env;
 use cenote_store::storage::Storage;
 
@@ -44,8 +44,12 @@ async fn memory() -> Storage {
 }
 
 /// A consumer of movies that looks when it is told to.
-fn manual(storage: &Storage, env: &Env) -> Builder {
-    Consumer::on(storage.clone()).env(env.clone()).with::<Movie>().index(&BY_COUNTRY).manual()
+fn manual(storage: &Storage, env: &Env) -> ConsumerBuilder<Storage> {
+    Consumer::builder_on(storage.clone())
+        .env(env.clone())
+        .with::<Movie>()
+        .index(&BY_COUNTRY)
+        .reload(ReloadPolicy::Manual)
 }
 
 /// Longer than anything takes in virtual time.

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 
 use cenote_bench_engine::peers::cenote::Movie;
 use cenote_bench_engine::workload::Catalog;
-use cenote_consumer::Consumer;
+use cenote_consumer::{Consumer, ReloadPolicy};
 use cenote_producer::{Producer, Snapshots};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -63,7 +63,7 @@ async fn publish(url: &str, records: u64) -> Outcome<()> {
 /// Prints bytes counted, and bytes that the process grew by.
 async fn consume(url: &str) -> Outcome<()> {
     let before = resident_bytes()?;
-    let consumer = Consumer::builder(url).with::<Movie>().manual().open().await?;
+    let consumer = Consumer::builder(url).with::<Movie>().reload(ReloadPolicy::Manual).open().await?;
     let counted: usize = consumer.view().state().memory().iter().map(|of_type| of_type.bytes()).sum();
     println!("{counted} {}", resident_bytes()? - before);
     Ok(())
