@@ -59,7 +59,7 @@ impl ProducerLiveness {
 
     /// For how long the promise has been broken, as far as the last check showed.
     pub(crate) fn broken_for(&self, now: Instant) -> Option<Duration> {
-        // Between two checks the consumer does not look, so silence then says nothing about the producer.
+        // Between two checks the consumer does not look, so silence then proves nothing about the producer.
         let checked = self.check_at.checked_sub(CHECK_EVERY).unwrap_or(now);
         let silent = checked.saturating_duration_since(self.last_sign);
         let broken = silent.checked_sub(self.timeout?).filter(|broken| !broken.is_zero())?;

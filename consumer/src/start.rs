@@ -131,7 +131,7 @@ async fn first_version(
         let result = follower.refresh(goal).await;
         watcher.looked();
         if inner.cell.version() > Version::EMPTY {
-            // If it is not the newest, the status says so.
+            // If it is not the newest, the status shows it.
             return Ok(());
         }
         let waited = env.instant() - started;

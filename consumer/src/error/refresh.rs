@@ -86,7 +86,7 @@ impl RefreshError {
     /// if let Err(error) = consumer.refresh().await {
     ///     match error.kind() {
     ///         ErrorKind::Retry => println!("the consumer will try again by itself: {error}"),
-    ///         _ => eprintln!("somebody has to look at this: {error}"),
+    ///         _ => eprintln!("a person has to act: {error}"),
     ///     }
     /// }
     /// # }
@@ -257,7 +257,7 @@ impl RefreshCause {
         }
     }
 
-    /// Whether the caller asked for something impossible, which says nothing about the consumer.
+    /// Whether the caller requested something impossible, which does not affect the consumer's health.
     pub(crate) fn is_callers(&self) -> bool {
         matches!(self, RefreshCause::Backward { .. } | RefreshCause::NoSuchVersion { .. } | RefreshCause::Closed)
     }

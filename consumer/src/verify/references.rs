@@ -70,7 +70,7 @@ fn dangling_in(value: NamedValue<'_>) -> u64 {
         NamedValue::Key(key) => u64::from(key.get().is_none()),
         NamedValue::List(list) | NamedValue::Set(list) => list.iter().map(dangling_in).sum(),
         NamedValue::Map(map) => map.iter().map(|(key, value)| dangling_in(key) + dangling_in(value)).sum(),
-        // A component's own keys are counted with its type.
+        // The keys in a component are counted with the component's type.
         _ => 0,
     }
 }

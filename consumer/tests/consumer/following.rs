@@ -44,7 +44,7 @@ async fn a_consumer_opens_and_follows() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_takes_a_snapshot_and_the_deltas_behind_it() {
+async fn a_start_loads_a_snapshot_and_the_deltas_after_it() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     let long = "a title that makes a snapshot worth its bytes ".repeat(40);
@@ -53,9 +53,9 @@ async fn a_start_takes_a_snapshot_and_the_deltas_behind_it() {
     chain.snapshot().await;
     let last = chain.commit(|edit| edit.put(&movie(7, "last"))).await;
     let reports: Arc<Mutex<Vec<RefreshReport>>> = Arc::default();
-    let told = Arc::clone(&reports);
+    let sink = Arc::clone(&reports);
     let consumer = manual(&storage, &env)
-        .on_refresh(move |report| told.lock().unwrap().push(report.clone()))
+        .on_refresh(move |report| sink.lock().unwrap().push(report.clone()))
         .open()
         .await
         .expect("it opens");
@@ -100,7 +100,7 @@ async fn ranges_of_a_snapshot_may_come_in_any_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_for_a_version_looks_for_it() {
+async fn waiting_for_a_version_refreshes() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     chain.commit(|edit| edit.put(&movie(1, "first"))).await;
@@ -122,7 +122,7 @@ async fn waiting_for_a_version_looks_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refresh_to_stops_where_it_is_told_and_never_goes_back() {
+async fn refresh_to_stops_at_its_version_and_never_goes_back() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     let mut versions = Vec::new();
@@ -130,14 +130,14 @@ async fn refresh_to_stops_where_it_is_told_and_never_goes_back() {
         versions.push(chain.commit(|edit| edit.put(&movie(1, &format!("round {round}")))).await);
     }
     let consumer = manual(&storage, &env).open().await.expect("it opens");
-    let behind = consumer.refresh_to(versions[1]).await.expect_err("it is there already");
-    assert!(behind.is_backward(), "{behind}");
-    assert_eq!(behind.kind(), ErrorKind::Program);
+    let backward = consumer.refresh_to(versions[1]).await.expect_err("it is there already");
+    assert!(backward.is_backward(), "{backward}");
+    assert_eq!(backward.kind(), ErrorKind::Program);
     versions.push(chain.commit(|edit| edit.put(&movie(1, "six"))).await);
     versions.push(chain.commit(|edit| edit.put(&movie(1, "seven"))).await);
-    assert_eq!(consumer.refresh_to(versions[5]).await.expect("it stands there"), versions[5]);
+    assert_eq!(consumer.refresh_to(versions[5]).await.expect("there is a commit"), versions[5]);
     assert_eq!(consumer.view().get::<Movie>(1).expect("it is there").title(), "six");
-    assert!(matches!(consumer.status().health, Health::Stale { .. }), "it is asked to stay behind");
+    assert!(matches!(consumer.status().health, Health::Stale { .. }), "a newer version exists");
     let ahead = consumer.refresh_to(Version(99)).await.expect_err("no such version");
     assert!(ahead.is_no_such_version(), "{ahead}");
     assert_eq!(ahead.kind(), ErrorKind::Program);
@@ -145,7 +145,7 @@ async fn refresh_to_stops_where_it_is_told_and_never_goes_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn polling_sees_a_new_version_and_changed_tells() {
+async fn polling_finds_a_new_version_and_changed_returns_it() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     chain.commit(|edit| edit.put(&movie(1, "first"))).await;
@@ -167,7 +167,7 @@ async fn polling_sees_a_new_version_and_changed_tells() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dataset_that_is_not_there_is_waited_for() {
+async fn open_waits_for_a_dataset_that_does_not_exist() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let started = env.instant();
     let error = manual(&storage, &env).open().await.expect_err("nothing was published");
@@ -221,9 +221,9 @@ fn a_program_without_a_runtime_reads_and_waits() {
     consumer.wait(consumer.close());
 }
 
-/// A local store is watched: nobody waits for a poll there.
+/// A local folder is watched: its changes are seen before the next poll.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_of_local_files_is_seen_at_once() {
+async fn a_change_of_local_files_is_seen_without_a_poll() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = folder.path().join("dataset").display().to_string();
     let env = Env::system();
@@ -239,9 +239,9 @@ async fn a_change_of_local_files_is_seen_at_once() {
     }
 }
 
-/// A service that starts before its producer: the folder itself comes later.
+/// A service that starts before its producer: the folder does not exist yet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_folder_that_comes_later_is_watched_then() {
+async fn a_folder_that_is_created_later_is_watched_from_then_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = folder.path().join("dataset").display().to_string();
     let env = Env::system();

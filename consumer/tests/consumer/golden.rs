@@ -1,6 +1,6 @@
-//! A whole dataset, written once, read for ever: the folder `golden/<format>/` as this or an earlier release left it.
+//! A whole dataset, written once, and read by all later releases: the folder `golden/<format>/` as this or an earlier release left it.
 //!
-//! It has every kind of object: entries and tombstones, a delta in its entry and one of its own, a snapshot, a
+//! It has every kind of object: entries and tombstones, a delta in its entry and one in a separate object, a snapshot, a
 //! checkpoint, the hint. A format that changes gets a new folder, and the old ones stay: `CENOTE_GOLDEN=write cargo test
 //! -p cenote-consumer --test consumer golden` writes the newest one if it is not there, and never changes one that is.
 
@@ -90,7 +90,7 @@ fn films() -> BTreeMap<u64, Film> {
 }
 
 const FORMAT: &str = "1";
-/// The first film, as people read it.
+/// The first film as JSON.
 const FIRST: &str = r#"{"id":0,"title":"first №0","seen":true,"balance":-9223372036854775808,"rating":null,"ratio":-0.0,"mood":"Calm","poster":"","country":"nl","genres":[],"words":[],"scores":{},"next":1,"studio":["one","city"]}"#;
 const NEWEST: Version = Version(7);
 
@@ -175,7 +175,7 @@ async fn a_dataset_of_each_format_is_read() {
     let by_country = films().values().filter(|film| film.country == "be").count();
     assert_eq!(view.find(&BY_COUNTRY, "be").len(), by_country);
 
-    // Every object, every digest; the records as text, as people read them.
+    // Every object, every digest; a record as JSON.
     let verified = Verifier::on(storage.clone()).env(env.clone()).run().await.expect("it is whole");
     assert_eq!(format!("{:032x}", verified.digest), "20c4873b371d313c291b463cff89791c");
     assert_eq!((verified.snapshots.as_slice(), verified.deltas), ([Version(2)].as_slice(), 2));
@@ -191,7 +191,7 @@ async fn a_dataset_of_each_format_is_read() {
     assert_eq!(json, FIRST);
 }
 
-/// What an earlier release left, this one's producer goes on from.
+/// The producer of this release goes on from the dataset of an earlier one.
 #[tokio::test(start_paused = true)]
 async fn a_producer_goes_on_from_each_format() {
     let copy = tempfile::tempdir().expect("a folder");
@@ -212,7 +212,7 @@ async fn a_producer_goes_on_from_each_format() {
     let consumer = consumer.open().await.expect("it opens");
     producer.update(|changes| changes.upsert(&film(7, "fourth"))).await.expect("it is published");
     producer.snapshot().await.expect("a snapshot");
-    producer.close().await.expect("goodbye");
+    producer.close().await.expect("it closes");
     consumer.refresh().await.expect("it refreshes");
     assert_eq!(consumer.view().get::<Film>(7).expect("it is there").to_owned(), film(7, "fourth"));
     assert_eq!(consumer.view().len::<Film>(), films().len() + 1);

@@ -1,4 +1,4 @@
-//! Health: each way of being unwell, and the way out of it. The view is served through all of them.
+//! Health: each state of it, and what ends it. The view is served through all of them.
 
 use std::error::Error;
 use std::time::Duration;
@@ -16,7 +16,7 @@ fn health(consumer: &Consumer) -> Health {
     consumer.status().health
 }
 
-/// The movies as a producer has them that dropped the titles.
+/// The movies of a producer that dropped the titles.
 #[derive(Record)]
 #[record(key = "id", name = "Movie")]
 struct Untitled {
@@ -26,7 +26,7 @@ struct Untitled {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_away_makes_it_stale_until_it_is_back() {
+async fn an_unreachable_store_makes_it_stale_until_it_is_reachable() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     let first = chain.commit(|edit| edit.put(&movie(1, "first"))).await;
@@ -34,7 +34,7 @@ async fn a_store_that_is_away_makes_it_stale_until_it_is_back() {
     let consumer = manual(&faults.wrap(&storage), &env).open().await.expect("it opens");
     let second = chain.commit(|edit| edit.put(&movie(1, "second"))).await;
     faults.add(Rule::new(Fault::Unavailable));
-    let error = consumer.refresh().await.expect_err("the store is away");
+    let error = consumer.refresh().await.expect_err("the store is unreachable");
     assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
     let since = env.now();
     assert_eq!(health(&consumer), Health::Stale { since });
@@ -44,13 +44,13 @@ async fn a_store_that_is_away_makes_it_stale_until_it_is_back() {
     assert_eq!((consumer.view().version(), consumer.is_serving()), (first, true));
     assert!(consumer.status().last_error.is_some());
     faults.clear();
-    assert_eq!(consumer.refresh().await.expect("it is back"), second);
+    assert_eq!(consumer.refresh().await.expect("it is reachable"), second);
     assert_eq!(health(&consumer), Health::Fresh);
     assert!(consumer.status().last_error.is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_away_at_first_is_waited_for() {
+async fn open_waits_while_the_store_is_unreachable() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     let first = chain.commit(|edit| edit.put(&movie(1, "first"))).await;
@@ -64,7 +64,7 @@ async fn a_store_that_is_away_at_first_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broken_promise_makes_it_unknown_until_there_is_life() {
+async fn an_overdue_heartbeat_makes_it_unknown_until_one_comes() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     chain.commit(|edit| edit.put(&movie(1, "first"))).await;
@@ -87,11 +87,11 @@ async fn a_broken_promise_makes_it_unknown_until_there_is_life() {
     assert_eq!(health(&consumer), Health::Fresh);
     chain.close().await;
     env.sleep(Duration::from_secs(1_000)).await;
-    assert_eq!(health(&consumer), Health::Fresh, "who closed promises nothing");
+    assert_eq!(health(&consumer), Health::Fresh, "a producer that closed promises nothing");
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_dataset_under_the_name_is_not_followed() {
+async fn another_dataset_at_the_url_is_not_followed() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     for round in 0..3 {
@@ -116,7 +116,7 @@ async fn another_dataset_under_the_name_is_not_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_entry_of_a_newer_release_asks_for_an_upgrade() {
+async fn an_entry_of_a_newer_release_needs_an_upgrade() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     let first = chain.commit(|edit| edit.put(&movie(1, "first"))).await;
@@ -147,7 +147,7 @@ async fn a_schema_that_does_not_fit_is_incompatible_until_it_does() {
             |schema| schema.types[0].fields.retain(|field| field.name != "title"),
         )
         .await;
-    let error = consumer.refresh().await.expect_err("the titles are gone");
+    let error = consumer.refresh().await.expect_err("the titles were dropped");
     assert_eq!(error.to_string(), format!("version {untitled} does not fit the program's records"));
     let source = error.source().expect("it has a source");
     assert!(source.to_string().contains("Movie.title"), "{source}");

@@ -1,4 +1,4 @@
-//! Whole views: readers on many threads, and never half a version (I2).
+//! Whole views: readers on several threads never see a part of a version (I2).
 //!
 //! Money moves between accounts and vaults, two types with an index; in every view the sums over both, the counts by
 //! index and the key look-ups agree. A build that swaps type by type must fail this.
@@ -62,7 +62,10 @@ fn flaw(view: &View) -> Option<String> {
     (by_key != TOTAL).then(|| format!("version {}: by key there is {by_key}", view.version()))
 }
 
-/// Reads views until told to stop; `Err` has the first flaw.
+/// Reads views until `done`.
+///
+/// # Errors
+/// The first flaw.
 fn read(consumer: &Consumer, done: &AtomicBool, views: &AtomicU64) -> Result<(), String> {
     let mut held = Vec::new();
     let mut last = 0;
@@ -84,7 +87,10 @@ fn read(consumer: &Consumer, done: &AtomicBool, views: &AtomicU64) -> Result<(),
     Ok(())
 }
 
-/// Runs `versions` transfers beside two readers, until they have seen `views`; gives the first flaw.
+/// Runs `versions` transfers while two readers read, until they have read `views_min` views.
+///
+/// # Errors
+/// The first flaw.
 async fn run(
     versions: u64,
     views_min: u64,

@@ -63,15 +63,15 @@ pub(crate) struct Child {
 
 impl Child {
     pub(crate) fn start(job: &Job) -> Child {
-        let own = std::env::current_exe().expect("this program has a file");
-        Child::spawn(Command::new(own), job)
+        let program = std::env::current_exe().expect("this program has a file");
+        Child::spawn(Command::new(program), job)
     }
 
     /// The same under a shell that runs `before` first, like a limit.
     pub(crate) fn start_under(before: &str, job: &Job) -> Child {
-        let own = std::env::current_exe().expect("this program has a file");
+        let program = std::env::current_exe().expect("this program has a file");
         let mut shell = Command::new("sh");
-        shell.arg("-c").arg(format!("{before}; exec \"$0\" \"$@\"")).arg(own);
+        shell.arg("-c").arg(format!("{before}; exec \"$0\" \"$@\"")).arg(program);
         Child::spawn(shell, job)
     }
 
@@ -101,7 +101,7 @@ impl Child {
     pub(crate) fn kill_after_a_line(mut self) -> String {
         let line = self.line().expect("a child reports before it is killed");
         self.process.kill().expect("a child can be killed");
-        self.process.wait().expect("it is gone");
+        self.process.wait().expect("it has ended");
         line
     }
 

@@ -29,7 +29,7 @@ enum Party {
     Opening,
 }
 
-/// A dataset with every kind of object, its producer, and a consumer two versions behind.
+/// A dataset with every kind of object, its producer, and a consumer that is two versions behind.
 struct Setup {
     /// The objects as they are.
     storage: Storage,
