@@ -40,7 +40,7 @@ impl Budget {
         let grown = delta.map(|delta| self.estimate.saturating_add(FACTOR * bytes_of(delta)));
         let estimate = match grown {
             Some(grown) if grown <= self.limit => grown,
-            _ => state_bytes(state),
+            _ => state.memory_bytes(),
         };
         if estimate > self.limit {
             return Err(estimate);
@@ -48,11 +48,6 @@ impl Budget {
         self.estimate = estimate;
         Ok(())
     }
-}
-
-/// The bytes that a state takes.
-pub(crate) fn state_bytes(state: &State) -> u64 {
-    state.memory().iter().map(|table| table.bytes() as u64).sum()
 }
 
 fn bytes_of(delta: &Delta) -> u64 {

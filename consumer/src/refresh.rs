@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cenote_state::ids::{DatasetId, Timestamp};
-use cenote_state::schema::Binding;
+use cenote_state::record::Binding;
 use cenote_state::state::State;
 use cenote_state::view::indexes::{ChangedRoots, IndexBinding};
 use cenote_state::view::{Indexes, View};

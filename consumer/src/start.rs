@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cenote_state::ids::{Timestamp, Version};
-use cenote_state::record::Registry;
-use cenote_state::schema::{Binding, Schema};
+use cenote_state::record::{Binding, Registry};
+use cenote_state::schema::Schema;
 use cenote_state::state::State;
 use cenote_state::view::{IndexDeclaration, Indexes, View};
 use cenote_store::env::Env;

@@ -80,7 +80,7 @@ async fn newest_view(dataset: &DatasetArgs) -> Result<View, Failure> {
 /// The table of the type with this name.
 fn table<'v>(view: &'v View, type_name: &str) -> Result<NamedTable<'v>, Failure> {
     view.named(type_name).ok_or_else(|| {
-        let names: Vec<&str> = view.names().map(|table| table.schema().name.as_str()).collect();
+        let names: Vec<&str> = view.named_tables().map(|table| table.schema().name.as_str()).collect();
         Failure::negative(format!("the dataset has no type {type_name}; it has {}", names.join(", ")))
     })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cenote_state::blob::BlobError;
 use cenote_state::ids::Version;
-use cenote_state::schema::BindError;
+use cenote_state::record::BindError;
 use cenote_state::view::IndexError;
 use cenote_store::env::Panicked;
 use cenote_store::error::ErrorKind;

@@ -15,7 +15,6 @@ use cenote_store::log::plan::{CostModel, Have, plan};
 
 use super::{Follower, Goal, RefreshAttempt};
 use crate::error::{Recovery, RefreshCause, RefreshError};
-use crate::memory;
 
 /// Where a route begins; deltas lead on from there.
 #[derive(Clone, Debug)]
@@ -33,7 +32,7 @@ impl Route {
         let have = serving.then(|| Have { version: view.version(), cost: outline.cost_at(view.version()) });
         // The size of the state matters only if a snapshot could be loaded next to it.
         let choice = outline.newest_snapshot().is_some_and(|newest| newest.snapshot.version > view.version());
-        let second_state_bytes = if serving && choice { memory::state_bytes(view.state()) } else { 0 };
+        let second_state_bytes = if serving && choice { view.state().memory_bytes() } else { 0 };
         let model = CostModel { second_state_bytes, ..Default::default() };
         let route = plan(outline, have, target, &model).ok_or(RefreshCause::Unreachable { version: target })?;
         let Some(snapshot) = route.snapshot else { return Ok(Route::View) };

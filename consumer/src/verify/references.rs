@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cenote_state::ids::{Ordinal, Timestamp, TypeId};
-use cenote_state::record::Registry;
-use cenote_state::schema::{Binding, Field, Shape, ValueKind};
+use cenote_state::record::{Binding, Registry};
+use cenote_state::schema::{Field, Shape, ValueKind};
 use cenote_state::segment::{Elements, RowAt};
 use cenote_state::state::State;
 use cenote_state::view::{NamedTable, NamedValue, View};
@@ -62,7 +62,7 @@ pub(super) fn count_dangling_keys(state: &State) -> BTreeMap<String, u64> {
         let values = table.iter().flat_map(|record| record.fields().map(|(_, value)| dangling_in(value)));
         (table.schema().name.clone(), values.sum())
     };
-    view.names().filter(holds_keys).map(count).collect()
+    view.named_tables().filter(holds_keys).map(count).collect()
 }
 
 fn dangling_in(value: NamedValue<'_>) -> u64 {

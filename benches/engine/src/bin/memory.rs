@@ -64,7 +64,7 @@ async fn publish(url: &str, records: u64) -> Outcome<()> {
 async fn consume(url: &str) -> Outcome<()> {
     let before = resident_bytes()?;
     let consumer = Consumer::builder(url).with::<Movie>().reload(ReloadPolicy::Manual).open().await?;
-    let counted: usize = consumer.view().state().memory().iter().map(|of_type| of_type.bytes()).sum();
+    let counted = consumer.view().state().memory_bytes();
     println!("{counted} {}", resident_bytes()? - before);
     Ok(())
 }

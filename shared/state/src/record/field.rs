@@ -5,9 +5,9 @@ use std::fmt::Debug;
 use std::hash::{BuildHasher, Hash};
 
 use crate::schema::Shape;
-use crate::schema::bind::ValueBinding;
 use crate::segment::{Cell, Elements};
 
+use super::bind::ValueBinding;
 use super::{CellWriter, Element, FieldDeclaration, List, Map, MapKey, RecordWriter, Scope, Set, Value, WriteError};
 
 /// What a field holds when it is not `Option`.

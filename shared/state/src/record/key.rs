@@ -10,9 +10,9 @@ use std::marker::PhantomData;
 
 use crate::keys::{KeyBuf, KeyRef};
 use crate::schema::ValueKind;
-use crate::schema::bind::ValueBinding;
 use crate::view::View;
 
+use super::bind::ValueBinding;
 use super::value::{compare_signed, compare_unsigned};
 use super::{Element, FieldDeclaration, Ordered, Root, Scope, Source, Value, WriteContext, WriteError};
 

@@ -12,16 +12,17 @@
 //!
 //! Rules: reading copies nothing and allocates nothing; a field is found by a slot of the [`Binding`], made once when
 //! a program and a schema meet, off the read path; a written row is in the chain's numbers, not the program's.
-//!
-//! [`Binding`]: crate::schema::Binding
 
 mod at;
+pub(crate) mod bind;
 mod collections;
 mod declare;
+mod declare_error;
 mod field;
 mod key;
+mod key_serde;
 mod packed;
-mod text;
+mod slot;
 mod value;
 mod write;
 
@@ -29,16 +30,21 @@ mod write;
 pub(crate) mod tests;
 
 pub use at::{RecordAt, Scope};
+pub use bind::{BindError, BindProblem, Binding};
 pub use collections::{Elements as ListIter, Entries as MapIter, List, Map, Set};
 pub(crate) use declare::kind_of;
-pub use declare::{DeclareError, Declared, FieldDeclaration, FieldHints, Registry, Slot, TypeDeclaration};
+pub use declare::{FieldDeclaration, Registry, TypeDeclaration};
+pub use declare_error::DeclareError;
 pub use field::{Field, Present};
 pub use key::{Key, KeyOf, KeyShape, KeyValue, text_key};
 pub use packed::Packed;
+pub use slot::Slot;
 pub use value::{Dedup, Element, Enum, MapKey, Ordered, Source, Value};
 #[doc(hidden)]
 pub use value::{compare_enum, compare_unsigned, read_enum, variant_name, write_enum};
 pub use write::{CellWriter, Interner, RecordWriter, RowWriter, WriteContext, WriteError};
+
+pub use crate::schema::Declared;
 
 use std::fmt::Debug;
 

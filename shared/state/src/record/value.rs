@@ -7,9 +7,9 @@ use std::fmt::Debug;
 use std::ops::Range;
 
 use crate::schema::ValueKind;
-use crate::schema::bind::{ABSENT, ValueBinding};
 use crate::segment::{Cell, Elements};
 
+use super::bind::{ABSENT, ValueBinding};
 use super::{Component, FieldDeclaration, Scope, WriteContext, WriteError};
 
 /// One value of a field, a list, a set or a map.

@@ -1,20 +1,12 @@
-//! A segment's bytes, and the one validation that readers rely on.
+//! Bytes as a segment: the form of [`encode`](super::encode) taken apart, each length checked before it is used.
 //!
-//! ```text
-//! rows u32 | text bytes u32 | heap bytes u32 | per slot and lane: base u64, width u8
-//! fixed rows, slot by slot, the rows of a slot one after another; of a region the length of each row's value
-//! text heap, region by region
-//! byte heap, region by region
-//! ```
-//! Little-endian. Numbers stand slot by slot because equal columns compress better than rows; in memory they stand row
-//! by row because a read wants one line. Lengths compress better than starts, and no sum of them can lead backwards.
+//! Only sums and slices are checked here; what the values may be is checked by `validate`.
 
 use std::sync::Arc;
 
-use crate::layout::{Form, ImageKind, Layout, Many, Region};
-use crate::packed::{SymbolTable, Symbols};
-use crate::raw::{MASKS, PADDING, Rows, Slot, filled, load};
-use crate::row::RECORD_BYTES_MAX;
+use crate::layout::Layout;
+use crate::packed::Symbols;
+use crate::raw::{FixedRows, MASKS, PADDING, Slot, filled};
 
 use super::{Segment, width_of};
 
@@ -91,71 +83,6 @@ pub enum SegmentError {
 const HEADER_BYTES: usize = 12;
 /// A slot as stored: its place follows from the widths before it.
 const STORED_SLOT_BYTES: usize = 9;
-
-/// Appends a segment's bytes.
-pub fn encode(layout: &Layout, segment: &Segment, out: &mut Vec<u8>) {
-    let heap = &segment.bytes[..segment.bytes.len() - PADDING];
-    let as_u32 = |len: usize| u32::try_from(len).expect("a segment has at most 1 GiB").to_le_bytes();
-    out.extend_from_slice(&segment.rows().to_le_bytes());
-    out.extend_from_slice(&as_u32(segment.text.len()));
-    out.extend_from_slice(&as_u32(heap.len()));
-    let regions = regions_of(layout);
-    let of_slot = |(slot, is_region): (usize, &bool)| is_region.then(|| Lengths::of(segment, slot));
-    let lengths: Vec<Option<Lengths>> = regions.iter().enumerate().map(of_slot).collect();
-    for slot in 0..layout.all_slots {
-        let (base, width) = match lengths.get(slot) {
-            Some(Some(lengths)) => (lengths.base, lengths.width),
-            _ => (segment.fixed.slot(slot).base, segment.fixed.slot(slot).width),
-        };
-        out.extend_from_slice(&base.to_le_bytes());
-        out.push(width);
-    }
-    let fixed = &segment.fixed;
-    for (slot, lengths) in lengths.iter().enumerate() {
-        let Slot { offset, width, .. } = fixed.slot(slot);
-        match lengths {
-            Some(lengths) => lengths.encode(out),
-            None if width == 0 => {}
-            None => {
-                let cell = offset as usize..offset as usize + usize::from(width);
-                let rows = fixed.bytes().chunks_exact(fixed.stride());
-                rows.for_each(|row| out.extend_from_slice(&row[cell.clone()]));
-            }
-        }
-    }
-    out.extend_from_slice(segment.text.as_bytes());
-    out.extend_from_slice(heap);
-}
-
-/// Which slots of a row are starts of a region.
-fn regions_of(layout: &Layout) -> Vec<bool> {
-    let mut regions = vec![false; layout.row_slots];
-    let slots = layout.text_regions.iter().chain(layout.byte_regions.iter().map(|(slot, _)| slot));
-    slots.for_each(|slot| regions[*slot] = true);
-    regions
-}
-
-/// How long the values of a region are, row by row: how a region is stored.
-struct Lengths {
-    values: Vec<u64>,
-    base: u64,
-    width: u8,
-}
-
-impl Lengths {
-    fn of(segment: &Segment, slot: usize) -> Lengths {
-        let spans = (0..segment.rows()).map(|row| segment.own_row(row).span(slot));
-        let values: Vec<u64> = spans.map(|(start, end)| (end - start) as u64).collect();
-        let (min, max) = values.iter().fold((u64::MAX, 0), |(min, max), length| (min.min(*length), max.max(*length)));
-        let base = min.min(max);
-        Lengths { base, width: width_of(max - base), values }
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        let width = usize::from(self.width);
-        self.values.iter().for_each(|length| out.extend_from_slice(&(length - self.base).to_le_bytes()[..width]));
-    }
-}
 
 /// What a segment may refer to: the number of ordinals of each component type, by type number.
 pub type Ceilings<'a> = &'a dyn Fn(crate::ids::TypeId) -> u32;
@@ -303,7 +230,7 @@ impl<'b> StoredColumns<'b> {
     }
 
     /// Slots and rows as they are in memory.
-    fn rows(&self, regions: &[Option<(u64, u64)>]) -> Rows {
+    fn rows(&self, regions: &[Option<(u64, u64)>]) -> FixedRows {
         let mut slots = Vec::with_capacity(self.slots.len());
         let mut stride = 0;
         for (stored, region) in self.slots.iter().zip(regions) {
@@ -316,7 +243,7 @@ impl<'b> StoredColumns<'b> {
         }
         let placed = slots.len();
         slots.extend(&self.slots[self.layout.row_slots..]);
-        Rows::new(&slots, self.count as u32, stride, |rows| {
+        FixedRows::new(&slots, self.count as u32, stride, |rows| {
             for (slot, place) in slots[..placed].iter().enumerate() {
                 let is_region = regions[slot].is_some();
                 let cells = Cells { rows, row_bytes: stride as usize, at: place.offset as usize };
@@ -357,127 +284,4 @@ struct Cells<'r> {
     rows: &'r mut [u8],
     row_bytes: usize,
     at: usize,
-}
-
-impl Segment {
-    /// Establishes the invariants of a segment that came from outside.
-    fn validate(&self, layout: &Layout, ceilings: Ceilings<'_>) -> Result<(), SegmentError> {
-        let mut scratch = Vec::new();
-        for (column, place) in layout.columns.iter().enumerate() {
-            let outside = |row| SegmentError::Region { row, column };
-            let mut rows = 0..self.rows();
-            match &place.form {
-                Form::Image { slot, kind } => {
-                    let images = rows.map(|row| (row, self.own_row(row).number(*slot)));
-                    Self::check_images(column, *kind, ceilings, images)?;
-                }
-                Form::Text(region) => {
-                    rows.try_for_each(|row| self.check_text(*region, row).map(drop).ok_or(outside(row)))?;
-                }
-                Form::Bytes(region) => {
-                    rows.try_for_each(|row| self.check_bytes(*region, row).map(drop).ok_or(outside(row)))?;
-                }
-                Form::Packed { region, table } => rows.try_for_each(|row| {
-                    let packed = self.check_bytes(*region, row).ok_or(outside(row))?;
-                    let table = self.own_row(row).number(*table);
-                    self.check_packed(table, packed, &mut scratch).ok_or(SegmentError::Packed { row, column, table })
-                })?,
-                Form::Many(many) => {
-                    rows.try_for_each(|row| self.check_many(many, row, column, ceilings).map(drop))?;
-                }
-                Form::Map(keys, values) => rows.try_for_each(|row| {
-                    let found = self.check_many(keys, row, column, ceilings)?;
-                    if found == self.check_many(values, row, column, ceilings)? { Ok(()) } else { Err(outside(row)) }
-                })?,
-            }
-        }
-        Ok(())
-    }
-
-    /// That these numbers, each with its row, are of a kind.
-    fn check_images(
-        column: usize,
-        kind: ImageKind,
-        ceilings: Ceilings<'_>,
-        mut images: impl Iterator<Item = (u32, u64)>,
-    ) -> Result<(), SegmentError> {
-        let below = match kind {
-            ImageKind::Number | ImageKind::F64 => return Ok(()),
-            ImageKind::F32 => 1 << 32,
-            ImageKind::Variant(variants) => u64::from(variants),
-            ImageKind::Component(id) => u64::from(ceilings(id)),
-        };
-        // A row without a value stores the base, which may be anything where no row has one; so 0 always fits.
-        match images.find(|(_, value)| *value >= below.max(1)) {
-            None => Ok(()),
-            Some((row, value)) => Err(SegmentError::Value { row, column, value }),
-        }
-    }
-
-    /// The region's text, if it is inside the heap and on char boundaries.
-    fn check_text(&self, region: Region, row: u32) -> Option<&str> {
-        let (start, end) = self.own_row(row).span(region.slot);
-        self.text.get(start..end)
-    }
-
-    fn check_bytes(&self, region: Region, row: u32) -> Option<&[u8]> {
-        let (start, end) = self.own_row(row).span(region.slot);
-        self.bytes[..self.bytes.len() - PADDING].get(start..end)
-    }
-
-    /// That packed bytes are text by the table of this number, and not more of it than a record may have.
-    fn check_packed(&self, number: u64, packed: &[u8], scratch: &mut Vec<u8>) -> Option<()> {
-        if number == 0 {
-            return std::str::from_utf8(packed).is_ok().then_some(());
-        }
-        let table: &SymbolTable = self.symbols.as_ref()?.get(number)?;
-        table.checked_len(packed).filter(|len| *len <= RECORD_BYTES_MAX)?;
-        scratch.clear();
-        table.unpack(packed, scratch);
-        std::str::from_utf8(scratch).is_ok().then_some(())
-    }
-
-    /// The number of elements, if there are whole ones and all their content is where it should be.
-    fn check_many(&self, many: &Many, row: u32, column: usize, ceilings: Ceilings<'_>) -> Result<usize, SegmentError> {
-        let outside = || SegmentError::Region { row, column };
-        let (Many::Images { region, lane, .. }
-        | Many::Texts { ends: region, lane, .. }
-        | Many::Blobs { ends: region, lane, .. }) = many;
-        let numbers = self.check_bytes(*region, row).ok_or_else(outside)?;
-        let width = self.width(*lane);
-        if numbers.len() % width != 0 {
-            return Err(outside());
-        }
-        let len = numbers.len() / width;
-        let (start, _) = self.own_row(row).span(region.slot);
-        let base = self.fixed.slot(*lane).base;
-        let image = |index: usize| base.wrapping_add(load(&self.bytes, start + index * width, width as u8));
-        match many {
-            Many::Images { kind, .. } => {
-                Self::check_images(column, *kind, ceilings, (0..len).map(|index| (row, image(index))))?;
-            }
-            Many::Texts { content, .. } => {
-                let text = self.check_text(*content, row).ok_or_else(outside)?;
-                check_ends((0..len).map(image), text.len(), |end| text.is_char_boundary(end)).ok_or_else(outside)?;
-            }
-            Many::Blobs { content, .. } => {
-                let bytes = self.check_bytes(*content, row).ok_or_else(outside)?;
-                check_ends((0..len).map(image), bytes.len(), |_| true).ok_or_else(outside)?;
-            }
-        }
-        Ok(len)
-    }
-}
-
-/// Ends that rise, stay inside, stand where a string may end, and leave nothing over.
-fn check_ends(ends: impl Iterator<Item = u64>, len: usize, may_end: impl Fn(usize) -> bool) -> Option<()> {
-    let mut before = 0;
-    for end in ends {
-        let end = usize::try_from(end).ok()?;
-        if end < before || end > len || !may_end(end) {
-            return None;
-        }
-        before = end;
-    }
-    (before == len).then_some(())
 }

@@ -7,7 +7,7 @@
 //! are those of the live records, and each segment's digest its share of them. Point reads never look at the bitmap.
 
 mod edit;
-mod relay;
+mod relayout;
 
 use std::sync::Arc;
 

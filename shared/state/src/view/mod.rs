@@ -29,9 +29,9 @@ pub use named_key::{NamedKey, NamedKeyError};
 pub use table::{Records, TableRef};
 
 use crate::ids::{Ordinal, Timestamp, Version};
-use crate::record::{KeyOf, KeyValue, Record, Root};
-use crate::schema::bind::TypeBinding;
-use crate::schema::{Binding, Schema};
+use crate::record::bind::TypeBinding;
+use crate::record::{Binding, KeyOf, KeyValue, Record, Root};
+use crate::schema::Schema;
 use crate::state::State;
 use crate::table::Table;
 
@@ -127,6 +127,12 @@ impl View {
         &self.viewed.indexes
     }
 
+    /// Bytes of memory that its records, key indexes and hash indexes take, as if it shared nothing with other versions.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.viewed.state.memory_bytes() + self.viewed.indexes.memory_bytes() as u64
+    }
+
     /// How many handles there are on this view, this one included. Exact only while nobody else can make one.
     #[must_use]
     pub fn holders(&self) -> usize {
@@ -205,8 +211,8 @@ impl View {
         NamedTable::find(&self.viewed.state, type_name)
     }
 
-    /// The types, in the order of the schema.
-    pub fn names(&self) -> impl Iterator<Item = NamedTable<'_>> {
+    /// Every type by its name, in the order of the schema.
+    pub fn named_tables(&self) -> impl Iterator<Item = NamedTable<'_>> {
         NamedTable::all(&self.viewed.state)
     }
 }

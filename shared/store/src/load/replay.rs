@@ -96,7 +96,7 @@ impl Replay {
         check_parent(version, commit, (self.state.version(), self.state.digest()))?;
         let mut parent = self.state.clone();
         if let Some(schema) = &commit.schema {
-            let relaid = parent.relaid(Arc::new(schema.clone()), self.threads);
+            let relaid = parent.relayout(Arc::new(schema.clone()), self.threads);
             parent = relaid.map_err(|source| LoadError::Key { version, source })?;
         }
         let Some(stored) = &fetched.delta else {
