@@ -165,7 +165,11 @@ impl RefreshError {
     /// ```
     #[must_use]
     pub fn is_too_large(&self) -> bool {
-        matches!(*self.0, RefreshCause::TooLarge { .. })
+        match &*self.0 {
+            RefreshCause::TooLarge { .. } => true,
+            RefreshCause::Load(error) => matches!(error, LoadError::Blob { source: BlobError::TooLarge { .. }, .. }),
+            _ => false,
+        }
     }
 
     /// The version that could not be reached, if the error knows it.

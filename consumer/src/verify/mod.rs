@@ -161,7 +161,7 @@ impl<L: Location> Verifier<L> {
         self
     }
 
-    /// Calls `listener` when the verification has come further, several times a second. Default: none.
+    /// Calls `listener` whenever the verification has come further: keep it short. Default: none.
     ///
     /// ```
     /// # use cenote_consumer::Verifier;

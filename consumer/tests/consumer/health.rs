@@ -182,7 +182,11 @@ async fn a_state_that_is_too_large_is_refused() {
     let consumer = manual(&storage, &env).max_state_bytes(100_000).open().await.expect("it opens");
     chain.commit(|edit| (0..10_000).for_each(|id| edit.put(&movie(id, "one of many")))).await;
     let error = consumer.refresh().await.expect_err("too large");
-    assert!(error.is_too_large() && error.to_string().contains("raise max_state_bytes"), "{error}");
+    let source = error.source().map(ToString::to_string).unwrap_or_default();
+    assert!(
+        error.is_too_large() && format!("{error}: {source}").contains("raise max_state_bytes"),
+        "{error}: {source}"
+    );
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert_eq!(consumer.version(), first);
     assert!(matches!(health(&consumer), Health::Stale { .. }));
