@@ -10,6 +10,7 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod docs;
 pub mod env;
 pub mod error;
 pub mod load;

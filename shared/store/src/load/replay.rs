@@ -96,8 +96,8 @@ impl Replay {
         check_parent(version, commit, (self.state.version(), self.state.digest()))?;
         let mut parent = self.state.clone();
         if let Some(schema) = &commit.schema {
-            let relaid = parent.relayout(Arc::new(schema.clone()), self.threads);
-            parent = relaid.map_err(|source| LoadError::Key { version, source })?;
+            let relayout = parent.relayout(Arc::new(schema.clone()), self.threads);
+            parent = relayout.map_err(|source| LoadError::Key { version, source })?;
         }
         let Some(stored) = &fetched.delta else {
             return Ok(Applied { fetched, state: parent.with_version(version), delta: None });

@@ -1,30 +1,17 @@
 //! Each kind of damage to a commit or its delta has one error, which names the version, the object, the cause and the
 //! next step; what was proven before stays.
 
-use std::error::Error;
-
 use bytes::Bytes;
 use cenote_state::blob::{BlobError, encode_delta};
 use cenote_state::delta::Changes;
 use cenote_state::ids::{ColumnId, DatasetId, Ordinal, Version};
-use cenote_store::error::ErrorKind;
+use cenote_store::error::{ErrorKind, with_sources};
 use cenote_store::load::{Commits, Fetched, LoadError, Replay, roll};
 use cenote_store::log::retention::{Keep, trim};
 use cenote_store::log::{Body, ContentHash, DeltaPlace, Outcome, ReadError, names};
 use cenote_store::storage::StorageErrorKind;
 
 use crate::chain::{Chain, ROOT, empty, row};
-
-/// The text of an error and of its sources.
-fn said(error: &LoadError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
 
 fn entry(version: Version) -> String {
     names::log_entry(version.position())
@@ -70,7 +57,7 @@ async fn a_commit_names_the_version_before_it() {
     assert!(matches!(&error, LoadError::Parent { version, .. } if *version == second), "{error}");
     assert_eq!((error.kind(), error.version()), (ErrorKind::Damaged, Some(second)));
     assert_eq!(
-        said(&error),
+        with_sources(&error),
         "log/00000000000000000003 is damaged: version 3 follows version 0, and the version before it is 2; \
          restore it from a copy, or make a snapshot"
     );
@@ -84,7 +71,7 @@ async fn a_commit_names_the_state_before_it() {
     let error = chain.error_after(first).await;
     assert!(matches!(&error, LoadError::ParentDigest { expected: 5, .. }), "{error}");
     assert_eq!(error.kind(), ErrorKind::Damaged);
-    let text = said(&error);
+    let text = with_sources(&error);
     let start = "log/00000000000000000003 is damaged: version 3 follows a state with the digest \
                  00000000000000000000000000000005, and the state before it has ";
     assert!(text.starts_with(start), "{text}");
@@ -108,7 +95,7 @@ async fn digests_and_counts_are_compared() {
         let error = chain.error_after(first).await;
         assert!(matches!(&error, LoadError::Differs { version, .. } if *version == second), "{error}");
         assert_eq!(error.kind(), ErrorKind::Damaged);
-        let text = said(&error);
+        let text = with_sources(&error);
         let start = format!("version 3, read from log/00000000000000000003, differs from what was committed: {says}");
         assert!(text.starts_with(&start), "{text}");
         assert!(text.ends_with("; restore the object from a copy, or make a snapshot"), "{text}");
@@ -142,7 +129,7 @@ async fn a_blob_has_the_length_that_its_commit_names() {
     let error = chain.error_after(first).await;
     assert!(matches!(&error, LoadError::Altered { version, .. } if *version == second), "{error}");
     assert_eq!((error.kind(), error.version()), (ErrorKind::Damaged, Some(second)));
-    let text = said(&error);
+    let text = with_sources(&error);
     let expected = format!(
         "{blob} is not the object that version 3 names: its length or hash differs; restore it from a copy, or \
          make a snapshot"
@@ -160,7 +147,7 @@ async fn a_blob_has_the_length_that_its_commit_names() {
 async fn a_blob_has_the_hash_that_its_commit_names() {
     let mut chain = Chain::new().await;
     let first = chain.commit().await;
-    // Bits of padding: nothing in the blob itself would notice.
+    // The blob is whole, and not the one that the entry names.
     let (second, blob) = chain.commit_blob(|object| object.hash = ContentHash::of(b"another")).await;
     let error = chain.error_after(first).await;
     assert!(
@@ -182,7 +169,7 @@ async fn a_missing_blob_is_explained_by_its_entry() {
     let expected = format!(
         "{blob} is missing, and {named_by} names it: if it doesn't appear within minutes, restore it from a copy"
     );
-    assert_eq!(said(&error), expected);
+    assert_eq!(with_sources(&error), expected);
 }
 
 #[tokio::test]
@@ -211,7 +198,7 @@ async fn a_delta_that_cannot_be_decoded_names_its_object() {
     assert!(matches!(&error, LoadError::Blob { version, .. } if *version == second), "{error}");
     assert_eq!(error.kind(), ErrorKind::Damaged);
     assert_eq!(
-        said(&error),
+        with_sources(&error),
         "cannot decode log/00000000000000000003 of version 3; restore it from a copy, or make another snapshot: \
          it is not a Cenote blob, or it was cut off: the bytes at its end are not a blob's"
     );
@@ -242,7 +229,7 @@ async fn a_delta_of_a_newer_format_needs_an_upgrade() {
     let error = chain.error_after(first).await;
     assert_eq!(error.kind(), ErrorKind::Upgrade, "{error}");
     assert_eq!(
-        said(&error),
+        with_sources(&error),
         "cannot decode log/00000000000000000003 of version 3: it has format 3, this release reads up to 1; \
          upgrade this program"
     );
@@ -263,7 +250,7 @@ async fn a_delta_that_does_not_fit_its_parent_names_its_object() {
     let error = chain.error_after(first).await;
     assert!(matches!(&error, LoadError::Apply { version, .. } if *version == second), "{error}");
     assert_eq!(error.kind(), ErrorKind::Damaged);
-    let text = said(&error);
+    let text = with_sources(&error);
     let start = "log/00000000000000000003 does not fit the parent of version 3; restore it from a copy, or make a \
                  snapshot: type R";
     assert!(text.starts_with(start), "{text}");
@@ -278,7 +265,7 @@ async fn a_delta_larger_than_allowed_is_a_matter_of_the_configuration() {
     let replay = Replay::new(state, fetched.time, chain.dataset(), 10, 1);
     let error = replay.apply(&fetched).expect_err("ten bytes are too few");
     assert_eq!(error.kind(), ErrorKind::Configuration);
-    assert!(said(&error).ends_with("raise max_state_bytes if the machine has them"), "{error}");
+    assert!(with_sources(&error).ends_with("raise max_state_bytes if the machine has them"), "{error}");
 }
 
 #[tokio::test]
@@ -290,7 +277,7 @@ async fn a_schema_with_a_wrong_key_names_its_entry() {
     schema.types[0].kind = cenote_state::schema::TypeKind::Root { key: vec![vec!["nothing".into()]] };
     let error = chain.replay().apply(&fetched).expect_err("the key leads nowhere");
     assert!(matches!(&error, LoadError::Key { .. }), "{error}");
-    let text = said(&error);
+    let text = with_sources(&error);
     let start = "log/00000000000000000002 is damaged: the schema of version 2 has a wrong key; restore it from a \
                  copy, or make a snapshot: type R: the key names nothing";
     assert!(text.starts_with(start), "{text}");
@@ -306,7 +293,7 @@ async fn a_panic_is_contained_and_reported() {
     let error = rolled.expect_err("it panics");
     assert!(left.is_none());
     assert_eq!(
-        said(&error),
+        with_sources(&error),
         "cannot load version 2 from log/00000000000000000002; please report this: a computation panicked: a bug"
     );
 }
