@@ -6,6 +6,7 @@ use cenote_consumer::{Consumer, ConsumerBuilder, ReloadPolicy, View};
 use cenote_producer::{CycleError, Cycled, Keep, Producer, ProducerBuilder, Snapshots, Update};
 use cenote_state::Record;
 use cenote_store::env::Env;
+use cenote_store::error::with_sources;
 use cenote_store::storage::Storage;
 
 /// A record with a component, so that more than one type changes.
@@ -84,15 +85,9 @@ pub(crate) fn memory() -> Storage {
     Storage::new("s3://media/catalog", std::sync::Arc::new(object_store::memory::InMemory::new()))
 }
 
-/// An error and its sources, as a program would show them. Ids are random, so they are shown as `<id>`.
+/// An error and its sources. Ids are random, so they are shown as `<id>`.
 pub(crate) fn message(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(current) = source {
-        text = format!("{text}: {current}");
-        source = current.source();
-    }
-    without_ids(&text)
+    without_ids(&with_sources(error))
 }
 
 fn without_ids(text: &str) -> String {
