@@ -310,7 +310,7 @@ impl Running for Cenote {
         let (version, _) = self.request(Request::Cycle).await?;
         let consumer = self.consumer().ok_or("the reader is being restarted")?;
         let wait = self.settings.outage + self.poll * 4 + Duration::from_secs(10);
-        consumer.view_at_least(version.into(), wait).await?;
+        consumer.view_at_least(version, wait).await?;
         Ok(began.elapsed())
     }
 
