@@ -135,7 +135,7 @@ impl Setup {
                         None
                     }
                     Err(error) => {
-                        if let CycleError::Unknown(unknown) = &error {
+                        if let Some(unknown) = error.unknown() {
                             // It may be committed; then readers see it whole.
                             self.versions.insert(Version(unknown.position.0), after);
                         }
@@ -177,25 +177,25 @@ impl Setup {
 
 /// An error as a caller sees it.
 struct Report {
-    kind: Option<ErrorKind>,
+    kind: ErrorKind,
     message: String,
 }
 
 impl Report {
     fn of_refresh(error: &RefreshError) -> Report {
-        Report { kind: Some(error.kind()), message: message(error) }
+        Report { kind: error.kind(), message: message(error) }
     }
 
     fn of_open(error: &OpenError) -> Report {
-        Report { kind: Some(error.kind()), message: message(error) }
+        Report { kind: error.kind(), message: message(error) }
     }
 
     fn of_cycle(error: &CycleError) -> Report {
-        Report { kind: None, message: message(error) }
+        Report { kind: error.kind(), message: message(error) }
     }
 
     fn of_producer(error: &cenote_producer::OpenError) -> Report {
-        Report { kind: None, message: message(error) }
+        Report { kind: error.kind(), message: message(error) }
     }
 }
 
@@ -208,8 +208,7 @@ async fn every_fault_has_its_message_and_loses_nothing() {
             let mut setup = Setup::new().await;
             let undo = setup.inject(case).await;
             if let Some(Report { kind, message }) = setup.report(party).await {
-                let kind = kind.map_or(String::new(), |kind| format!("{kind:?}, "));
-                reports.push_str(&format!("{party:?}: {kind}{message}\n"));
+                reports.push_str(&format!("{party:?}: {kind:?}, {message}\n"));
                 if matches!(case.injection, Injection::Store(_)) {
                     assert!(setup.faults.fired() > 0, "{}", case.name);
                 }
