@@ -15,7 +15,7 @@ use cenote_bench_cqrs::domain::{Change, Message, Query, Sum, World};
 use cenote_bench_cqrs::read::{NearCache, Queries, ReadStores, SqliteReadStores};
 use cenote_bench_cqrs::strategy::cenote::Linked;
 use cenote_bench_cqrs::strategy::cenote::records::{BY_CATEGORY, Page, Product};
-use cenote_consumer::Consumer;
+use cenote_consumer::{Consumer, ReloadPolicy};
 use cenote_producer::{Producer, SnapshotPolicy};
 use criterion::{Criterion, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
