@@ -51,7 +51,7 @@ impl Pulse {
             self.heard = now;
             self.beat = beat;
         }
-        self.promise = hint.filter(|hint| hint.holder.is_some()).map(|hint| hint.next_within);
+        self.promise = hint.filter(|hint| hint.holder.is_some()).map(|hint| hint.heartbeat_interval);
         self.check_at = now + CHECK_EVERY;
     }
 

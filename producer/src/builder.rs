@@ -136,8 +136,8 @@ impl ProducerBuilder {
     }
 
     /// The promise to readers and rivals: a sign of life at least this often. Default: 15 s.
-    pub fn next_within(mut self, promise: Duration) -> ProducerBuilder {
-        self.writer.next_within = promise;
+    pub fn heartbeat_interval(mut self, promise: Duration) -> ProducerBuilder {
+        self.writer.heartbeat_interval = promise;
         self
     }
 

@@ -16,9 +16,9 @@ use crate::validators::ValidationError;
 
 /// Why a cycle, an update or a republishing did not commit.
 ///
-/// After most of them the producer can go on; not after `Fenced` and `MayHaveStood`, nor when the log is gone, trimmed
+/// After most of them the producer can go on; not after `Fenced` and `MayHaveCommitted`, nor when the log is gone, trimmed
 /// past us, or another's (`Refused`, `Lost`). After all of them the last committed version is what readers see. These are
-/// told apart: `Unknown` and `MayHaveStood` leave open whether the version was committed, all others say that it was not
+/// told apart: `Unknown` and `MayHaveCommitted` leave open whether the version was committed, all others say that it was not
 /// and never will be.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -54,7 +54,7 @@ pub enum CycleError {
     /// took over, and the log was trimmed past it. Open the dataset anew and look at what it holds. Final for this
     /// producer.
     #[error("the version may have been committed: {0}")]
-    MayHaveStood(#[source] Lost),
+    MayHaveCommitted(#[source] Lost),
     /// Another producer holds the dataset: stop, or open it anew to take over. Final for this producer.
     #[error(transparent)]
     Fenced(#[from] Fenced),
@@ -75,7 +75,7 @@ pub enum CycleError {
 impl From<Lost> for CycleError {
     fn from(lost: Lost) -> CycleError {
         match lost {
-            Lost::MayHaveStood { .. } => CycleError::MayHaveStood(lost),
+            Lost::MayHaveCommitted { .. } => CycleError::MayHaveCommitted(lost),
             lost => CycleError::Lost(lost),
         }
     }
@@ -201,7 +201,7 @@ pub enum SnapshotError {
     /// Nothing was put in the log.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// Its entry does not stand in the log; or may have stood, by `MayHaveStood`.
+    /// Its entry does not stand in the log; or may have stood, by `MayHaveCommitted`.
     #[error("the snapshot's entry: {0}")]
     Lost(#[from] Lost),
     /// Another producer holds the dataset.

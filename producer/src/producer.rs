@@ -147,7 +147,7 @@ impl Producer {
     /// first, by themselves.
     ///
     /// # Errors
-    /// `Unknown` if it still can't be told, `MayHaveStood` if nobody will ever tell; `Fenced` if another producer holds
+    /// `Unknown` if it still can't be told, `MayHaveCommitted` if nobody will ever tell; `Fenced` if another producer holds
     /// the dataset.
     pub async fn settle(&mut self) -> Result<Settled, CycleError> {
         let outcome = self.log.settle().await;
@@ -165,7 +165,9 @@ impl Producer {
                 return Err(fenced.into());
             }
             // Of a checkpoint it tells nothing: the version comes after it, and was not put.
-            Some(Outcome::Lost(lost @ Lost::MayHaveStood { kind: Kind::Commit, .. })) if self.in_flight.is_some() => {
+            Some(Outcome::Lost(lost @ Lost::MayHaveCommitted { kind: Kind::Commit, .. }))
+                if self.in_flight.is_some() =>
+            {
                 self.in_flight = None;
                 return Err(lost.into());
             }
@@ -389,7 +391,7 @@ pub(crate) struct Heartbeat(Task<()>);
 
 impl Heartbeat {
     pub(crate) fn of(log: &LogWriter, env: &Env) -> Heartbeat {
-        Heartbeat(env.spawn(log.heart().beat()))
+        Heartbeat(env.spawn(log.heartbeat().beat()))
     }
 }
 

@@ -98,7 +98,7 @@ async fn open(world: &World, opening: Opening) -> Result<Producer, OpenError> {
         .env(world.env.clone())
         .holder(opening.name)
         .keep(KEEP)
-        .next_within(NEXT_WITHIN)
+        .heartbeat_interval(NEXT_WITHIN)
         .writer_options(|options| options.rules = world.rules);
     if opening.take_over {
         builder = builder.take_over();
@@ -258,7 +258,7 @@ impl Life {
             return After::GoesOn;
         }
         self.doubt = None;
-        if let CycleError::MayHaveStood(_) = error {
+        if let CycleError::MayHaveCommitted(_) = error {
             // Nobody will tell it more.
             world.book.borrow_mut().doubtful(mark);
             world.count(Outcome::ProducerMetTombstone);

@@ -225,7 +225,7 @@ impl Chain {
 
     /// Puts the hint, as a live holder does.
     pub(crate) async fn beat(&self) {
-        self.writer.heart().offer().await;
+        self.writer.heartbeat().offer().await;
     }
 
     /// Puts the last hint.

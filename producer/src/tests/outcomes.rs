@@ -214,7 +214,7 @@ fn a_commit_that_was_trimmed_before_it_was_settled_may_have_stood() {
             rival.snapshot().await.unwrap();
         }
         let error = first.settle().await.unwrap_err();
-        assert!(matches!(error, CycleError::MayHaveStood(_)) && !error.is_retryable(), "{error}");
+        assert!(matches!(error, CycleError::MayHaveCommitted(_)) && !error.is_retryable(), "{error}");
         assert_eq!(
             error.to_string(),
             "the version may have been committed: nobody can tell whether the commit stood at log position 3: its put \
