@@ -16,7 +16,7 @@ use cenote_bench_cqrs::read::{NearCache, Queries, ReadStores, SqliteReadStores};
 use cenote_bench_cqrs::strategy::cenote::Linked;
 use cenote_bench_cqrs::strategy::cenote::records::{BY_CATEGORY, Page, Product};
 use cenote_consumer::Consumer;
-use cenote_producer::{Producer, Snapshots};
+use cenote_producer::{Producer, SnapshotPolicy};
 use criterion::{Criterion, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
 
@@ -42,7 +42,7 @@ fn sqlite(runtime: &Runtime, world: &World, folder: &Path) -> Queries {
 fn cenote(runtime: &Runtime, world: &World) -> Queries {
     runtime.block_on(async {
         let builder = Producer::builder("memory://cqrs-bench").with::<Product>().with::<Page>();
-        let mut producer = builder.snapshots(Snapshots::ByHand).open().await.expect("memory has no faults");
+        let mut producer = builder.snapshots(SnapshotPolicy::Manual).open().await.expect("memory has no faults");
         let fill = async |writer: &mut cenote_producer::Writer| {
             for product in world.all_products() {
                 writer.add(&Product::of(&product, 1, &world.reference))?;

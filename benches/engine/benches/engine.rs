@@ -11,7 +11,7 @@ use std::time::Duration;
 use cenote_bench_engine::peers::cenote::{BY_COUNTRY, Movie, PackedMovie};
 use cenote_bench_engine::workload::Catalog;
 use cenote_consumer::{Consumer, View};
-use cenote_producer::{Producer, Snapshots};
+use cenote_producer::{Producer, SnapshotPolicy};
 use cenote_state::blob;
 use cenote_state::ids::DatasetId;
 use cenote_store::env::Env;
@@ -38,7 +38,7 @@ impl World {
         let movies: Vec<Movie> = catalog.movies().map(|movie| Movie::from(&movie)).collect();
         let url = folder.path().display().to_string();
         let (producer, view) = runtime.block_on(async {
-            let builder = Producer::builder(&url).with::<Movie>().snapshots(Snapshots::ByHand);
+            let builder = Producer::builder(&url).with::<Movie>().snapshots(SnapshotPolicy::Manual);
             let mut producer = builder.open().await.expect("the dataset is made");
             cycle(&mut producer, &movies).await;
             producer.snapshot().await.expect("a snapshot is written");
@@ -121,7 +121,7 @@ fn packed_view(world: &World) -> View {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let builder = Producer::builder(folder.path().display().to_string()).with::<PackedMovie>();
     world.runtime.block_on(async {
-        let mut producer = builder.snapshots(Snapshots::ByHand).open().await.expect("the dataset is made");
+        let mut producer = builder.snapshots(SnapshotPolicy::Manual).open().await.expect("the dataset is made");
         let cycled = producer.cycle(async |writer| {
             world.catalog.movies().try_for_each(|movie| writer.add(&PackedMovie::from(&movie)))?;
             Ok(())
@@ -168,7 +168,7 @@ fn cycles(criterion: &mut Criterion, world: &mut World) {
                 changed.collect::<Vec<_>>()
             },
             |changed| {
-                let update = producer.update(|changes| changed.iter().try_for_each(|movie| changes.upsert(movie)));
+                let update = producer.update(|changes| changed.iter().try_for_each(|movie| Ok(changes.upsert(movie)?)));
                 runtime.block_on(update).expect("the update commits").version()
             },
             BatchSize::PerIteration,
@@ -198,7 +198,7 @@ fn refreshes(criterion: &mut Criterion, world: &mut World) {
                 Movie::from(&movie)
             })
             .collect();
-        let update = producer.update(|changes| changed.iter().try_for_each(|movie| changes.upsert(movie)));
+        let update = producer.update(|changes| changed.iter().try_for_each(|movie| Ok(changes.upsert(movie)?)));
         runtime.block_on(update).expect("the update commits").token()
     };
     let mut group = criterion.benchmark_group("refresh");

@@ -33,13 +33,13 @@ impl Desk {
                     let mut lines = json::Lines::new("first", first.as_bytes());
                     Ok(registry.with_schema(&json::infer(&mut lines, "Movie", &key, &mut |_| {})?.schema))
                 })
-                .snapshots(cenote_producer::Snapshots::ByHand)
+                .snapshots(cenote_producer::SnapshotPolicy::Manual)
                 .open()
                 .await
                 .expect("it opens");
             let mut versions = Vec::new();
             for release in releases {
-                let cycled = producer.cycle_blocking(|writer| {
+                let cycled = producer.cycle(async |writer| {
                     json::fill(writer, "Movie", &mut json::Lines::new("release", release.as_bytes()), &mut |_| {})?;
                     Ok(())
                 });

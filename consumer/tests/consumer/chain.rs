@@ -16,7 +16,7 @@ use cenote_state::schema::Schema;
 use cenote_state::state::State;
 use cenote_store::env::Env;
 use cenote_store::log::names::Folder;
-use cenote_store::log::retention::{Keep, trim};
+use cenote_store::log::retention::{Retention, trim};
 use cenote_store::log::{
     Body, Commit, DeltaPlace, LogReader, LogWriter, NewObject, ObjectRef, Outcome, Snapshot, WriterOptions,
 };
@@ -219,7 +219,7 @@ impl Chain {
     pub(crate) async fn trim(&mut self) {
         let outcome = self.writer.checkpoint().await.expect("a checkpoint");
         assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
-        let keep = Keep { snapshots: 1, younger_than: std::time::Duration::ZERO };
+        let keep = Retention::new().snapshots(1).younger_than(std::time::Duration::ZERO);
         trim(&mut self.writer, &keep).await.expect("trimmed");
     }
 

@@ -201,12 +201,17 @@ async fn a_producer_goes_on_from_each_format() {
         storage.put(&listed.name, bytes).await.expect("it is copied");
     }
     let env = Env::simulated(3);
-    let mut producer =
-        Producer::on(storage.clone()).env(env.clone()).with::<Film>().with::<Studio>().open().await.expect("it opens");
+    let mut producer = Producer::builder_on(storage.clone())
+        .env(env.clone())
+        .with::<Film>()
+        .with::<Studio>()
+        .open()
+        .await
+        .expect("it opens");
     check(&producer.view());
     let consumer = Consumer::on(storage.clone()).env(env.clone()).with::<Film>().with::<Studio>().manual();
     let consumer = consumer.open().await.expect("it opens");
-    producer.update(|changes| changes.upsert(&film(7, "fourth"))).await.expect("it is published");
+    producer.update(|changes| Ok(changes.upsert(&film(7, "fourth"))?)).await.expect("it is published");
     producer.snapshot().await.expect("a snapshot");
     producer.close().await.expect("goodbye");
     consumer.refresh().await.expect("it refreshes");

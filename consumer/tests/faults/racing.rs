@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use cenote_producer::{CycleError, Producer, Settled};
+use cenote_producer::{Producer, Settled};
 use cenote_store::env::Env;
 use cenote_store::storage::Storage;
 
@@ -67,7 +67,7 @@ pub(crate) async fn race(storage: Storage, env: Env, name: &str) -> Vec<Line> {
 
 async fn open(storage: &Storage, env: &Env, name: &str) -> Producer {
     for _ in 0..200 {
-        match producer(storage, env).holder(name).open().await {
+        match producer(storage, env).owner(name).open().await {
             Ok(producer) => return producer,
             // The store has a bad day, or the rival is fast: again.
             Err(_) => env.sleep(Duration::from_millis(100)).await,
@@ -84,13 +84,13 @@ async fn publish(producer: &mut Producer, mark: &str, env: &Env) -> Option<bool>
     });
     match updated.await {
         Ok(_) => Some(true),
-        Err(CycleError::Fenced(_)) => None,
-        Err(CycleError::Unknown(_)) => loop {
+        Err(error) if error.is_fenced() => None,
+        Err(error) if error.unknown().is_some() => loop {
             match producer.settle().await {
                 Ok(Settled::Committed(_)) => return Some(true),
                 Ok(_) => return Some(false),
-                Err(CycleError::Fenced(_)) => return None,
-                Err(CycleError::Unknown(_)) => env.sleep(Duration::from_secs(1)).await,
+                Err(error) if error.is_fenced() => return None,
+                Err(error) if error.unknown().is_some() => env.sleep(Duration::from_secs(1)).await,
                 Err(error) => panic!("settling can't end so: {error}"),
             }
         },

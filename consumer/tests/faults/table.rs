@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cenote_consumer::{Consumer, Health, Version};
-use cenote_producer::{CycleError, Producer};
+use cenote_producer::Producer;
 use cenote_store::env::Env;
 use cenote_store::log::{LogReader, LogWriter, Outcome, WriterOptions};
 use cenote_store::storage::Storage;
@@ -132,12 +132,13 @@ impl World {
                         self.versions.insert(updated.version(), after);
                         String::new()
                     }
-                    Err(CycleError::Unknown(unknown)) => {
-                        // It may stand there: whoever sees it sees it whole.
-                        self.versions.insert(Version(unknown.position.0), after);
-                        said(&unknown)
+                    Err(error) => {
+                        if let Some(unknown) = error.unknown() {
+                            // It may stand there: whoever sees it sees it whole.
+                            self.versions.insert(Version(unknown.position.0), after);
+                        }
+                        said(&error)
                     }
-                    Err(error) => said(&error),
                 }
             }
             Party::Opening => match producer(&self.faulty, &self.env).open().await {

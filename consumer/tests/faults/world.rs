@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cenote_consumer::{Builder, Consumer, View};
-use cenote_producer::{CycleError, Cycled, Keep, Producer, ProducerBuilder, Snapshots, Update};
+use cenote_producer::{CycleError, Cycled, Producer, ProducerBuilder, Retention, SnapshotPolicy, Update};
 use cenote_state::Record;
 use cenote_store::env::Env;
 use cenote_store::storage::Storage;
@@ -65,13 +65,13 @@ pub(crate) async fn publish(producer: &mut Producer, content: &Content) -> Resul
 
 /// Adds records.
 pub(crate) fn upsert(update: &mut Update, content: &Content) -> Result<(), cenote_producer::BoxError> {
-    content.iter().try_for_each(|(id, title)| update.upsert(&movie(*id, title)))
+    content.iter().try_for_each(|(id, title)| Ok(update.upsert(&movie(*id, title))?))
 }
 
-pub(crate) fn producer(storage: &Storage, env: &Env) -> ProducerBuilder {
-    let keep = Keep { snapshots: 1, younger_than: std::time::Duration::ZERO };
-    let builder = Producer::on(storage.clone()).with::<Movie>().env(env.clone());
-    builder.snapshots(Snapshots::ByHand).keep(keep).take_over()
+pub(crate) fn producer(storage: &Storage, env: &Env) -> ProducerBuilder<Storage> {
+    let keep = Retention::new().snapshots(1).younger_than(std::time::Duration::ZERO);
+    let builder = Producer::builder_on(storage.clone()).with::<Movie>().env(env.clone());
+    builder.snapshots(SnapshotPolicy::Manual).retention(keep).take_over()
 }
 
 /// A consumer that looks when it is told to.

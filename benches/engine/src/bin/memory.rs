@@ -15,7 +15,7 @@ use cenote_bench_engine::workload::Catalog;
 use cenote_bench_support::machine::process_memory;
 use cenote_bench_support::numbers::count;
 use cenote_consumer::Consumer;
-use cenote_producer::{Producer, Snapshots};
+use cenote_producer::{Producer, SnapshotPolicy};
 use clap::Parser;
 use serde_json::json;
 
@@ -67,7 +67,7 @@ async fn main() -> Outcome<ExitCode> {
 }
 
 async fn publish(url: &str, records: u64) -> Outcome<()> {
-    let mut producer = Producer::builder(url).with::<Movie>().snapshots(Snapshots::ByHand).open().await?;
+    let mut producer = Producer::builder(url).with::<Movie>().snapshots(SnapshotPolicy::Manual).open().await?;
     let catalog = Catalog::new(records);
     let filled = producer.cycle(async |writer| {
         catalog.movies().try_for_each(|movie| writer.add(&Movie::from(&movie)))?;

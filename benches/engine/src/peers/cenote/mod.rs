@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cenote_consumer::{Consumer, View};
-use cenote_producer::{Producer, Snapshots, Update, Writer};
+use cenote_producer::{Producer, SnapshotPolicy, Update, Writer};
 use cenote_state::ids::Version;
 use cenote_store::env::Env;
 
@@ -42,7 +42,7 @@ impl<F: Film> System for Cenote<F> {
             Place::Folder(folder) => folder.display().to_string(),
         };
         let runtime = runtime()?;
-        let builder = Producer::builder(url).with::<F>().snapshots(Snapshots::ByHand);
+        let builder = Producer::builder(url).with::<F>().snapshots(SnapshotPolicy::Manual);
         let producer = runtime.block_on(builder.open())?;
         let on_files = matches!(place, Place::Folder(_));
         Ok(Box::new(Job::<F> { runtime, producer, on_files, films: PhantomData }))
@@ -90,7 +90,8 @@ impl<F: Film> Produce for Job<F> {
     }
 
     fn update(&mut self, movies: &[Source], changed: &[usize]) -> Answer<Published> {
-        let change = |changes: &mut Update| changed.iter().try_for_each(|at| changes.upsert(&F::from(&movies[*at])));
+        let change =
+            |changes: &mut Update| changed.iter().try_for_each(|at| Ok(changes.upsert(&F::from(&movies[*at]))?));
         let updated = self.runtime.block_on(self.producer.update(change))?;
         let stored = updated.cycled.committed().map(|report| report.delta_bytes);
         Ok(Published { version: updated.version().0, stored, compressed: stored })

@@ -3,7 +3,7 @@
 use cenote_state::Root;
 
 use super::*;
-use crate::{Allow, Snapshots};
+use cenote_producer::Allow;
 
 #[derive(Clone, Debug, PartialEq, Record)]
 #[record(key = "id")]
@@ -38,11 +38,11 @@ fn essay(id: u64) -> Essay {
 }
 
 fn on<T: Root>(name: &str) -> ProducerBuilder {
-    Producer::builder(format!("memory://{name}")).with::<T>().env(Env::simulated(7)).snapshots(Snapshots::ByHand)
+    Producer::builder(format!("memory://{name}")).with::<T>().env(Env::simulated(7)).snapshots(SnapshotPolicy::Manual)
 }
 
 async fn publish(producer: &mut Producer, ids: std::ops::Range<u64>) {
-    producer.update(|changes| ids.clone().try_for_each(|id| changes.upsert(&essay(id)))).await.unwrap();
+    producer.update(|changes| ids.clone().try_for_each(|id| Ok(changes.upsert(&essay(id))?))).await.unwrap();
     let view = producer.view();
     for id in ids {
         assert_eq!(view.get::<Essay>(id).unwrap().to_owned(), essay(id));
@@ -85,7 +85,7 @@ fn a_column_gets_its_table_with_enough_text_and_keeps_it() {
         producer.check_invariants();
         publish(&mut producer, 0..1_020).await;
         assert_ne!(producer.committed_state().digest(), digest);
-        let unchanged = producer.cycle_blocking(|writer| (0..1_020).try_for_each(|id| Ok(writer.add(&essay(id))?)));
+        let unchanged = producer.cycle(async |writer| (0..1_020).try_for_each(|id| Ok(writer.add(&essay(id))?)));
         assert!(unchanged.await.unwrap().committed().is_none(), "equal text is the same, however it is packed");
     });
 }
@@ -98,12 +98,12 @@ fn a_small_update_looks_at_few_older_rows() {
         let note = |id: u64| (id >= 1_024).then(|| text(id));
         let essay = |id| Essay { id, text: String::new(), note: note(id) };
         // The older texts stand behind as many rows as an update of one looks at.
-        producer.cycle_blocking(|writer| (0..1_024).try_for_each(|id| Ok(writer.add(&essay(id))?))).await.unwrap();
+        producer.cycle(async |writer| (0..1_024).try_for_each(|id| Ok(writer.add(&essay(id))?))).await.unwrap();
         for id in 1_024..1_300 {
-            producer.update(|changes| changes.upsert(&essay(id))).await.unwrap();
+            producer.update(|changes| Ok(changes.upsert(&essay(id))?)).await.unwrap();
         }
         assert_eq!(tables_and_bytes(&producer).0, 0, "the older texts were not looked at");
-        producer.update(|changes| (1_300..1_317).try_for_each(|id| changes.upsert(&essay(id)))).await.unwrap();
+        producer.update(|changes| (1_300..1_317).try_for_each(|id| Ok(changes.upsert(&essay(id))?))).await.unwrap();
         assert_eq!(tables_and_bytes(&producer).0, 1, "17 rows look at 64 as many");
         producer.check_invariants();
     });
@@ -114,12 +114,12 @@ fn a_digest_does_not_tell_packed_text_from_plain() {
     run(async {
         let mut packed = on::<Essay>("packed-digest").open().await.unwrap();
         let mut plain = on::<plain::Essay>("plain-digest").open().await.unwrap();
-        packed.cycle_blocking(|writer| (0..500).try_for_each(|id| Ok(writer.add(&essay(id))?))).await.unwrap();
+        packed.cycle(async |writer| (0..500).try_for_each(|id| Ok(writer.add(&essay(id))?))).await.unwrap();
         let same = |id| {
             let Essay { id, text, note } = essay(id);
             plain::Essay { id, text, note }
         };
-        plain.cycle_blocking(|writer| (0..500).try_for_each(|id| Ok(writer.add(&same(id))?))).await.unwrap();
+        plain.cycle(async |writer| (0..500).try_for_each(|id| Ok(writer.add(&same(id))?))).await.unwrap();
         assert_eq!(tables_and_bytes(&packed).0, 1);
         assert_eq!(packed.committed_state().digest(), plain.committed_state().digest());
         assert!(tables_and_bytes(&packed).1 * 3 < tables_and_bytes(&plain).1 * 2);
@@ -132,7 +132,7 @@ fn a_plain_column_is_packed_by_starting_it_anew() {
         let name = "packed-anew";
         let mut old = on::<plain::Essay>(name).open().await.unwrap();
         let plain = |id| plain::Essay { id, text: text(id), note: None };
-        old.cycle_blocking(|writer| (0..500).try_for_each(|id| Ok(writer.add(&plain(id))?))).await.unwrap();
+        old.cycle(async |writer| (0..500).try_for_each(|id| Ok(writer.add(&plain(id))?))).await.unwrap();
         old.close().await.unwrap();
         let refused = on::<Essay>(name).open().await.unwrap_err().to_string();
         assert!(refused.contains("write .allow(Allow::replace(\"Essay.text\")) to start it anew"), "{refused}");
@@ -152,7 +152,7 @@ fn a_plain_column_is_packed_by_starting_it_anew() {
         let allowed = on::<Anew>(name).allow(Allow::replace("Essay.text")).allow(Allow::replace("Essay.note"));
         let mut new = allowed.open().await.unwrap();
         let anew = |id| Anew { id, text: text(id), note: None };
-        new.cycle_blocking(|writer| (0..500).try_for_each(|id| Ok(writer.add(&anew(id))?))).await.unwrap();
+        new.cycle(async |writer| (0..500).try_for_each(|id| Ok(writer.add(&anew(id))?))).await.unwrap();
         assert_eq!(tables_and_bytes(&new).0, 1);
         for id in 0..500 {
             assert_eq!(new.view().get::<Anew>(id).unwrap().text(), text(id));

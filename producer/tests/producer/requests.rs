@@ -7,18 +7,17 @@ use cenote_testing::faults::{CountingStore, RequestKind};
 
 use super::outcomes::noise;
 use super::*;
-use crate::{Snapshots, Update};
 
 #[test]
 fn a_version_is_two_puts_and_no_version_is_a_heartbeat() {
     run(async {
         let (env, counting) = (Env::simulated(14), CountingStore::new());
         let storage = counting.wrap(&Storage::open("memory://requests", &[]).await.unwrap());
-        let builder = Producer::on(storage).with::<Movie>().env(env.clone()).snapshots(Snapshots::ByHand);
+        let builder = Producer::builder_on(storage).with::<Movie>().env(env.clone()).snapshots(SnapshotPolicy::Manual);
         let mut producer = builder.open().await.unwrap();
         counting.take();
         for id in 1..=10 {
-            producer.update(|changes| changes.upsert(&movie(id))).await.unwrap();
+            producer.update(|changes| Ok(changes.upsert(&movie(id))?)).await.unwrap();
             env.sleep(Duration::from_secs(2)).await;
         }
         let small = counting.take();
@@ -27,7 +26,7 @@ fn a_version_is_two_puts_and_no_version_is_a_heartbeat() {
 
         // Hard to compress, and more than an entry holds.
         let noisy: Vec<Movie> = (100..112).map(|id| Movie { title: noise(id), ..movie(id) }).collect();
-        let change = |changes: &mut Update| noisy.iter().try_for_each(|movie| changes.upsert(movie));
+        let change = |changes: &mut Update| noisy.iter().try_for_each(|movie| Ok(changes.upsert(movie)?));
         producer.update(change).await.unwrap();
         env.sleep(Duration::from_secs(2)).await;
         let large = counting.take();
@@ -38,7 +37,7 @@ fn a_version_is_two_puts_and_no_version_is_a_heartbeat() {
         assert!((119..=121).contains(&idle.of(RequestKind::Put)), "a hint every 5 s: {idle:?}");
         assert_eq!(idle.total(), idle.of(RequestKind::Put), "and nothing else: {idle:?}");
 
-        producer.update(|changes| changes.upsert(&movie(11))).await.unwrap();
+        producer.update(|changes| Ok(changes.upsert(&movie(11))?)).await.unwrap();
         let looked_back = counting.take();
         assert_eq!(looked_back.of(RequestKind::Get), 1, "once a minute at most: {looked_back:?}");
     });

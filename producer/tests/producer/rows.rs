@@ -11,7 +11,7 @@ use cenote_store::log::{Body, DeltaPlace, LogObject, LogReader};
 use cenote_store::storage::Storage;
 
 use super::*;
-use crate::{RowError, Snapshots};
+use cenote_producer::error::ErrorKind;
 
 /// The schema that the structs of these tests declare.
 async fn declared() -> Schema {
@@ -36,11 +36,11 @@ fn rows_are_records_without_structs() {
             image(&mut row, 1, people);
             row
         };
-        producer.cycle_blocking(|writer| writer.add_row(id, &country("nl", 17))).await.unwrap();
+        producer.cycle(async |writer| Ok(writer.add_row(id, &country("nl", 17))?)).await.unwrap();
         let updated = producer.update(|changes| {
             changes.upsert_row(id, &country("nl", 18))?;
             changes.upsert_row(id, &country("be", 11))?;
-            changes.delete_key(id, KeyRef::Bytes(b"de"))
+            Ok(changes.delete_key(id, KeyRef::Bytes(b"de"))?)
         });
         assert!(!updated.await.unwrap().value);
         producer.close().await.unwrap();
@@ -71,12 +71,13 @@ fn rows_that_are_not_canonical_are_refused() {
             (short, "the bytes of Country.people are not those of a i64"),
             (Row::new(3), "a row of Country has 3 cells where the type has 2 fields"),
         ] {
-            let error = producer.update(|changes| changes.upsert_row(id, &row)).await.unwrap_err().to_string();
+            let error = producer.update(|changes| Ok(changes.upsert_row(id, &row)?)).await.unwrap_err().to_string();
             assert!(error.ends_with(message), "{error}");
         }
         let unknown = TypeId(999);
-        let error = producer.update(|changes| changes.upsert_row(unknown, &Row::new(1))).await.unwrap_err().to_string();
-        assert!(error.ends_with(&RowError::Type(unknown).to_string()), "{error}");
+        let error = producer.update(|changes| Ok(changes.upsert_row(unknown, &Row::new(1))?)).await.unwrap_err();
+        let expected = "type number 999 is not a root type of this producer; declare it where the producer is built";
+        assert_eq!((error.to_string().as_str(), error.kind()), (expected, ErrorKind::Program));
     });
 }
 
@@ -97,18 +98,18 @@ fn the_same_adds_make_the_same_bytes() {
     run(async {
         let mut deltas = Vec::new();
         for (name, seed) in [("rows-bytes-1", 1), ("rows-bytes-2", 2)] {
-            let builder = producer(name).env(Env::simulated(seed)).snapshots(Snapshots::ByHand);
+            let builder = producer(name).env(Env::simulated(seed)).snapshots(SnapshotPolicy::Manual);
             let mut producer = builder.open().await.unwrap();
             let actor = |n: u64| Actor { name: format!("actor {}", n % 17), agency: None };
             let cast = |id: u64| Movie { cast: (0..id % 5).map(|n| actor(id + n)).collect(), ..movie(id) };
-            let fill = |writer: &mut crate::Writer| (0..500).rev().try_for_each(|id| Ok(writer.add(&cast(id))?));
-            producer.cycle_blocking(fill).await.unwrap();
+            let fill = async |writer: &mut Writer| (0..500).rev().try_for_each(|id| Ok(writer.add(&cast(id))?));
+            producer.cycle(fill).await.unwrap();
             let parent = producer.committed_state().clone();
             producer
                 .update(|changes| {
                     (0..100).step_by(3).try_for_each(|id| changes.delete::<Movie>(id).map(drop))?;
                     (1_000..1_050).try_for_each(|id| changes.upsert(&cast(id)))?;
-                    (200..300).try_for_each(|id| changes.upsert(&Movie { title: "new".into(), ..cast(id) }))
+                    (200..300).try_for_each(|id| Ok(changes.upsert(&Movie { title: "new".into(), ..cast(id) })?))
                 })
                 .await
                 .unwrap();
@@ -125,8 +126,8 @@ fn freed_ordinals_are_filled_segment_by_segment() {
         let mut producer = producer("rows-ordinals").open().await.unwrap();
         // About 64 bytes of country each would make segments of 4,096; long titles make them 8.
         let wide = |id: u64| Movie { title: format!("{id:8000}"), ..movie(id) };
-        let fill = |writer: &mut crate::Writer| (0..64).try_for_each(|id| Ok(writer.add(&wide(id))?));
-        producer.cycle_blocking(fill).await.unwrap();
+        let fill = async |writer: &mut Writer| (0..64).try_for_each(|id| Ok(writer.add(&wide(id))?));
+        producer.cycle(fill).await.unwrap();
         let id = producer.schema().find("Movie").unwrap();
         let rows = producer.schema().get(id).segment_rows();
         assert_eq!(rows, 8, "a segment is about 64 KiB");
@@ -136,14 +137,17 @@ fn freed_ordinals_are_filled_segment_by_segment() {
         };
         // One from each of eight segments, an eighth of it: not worth touching them.
         let scattered =
-            |changes: &mut crate::Update| (0..64).step_by(8).try_for_each(|key| changes.delete::<Movie>(key).map(drop));
+            |changes: &mut Update| (0..64).step_by(8).try_for_each(|key| Ok(changes.delete::<Movie>(key).map(drop)?));
         producer.update(scattered).await.unwrap();
-        producer.update(|changes| (100..102).try_for_each(|key| changes.upsert(&wide(key)))).await.unwrap();
+        producer.update(|changes| (100..102).try_for_each(|key| Ok(changes.upsert(&wide(key))?))).await.unwrap();
         assert_eq!(ordinal(&producer, 100), 56, "the tail's free ordinal first");
         assert_eq!(ordinal(&producer, 101), 64, "then a new segment");
         // Three more of segment 2: now it is half free.
-        producer.update(|changes| (17..20).try_for_each(|key| changes.delete::<Movie>(key).map(drop))).await.unwrap();
-        producer.update(|changes| (200..212).try_for_each(|key| changes.upsert(&wide(key)))).await.unwrap();
+        producer
+            .update(|changes| (17..20).try_for_each(|key| Ok(changes.delete::<Movie>(key).map(drop)?)))
+            .await
+            .unwrap();
+        producer.update(|changes| (200..212).try_for_each(|key| Ok(changes.upsert(&wide(key))?))).await.unwrap();
         let given: Vec<u32> = (200..212).map(|key| ordinal(&producer, key)).collect();
         assert_eq!(given[..4], [16, 17, 18, 19], "the half-empty segment");
         assert_eq!(given[4..11], [65, 66, 67, 68, 69, 70, 71], "the tail");
@@ -169,7 +173,7 @@ fn a_cycle_may_run_on_any_thread() {
             Ok(())
         });
         is_send(filled).await.unwrap();
-        is_send(producer.update(|changes| changes.delete::<Movie>(1))).await.unwrap();
+        is_send(producer.update(|changes| Ok(changes.delete::<Movie>(1)?))).await.unwrap();
         is_send(producer.close()).await.unwrap();
     });
 }

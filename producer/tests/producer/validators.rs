@@ -1,10 +1,11 @@
 //! Each validator refuses what it should, and leaves the producer able to go on (I6).
 
 use super::*;
-use crate::{CycleError, DanglingKeys, FractionChanged, MinimumCount, RecordCountVariance};
+use cenote_producer::error::ErrorKind;
+use cenote_producer::{DanglingKeys, FractionChanged, MinimumCount, RecordCountVariance};
 
 async fn publish(producer: &mut Producer, movies: Vec<Movie>) -> Result<(), CycleError> {
-    let filled = producer.cycle_blocking(|writer| movies.iter().try_for_each(|movie| Ok(writer.add(movie)?)));
+    let filled = producer.cycle(async |writer| movies.iter().try_for_each(|movie| Ok(writer.add(movie)?)));
     filled.await.map(drop)
 }
 
@@ -15,8 +16,8 @@ async fn check(builder: ProducerBuilder, refused: Vec<Movie>, message: &str) {
     publish(&mut producer, ten()).await.unwrap();
     let version = producer.version();
     let error = publish(&mut producer, refused).await.unwrap_err();
-    assert!(matches!(error, CycleError::Validation(_)), "{error}");
-    assert_eq!(error.to_string(), message);
+    assert!(error.validation().is_some() && error.kind() == ErrorKind::Program, "{error}");
+    assert_eq!(chain(&error), message);
     assert_eq!(producer.version(), version, "nothing was written");
     producer.check_invariants();
     publish(&mut producer, [ten(), vec![movie(10)]].concat()).await.unwrap();
@@ -25,7 +26,7 @@ async fn check(builder: ProducerBuilder, refused: Vec<Movie>, message: &str) {
 #[test]
 fn the_count_must_not_vary_too_much() {
     let builder = producer("validate-variance").validate(RecordCountVariance::of::<Movie>(0.10));
-    let message = "the version was refused by RecordCountVariance of Movie: 10 records became 12, which is 20.0 %; \
+    let message = "the validator RecordCountVariance of Movie refused the version: 10 records became 12, which is 20.0 %; \
                    10.0 % are allowed";
     run(check(builder, (0..12).map(movie).collect(), message));
 }
@@ -36,7 +37,7 @@ fn not_too_much_may_change() {
     let change = |id| Movie { title: "new".into(), ..movie(id) };
     // Two are different, one is gone; what came does not count.
     let movies = (0..9).map(|id| if id < 2 { change(id) } else { movie(id) }).chain([movie(90), movie(91)]);
-    let message = "the version was refused by FractionChanged of Movie: 3 of 10 records are gone or different, 30.0 %; \
+    let message = "the validator FractionChanged of Movie refused the version: 3 of 10 records are gone or different, 30.0 %; \
                    20.0 % are allowed";
     run(check(builder, movies.collect(), message));
 }
@@ -44,7 +45,7 @@ fn not_too_much_may_change() {
 #[test]
 fn there_must_be_enough() {
     let builder = producer("validate-minimum").validate(MinimumCount::of::<Movie>(10));
-    let message = "the version was refused by MinimumCount of Movie: there are 9 records; 10 is the minimum";
+    let message = "the validator MinimumCount of Movie refused the version: there are 9 records; 10 is the minimum";
     run(check(builder, (0..9).map(movie).collect(), message));
 }
 
@@ -53,7 +54,7 @@ fn a_new_key_must_lead_somewhere() {
     let builder = producer("validate-dangling").validate(DanglingKeys);
     let dangling = Movie { sequels: vec![Key::new(3), Key::new(77)], ..movie(4) };
     let movies = (0..10).map(|id| if id == 4 { dangling.clone() } else { movie(id) });
-    let message = "the version was refused by DanglingKeys: 1 keys lead to no record, the first: Movie.sequels of \
+    let message = "the validator DanglingKeys refused the version: 1 keys lead to no record, the first: Movie.sequels of \
                    ordinal 4 to Movie";
     run(check(builder, movies.collect(), message));
 }
@@ -64,9 +65,9 @@ fn what_a_key_leads_to_must_not_go() {
         let mut producer = producer("validate-dangling-delete").validate(DanglingKeys).open().await.unwrap();
         let first = Movie { sequels: vec![Key::new(2)], ..movie(1) };
         publish(&mut producer, vec![first, movie(2), movie(3)]).await.unwrap();
-        let error = producer.update(|changes| changes.delete::<Movie>(2)).await.unwrap_err();
-        assert!(error.to_string().contains("Movie.sequels of ordinal 0 to Movie"), "{error}");
-        producer.update(|changes| changes.delete::<Movie>(3)).await.unwrap();
+        let error = producer.update(|changes| Ok(changes.delete::<Movie>(2)?)).await.unwrap_err();
+        assert!(chain(&error).contains("Movie.sequels of ordinal 0 to Movie"), "{error}");
+        producer.update(|changes| Ok(changes.delete::<Movie>(3)?)).await.unwrap();
     });
 }
 
@@ -76,7 +77,7 @@ fn ones_own_sees_both_views() {
         let (old, new) = (old.len::<Movie>(), new.len::<Movie>());
         if new < old { Err(format!("{new} after {old}").into()) } else { Ok(()) }
     });
-    run(check(builder, vec![movie(1)], "the version was refused by no fewer: 1 after 10"));
+    run(check(builder, vec![movie(1)], "the validator no fewer refused the version: 1 after 10"));
 }
 
 #[test]
@@ -86,7 +87,8 @@ fn keys_that_come_twice_are_named() {
         publish(&mut producer, (0..5).map(movie).collect()).await.unwrap();
         // Both kinds: keys that the last version has, and new ones.
         let movies = (0..20).chain(0..20).map(movie).collect();
-        let CycleError::DuplicateKeys(error) = publish(&mut producer, movies).await.unwrap_err() else { panic!() };
+        let error = publish(&mut producer, movies).await.unwrap_err();
+        let error = error.duplicate_keys().unwrap();
         assert_eq!((error.count, error.first.len()), (20, 10));
         assert_eq!(
             error.to_string(),
@@ -96,7 +98,7 @@ fn keys_that_come_twice_are_named() {
         producer.check_invariants();
         publish(&mut producer, vec![movie(1)]).await.unwrap();
         let countries = ["nl", "nl"].map(|code| Country { code: code.into(), people: 1 });
-        let error = producer.cycle_blocking(|writer| countries.iter().try_for_each(|one| Ok(writer.add(one)?))).await;
+        let error = producer.cycle(async |writer| countries.iter().try_for_each(|one| Ok(writer.add(one)?))).await;
         assert!(
             error
                 .unwrap_err()

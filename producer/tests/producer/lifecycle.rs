@@ -1,7 +1,7 @@
 //! A dataset's life: made, changed, taken over, republished.
 
 use super::*;
-use crate::{BoxError, CycleError, Cycled, Settled, Snapshots, Writer};
+use cenote_producer::{Cycled, Settled};
 
 async fn fill(writer: &mut Writer, movies: &[Movie]) -> Result<(), BoxError> {
     movies.iter().try_for_each(|movie| Ok(writer.add(movie)?))
@@ -25,7 +25,7 @@ fn a_dataset_is_made_and_changed() {
         let updated = producer
             .update(|changes| {
                 changes.upsert(&Movie { title: "other".into(), ..movie(2) })?;
-                changes.delete::<Movie>(17)
+                Ok(changes.delete::<Movie>(17)?)
             })
             .await
             .unwrap();
@@ -66,11 +66,11 @@ fn a_rival_fences_the_first_producer() {
         let mut first = producer("story-rival").open().await.unwrap();
         first.cycle(async |writer| fill(writer, &[movie(1)]).await).await.unwrap();
         let mut second = producer("story-rival").take_over().open().await.unwrap();
-        let error = first.update(|changes| changes.upsert(&movie(2))).await.unwrap_err();
-        assert!(matches!(error, CycleError::Fenced(_)), "{error}");
-        let error = first.update(|changes| changes.upsert(&movie(2))).await.unwrap_err();
-        assert!(matches!(error, CycleError::Fenced(_)), "fenced for good: {error}");
-        second.update(|changes| changes.upsert(&movie(3))).await.unwrap();
+        let error = first.update(|changes| Ok(changes.upsert(&movie(2))?)).await.unwrap_err();
+        assert!(error.is_fenced(), "{error}");
+        let error = first.update(|changes| Ok(changes.upsert(&movie(2))?)).await.unwrap_err();
+        assert!(error.is_fenced(), "fenced for good: {error}");
+        second.update(|changes| Ok(changes.upsert(&movie(3))?)).await.unwrap();
         assert_eq!(second.view().len::<Movie>(), 2);
     });
 }
@@ -78,13 +78,13 @@ fn a_rival_fences_the_first_producer() {
 #[test]
 fn a_snapshot_is_made_by_hand_and_started_from() {
     run(async {
-        let open = || producer("story-snapshot").snapshots(Snapshots::ByHand).open();
+        let open = || producer("story-snapshot").snapshots(SnapshotPolicy::Manual).open();
         let mut first = open().await.unwrap();
         let movies: Vec<_> = (0..1_000).map(movie).collect();
         first.cycle(async |writer| fill(writer, &movies).await).await.unwrap();
         let report = first.snapshot().await.unwrap();
         assert_eq!(report.version, first.version());
-        first.update(|changes| changes.delete::<Movie>(17)).await.unwrap();
+        first.update(|changes| Ok(changes.delete::<Movie>(17)?)).await.unwrap();
         first.check_invariants();
         first.close().await.unwrap();
         let second = open().await.unwrap();

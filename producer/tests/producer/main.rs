@@ -3,6 +3,7 @@
 mod cells;
 mod doubts;
 mod keys;
+mod lifecycle;
 mod model;
 mod outcomes;
 mod packed;
@@ -10,16 +11,14 @@ mod requests;
 mod rows;
 mod schema;
 mod snapshots;
-mod story;
 mod validators;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::future::Future;
 
-use cenote_state::{Key, Record};
-use cenote_store::env::Env;
-
-use crate::{Producer, ProducerBuilder};
+use cenote_producer::env::Env;
+use cenote_producer::{BoxError, CycleError, Key, Producer, ProducerBuilder, Record, SnapshotPolicy, Update, Writer};
 
 /// A root with every way to hold a component.
 #[derive(Clone, Debug, PartialEq, Record)]
@@ -78,6 +77,12 @@ pub(crate) fn movie(id: u64) -> Movie {
         sequels: Vec::new(),
         plot: format!("the plot of movie {id} is much like that of any other movie"),
     }
+}
+
+/// An error's message and those of its sources.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let source = error.source().map_or_else(String::new, |source| format!(": {}", chain(source)));
+    format!("{error}{source}")
 }
 
 /// Runs a test on one thread, in virtual time.

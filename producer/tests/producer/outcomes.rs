@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use cenote_state::ids::Version;
-use cenote_store::log::Refused;
-use cenote_store::log::retention::Keep;
+use cenote_state::ids::{Position, Version};
 use cenote_store::storage::Storage;
 use cenote_testing::faults::{Fault, FaultyStore, LatencyStore, Moment, RequestKind, Rule, StepStore};
 
 use super::*;
-use crate::{CycleError, Cycled, OpenError, Settled, Snapshots};
+use cenote_producer::Retention;
+use cenote_producer::error::{ErrorKind, Lost, Refused};
+use cenote_producer::{Cycled, Settled};
 
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -17,13 +17,13 @@ async fn storage(name: &str) -> Storage {
     Storage::open(&format!("memory://{name}"), &[]).await.unwrap()
 }
 
-fn on(storage: Storage) -> ProducerBuilder {
-    let builder = Producer::on(storage).with::<Movie>().with::<Country>().env(Env::simulated(7));
-    builder.commit_timeout(COMMIT_TIMEOUT).snapshots(Snapshots::ByHand)
+fn on(storage: Storage) -> ProducerBuilder<Storage> {
+    let builder = Producer::builder_on(storage).with::<Movie>().with::<Country>().env(Env::simulated(7));
+    builder.commit_timeout(COMMIT_TIMEOUT).snapshots(SnapshotPolicy::Manual)
 }
 
 async fn upsert(producer: &mut Producer, id: u64) -> Result<Version, CycleError> {
-    Ok(producer.update(|changes| changes.upsert(&movie(id))).await?.version())
+    Ok(producer.update(|changes| Ok(changes.upsert(&movie(id))?)).await?.version())
 }
 
 fn ids(producer: &Producer) -> Vec<u64> {
@@ -47,9 +47,9 @@ fn a_blob_that_can_not_be_put_changes_nothing() {
         faults.add(Rule::new(Fault::Unavailable).prefix("blobs/"));
         // Hard to compress, and more than an entry holds.
         let noisy: Vec<Movie> = (100..112).map(|id| Movie { title: noise(id), ..movie(id) }).collect();
-        let change = |changes: &mut crate::Update| noisy.iter().try_for_each(|movie| changes.upsert(movie));
+        let change = |changes: &mut Update| noisy.iter().try_for_each(|movie| Ok(changes.upsert(movie)?));
         let error = producer.update(change).await.unwrap_err();
-        assert!(matches!(error, CycleError::Refused(_)) && error.is_retryable(), "{error}");
+        assert!(error.refused().is_some() && error.kind() == ErrorKind::Retry, "{error}");
         assert!(faults.fired() > 0);
         assert_eq!(ids(&producer), [1]);
         producer.check_invariants();
@@ -87,9 +87,9 @@ fn an_unknown_commit_that_lands_is_found() {
         let before = producer.version();
         faults.add(Rule::new(Fault::LandsLater(Duration::from_secs(30))).on(RequestKind::Create).prefix("log/"));
         let error = upsert(&mut producer, 2).await.unwrap_err();
-        assert!(matches!(error, CycleError::Unknown(_)), "{error}");
+        assert!(error.unknown().is_some(), "{error}");
         assert_eq!((producer.version(), ids(&producer)), (before, vec![1]), "nobody is told what nobody knows");
-        assert!(matches!(producer.settle().await, Err(CycleError::Unknown(_))), "it may still land");
+        assert!(producer.settle().await.unwrap_err().unknown().is_some(), "it may still land");
         tokio::task::yield_now().await;
         faults.clear();
         let Settled::Committed(version) = producer.settle().await.unwrap() else { panic!("it landed") };
@@ -107,9 +107,9 @@ fn the_next_call_settles_what_is_unknown() {
         let (mut producer, faults) = faulty("outcomes-unknown").await;
         faults.add(Rule::new(Fault::Timeout).prefix("log/"));
         let error = upsert(&mut producer, 2).await.unwrap_err();
-        assert!(matches!(error, CycleError::Unknown(_)), "{error}");
+        assert!(error.unknown().is_some(), "{error}");
         let error = upsert(&mut producer, 3).await.unwrap_err();
-        assert!(matches!(error, CycleError::Unknown(_)), "the first one comes first: {error}");
+        assert!(error.unknown().is_some(), "the first one comes first: {error}");
         faults.clear();
         // The same bytes go again, and stand now; then comes this one.
         upsert(&mut producer, 4).await.unwrap();
@@ -133,7 +133,7 @@ fn a_dropped_call_is_settled_by_the_next() {
             match producer.settle().await.unwrap() {
                 Settled::Committed(_) => landed += 1,
                 Settled::NotCommitted => lost += 1,
-                Settled::Nothing => {}
+                _ => {}
             }
             assert_eq!(ids(&producer).contains(&2), producer.version().0 == 3, "{dropped:?}");
             producer.check_invariants();
@@ -150,12 +150,12 @@ async fn life(storage: Storage, acknowledged: &mut Vec<(Version, Vec<u64>)>) -> 
     let opened = on(storage).open().await;
     let mut producer = match opened {
         Ok(producer) => producer,
-        Err(OpenError::Storage(_) | OpenError::Read(_) | OpenError::Log(_)) => return Ok(()),
+        Err(error) if matches!(error.kind(), ErrorKind::Retry | ErrorKind::Damaged) => return Ok(()),
         Err(error) => panic!("{error}"),
     };
     for step in 0..3_u64 {
         let movies: Vec<Movie> = (step..step + 3).map(movie).collect();
-        let fill = producer.cycle_blocking(|writer| movies.iter().try_for_each(|movie| Ok(writer.add(movie)?)));
+        let fill = producer.cycle(async |writer| movies.iter().try_for_each(|movie| Ok(writer.add(movie)?)));
         let version = fill.await?.version();
         acknowledged.push((version, ids(&producer)));
     }
@@ -204,25 +204,23 @@ fn a_commit_that_was_trimmed_before_it_was_settled_may_have_stood() {
         faults.add(Rule::new(Fault::AnswerLost).on(RequestKind::Create).prefix("log/").nth(1));
         faults.add(Rule::new(Fault::Hang).on(RequestKind::Get).prefix("log/"));
         let error = upsert(&mut first, 2).await.unwrap_err();
-        assert!(matches!(error, CycleError::Unknown(_)), "{error}");
+        assert!(error.unknown().is_some(), "{error}");
         faults.clear();
-        let keep = Keep { snapshots: 1, younger_than: Duration::ZERO };
-        let mut rival = on(storage("outcomes-trimmed").await).keep(keep).take_over().open().await.unwrap();
+        let keep = Retention::new().snapshots(1).younger_than(Duration::ZERO);
+        let mut rival = on(storage("outcomes-trimmed").await).retention(keep).take_over().open().await.unwrap();
         assert_eq!(ids(&rival), [1, 2], "it stands");
         for id in [3, 4] {
             upsert(&mut rival, id).await.unwrap();
             rival.snapshot().await.unwrap();
         }
         let error = first.settle().await.unwrap_err();
-        assert!(matches!(error, CycleError::MayHaveCommitted(_)) && !error.is_retryable(), "{error}");
-        assert_eq!(
-            error.to_string(),
-            "the version may have been committed: nobody can tell whether the commit stood at log position 3: its put \
-             got no clear answer, and since then log position 3 was written and trimmed by others, the log begins at 8: open \
-             the dataset anew; look whether the dataset holds it"
-        );
+        assert!(error.may_have_committed() && error.kind() == ErrorKind::Stop, "{error}");
+        let expected = "the version may have been committed: open the dataset again and see what it holds";
+        assert_eq!(error.to_string(), expected);
+        assert!(matches!(error.lost(), Some(Lost::MayHaveCommitted { position: Position(3), .. })), "{error:?}");
         assert_eq!(first.settle().await.unwrap(), Settled::Nothing, "it was told");
-        assert!(matches!(upsert(&mut first, 5).await, Err(CycleError::Lost(_))), "this one was never put");
+        let error = upsert(&mut first, 5).await.unwrap_err();
+        assert!(error.lost().is_some() && !error.may_have_committed(), "this one was never put: {error}");
     });
 }
 
@@ -253,7 +251,7 @@ fn a_holder_that_never_pauses_is_taken_over() {
             let opening = env.timeout(Duration::from_secs(30), on(on_s3).take_over().open()).await;
             let mut second = opening.expect("it comes to an end").unwrap();
             let (fenced, error) = busy.await.unwrap();
-            assert!(matches!(error, CycleError::Fenced(_)), "{error}");
+            assert!(error.is_fenced(), "{error}");
             assert_eq!(ids(&second), (1..fenced).collect::<Vec<_>>(), "what was committed meanwhile is caught up with");
             second.check_invariants();
             upsert(&mut second, fenced).await.unwrap();
@@ -284,8 +282,8 @@ fn a_dataset_that_is_deleted_or_made_anew_is_told_to_its_producer() {
             let before = near.list("log", None).await.unwrap();
             let error = upsert(&mut producer, 2).await.unwrap_err();
             let expected = if made_anew { "the dataset was made anew" } else { "no dataset at" };
-            let told = error.to_string();
-            assert!(matches!(error, CycleError::Refused(Refused::Gone(_))) && !error.is_retryable(), "{told}");
+            let told = chain(&error);
+            assert!(matches!(error.refused(), Some(Refused::Gone(_))) && error.kind() == ErrorKind::Stop, "{told}");
             assert!(
                 told.starts_with("the log that this writer appended to is gone: ") && told.contains(expected),
                 "{told}"
@@ -324,8 +322,8 @@ fn a_version_that_was_made_by_a_rival_is_not_lost() {
         upsert(&mut first, 1).await.unwrap();
         let mut second = producer("outcomes-rival").take_over().open().await.unwrap();
         let rival = upsert(&mut second, 2).await.unwrap();
-        assert!(matches!(upsert(&mut first, 3).await, Err(CycleError::Fenced(_))));
-        let unchanged = second.cycle_blocking(|writer| {
+        assert!(upsert(&mut first, 3).await.unwrap_err().is_fenced());
+        let unchanged = second.cycle(async |writer| {
             writer.add(&movie(1))?;
             Ok(writer.add(&movie(2))?)
         });

@@ -132,7 +132,7 @@ fn sets_and_maps_by_hand_are_sorted_and_hold_nothing_twice() {
     run(async {
         let mut producer = bag("cells-order").open().await.unwrap();
         let (bag_id, part_id) = types(producer.schema());
-        let added = producer.cycle_blocking(|writer| {
+        let added = producer.cycle(async |writer| {
             let parts = [1, 2].map(|number| writer.intern_row(part_id, &part_row(number)).unwrap().0);
             for (field, cell, message) in refused(parts) {
                 let mut cells = cells(parts);
@@ -140,7 +140,7 @@ fn sets_and_maps_by_hand_are_sorted_and_hold_nothing_twice() {
                 let error = writer.add_row(bag_id, &row(&cells)).unwrap_err().to_string();
                 assert!(error.contains(message), "{error}");
             }
-            writer.add_row(bag_id, &row(&cells(parts)))
+            Ok(writer.add_row(bag_id, &row(&cells(parts)))?)
         });
         added.await.unwrap();
         let view = producer.view();
@@ -156,7 +156,7 @@ fn sets_and_maps_by_hand_are_sorted_and_hold_nothing_twice() {
         for (field, cell, message) in refused(parts) {
             let mut cells = cells(parts);
             cells[field] = cell;
-            let updated = producer.update(|changes| changes.upsert_row(bag_id, &row(&cells)));
+            let updated = producer.update(|changes| Ok(changes.upsert_row(bag_id, &row(&cells))?));
             let error = updated.await.unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
@@ -170,17 +170,17 @@ fn references_by_hand_lead_to_components_of_the_cycle() {
     run(async {
         let mut producer = bag("cells-references").open().await.unwrap();
         let (bag_id, part_id) = types(producer.schema());
-        let first = producer.cycle_blocking(|writer| {
+        let first = producer.cycle(async |writer| {
             let first = writer.intern_row(part_id, &part_row(1))?.0;
             let error = writer.add_row(bag_id, &row(&cells([first, first + 1]))).unwrap_err().to_string();
             assert!(error.contains("which does not exist"), "{error}");
             let second = writer.intern_row(part_id, &part_row(2))?.0;
-            writer.add_row(bag_id, &row(&cells([first, second])))
+            Ok(writer.add_row(bag_id, &row(&cells([first, second])))?)
         });
         first.await.unwrap();
         // A part that was freed is not one to refer to, though its row may still be there.
-        producer.update(|changes| changes.delete::<Bag>(7).map(drop)).await.unwrap();
-        let updated = producer.update(|changes| changes.upsert_row(bag_id, &row(&cells([0, 1]))));
+        producer.update(|changes| Ok(changes.delete::<Bag>(7).map(drop)?)).await.unwrap();
+        let updated = producer.update(|changes| Ok(changes.upsert_row(bag_id, &row(&cells([0, 1])))?));
         let error = updated.await.unwrap_err().to_string();
         assert!(error.contains("refers to Part 0, which does not exist"), "{error}");
         producer.check_invariants();
@@ -205,7 +205,7 @@ fn components_by_hand_are_checked() {
         let mut producer = builder.open().await.unwrap();
         let find = |producer: &Producer, name| producer.schema().find(name).unwrap();
         let (outer, inner, part) = (find(&producer, "Outer"), find(&producer, "Inner"), find(&producer, "Part"));
-        let filled = producer.cycle_blocking(|writer| {
+        let filled = producer.cycle(async |writer| {
             let part = writer.intern_row(part, &part_row(5))?;
             let reference = |ordinal: Ordinal| ordinal.0.to_le_bytes().to_vec();
             for (numbers, ordinal) in [(vec![9, 3], part), (vec![3, 3], part), (vec![3], Ordinal(part.0 + 1))] {
@@ -216,7 +216,7 @@ fn components_by_hand_are_checked() {
             // The key leads through both references: one that leads nowhere must not be followed.
             let error = writer.add_row(outer, &row(&[reference(Ordinal(inner.0 + 1))])).unwrap_err().to_string();
             assert_eq!(error, format!("Outer.inner refers to Inner {}, which does not exist; intern its row first and use the ordinal returned", inner.0 + 1));
-            writer.add_row(outer, &row(&[reference(inner)]))
+            Ok(writer.add_row(outer, &row(&[reference(inner)]))?)
         });
         filled.await.unwrap();
         assert!(producer.view().get::<Outer>(5).is_some());

@@ -12,7 +12,6 @@ use cenote_state::record::Key;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Producer, Snapshots};
 
 type Model = BTreeMap<u64, Movie>;
 
@@ -92,7 +91,7 @@ struct World {
 }
 
 async fn open(name: &str) -> Producer {
-    let producer = producer(name).snapshots(Snapshots::ByHand).open().await.unwrap();
+    let producer = producer(name).snapshots(SnapshotPolicy::Manual).open().await.unwrap();
     producer.check_invariants();
     producer
 }
@@ -146,13 +145,13 @@ impl World {
     }
 
     async fn cycle(&mut self, model: &Model) {
-        let filled = self.producer.cycle_blocking(|writer| model.values().try_for_each(|movie| Ok(writer.add(movie)?)));
+        let filled = self.producer.cycle(async |writer| model.values().try_for_each(|movie| Ok(writer.add(movie)?)));
         filled.await.unwrap();
     }
 
     async fn update(&mut self, changes: Vec<(u64, Option<Movie>)>) {
         let now = &mut self.now;
-        let change = |update: &mut crate::Update| {
+        let change = |update: &mut Update| {
             for (id, movie) in &changes {
                 match movie {
                     Some(movie) => {

@@ -1,7 +1,7 @@
 //! Keys of every form: what is found by the key of a row must be what the table finds by the key of a record.
 
 use super::*;
-use crate::{CycleError, Cycled};
+use cenote_producer::Cycled;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Record)]
 enum Kind {
@@ -86,7 +86,7 @@ fn flat(number: u32, note: &str) -> Flat {
     Flat { kind, house, floor: -(number as i8 % 5), address: address(number), note: note.into() }
 }
 
-fn fill(writer: &mut crate::Writer, note: &str) -> Result<(), crate::BoxError> {
+fn fill(writer: &mut Writer, note: &str) -> Result<(), BoxError> {
     for number in 0..40 {
         let flat = flat(number, note);
         writer.add(&house(number, note))?;
@@ -105,11 +105,11 @@ fn fill(writer: &mut crate::Writer, note: &str) -> Result<(), crate::BoxError> {
 fn records_are_found_by_keys_of_every_form() {
     run(async {
         let mut producer = builder("keys-forms").open().await.unwrap();
-        producer.cycle_blocking(|writer| fill(writer, "one")).await.unwrap();
+        producer.cycle(async |writer| fill(writer, "one")).await.unwrap();
         producer.check_invariants();
-        let again = producer.cycle_blocking(|writer| fill(writer, "one")).await.unwrap();
+        let again = producer.cycle(async |writer| fill(writer, "one")).await.unwrap();
         assert!(matches!(again, Cycled::Unchanged(_)), "each is found by its key");
-        let changed = producer.cycle_blocking(|writer| fill(writer, "two")).await.unwrap();
+        let changed = producer.cycle(async |writer| fill(writer, "two")).await.unwrap();
         let report = changed.committed().unwrap();
         for of_type in report.types.iter().filter(|of_type| of_type.is_root) {
             let (changed, others) = (of_type.changed, of_type.added + of_type.removed);
@@ -138,9 +138,9 @@ fn records_are_found_by_keys_of_every_form() {
 fn a_component_may_change_under_its_key() {
     run(async {
         let mut producer = builder("keys-moves").open().await.unwrap();
-        producer.cycle_blocking(|writer| fill(writer, "one")).await.unwrap();
+        producer.cycle(async |writer| fill(writer, "one")).await.unwrap();
         let renamed = House { address: Address { zip: "0007".into(), street: "elsewhere".into() }, note: "one".into() };
-        producer.update(|changes| changes.upsert(&renamed)).await.unwrap();
+        producer.update(|changes| Ok(changes.upsert(&renamed)?)).await.unwrap();
         producer.check_invariants();
         assert_eq!(producer.view().len::<House>(), 40);
         assert_eq!(producer.view().get::<House>("0007").unwrap().to_owned(), renamed);
@@ -151,11 +151,11 @@ fn a_component_may_change_under_its_key() {
 fn keys_that_come_twice_are_shown_as_written() {
     run(async {
         let mut producer = builder("keys-shown").open().await.unwrap();
-        let twice = |writer: &mut crate::Writer| {
+        let twice = async |writer: &mut Writer| {
             writer.add(&flat(3, "one"))?;
             Ok(writer.add(&flat(3, "two"))?)
         };
-        let CycleError::DuplicateKeys(error) = producer.cycle_blocking(twice).await.unwrap_err() else { panic!() };
-        assert_eq!(error.first, ["Bar, 0003, -3, 0003"]);
+        let error = producer.cycle(twice).await.unwrap_err();
+        assert_eq!(error.duplicate_keys().unwrap().first, ["Bar, 0003, -3, 0003"]);
     });
 }
