@@ -225,7 +225,7 @@ impl Chain {
 
     /// Writes the hint, as a producer that is alive does.
     pub(crate) async fn beat(&self) {
-        self.writer.heart().offer().await;
+        self.writer.heartbeat().offer().await;
     }
 
     /// Writes the last hint.
