@@ -15,7 +15,7 @@ use cenote_bench_cqrs::domain::{Change, Message, Query, Sum, World};
 use cenote_bench_cqrs::read::{NearCache, Queries, ReadStores, SqliteReadStores};
 use cenote_bench_cqrs::strategy::cenote::Linked;
 use cenote_bench_cqrs::strategy::cenote::records::{BY_CATEGORY, Page, Product};
-use cenote_consumer::Consumer;
+use cenote_consumer::{Consumer, ReloadPolicy};
 use cenote_producer::{Producer, SnapshotPolicy};
 use criterion::{Criterion, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
@@ -54,7 +54,8 @@ fn cenote(runtime: &Runtime, world: &World) -> Queries {
         };
         producer.cycle(fill).await.expect("the world breaks no rule");
         let consumer = Consumer::builder("memory://cqrs-bench").with::<Product>().with::<Page>();
-        let consumer = consumer.index(&BY_CATEGORY).manual().open().await.expect("it was just published");
+        let consumer =
+            consumer.index(&BY_CATEGORY).reload(ReloadPolicy::Manual).open().await.expect("it was just published");
         Queries::Local(Arc::new(Linked(Arc::new(consumer))))
     })
 }

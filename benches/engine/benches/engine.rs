@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use cenote_bench_engine::peers::cenote::{BY_COUNTRY, Movie, PackedMovie};
 use cenote_bench_engine::workload::Catalog;
-use cenote_consumer::{Consumer, View};
+use cenote_consumer::{Consumer, ConsumerBuilder, ReloadPolicy, View};
 use cenote_producer::{Producer, SnapshotPolicy};
 use cenote_state::blob;
 use cenote_state::ids::DatasetId;
@@ -42,7 +42,7 @@ impl World {
             let mut producer = builder.open().await.expect("the dataset is made");
             cycle(&mut producer, &movies).await;
             producer.snapshot().await.expect("a snapshot is written");
-            let consumer = Consumer::builder(&url).with::<Movie>().index(&BY_COUNTRY).manual();
+            let consumer = Consumer::builder(&url).with::<Movie>().index(&BY_COUNTRY).reload(ReloadPolicy::Manual);
             let view = consumer.open().await.expect("the dataset opens").view();
             (producer, view)
         });
@@ -141,7 +141,8 @@ fn blobs(criterion: &mut Criterion, world: &World) {
     let url = world.folder.path().display().to_string();
     group.bench_function("load", |bench| {
         bench.iter(|| {
-            let opened = world.runtime.block_on(Consumer::builder(&url).with::<Movie>().manual().open());
+            let opened =
+                world.runtime.block_on(Consumer::builder(&url).with::<Movie>().reload(ReloadPolicy::Manual).open());
             opened.expect("the dataset opens").version()
         });
     });
@@ -181,10 +182,9 @@ fn cycles(criterion: &mut Criterion, world: &mut World) {
 fn refreshes(criterion: &mut Criterion, world: &mut World) {
     let url = world.folder.path().display().to_string();
     let World { runtime, producer, catalog, .. } = world;
-    let open =
-        |builder: cenote_consumer::Builder| Arc::new(runtime.block_on(builder.open()).expect("the dataset opens"));
-    let by_hand = open(Consumer::builder(&url).with::<Movie>().manual());
-    let watching = open(Consumer::builder(&url).with::<Movie>().poll(Duration::from_secs(3_600)));
+    let open = |builder: ConsumerBuilder| Arc::new(runtime.block_on(builder.open()).expect("the dataset opens"));
+    let by_hand = open(Consumer::builder(&url).with::<Movie>().reload(ReloadPolicy::Manual));
+    let watching = open(Consumer::builder(&url).with::<Movie>().reload(ReloadPolicy::Poll(Duration::from_secs(3_600))));
     let mut ratings = catalog.rating_integers();
     let mut repetition = 1_000_000;
     let mut update = |changes: u64| {

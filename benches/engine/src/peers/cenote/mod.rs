@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
-use cenote_consumer::{Consumer, View};
+use cenote_consumer::{Consumer, ReloadPolicy, View};
 use cenote_producer::{Producer, SnapshotPolicy, Update, Writer};
 use cenote_state::ids::Version;
 use cenote_store::env::Env;
@@ -128,7 +128,7 @@ impl<F: Film> Service<F> {
 
 impl<F: Film> Consume for Service<F> {
     fn load(&mut self, version: u64) -> Answer<()> {
-        let builder = Consumer::builder(&self.url).with::<F>().manual().start_at(Version(version));
+        let builder = Consumer::builder(&self.url).with::<F>().reload(ReloadPolicy::Manual).start_at(Version(version));
         self.consumer = None;
         self.consumer = Some(Arc::new(self.runtime.block_on(builder.open())?));
         Ok(())
@@ -185,7 +185,11 @@ impl<F: Film> Consume for Service<F> {
 
     fn index_countries(&mut self) -> Answer<()> {
         let version = self.consumer()?.version();
-        let builder = Consumer::builder(&self.url).with::<F>().index(&F::BY_COUNTRY).manual().start_at(version);
+        let builder = Consumer::builder(&self.url)
+            .with::<F>()
+            .index(&F::BY_COUNTRY)
+            .reload(ReloadPolicy::Manual)
+            .start_at(version);
         self.consumer = Some(Arc::new(self.runtime.block_on(builder.open())?));
         Ok(())
     }

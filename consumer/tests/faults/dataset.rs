@@ -1,11 +1,12 @@
-//! What the tests share: movies, contents to publish, and how a producer and a consumer are made.
+//! The dataset that the tests share: movies, contents to publish, and how a producer and a consumer are made.
 
 use std::collections::BTreeMap;
 
-use cenote_consumer::{Builder, Consumer, View};
+use cenote_consumer::{Consumer, ConsumerBuilder, ReloadPolicy, View};
 use cenote_producer::{CycleError, Cycled, Producer, ProducerBuilder, Retention, SnapshotPolicy, Update};
 use cenote_state::Record;
 use cenote_store::env::Env;
+use cenote_store::error::with_sources;
 use cenote_store::storage::Storage;
 
 /// A record with a component, so that more than one type changes.
@@ -25,7 +26,7 @@ fn movie(id: u64, title: &str) -> Movie {
     Movie { id, title: title.to_owned(), country: format!("country of {}", title.len() % 7) }
 }
 
-/// What a view holds, whole: every record by scan, by key, and its component.
+/// The whole content of a view: every record by scan and by key, and its component.
 pub(crate) fn content(view: &View) -> Content {
     let mut found = Content::new();
     for movie in view.all::<Movie>() {
@@ -37,7 +38,7 @@ pub(crate) fn content(view: &View) -> Content {
     found
 }
 
-/// Text that does not compress, and is the same each time.
+/// Text that does not compress, and is the same in each run.
 pub(crate) fn noise(seed: u64, bytes: usize) -> String {
     let env = Env::simulated(seed);
     let letters = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
@@ -49,7 +50,7 @@ pub(crate) fn noise(seed: u64, bytes: usize) -> String {
     text
 }
 
-/// More than an entry holds: its delta is an object of its own.
+/// More than an entry holds: its delta is a separate object.
 pub(crate) fn large(seed: u64) -> Content {
     (100..104).map(|id| (id, noise(seed + id, 400_000))).collect()
 }
@@ -58,7 +59,7 @@ pub(crate) fn small(count: u64, word: &str) -> Content {
     (0..count).map(|id| (id, format!("{word} {id}"))).collect()
 }
 
-/// Makes the dataset be this content.
+/// Publishes this content as the whole dataset.
 pub(crate) async fn publish(producer: &mut Producer, content: &Content) -> Result<Cycled, CycleError> {
     producer.cycle(async |writer| content.iter().try_for_each(|(id, title)| Ok(writer.add(&movie(*id, title))?))).await
 }
@@ -74,29 +75,19 @@ pub(crate) fn producer(storage: &Storage, env: &Env) -> ProducerBuilder<Storage>
     builder.snapshots(SnapshotPolicy::Manual).retention(keep).take_over()
 }
 
-/// A consumer that looks when it is told to.
-pub(crate) fn consumer(storage: &Storage, env: &Env) -> Builder {
-    Consumer::on(storage.clone()).env(env.clone()).with::<Movie>().manual()
+/// A consumer that refreshes only when a test calls it.
+pub(crate) fn consumer(storage: &Storage, env: &Env) -> ConsumerBuilder<Storage> {
+    Consumer::builder_on(storage.clone()).env(env.clone()).with::<Movie>().reload(ReloadPolicy::Manual)
 }
 
-/// A dataset in memory that nobody else has.
+/// A dataset in memory for one test.
 pub(crate) fn memory() -> Storage {
     Storage::new("s3://media/catalog", std::sync::Arc::new(object_store::memory::InMemory::new()))
 }
 
-/// An error and its causes, as a program would show them; what a message has repeated already is left out. Ids are
-/// drawn, so they are shown as `<id>`.
-pub(crate) fn said(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(current) = cause {
-        let message = current.to_string();
-        if !text.contains(&message) {
-            text = format!("{text}: {message}");
-        }
-        cause = current.source();
-    }
-    without_ids(&text)
+/// An error and its sources. Ids are random, so they are shown as `<id>`.
+pub(crate) fn message(error: &(dyn std::error::Error + 'static)) -> String {
+    without_ids(&with_sources(error))
 }
 
 fn without_ids(text: &str) -> String {
