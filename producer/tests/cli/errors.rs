@@ -1,4 +1,4 @@
-//! What is said when something is wrong: the exact message, which names the line or the object, and the remedy.
+//! Error messages, word for word: each names the line or the object, and what to do.
 
 use super::Desk;
 
@@ -116,7 +116,7 @@ fn rows() -> Vec<Row> {
 #[test]
 fn each_names_the_line_the_field_and_the_remedy() {
     let rows = rows();
-    // Each on a dataset of its own, some at a time: a producer that closes waits for its last sign of life.
+    // Each has a separate dataset, some run at a time: a producer that closes waits for its last heartbeat.
     for rows in rows.chunks(6) {
         std::thread::scope(|scope| {
             rows.iter().for_each(|row| drop(scope.spawn(|| check(row))));
