@@ -53,7 +53,7 @@ const FOOTER_BYTES: u64 = 1 << 20;
 /// The schema at the log's start. If commits before it were trimmed, the oldest snapshot has it. It only gives types their
 /// names here, so a schema that can't be read is no failure.
 async fn schema_before(reader: &LogReader) -> Schema {
-    let Some(oldest) = reader.outline().snapshots.first().filter(|_| reader.outline().floor.0 > 1) else {
+    let Some(oldest) = reader.log_state().snapshots.first().filter(|_| reader.log_state().log_start.0 > 1) else {
         return Schema::default();
     };
     let end = reader.storage().get_tail(&oldest.snapshot.object.name, FOOTER_BYTES).await;
@@ -68,13 +68,13 @@ fn kind(entry: &Entry) -> String {
 
 fn as_text(entry: &Entry, schema: &Schema) -> String {
     let what = match &entry.body {
-        Body::Open(open) => format!("by {}", open.holder),
+        Body::Open(open) => format!("by {}", open.owner),
         Body::Commit(commit) => commit_text(commit, schema),
         Body::Snapshot(snapshot) => {
             format!("of version {}, {}", snapshot.version, HumanBytes(snapshot.object.length))
         }
         Body::Checkpoint(object) => HumanBytes(object.length).to_string(),
-        Body::Trim(trim) => format!("the log starts at {}", trim.floor),
+        Body::Trim(trim) => format!("the log starts at {}", trim.log_start),
     };
     let head = &entry.head;
     format!(
@@ -127,7 +127,7 @@ fn as_json(entry: &Entry, schema: &Schema) -> Value {
         "bytes": entry.bytes,
     });
     let more = match &entry.body {
-        Body::Open(open) => json!({ "owner": open.holder }),
+        Body::Open(open) => json!({ "owner": open.owner }),
         Body::Commit(commit) => commit_json(commit, schema),
         Body::Snapshot(snapshot) => json!({
             "version": snapshot.version,
@@ -136,7 +136,7 @@ fn as_json(entry: &Entry, schema: &Schema) -> Value {
             "digest": format!("{:032x}", snapshot.digest),
         }),
         Body::Checkpoint(object) => json!({ "object": object.name, "object_bytes": object.length }),
-        Body::Trim(trim) => json!({ "log_start": trim.floor }),
+        Body::Trim(trim) => json!({ "log_start": trim.log_start }),
     };
     if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
         shown.extend(more);
