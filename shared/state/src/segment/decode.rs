@@ -2,6 +2,8 @@
 //!
 //! Only sums and slices are checked here; what the values may be is checked by `validate`.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
+
 use std::sync::Arc;
 
 use crate::layout::Layout;
@@ -102,87 +104,130 @@ pub fn decode(
 
 fn read(layout: &Layout, bytes: &[u8], rows_max: u32, symbols: Option<&Arc<Symbols>>) -> Result<Segment, SegmentError> {
     let found = bytes.len() as u64;
-    let table_end = HEADER_BYTES + layout.all_slots * STORED_SLOT_BYTES;
-    if bytes.len() < table_end {
-        return Err(SegmentError::Length { expected: table_end as u64, found });
-    }
-    let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes are four bytes"));
-    let (count, text_len, heap_len) = (u32_at(0), u32_at(4) as usize, u32_at(8) as usize);
+    let table_end = layout.all_slots.saturating_mul(STORED_SLOT_BYTES).saturating_add(HEADER_BYTES);
+    let short = SegmentError::Length { expected: table_end as u64, found };
+    let (head, body) = bytes.split_at_checked(table_end).ok_or(short)?;
+    let (header, table) = head.split_at_checked(HEADER_BYTES).ok_or(short)?;
+    let ([count, text_len, heap_len], _) = header.as_chunks::<4>() else { return Err(short) };
+    let [count, text_len, heap_len] = [count, text_len, heap_len].map(|number| u32::from_le_bytes(*number));
     if count > rows_max {
         return Err(SegmentError::Rows { most: rows_max, found: count });
     }
-    let (stored, stored_stride) = read_slots(layout, &bytes[HEADER_BYTES..table_end])?;
-    let columns_len = u64::from(count) * u64::from(stored_stride);
-    let expected = table_end as u64 + columns_len + text_len as u64 + heap_len as u64;
+    let StoredSlots { row, lanes, stride } = StoredSlots::read(layout, table)?;
+    let columns_len = u64::from(count).saturating_mul(stride);
+    let expected = [columns_len, u64::from(text_len), u64::from(heap_len)].into_iter();
+    let expected = expected.fold(table_end as u64, u64::saturating_add);
     if expected != found {
         return Err(SegmentError::Length { expected, found });
     }
-    let (columns, heaps) = bytes[table_end..].split_at(columns_len as usize);
-    let (text, heap) = heaps.split_at(text_len);
+    let wrong = SegmentError::Length { expected, found };
+    let columns_len = usize::try_from(columns_len).map_err(|_| wrong)?;
+    let (columns, heaps) = body.split_at_checked(columns_len).ok_or(wrong)?;
+    let (text, heap) = heaps.split_at_checked(text_len as usize).ok_or(wrong)?;
     let text = std::str::from_utf8(text).map_err(|error| SegmentError::Utf8 { at: error.valid_up_to() })?;
-    let columns = StoredColumns { layout, slots: &stored, count: count as usize, bytes: columns };
-    let regions = columns.regions(text_len, heap_len)?;
-    let fixed = columns.rows(&regions);
-    let bytes = filled(heap_len + PADDING, |padded| padded[..heap_len].copy_from_slice(heap));
+    let columns = StoredColumns::new(layout, &row, count, columns).ok_or(wrong)?;
+    let regions = columns.regions(text.len(), heap.len())?;
+    let fixed = columns.rows(&regions, &lanes);
+    let bytes = filled(heap.len().saturating_add(PADDING), |padded| {
+        if let Some(place) = padded.get_mut(..heap.len()) {
+            place.copy_from_slice(heap);
+        }
+    });
     let (text, symbols) = (text.into(), symbols.cloned());
     Ok(Segment { fixed, text, bytes, symbols, digest: 0 })
 }
 
-/// The slots as stored; their offsets are the bytes of a row before them.
-fn read_slots(layout: &Layout, table: &[u8]) -> Result<(Vec<Slot>, u32), SegmentError> {
-    let mut stride = 0;
-    let mut slots = Vec::with_capacity(layout.all_slots);
-    for (index, entry) in table.chunks_exact(STORED_SLOT_BYTES).enumerate() {
-        let base = u64::from_le_bytes(entry[..8].try_into().expect("eight bytes are eight bytes"));
-        let width = entry[8];
-        let lane = index >= layout.row_slots;
-        if width > 8 || (lane && width == 0) {
-            return Err(SegmentError::Width { slot: index, width });
+/// Bases and widths as stored.
+struct StoredSlots {
+    /// Of the slots that each row has.
+    row: Vec<Slot>,
+    lanes: Vec<Slot>,
+    /// Bytes that all slots of a row have together.
+    stride: u64,
+}
+
+impl StoredSlots {
+    fn read(layout: &Layout, table: &[u8]) -> Result<StoredSlots, SegmentError> {
+        let (entries, _) = table.as_chunks::<STORED_SLOT_BYTES>();
+        let mut slots = StoredSlots { row: Vec::with_capacity(layout.row_slots), lanes: Vec::new(), stride: 0 };
+        for (index, [base @ .., width]) in entries.iter().enumerate() {
+            let (base, width) = (u64::from_le_bytes(*base), *width);
+            let is_lane = index >= layout.row_slots;
+            if width > 8 || (is_lane && width == 0) {
+                return Err(SegmentError::Width { slot: index, width });
+            }
+            let slot = Slot { base, offset: 0, width };
+            if is_lane {
+                slots.lanes.push(slot);
+            } else {
+                slots.row.push(slot);
+                slots.stride = slots.stride.saturating_add(u64::from(width));
+            }
         }
-        slots.push(Slot { base, offset: if lane { 0 } else { stride }, width });
-        if !lane {
-            stride += u32::from(width);
-        }
+        Ok(slots)
     }
-    Ok((slots, stride))
 }
 
 /// The numbers of a stored segment, slot by slot.
 struct StoredColumns<'b> {
     layout: &'b Layout,
-    slots: &'b [Slot],
-    count: usize,
-    bytes: &'b [u8],
+    count: u32,
+    /// By slot of a row.
+    columns: Vec<StoredColumn<'b>>,
 }
 
-impl<'b> StoredColumns<'b> {
-    /// What is stored in a slot, row by row.
-    fn column(&self, slot: usize) -> &'b [u8] {
-        let Slot { offset, width, .. } = self.slots[slot];
-        &self.bytes[offset as usize * self.count..][..usize::from(width) * self.count]
+/// What is stored in a slot, row by row.
+#[derive(Clone, Copy)]
+struct StoredColumn<'b> {
+    base: u64,
+    width: u8,
+    count: u32,
+    /// The column, and whatever follows it: eight bytes can be read at most of its numbers.
+    from: &'b [u8],
+}
+
+impl<'b> StoredColumn<'b> {
+    /// The bytes that all rows have here.
+    fn stored(&self) -> &'b [u8] {
+        self.from.get(..self.len()).unwrap_or(self.from)
     }
 
-    /// The numbers in a slot, row by row.
-    fn numbers(&self, slot: usize) -> impl Iterator<Item = u64> + use<'b> {
-        let Slot { base, width, offset } = self.slots[slot];
-        let (bytes, width, start) = (self.bytes, usize::from(width), offset as usize * self.count);
-        (0..self.count).map(move |row| {
-            let at = start + row * width;
-            let number = match bytes[at..].first_chunk::<8>() {
-                // The next numbers stand behind it.
-                Some(eight) => u64::from_le_bytes(*eight) & MASKS[width],
-                None => {
-                    let mut number = [0; 8];
-                    number[..width].copy_from_slice(&bytes[at..at + width]);
-                    u64::from_le_bytes(number)
-                }
+    fn len(&self) -> usize {
+        usize::from(self.width).saturating_mul(self.count as usize)
+    }
+
+    /// The numbers, row by row.
+    fn numbers(&self) -> impl Iterator<Item = u64> + use<'b> {
+        let StoredColumn { base, width, count, mut from } = *self;
+        let width = usize::from(width);
+        let mask = MASKS.get(width).copied().unwrap_or(u64::MAX);
+        (0..count).map(move |_| {
+            let number = match from.first_chunk() {
+                // The next numbers follow it.
+                Some(eight) => u64::from_le_bytes(*eight) & mask,
+                None => from.iter().take(width).rev().fold(0, |number, byte| number << 8 | u64::from(*byte)),
             };
+            from = from.get(width..).unwrap_or_default();
             number.wrapping_add(base)
         })
     }
+}
 
-    /// From where to where each region reaches in its heap, by slot; none for a slot that is no region. Regions stand one
-    /// after another and fill their heaps.
+impl<'b> StoredColumns<'b> {
+    /// The columns in these bytes; none if they are fewer.
+    fn new(layout: &'b Layout, slots: &[Slot], count: u32, bytes: &'b [u8]) -> Option<StoredColumns<'b>> {
+        let mut from = bytes;
+        let mut columns = Vec::with_capacity(slots.len());
+        for Slot { base, width, .. } in slots {
+            let column = StoredColumn { base: *base, width: *width, count, from };
+            from = from.get(column.len()..)?;
+            columns.push(column);
+        }
+        Some(StoredColumns { layout, count, columns })
+    }
+
+    /// Where each region starts and ends in its heap, by slot; none for a slot that is no region. Regions follow each other
+    /// and fill their heaps.
     fn regions(&self, text_len: usize, heap_len: usize) -> Result<Vec<Option<(u64, u64)>>, SegmentError> {
         let mut regions = vec![None; self.layout.row_slots];
         let texts = self.layout.text_regions.iter().copied();
@@ -201,7 +246,9 @@ impl<'b> StoredColumns<'b> {
         let (mut at, mut last) = (0, None);
         for slot in slots {
             let end = self.end(slot, at, heap_len as u64)?;
-            regions[slot] = Some((at, end));
+            if let Some(region) = regions.get_mut(slot) {
+                *region = Some((at, end));
+            }
             (at, last) = (end, Some(slot));
         }
         match last {
@@ -215,66 +262,70 @@ impl<'b> StoredColumns<'b> {
     fn end(&self, slot: usize, start: u64, heap_len: u64) -> Result<u64, SegmentError> {
         // Checked against the heap at each step, so that no sum wraps.
         let longer = |at: u64, length: u64| at.checked_add(length).filter(|end| *end <= heap_len);
-        let Slot { base, width, .. } = self.slots[slot];
-        if width == 0 {
-            let all = base.checked_mul(self.count as u64).and_then(|all| longer(start, all));
+        let column = self.columns.get(slot).ok_or_else(|| self.outside(slot, 0))?;
+        if column.width == 0 {
+            let all = column.base.checked_mul(u64::from(self.count)).and_then(|all| longer(start, all));
             return all.ok_or_else(|| self.outside(slot, 0));
         }
-        let mut rows = self.numbers(slot).enumerate();
+        let mut rows = (0..).zip(column.numbers());
         rows.try_fold(start, |at, (row, length)| longer(at, length).ok_or_else(|| self.outside(slot, row)))
     }
 
-    fn outside(&self, slot: usize, row: usize) -> SegmentError {
+    fn outside(&self, slot: usize, row: u32) -> SegmentError {
         let column = self.layout.columns.iter().position(|column| column.form.has_region(slot)).unwrap_or(0);
-        SegmentError::Region { row: row as u32, column }
+        SegmentError::Region { row, column }
     }
 
     /// Slots and rows as they are in memory.
-    fn rows(&self, regions: &[Option<(u64, u64)>]) -> FixedRows {
-        let mut slots = Vec::with_capacity(self.slots.len());
-        let mut stride = 0;
-        for (stored, region) in self.slots.iter().zip(regions) {
+    fn rows(&self, regions: &[Option<(u64, u64)>], lanes: &[Slot]) -> FixedRows {
+        let mut slots = Vec::with_capacity(self.layout.all_slots);
+        let mut stride = 0_u32;
+        for (stored, region) in self.columns.iter().zip(regions) {
             let (base, width) = match region {
-                Some((start, end)) => (*start, width_of(end - start)),
+                Some((start, end)) => (*start, width_of(end.wrapping_sub(*start))),
                 None => (stored.base, stored.width),
             };
             slots.push(Slot { base, offset: stride, width });
-            stride += u32::from(width);
+            stride = stride.saturating_add(u32::from(width));
         }
-        let placed = slots.len();
-        slots.extend(&self.slots[self.layout.row_slots..]);
-        FixedRows::new(&slots, self.count as u32, stride, |rows| {
-            for (slot, place) in slots[..placed].iter().enumerate() {
-                let is_region = regions[slot].is_some();
+        slots.extend(lanes);
+        FixedRows::new(&slots, self.count, stride, |rows| {
+            for ((column, region), place) in self.columns.iter().zip(regions).zip(&slots) {
                 let cells = Cells { rows, row_bytes: stride as usize, at: place.offset as usize };
+                let is_region = region.is_some();
                 match place.width {
                     0 => {}
-                    1 => self.fill::<1>(slot, is_region, cells),
-                    2 => self.fill::<2>(slot, is_region, cells),
-                    3 => self.fill::<3>(slot, is_region, cells),
-                    4 => self.fill::<4>(slot, is_region, cells),
-                    5 => self.fill::<5>(slot, is_region, cells),
-                    6 => self.fill::<6>(slot, is_region, cells),
-                    7 => self.fill::<7>(slot, is_region, cells),
-                    _ => self.fill::<8>(slot, is_region, cells),
+                    1 => column.fill::<1>(is_region, cells),
+                    2 => column.fill::<2>(is_region, cells),
+                    3 => column.fill::<3>(is_region, cells),
+                    4 => column.fill::<4>(is_region, cells),
+                    5 => column.fill::<5>(is_region, cells),
+                    6 => column.fill::<6>(is_region, cells),
+                    7 => column.fill::<7>(is_region, cells),
+                    _ => column.fill::<8>(is_region, cells),
                 }
             }
         })
     }
+}
 
+impl StoredColumn<'_> {
     /// Writes a slot of every row. The width is a constant, so that a number is a store and not a call.
-    fn fill<const WIDTH: usize>(&self, slot: usize, is_region: bool, cells: Cells<'_>) {
+    fn fill<const WIDTH: usize>(&self, is_region: bool, cells: Cells<'_>) {
         let Cells { rows, row_bytes, at } = cells;
-        let cells = rows.chunks_exact_mut(row_bytes).filter_map(|row| row[at..].first_chunk_mut::<WIDTH>());
+        let cells = rows.chunks_exact_mut(row_bytes).filter_map(|row| row.get_mut(at..)?.first_chunk_mut::<WIDTH>());
         if !is_region {
-            let (stored, _) = self.column(slot).as_chunks::<WIDTH>();
+            let (stored, _) = self.stored().as_chunks::<WIDTH>();
             cells.zip(stored).for_each(|(cell, value)| *cell = *value);
             return;
         }
         let mut start = 0_u64;
-        for (cell, length) in cells.zip(self.numbers(slot).chain([0])) {
-            cell.copy_from_slice(&start.to_le_bytes()[..WIDTH]);
-            start += length;
+        for (cell, length) in cells.zip(self.numbers().chain([0])) {
+            if let Some(low) = start.to_le_bytes().first_chunk() {
+                *cell = *low;
+            }
+            // The sum of all was checked against the heap.
+            start = start.wrapping_add(length);
         }
     }
 }

@@ -84,10 +84,6 @@ impl Segment {
         prefetch_shared(&self.text);
         prefetch_shared(&self.bytes);
     }
-
-    fn width(&self, lane: usize) -> usize {
-        usize::from(self.fixed.slot(lane).width)
-    }
 }
 
 /// The bytes that a number up to `range` needs.

@@ -1,8 +1,10 @@
 //! The one validation of a segment that came from outside: it establishes the invariants that readers rely on.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
+
 use crate::layout::{Form, ImageKind, Layout, Many, Region};
 use crate::packed::SymbolTable;
-use crate::raw::{PADDING, load};
+use crate::raw::{PADDING, Slot, load};
 use crate::row::RECORD_BYTES_MAX;
 
 use super::{Ceilings, Segment, SegmentError};
@@ -70,7 +72,7 @@ impl Segment {
 
     fn check_bytes(&self, region: Region, row: u32) -> Option<&[u8]> {
         let (start, end) = self.own_row(row).span(region.slot);
-        self.bytes[..self.bytes.len() - PADDING].get(start..end)
+        self.bytes.get(..self.bytes.len().saturating_sub(PADDING))?.get(start..end)
     }
 
     /// That packed bytes are text by the table of this number, and not more of it than a record may have.
@@ -92,14 +94,13 @@ impl Segment {
         | Many::Texts { ends: region, lane, .. }
         | Many::Blobs { ends: region, lane, .. }) = many;
         let numbers = self.check_bytes(*region, row).ok_or_else(outside)?;
-        let width = self.width(*lane);
-        if numbers.len() % width != 0 {
-            return Err(outside());
-        }
-        let len = numbers.len() / width;
+        let Slot { base, width, .. } = self.fixed.slot(*lane);
+        let whole = |len: &usize| len.checked_mul(usize::from(width)) == Some(numbers.len());
+        let len = numbers.len().checked_div(usize::from(width)).filter(whole).ok_or_else(outside)?;
         let (start, _) = self.own_row(row).span(region.slot);
-        let base = self.fixed.slot(*lane).base;
-        let image = |index: usize| base.wrapping_add(load(&self.bytes, start + index * width, width as u8));
+        // Nothing wraps: the region is inside the heap, and so is each of its numbers.
+        let at = |index: usize| start.wrapping_add(index.wrapping_mul(usize::from(width)));
+        let image = |index: usize| base.wrapping_add(load(&self.bytes, at(index), width));
         match many {
             Many::Images { kind, .. } => {
                 Self::check_images(column, *kind, ceilings, (0..len).map(|index| (row, image(index))))?;

@@ -358,6 +358,7 @@ impl Table {
 
 /// What a table takes in memory, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TableMemory {
     /// Segments, their tree, and the symbol tables of packed text.
     pub segment_bytes: usize,
