@@ -9,7 +9,7 @@ mod job {
     use cenote_producer::dynamic::{KeyRef, Row};
     use cenote_producer::env::Env;
     use cenote_producer::error::{ErrorKind, Lost, OpenError, Panicked, ReadError, RecordError, Refused, SnapshotError, Unknown};
-    use cenote_producer::schema::{Field, Schema, Shape, TypeKind, TypeSchema, ValueKind};
+    use cenote_producer::schema::{ColumnId, Field, PLAIN, Schema, Shape, TypeKind, TypeSchema, ValueKind};
     use cenote_producer::storage::{Storage, StorageError};
     use cenote_producer::{
         Allow, BoxError, CommitReport, CycleError, Cycled, DanglingKeys, FractionChanged, Key, MinimumCount, Producer, ProducerBuilder,
@@ -104,17 +104,25 @@ mod job {
 
     /// Rows without structs.
     pub async fn publish_rows(storage: Storage) -> Result<Version, BoxError> {
-        let field = |name: &str, kind| Field::new(name, Shape::One(kind));
-        let fields = vec![field("id", ValueKind::UInt(8)), field("name", ValueKind::String)];
-        let place = TypeSchema::new("Place", TypeKind::Root { key: vec![vec!["id".into()]] }, fields);
-        let schema = Schema::new(vec![place]);
-        let mut producer = Producer::builder_on(storage).with_schema(&schema).allow(Allow::nothing()).open().await?;
-        let id = producer.schema().type_id("Place").ok_or("it was declared")?;
+        let field = |name: &str, column, kind| Field {
+            name: name.into(),
+            column: ColumnId(column),
+            optional: false,
+            sparse: false,
+            shape: Shape::One(kind),
+            encoding: PLAIN,
+        };
+        let fields = vec![field("id", 0, ValueKind::UInt(8)), field("name", 1, ValueKind::String)];
+        let kind = TypeKind::Root { key: vec![vec!["id".into()]] };
+        let place = TypeSchema { name: "Place".into(), kind, fields, next_column: 2, segment_rows_log2: 8 };
+        let schema = Schema { types: vec![place] };
+        let mut producer = Producer::builder_on(storage).with_schema(&schema).allow(Allow::remove("Place.old")).open().await?;
+        let id = producer.schema().find("Place").ok_or("it was declared")?;
         let mut row = Row::new(2);
         row.set(0, |cell| cell.extend_from_slice(&7_u64.to_le_bytes()));
         row.set(1, |cell| cell.extend_from_slice(b"Lisbon"));
         producer.update(|changes| Ok(changes.upsert_row(id, &row)?)).await?;
-        let deleted = producer.update(|changes| Ok(changes.delete_key(id, KeyRef::Scalar(8))?)).await?;
+        let deleted = producer.update(|changes| Ok(changes.delete_key(id, KeyRef::Image(8))?)).await?;
         let settled: Settled = producer.settle().await?;
         println!("{settled:?}; was there a place 8? {}", deleted.value);
         producer.close().await?;
@@ -122,6 +130,7 @@ mod job {
     }
 
     /// Named, though nothing here makes one.
+    #[expect(dead_code, reason = "it only has to compile")]
     pub type Errors = (SnapshotError, StorageError, ReadError, DanglingKeys);
 }
 
@@ -162,7 +171,7 @@ mod service {
         builder
             .reload(ReloadPolicy::Manual)
             .when_empty(OnEmpty::Wait(Duration::from_secs(1)))
-            .on_refresh(|report: &RefreshReport| println!("{} by {:?}", report.version, report.path))
+            .on_refresh(|report: &RefreshReport| println!("{} by {:?}", report.to, report.path))
             .env(Env::system())
             .open()
             .await
@@ -213,6 +222,7 @@ mod service {
     }
 
     /// Named, though nothing here makes one.
+    #[expect(dead_code, reason = "it only has to compile")]
     pub type Types<'v> = (
         (Diff<'v, Movie>, Many<'v, 'v, Movie, std::vec::IntoIter<u64>>, Map<'v, u32, u32>, Set<'v, u32>, Text<'v>),
         (OldViews, StepTimes, RefreshPath, Position, StorageError, LoadError, ReadError, ValueKind),
