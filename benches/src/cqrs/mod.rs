@@ -7,8 +7,7 @@
 //! the guide.
 //!
 //! Rules: the baseline gets whatever a competent team would give it ([`settings`] has each choice with its reason);
-//! parts know traits and not each other; the code that a team writes itself stands between `glue` marks, which are
-//! counted.
+//! parts know traits and not each other.
 
 pub mod broker;
 #[cfg(feature = "real")]

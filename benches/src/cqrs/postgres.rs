@@ -112,7 +112,6 @@ impl Database {
 
     // --- notices ------------------------------------------------------------------------------------------------------
 
-    // glue: outbox, hybrid, event-sourced, cenote-update
     /// Starts to carry notices: one connection tells, one listens, as between the processes of a writer and a relay.
     pub fn carry_news(&self) {
         let tell = tell(self.pool.clone(), self.schema.clone(), Arc::clone(&self.news));
@@ -133,7 +132,6 @@ impl Database {
         self.waiting.lock().expect("nothing panics under this lock").push(Arc::clone(&notify));
         notify
     }
-    // glue end
 }
 
 impl Drop for Database {
@@ -166,7 +164,6 @@ async fn connect(url: &str) -> Answer<tokio_postgres::Client> {
     Ok(client)
 }
 
-// glue: outbox, hybrid, event-sourced, cenote-update
 async fn tell(pool: Pool, channel: String, news: Arc<Notify>) {
     loop {
         news.notified().await;
@@ -201,8 +198,6 @@ async fn listen_once(url: &str, channel: &str, waiting: &Mutex<Vec<Arc<Notify>>>
     let asked = async { Ok::<_, Failure>(asked.await?) };
     futures::future::try_join(asked, heard).await.map(|_| ())
 }
-
-// glue end
 
 /// Drops a schema with everything that belongs to it, or only what must not be kept.
 async fn remove(url: &str, schema: &str, keep: bool) -> Answer<()> {

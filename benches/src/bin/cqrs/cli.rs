@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use cenote_benches::cqrs::Answer;
 use cenote_benches::cqrs::domain::World;
-use cenote_benches::cqrs::measure::{Chosen, Effort};
+use cenote_benches::cqrs::measure::Effort;
 use cenote_benches::cqrs::settings::Settings;
 use cenote_benches::cqrs::strategy::{BrokerKind, SERVERS, Stage, StoreKind, Strategy, WriteKind};
 use clap::{Args, Parser, Subcommand};
@@ -84,7 +84,7 @@ pub(crate) struct Parts {
     pub(crate) objects: Option<String>,
 }
 
-/// What the run starts by itself, and one command for people.
+/// What the run starts by itself.
 #[derive(Subcommand)]
 pub(crate) enum Part {
     /// One strategy's turn.
@@ -98,11 +98,6 @@ pub(crate) enum Part {
     Objects {
         /// Where it has its files.
         folder: PathBuf,
-    },
-    /// Count the lines that a team writes itself, by strategy.
-    Glue {
-        #[command(flatten)]
-        parts: Box<Parts>,
     },
 }
 
@@ -131,11 +126,12 @@ impl Parts {
         self.write.unwrap_or(if self.real { WriteKind::Postgres } else { WriteKind::Sqlite })
     }
 
-    /// Write side, broker and read store.
-    pub(crate) fn chosen(&self) -> Chosen {
-        let broker = self.broker.unwrap_or(if self.real { BrokerKind::Rabbitmq } else { BrokerKind::Embedded });
-        let store = self.store.unwrap_or(if self.real { StoreKind::Postgres } else { StoreKind::Sqlite });
-        (self.write(), broker, store)
+    fn broker(&self) -> BrokerKind {
+        self.broker.unwrap_or(if self.real { BrokerKind::Rabbitmq } else { BrokerKind::Embedded })
+    }
+
+    fn store(&self) -> StoreKind {
+        self.store.unwrap_or(if self.real { StoreKind::Postgres } else { StoreKind::Sqlite })
     }
 
     /// The catalogue of the measured run.
@@ -152,7 +148,7 @@ impl Parts {
         stage.name = own.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
         stage.objects.clone_from(&self.objects);
         stage.servers.clone_from(&self.server);
-        (stage.write, stage.broker, stage.store) = self.chosen();
+        (stage.write, stage.broker, stage.store) = (self.write(), self.broker(), self.store());
         stage
     }
 

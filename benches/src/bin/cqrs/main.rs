@@ -23,7 +23,6 @@ async fn main() -> ExitCode {
         Some(cli::Part::Turn(turn)) => turns::take_turn(&turn).await,
         Some(cli::Part::Read(read)) => turns::read(&read, began).await,
         Some(cli::Part::Objects { folder }) => turns::objects(&folder).await,
-        Some(cli::Part::Glue { parts }) => turns::glue(&parts),
         None => turns::run(&cli.run).await,
     };
     match done {

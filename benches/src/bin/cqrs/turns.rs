@@ -29,7 +29,6 @@ pub(crate) async fn run(run: &Run) -> Answer<ExitCode> {
                 Err(error) => failed.push(format!("{}: {error}", strategy.title(run.parts.write()))),
             }
         }
-        rows.extend(glue_rows(run)?);
     }
     let mut outcomes = Vec::new();
     if run.faults || run.only_faults {
@@ -181,22 +180,4 @@ async fn break_all(run: &Run) -> Answer<Vec<Answer<Outcome>>> {
         Err(error) => eprintln!("{error}"),
     };
     Ok(faults::run_all(&strategies, run.parts.write(), &plan, &stage, &tell).await)
-}
-
-fn glue_rows(run: &Run) -> Answer<Vec<Row>> {
-    let wanted = run.strategies(&Strategy::ALL)?;
-    let counted = measure::glue(run.parts.chosen())?.unwrap_or_default();
-    let own = counted.into_iter().filter(|(strategy, _)| wanted.contains(strategy));
-    Ok(own
-        .map(|(strategy, lines)| Row::new(strategy.title(run.parts.write()), "glue_lines", "count", lines as f64))
-        .collect())
-}
-
-/// The count alone.
-pub(crate) fn glue(parts: &Parts) -> Answer<ExitCode> {
-    let counted = measure::glue(parts.chosen())?.ok_or("the sources are not where this was built: run it there")?;
-    for (strategy, lines) in counted {
-        println!("{lines:6} {}", strategy.name());
-    }
-    Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,6 @@
 //!
 //! Dead letters are a topic with the reason as a header; to drive them back is to publish them to the subscription's own topic.
 
-// glue: async, outbox, cdc, hybrid
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex as StdMutex};
@@ -216,8 +215,6 @@ impl Inner {
     }
 }
 
-// glue end
-
 impl Drop for KafkaBroker {
     fn drop(&mut self) {
         in_destructor(|| async {
@@ -234,7 +231,6 @@ impl Drop for KafkaBroker {
     }
 }
 
-// glue: async, outbox, cdc, hybrid
 #[async_trait]
 impl Broker for KafkaBroker {
     async fn publish(&self, batch: &[Envelope]) -> Answer<()> {
@@ -267,14 +263,11 @@ impl Broker for KafkaBroker {
         Ok(Arc::new(KafkaSubscription { broker, name, reader, progress, consumer: Arc::new(consumer), arrived }))
     }
 
-    // glue end
-
     async fn disk_bytes(&self) -> Answer<u64> {
         Ok(self.folder.as_deref().map_or(0, folder_bytes))
     }
 }
 
-// glue: async, outbox, cdc, hybrid
 /// What has arrived: partition, offset, attempt, message.
 type Arrived = (i32, i64, u32, Envelope);
 
@@ -454,4 +447,3 @@ impl Subscription for KafkaSubscription {
         Ok(Depth { waiting: waiting.sum(), dead })
     }
 }
-// glue end

@@ -8,7 +8,6 @@
 //! What a publish means differs from the others: a message is in the server's file when it is confirmed, and synced every two
 //! minutes (`benches/services/settings/nats.conf`).
 
-// glue: async, outbox, cdc, hybrid
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex as StdMutex};
@@ -128,8 +127,6 @@ impl Inner {
     }
 }
 
-// glue end
-
 impl Drop for NatsBroker {
     fn drop(&mut self) {
         let readers = self.inner.readers.lock().expect("nothing panics under this lock").clone();
@@ -144,7 +141,6 @@ impl Drop for NatsBroker {
     }
 }
 
-// glue: async, outbox, cdc, hybrid
 #[async_trait]
 impl Broker for NatsBroker {
     async fn publish(&self, batch: &[Envelope]) -> Answer<()> {
@@ -164,14 +160,11 @@ impl Broker for NatsBroker {
         Ok(Arc::new(NatsSubscription { broker, name, reader, joined: Mutex::new(Some(joined)), outstanding }))
     }
 
-    // glue end
-
     async fn disk_bytes(&self) -> Answer<u64> {
         Ok(self.folder.as_deref().map_or(0, folder_bytes))
     }
 }
 
-// glue: async, outbox, cdc, hybrid
 struct Joined {
     messages: pull::Stream,
     /// Sent by the server, and nobody has asked for it yet.
@@ -324,4 +317,3 @@ impl Subscription for NatsSubscription {
         Ok(Depth { waiting: consumer.num_pending + consumer.num_ack_pending as u64, dead })
     }
 }
-// glue end

@@ -7,7 +7,6 @@
 //!
 //! Lost connections are made again by whoever needs them next; what was not acknowledged comes again.
 
-// glue: async, outbox, cdc, hybrid
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -141,8 +140,6 @@ async fn publish(channel: &Channel, to: (&str, Option<&str>), batch: &[Envelope]
     clock::timeout(PATIENCE, all).await.ok_or("RabbitMQ does not confirm: publish again")?
 }
 
-// glue end
-
 /// Deletes everything of this name.
 async fn remove(url: &str, names: &Names, subscriptions: &[String]) -> Answer<()> {
     let (_connection, channel) = connect(url).await?;
@@ -157,7 +154,6 @@ async fn remove(url: &str, names: &Names, subscriptions: &[String]) -> Answer<()
     Ok(())
 }
 
-// glue: async, outbox, cdc, hybrid
 impl Inner {
     /// The channel that all publishers share.
     async fn publisher(&self) -> Answer<Channel> {
@@ -204,8 +200,6 @@ impl Inner {
     }
 }
 
-// glue end
-
 impl Drop for RabbitBroker {
     fn drop(&mut self) {
         let subscriptions: Vec<String> =
@@ -214,7 +208,6 @@ impl Drop for RabbitBroker {
     }
 }
 
-// glue: async, outbox, cdc, hybrid
 #[async_trait]
 impl Broker for RabbitBroker {
     async fn publish(&self, batch: &[Envelope]) -> Answer<()> {
@@ -240,14 +233,11 @@ impl Broker for RabbitBroker {
         Ok(Arc::new(RabbitSubscription { broker, name, reader, state }))
     }
 
-    // glue end
-
     async fn disk_bytes(&self) -> Answer<u64> {
         Ok(self.folder.as_deref().map_or(0, folder_bytes))
     }
 }
 
-// glue: async, outbox, cdc, hybrid
 /// A consumer that is connected.
 struct Joined {
     number: u64,
@@ -478,4 +468,3 @@ impl Subscription for RabbitSubscription {
         Ok(Depth { waiting: counts.waiting + here, ..*counts })
     }
 }
-// glue end

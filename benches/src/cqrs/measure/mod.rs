@@ -6,7 +6,6 @@
 
 mod footprint;
 mod freshness;
-mod glue;
 mod reads;
 
 use std::sync::Arc;
@@ -20,7 +19,6 @@ use super::faults::{differences, drain};
 use super::strategy::{Place, Running, Stage, Strategy};
 
 pub use footprint::{Left, read_process, resident_bytes};
-pub use glue::{Chosen, glue};
 
 /// One figure of one strategy.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

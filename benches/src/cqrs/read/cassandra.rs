@@ -8,7 +8,6 @@
 //! out. A listing is one partition, in the order of ids; a page is two round trips, and not of one moment: there are no
 //! snapshots here. A page that is gone leaves its version.
 
-// glue: async, outbox, cdc, polling, event-sourced
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -233,7 +232,6 @@ impl CassandraReadStores {
         Ok(CassandraReadStores { address, session, keyspace, reference, folder, keep })
     }
 }
-// glue end
 
 impl Drop for CassandraReadStores {
     fn drop(&mut self) {
@@ -248,7 +246,6 @@ impl Drop for CassandraReadStores {
     }
 }
 
-// glue: async, outbox, cdc, polling, event-sourced
 #[async_trait]
 impl ReadStores for CassandraReadStores {
     async fn open(&self, generation: u32) -> Answer<Arc<dyn ReadStore>> {
@@ -388,8 +385,6 @@ impl ReadStore for CassandraRead {
         let found = own.session.execute_unpaged(&own.position, ()).await?.into_rows_result()?;
         Ok(found.maybe_first_row::<(i64,)>()?.map_or(0, |(position,)| position as u64))
     }
-
-    // glue end
 
     async fn reconnect(&self) -> Answer<()> {
         let session = Arc::new(connect_to(&self.address, &self.keyspace).await?);

@@ -4,7 +4,6 @@
 //! write side holds, and switches when it is through; readers notice nothing. It works because applying is idempotent: a
 //! message that comes live before the old state of its entity is told makes the latter stale.
 
-// glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -185,4 +184,3 @@ impl RemoteQueries for Live {
         current.queries.ask(query, see).await
     }
 }
-// glue end

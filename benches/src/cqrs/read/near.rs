@@ -5,7 +5,6 @@
 //!
 //! Rules: an entity that was dropped while it was being read is not kept; what is not in the store is not kept.
 
-// glue: outbox-near-timer, outbox-near-events
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -184,4 +183,3 @@ impl RemoteQueries for NearCache {
         Ok(found)
     }
 }
-// glue end

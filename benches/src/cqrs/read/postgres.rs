@@ -7,7 +7,6 @@
 //! Rules: as on SQLite: only newer versions replace, a page that is gone leaves its version, stock has a version of its
 //! own.
 
-// glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -74,9 +73,6 @@ pub async fn postgres_project(
     put_all(transaction, generation, std::slice::from_ref(message), reference).await.map(|_| ())
 }
 
-// glue end
-
-// glue: hybrid
 /// Brings one product's stock up to date, in the command's transaction. A product that the outbox has not brought yet
 /// gets a row that no query shows, so that its stock is not lost.
 pub async fn postgres_project_stock(
@@ -95,9 +91,6 @@ pub async fn postgres_project_stock(
     Ok(())
 }
 
-// glue end
-
-// glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
 /// Applies messages; how many changed something.
 async fn put_all(
     transaction: &Transaction<'_>,
@@ -352,8 +345,6 @@ impl ReadStore for PostgresRead {
         let row = self.answers.database.get().await?.query_one(&sql, &[]).await?;
         Ok(row.get::<_, i64>(0) as u64)
     }
-
-    // glue end
 
     async fn reconnect(&self) -> Answer<()> {
         self.answers.database.reconnect();

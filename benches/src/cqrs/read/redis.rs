@@ -7,7 +7,6 @@
 //! A value begins with what the script has to know, as text: `version|category|` or `version|gone|`. What follows, only readers
 //! read: bincode for a product, whose texts are then borrowed from the answer, the headline for a page.
 
-// glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -231,8 +230,6 @@ impl RedisReadStores {
     }
 }
 
-// glue end
-
 async fn used_memory(server: &Server) -> Answer<u64> {
     let info: String = cmd("INFO").arg("memory").query_async(&mut server.write()).await?;
     let line = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
@@ -251,7 +248,6 @@ impl Drop for RedisReadStores {
     }
 }
 
-// glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
 /// Removes every key with this prefix, some at a time.
 async fn unlink_all(connection: &mut (impl redis::aio::ConnectionLike + Send), prefix: &str) -> Answer<()> {
     let (pattern, mut cursor) = (format!("{prefix}*"), 0_u64);
@@ -355,8 +351,6 @@ impl ReadStore for RedisRead {
         let found: Option<u64> = cmd("GET").arg(key).query_async(&mut server).await?;
         Ok(found.unwrap_or(0))
     }
-
-    // glue end
 
     async fn reconnect(&self) -> Answer<()> {
         let server = &self.answers.server;

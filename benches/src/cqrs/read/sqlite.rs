@@ -17,7 +17,6 @@ use crate::cqrs::Answer;
 use crate::cqrs::domain::{Card, Change, Key, LISTING, Message, Page, Product, Query, Reference, See};
 use crate::cqrs::sqlite::{Durability, Pool, Writer, disk_bytes, table_bytes};
 
-// glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
 fn tables(generation: u32) -> String {
     format!(
         "CREATE TABLE IF NOT EXISTS product_view_{generation} (id INTEGER PRIMARY KEY, category INTEGER NOT NULL,
@@ -201,9 +200,7 @@ impl LocalQueries for Answers {
         })
     }
 }
-// glue end
 
-// glue: hybrid
 /// Brings one product's stock up to date, in the command's transaction. A product that the outbox has not brought yet
 /// gets a row that no query shows, so that its stock is not lost.
 pub fn sqlite_project_stock(connection: &Connection, generation: u32, product: &Product, version: u64) -> Answer<()> {
@@ -214,9 +211,7 @@ pub fn sqlite_project_stock(connection: &Connection, generation: u32, product: &
     connection.prepare_cached(&sql)?.execute(params![product.id as i64, product.stock, version as i64])?;
     Ok(())
 }
-// glue end
 
-// glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
 /// Generations in one SQLite file.
 pub struct SqliteReadStores {
     writer: Arc<Writer>,
@@ -315,8 +310,6 @@ impl ReadStore for SqliteRead {
             .pool
             .with(|connection| Ok(connection.prepare_cached(&sql)?.query_row([], |row| row.get::<_, i64>(0))? as u64))
     }
-
-    // glue end
 
     async fn reconnect(&self) -> Answer<()> {
         self.answers.pool.close();

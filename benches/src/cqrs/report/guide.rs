@@ -117,14 +117,11 @@ fn memory(report: &Report) -> Option<Advice> {
 
 fn running(report: &Report) -> Option<Advice> {
     let answer = |system: &str| {
-        let (processes, lines) = (report.figure(system, "processes")?, report.figure(system, "glue_lines")?);
+        let processes = report.figure(system, "processes")?;
         let plural = if processes == 1.0 { "" } else { "es" };
-        Some(format!("{system}: {processes:.0} process{plural}, {lines:.0} lines"))
+        Some(format!("{system}: {processes:.0} process{plural}"))
     };
-    advice(
-        "What must run besides the services, and how many lines are your own?",
-        report.systems().into_iter().filter_map(answer).collect(),
-    )
+    advice("What must run besides the services?", report.systems().into_iter().filter_map(answer).collect())
 }
 
 fn wrong(report: &Report) -> Option<Advice> {

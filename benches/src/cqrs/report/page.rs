@@ -156,7 +156,6 @@ fn cost_bars(report: &Report) -> Vec<Option<String>> {
         of("restart_to_first_answer", "s", "A reader from its start to the first right answer"),
         of("memory_reader", "bytes", "A reader's memory, everything read once"),
         of("disk_read_side", "bytes", "The read side on disk"),
-        of("glue_lines", "count", "Lines that a team writes itself"),
     ]
 }
 

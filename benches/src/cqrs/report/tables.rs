@@ -121,7 +121,6 @@ fn cost_columns(report: &Report) -> Vec<Column<'_>> {
         ("read side's disk", "disk_read_side", "bytes"),
         ("log entries", "log_entries", "count"),
         ("processes", "processes", "count"),
-        ("glue lines", "glue_lines", "count"),
         ("polls a month", "polls_a_month", "count"),
         ("requests a month, idle", "idle_requests_a_month", "count"),
     ];

@@ -4,7 +4,6 @@
 //! It is built well: commands don't wait for the broker, what arrives meanwhile shares a publish, and a broker that does
 //! not answer is asked again for a while. All the same, between commit and publish the only copy is in memory.
 
-// glue: async
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -110,7 +109,6 @@ impl Publisher {
         Metrics::count(&self.metrics.published, batch.len() as u64);
     }
 }
-// glue end
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,6 @@
 //!
 //! So a batch is applied once, whenever it dies. What can't be read is put aside and passed by.
 
-// glue: polling, event-sourced
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -103,4 +102,3 @@ impl Direct {
         }
     }
 }
-// glue end

@@ -3,7 +3,6 @@
 //! There is no second truth that could differ, and history is there for whoever wants it. Every event that was ever written
 //! has to be readable for ever.
 
-// glue: event-sourced
 use std::sync::Arc;
 
 use super::direct::Pace;
@@ -19,4 +18,3 @@ pub(super) async fn start(stage: &Stage) -> Answer<Arc<dyn Running>> {
     pipeline.follow(FeedKind::Events, Pace::Woken)?;
     Ok(Arc::new(pipeline))
 }
-// glue end

@@ -1,6 +1,5 @@
 //! `outbox`: the command's transaction leaves a row, a relay publishes it, a projector applies it. Nothing gets lost.
 
-// glue: outbox
 use std::sync::Arc;
 
 use super::{Pipeline, Running, Stage};
@@ -31,9 +30,7 @@ pub(super) async fn start(stage: &Stage, near: Near) -> Answer<Arc<dyn Running>>
     }
     Ok(Arc::new(pipeline))
 }
-// glue end
 
-// glue: outbox-near-timer, outbox-near-events
 fn cache(pipeline: &mut Pipeline, near: Near) {
     let cache = NearCache::new(pipeline.live.queries());
     pipeline.front = Some(cache.queries());
@@ -54,4 +51,3 @@ fn cache(pipeline: &mut Pipeline, near: Near) {
         })
     });
 }
-// glue end

@@ -2,7 +2,6 @@
 //!
 //! Simple, and blind to reasons and to what happened in between: it sees states. How late it is, is its interval.
 
-// glue: polling
 use std::sync::Arc;
 
 use super::direct::Pace;
@@ -18,4 +17,3 @@ pub(super) async fn start(stage: &Stage) -> Answer<Arc<dyn Running>> {
     pipeline.follow(FeedKind::Updated, Pace::Every(stage.settings.polling, stage.settings.polling_overlap))?;
     Ok(Arc::new(pipeline))
 }
-// glue end

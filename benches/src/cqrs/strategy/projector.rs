@@ -4,7 +4,6 @@
 //! applied is tried again, and alone, so that one bad message does not hold up the others. A store that is away makes it
 //! wait, and nothing a dead letter.
 
-// glue: async, outbox, cdc, hybrid
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -120,4 +119,3 @@ pub(super) fn known(mut message: Message, points: &Points) -> Message {
     }
     message
 }
-// glue end

@@ -3,7 +3,6 @@
 //! In this order, so that a relay that dies in between publishes again: at least once. It is woken by commits, so it takes
 //! what came while it was publishing: batches grow with the load by themselves.
 
-// glue: outbox, hybrid, cdc
 use std::sync::Arc;
 
 use crate::cqrs::Answer;
@@ -58,4 +57,3 @@ impl Relay {
         Ok(())
     }
 }
-// glue end

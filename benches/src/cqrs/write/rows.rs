@@ -20,22 +20,17 @@ pub(super) const STATE: &str = "
     CREATE TABLE IF NOT EXISTS page (id INTEGER PRIMARY KEY, title TEXT NOT NULL, products TEXT NOT NULL,
         published INTEGER NOT NULL, version INTEGER NOT NULL, updated_at INTEGER NOT NULL);";
 
-// glue: polling
 /// What `polling` needs to find what changed.
 pub(super) const WATERMARK: &str = "
     CREATE INDEX IF NOT EXISTS product_updated ON product (updated_at);
     CREATE INDEX IF NOT EXISTS page_updated ON page (updated_at);";
-// glue end
 
-// glue: outbox, hybrid, cenote-update
 /// The transactional outbox. The partial index holds what is to be sent, and nothing of what was.
 pub(super) const OUTBOX: &str = "
     CREATE TABLE IF NOT EXISTS outbox (position INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, body BLOB NOT NULL,
         at INTEGER NOT NULL, sent_at INTEGER);
     CREATE INDEX IF NOT EXISTS outbox_unsent ON outbox (position) WHERE sent_at IS NULL;";
-// glue end
 
-// glue: cdc
 /// Change capture by triggers: each change of a row leaves what the row is since, and how far a reader is.
 pub(super) const CAPTURE: &str = "
     CREATE TABLE IF NOT EXISTS captured (position INTEGER PRIMARY KEY AUTOINCREMENT, entity TEXT NOT NULL,
@@ -57,9 +52,7 @@ pub(super) const CAPTURE: &str = "
     CREATE TRIGGER IF NOT EXISTS page_updated AFTER UPDATE ON page BEGIN
         INSERT INTO captured (entity, id, row, at) VALUES ('page', new.id, json_object('id', new.id, 'title', new.title,
             'products', json(new.products), 'published', new.published, 'version', new.version), new.updated_at); END;";
-// glue end
 
-// glue: event-sourced
 /// The event store. The second index is the optimistic lock: two writers can't both make version 7 of an entity.
 pub(super) const EVENTS: &str = "
     CREATE TABLE IF NOT EXISTS event (position INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL,
@@ -169,7 +162,6 @@ pub(super) fn fold(connection: &Connection, key: Key, until: u64) -> Answer<Fold
     }
     Ok(folded)
 }
-// glue end
 
 /// A product and its version.
 pub(super) fn product(connection: &Connection, id: u64) -> Answer<Option<(Product, u64)>> {

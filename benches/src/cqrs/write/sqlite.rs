@@ -126,7 +126,6 @@ impl Step<'_> {
         Ok((version, Cause::Unpublished, Change::PageGone(id)))
     }
 
-    // glue: event-sourced
     fn product_event(&self, id: u64, command: &Command) -> Result<(u64, Cause, Change), CommandError> {
         let key = Key::Product(id);
         let now = rows::fold(self.connection, key, u64::MAX)?;
@@ -165,32 +164,25 @@ impl Step<'_> {
         self.connection.prepare_cached(sql)?.execute(params![key.to_string(), version as i64, self.at as i64, body])?;
         Ok(())
     }
-    // glue end
 
     /// What the hooks leave for the read side, in the same transaction.
     fn leave(&self, message: &Message) -> Answer<()> {
-        // glue: sync
         if self.hooks.projection == Projection::All {
             for &generation in self.generations {
                 sqlite_project(self.connection, generation, message, self.reference)?;
             }
         }
-        // glue end
-        // glue: hybrid
         let only_stock = self.hooks.projection == Projection::Stock && message.cause == Cause::Stocked;
         if only_stock && let Change::Product(product) = &message.change {
             for &generation in self.generations {
                 sqlite_project_stock(self.connection, generation, product, message.version)?;
             }
         }
-        // glue end
-        // glue: outbox, hybrid, cenote-update
         if self.hooks.outbox && !only_stock {
             let sql = "INSERT INTO outbox (key, body, at) VALUES (?, ?, ?)";
             let row = params![message.key().to_string(), message.encode(), message.at as i64];
             self.connection.prepare_cached(sql)?.execute(row)?;
         }
-        // glue end
         Ok(())
     }
 }
@@ -336,7 +328,6 @@ fn scan_state(connection: &Connection, see: &mut (dyn FnMut(Message) + Send)) ->
     Ok(())
 }
 
-// glue: event-sourced
 /// All entities from all events: one pass, entity by entity.
 fn scan_events(connection: &Connection, see: &mut (dyn FnMut(Message) + Send)) -> Answer<()> {
     let sql = "SELECT version, at, body FROM event ORDER BY key, version";
@@ -372,4 +363,3 @@ fn weigh_by_events(connection: &Connection) -> Answer<()> {
     }
     Ok(())
 }
-// glue end

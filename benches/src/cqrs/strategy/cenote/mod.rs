@@ -47,7 +47,6 @@ const POLL_SLOW: Duration = Duration::from_secs(10);
 /// How long a publisher may take from its start until it has the log.
 const DEPLOYMENT: Duration = Duration::from_secs(60);
 
-// glue: cenote-cycle, cenote-update
 /// Opens the dataset as a service would.
 pub async fn open_reader(storage: Storage, poll: Duration) -> Answer<Arc<Consumer>> {
     let builder = Consumer::on(storage).with::<records::Product>().with::<records::Page>();
@@ -62,7 +61,6 @@ impl LocalQueries for Linked {
         Ok(self.0.with(|view| records::ask(view, query, see)))
     }
 }
-// glue end
 
 /// A reader that is being restarted.
 struct NoReader;
@@ -119,7 +117,6 @@ async fn storage(stage: &Stage, place: Place) -> Answer<(Storage, Option<S3Serve
     let server = if stage.objects.is_none() { Some(S3Server::start(&folder).await?) } else { None };
     let own = server.as_ref().map(S3Server::endpoint);
     let endpoint = own.or_else(|| stage.objects.clone()).unwrap_or_default();
-    // glue: cenote-cycle, cenote-update
     let options = [
         ("endpoint", endpoint.as_str()),
         ("region", BUCKET_REGION),
@@ -128,7 +125,6 @@ async fn storage(stage: &Stage, place: Place) -> Answer<(Storage, Option<S3Serve
     ];
     let options = options.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let storage = Storage::open(&format!("s3://{}/catalog", s3_server::BUCKET), &options).await?;
-    // glue end
     Ok((LatencyStore::s3(Env::system()).wrap(&storage), server))
 }
 

@@ -7,7 +7,6 @@
 //! Rules: rows are marked after their version stands; a row that is not newer than the record changes nothing, so rows may
 //! come twice; a publisher that was fenced ends for good.
 
-// glue: cenote-cycle, cenote-update
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -190,8 +189,6 @@ impl Job<'_> {
         }
     }
 
-    // glue end
-    // glue: cenote-update
     async fn publish(&mut self) -> Answer<Version> {
         let Some(feed) = self.publisher.feed.clone().filter(|_| self.publisher.how == How::Update) else {
             return self.cycle().await;
@@ -216,9 +213,7 @@ impl Job<'_> {
         }
         Ok(())
     }
-    // glue end
 
-    // glue: cenote-cycle, cenote-update
     /// Everything that the write side holds becomes the dataset.
     async fn cycle(&mut self) -> Answer<Version> {
         let covered = self.publisher.acknowledged.load(Relaxed);
@@ -239,8 +234,6 @@ impl Job<'_> {
         Ok(self.stands(&cycled))
     }
 
-    // glue end
-    // glue: cenote-update
     /// These changes become the next version.
     async fn update(&mut self, fed: &[Fed]) -> Answer<Version> {
         let mut newest: HashMap<Key, Message> = HashMap::new();
@@ -265,9 +258,7 @@ impl Job<'_> {
         Metrics::count(&self.publisher.metrics.applied, newest.len() as u64);
         Ok(self.stands(&updated.cycled))
     }
-    // glue end
 
-    // glue: cenote-cycle, cenote-update
     fn stands(&self, cycled: &Cycled) -> Version {
         self.publisher.version.store(cycled.version().0, Relaxed);
         cycled.version()
@@ -305,8 +296,6 @@ impl Mapping {
         Ok(())
     }
 
-    // glue end
-    // glue: cenote-update
     fn change(&self, view: &View, message: &Message, changes: &mut Update) -> Result<(), BoxError> {
         if self.version(view, message.key()) >= message.version {
             return Ok(());
@@ -341,9 +330,7 @@ impl Mapping {
         };
         found.unwrap_or(0)
     }
-    // glue end
 
-    // glue: cenote-cycle, cenote-update
     fn product(&self, product: &crate::cqrs::domain::Product, version: u64) -> Product {
         let mut product = Product::of(product, version, &self.reference);
         if self.points.bug_seen.load(Relaxed) {
@@ -382,4 +369,3 @@ fn prices<T: Priced>(old: &View, new: &View) -> Result<(), BoxError> {
         None => Ok(()),
     }
 }
-// glue end

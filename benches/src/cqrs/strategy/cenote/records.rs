@@ -3,7 +3,6 @@
 //! Brands and category paths are components: equal ones are stored once. A page refers to its products by key, so that a
 //! product that changes is one record, whichever pages show it.
 
-// glue: cenote-cycle, cenote-update
 use cenote_consumer::{HashIndex, View};
 use cenote_state::{Key, KeyOf, Record};
 
@@ -131,7 +130,6 @@ fn card<'v>(product: &ProductRef<'v>) -> Card<'v> {
         version: product.version(),
     }
 }
-// glue end
 
 /// What the bug makes of names that no validator looks for.
 pub(super) const LOST: &str = "lost by a bug";

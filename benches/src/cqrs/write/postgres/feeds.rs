@@ -52,32 +52,25 @@ impl PostgresFeed {
         Ok(row.and_then(|row| row.get::<_, Option<i64>>(0)).map(|number| number as u64))
     }
 
-    // glue: outbox, hybrid, cenote-update
     async fn outbox(&self, sql: &str, parameter: i64) -> Answer<Vec<Fed>> {
         let client = self.database.get().await?;
         let statement = client.prepare_cached(sql).await?;
         client.query(&statement, &[&parameter]).await?.iter().map(outbox_row).collect()
     }
-    // glue end
 
-    // glue: event-sourced
     async fn events(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Answer<Vec<Fed>> {
         let client = self.database.get().await?;
         let statement = client.prepare_cached(sql).await?;
         let rows = client.query(&statement, parameters).await?;
         fold_all(&client, &rows).await
     }
-    // glue end
 }
 
-// glue: outbox, hybrid, cenote-update
 /// A row of `position, key, body`.
 fn outbox_row(row: &Row) -> Answer<Fed> {
     Ok(Fed { position: unsigned(row, 0), key: row.get::<_, &str>(1).parse()?, body: row.get(2) })
 }
-// glue end
 
-// glue: event-sourced
 /// Rows of `position, key, version, body`: a reader gets the state that each event has led to.
 async fn fold_all(client: &Client, rows: &[Row]) -> Answer<Vec<Fed>> {
     let wanted: HashMap<(&str, u64), usize> =
@@ -108,9 +101,7 @@ async fn fold_all(client: &Client, rows: &[Row]) -> Answer<Vec<Fed>> {
     };
     rows.iter().zip(&states).map(fed).collect()
 }
-// glue end
 
-// glue: polling
 /// Entities that changed since, this moment included: several commits may have the same one.
 async fn updated(database: &Database, since: u64) -> Answer<Vec<Fed>> {
     let client = database.get().await?;
@@ -129,20 +120,16 @@ async fn updated(database: &Database, since: u64) -> Answer<Vec<Fed>> {
         .map(|message| Fed { position: message.at, key: message.key(), body: message.encode() })
         .collect())
 }
-// glue end
 
 #[async_trait]
 impl Feed for PostgresFeed {
     async fn next(&self, after: u64, limit: usize) -> Answer<Vec<Fed>> {
         let limit = limit as i64;
         match self.kind {
-            // glue: outbox, hybrid, cenote-update
             FeedKind::Outbox => {
                 let sql = "SELECT position, key, body FROM outbox WHERE sent_at IS NULL ORDER BY position LIMIT $1";
                 self.outbox(sql, limit).await
             }
-            // glue end
-            // glue: event-sourced
             FeedKind::Events => {
                 let sql = format!(
                     "SELECT position, key, version, body FROM event WHERE position > $1 AND position < {SETTLED}
@@ -150,7 +137,6 @@ impl Feed for PostgresFeed {
                 );
                 self.events(&sql, &[&(after as i64), &limit]).await
             }
-            // glue end
             FeedKind::Updated => updated(&self.database, after).await,
             FeedKind::Changes => unreachable!("the slot is another feed"),
         }
@@ -160,7 +146,6 @@ impl Feed for PostgresFeed {
         if self.kind != FeedKind::Outbox || fed.is_empty() {
             return Ok(());
         }
-        // glue: outbox, hybrid, cenote-update
         let positions: Vec<i64> = fed.iter().map(|fed| fed.position as i64).collect();
         let client = self.database.get().await?;
         let statement = client
@@ -168,7 +153,6 @@ impl Feed for PostgresFeed {
             .await?;
         client.execute(&statement, &[&(wall() as i64), &positions]).await?;
         Ok(())
-        // glue end
     }
 
     async fn waiting(&self, after: u64) -> Answer<u64> {

@@ -131,7 +131,6 @@ impl PostgresWrite {
         Ok((version, cause, change))
     }
 
-    // glue: event-sourced
     async fn product_event(
         &self,
         transaction: &Transaction<'_>,
@@ -149,12 +148,10 @@ impl PostgresWrite {
         append(transaction, key, now.last + 1, at, &Event::of(command)).await?;
         Ok((now.last + 1, cause, Change::Product(product)))
     }
-    // glue end
 
     /// What the hooks leave for the read side, in the same transaction.
     async fn leave(&self, transaction: &Transaction<'_>, generations: &[u32], message: &Message) -> Answer<()> {
         let only_stock = self.hooks.projection == Projection::Stock && message.cause == Cause::Stocked;
-        // glue: sync, hybrid
         if self.hooks.projection == Projection::All || only_stock {
             for &generation in generations {
                 match &message.change {
@@ -165,20 +162,16 @@ impl PostgresWrite {
                 }
             }
         }
-        // glue end
-        // glue: outbox, hybrid, cenote-update
         if self.hooks.outbox && !only_stock {
             let sql = "INSERT INTO outbox (key, body, at) VALUES ($1, $2, $3)";
             let statement = transaction.prepare_cached(sql).await?;
             let row = (message.key().to_string(), message.encode(), message.at as i64);
             transaction.execute(&statement, &[&row.0, &row.1, &row.2]).await?;
         }
-        // glue end
         Ok(())
     }
 }
 
-// glue: event-sourced
 async fn append(transaction: &Transaction<'_>, key: Key, version: u64, at: Micros, event: &Event) -> Answer<()> {
     let sql = "INSERT INTO event (key, version, at, body) VALUES ($1, $2, $3, $4)";
     let statement = transaction.prepare_cached(sql).await?;
@@ -186,8 +179,6 @@ async fn append(transaction: &Transaction<'_>, key: Key, version: u64, at: Micro
     transaction.execute(&statement, &[&key.to_string(), &(version as i64), &(at as i64), &body]).await?;
     Ok(())
 }
-
-// glue end
 
 /// Whether somebody else was faster with the same new entity or version: looking again will tell what came of it.
 fn was_beaten(error: &CommandError) -> bool {
@@ -274,12 +265,10 @@ impl WriteSide for PostgresWrite {
         let state = "UPDATE product SET weight_grams = 100 + id % 900, version = version + 1";
         // `updated_at` is kept by a trigger wherever people rely on it.
         let watermark = "UPDATE product SET weight_grams = 100 + id % 900, version = version + 1, updated_at = $1";
-        // glue: event-sourced
         // Where events are all there is, a migration is events.
         let events = r#"INSERT INTO event (key, version, at, body)
             SELECT key, max(version) + 1, $1, convert_to('{"Weighed":' || 100 + substr(key, 9)::bigint % 900 || '}', 'UTF8')
             FROM event WHERE key LIKE 'product-%' GROUP BY key"#;
-        // glue end
         let client = self.database.get().await?;
         if self.hooks.events_only {
             client.execute(events, &[&at]).await?;
@@ -305,7 +294,6 @@ impl WriteSide for PostgresWrite {
         if !self.hooks.outbox {
             return Ok(0);
         }
-        // glue: outbox, hybrid, cenote-update
         let until = wall().saturating_sub(u64::try_from(keep.as_micros()).unwrap_or(u64::MAX)) as i64;
         // A limit, so that one clean-up never holds commands up for long.
         let sql = "DELETE FROM outbox WHERE position IN
@@ -313,7 +301,6 @@ impl WriteSide for PostgresWrite {
         let client = self.database.get().await?;
         let statement = client.prepare_cached(sql).await?;
         Ok(client.execute(&statement, &[&until]).await?)
-        // glue end
     }
 }
 
@@ -381,7 +368,6 @@ async fn scan_state(moment: &Transaction<'_>, see: &mut (dyn FnMut(Message) + Se
     rows::each(moment, &sql, &mut show).await
 }
 
-// glue: event-sourced
 /// All entities from all events: one pass, entity by entity.
 async fn scan_events(moment: &Transaction<'_>, see: &mut (dyn FnMut(Message) + Send)) -> Answer<()> {
     let mut folded = Folded::default();
@@ -402,4 +388,3 @@ async fn scan_events(moment: &Transaction<'_>, see: &mut (dyn FnMut(Message) + S
     show(&folded);
     Ok(())
 }
-// glue end

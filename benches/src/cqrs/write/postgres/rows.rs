@@ -23,23 +23,18 @@ pub(super) const STATE: &str = "
     CREATE TABLE page (id bigint PRIMARY KEY, title text NOT NULL, products bigint[] NOT NULL, published boolean NOT NULL,
         version bigint NOT NULL, updated_at bigint NOT NULL) WITH (fillfactor = 80);";
 
-// glue: polling
 /// What `polling` needs to find what changed.
 pub(super) const WATERMARK: &str = "
     CREATE INDEX product_updated ON product (updated_at);
     CREATE INDEX page_updated ON page (updated_at);";
-// glue end
 
-// glue: outbox, hybrid, cenote-update
 /// The transactional outbox. Numbers are given to whoever holds the entity's lock, so that they rise within a key; between keys
 /// a lower one may appear later, which is why the relay asks for what is unsent and never for what comes after a number.
 pub(super) const OUTBOX: &str = "
     CREATE TABLE outbox (position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, key text NOT NULL, body bytea NOT NULL,
         at bigint NOT NULL, sent_at bigint);
     CREATE INDEX outbox_unsent ON outbox (position) WHERE sent_at IS NULL;";
-// glue end
 
-// glue: event-sourced
 /// The event store. A position is the transaction's number and a number within: readers stop before the oldest transaction
 /// that is still open, so that nothing appears behind them later. UNIQUE is the optimistic lock: two writers can't both make
 /// version 7 of an entity.
@@ -51,7 +46,6 @@ pub(super) const EVENTS: &str = "
 
 /// The first position of a transaction that may still be open: what is before will never get company.
 pub(super) const SETTLED: &str = "(pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 20)";
-// glue end
 
 /// A product's columns, as [`product_row`] reads them.
 pub(super) const PRODUCT: &str = "id, name, brand, category, price_cents, stock, weight_grams, version, updated_at";
@@ -112,7 +106,6 @@ pub(super) async fn page_state(transaction: &Transaction<'_>, id: u64) -> Answer
 
 /// Which of these products exist.
 pub(super) async fn existing(transaction: &Transaction<'_>, ids: &[u64], events_only: bool) -> Answer<HashSet<u64>> {
-    // glue: event-sourced
     if events_only {
         let keys: Vec<String> = ids.iter().map(|id| Key::Product(*id).to_string()).collect();
         let statement = transaction.prepare_cached("SELECT key FROM event WHERE key = ANY($1) AND version = 1").await?;
@@ -123,7 +116,6 @@ pub(super) async fn existing(transaction: &Transaction<'_>, ids: &[u64], events_
         };
         return Ok(rows.iter().filter_map(id).collect());
     }
-    // glue end
     let ids: Vec<i64> = ids.iter().map(|id| *id as i64).collect();
     let statement = transaction.prepare_cached("SELECT id FROM product WHERE id = ANY($1)").await?;
     Ok(transaction.query(&statement, &[&ids]).await?.iter().map(|row| unsigned(row, 0)).collect())
@@ -183,7 +175,6 @@ pub(super) async fn put_page(transaction: &Transaction<'_>, change: &Change, ver
     Ok(())
 }
 
-// glue: event-sourced
 /// An entity from its events.
 pub(super) async fn fold(transaction: &Transaction<'_>, key: Key) -> Answer<Folded> {
     let mut folded = Folded::default();
@@ -194,7 +185,6 @@ pub(super) async fn fold(transaction: &Transaction<'_>, key: Key) -> Answer<Fold
     }
     Ok(folded)
 }
-// glue end
 
 /// Shows every row of a question, without holding them all.
 pub(super) async fn each(

@@ -9,7 +9,6 @@
 
 mod pgoutput;
 
-// glue: cdc
 use std::collections::VecDeque;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -83,8 +82,6 @@ impl Capture {
         Ok(())
     }
 
-    // glue end
-
     /// Bytes of the log that the server keeps for this slot.
     pub(super) async fn retained_bytes(&self) -> Answer<u64> {
         let sql = "SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)), 0)::bigint
@@ -93,7 +90,6 @@ impl Capture {
         Ok(row.get::<_, i64>(0) as u64)
     }
 
-    // glue: cdc
     async fn connect(&self) -> Answer<Stream> {
         let config = tokio_postgres::Config::from_str(self.database.url())?;
         let Some(Host::Tcp(host)) = config.get_hosts().first() else {
@@ -146,8 +142,6 @@ impl Capture {
         Ok(())
     }
 
-    // glue end
-
     /// Whether the server has sent all that is committed.
     async fn is_level(&self) -> Answer<bool> {
         let sql = "SELECT sent_lsn >= pg_current_wal_flush_lsn() FROM pg_stat_replication WHERE application_name = $1";
@@ -158,7 +152,6 @@ impl Capture {
     }
 }
 
-// glue: cdc
 impl Stream {
     fn take(&mut self, event: ReplicationEvent, fetched: &mut VecDeque<Change>, done_until: &mut u64) -> Answer<()> {
         match event {
@@ -224,8 +217,6 @@ impl Feed for Capture {
         Ok(())
     }
 
-    // glue end
-
     /// What was fetched is counted; what still waits in the server's log is not known in number, and is one.
     async fn waiting(&self, _after: u64) -> Answer<u64> {
         let mut state = self.state.lock().await;
@@ -247,7 +238,6 @@ impl Feed for Capture {
         Ok(false)
     }
 
-    // glue: cdc
     async fn wake(&self, at_most: Duration) {
         let mut state = self.state.lock().await;
         if state.fetched.is_empty() && self.fetch(&mut state, at_most).await.is_err() {
@@ -255,4 +245,3 @@ impl Feed for Capture {
         }
     }
 }
-// glue end

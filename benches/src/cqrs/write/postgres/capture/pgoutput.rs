@@ -3,7 +3,6 @@
 //! Only what this comparison needs: inserts and updates of `product` and `page`, columns as text. Columns are found by
 //! name, so that a column that is added later does no harm. Every length is checked before it is used.
 
-// glue: cdc
 use std::collections::HashMap;
 
 use bytes::{Buf, Bytes};
@@ -154,4 +153,3 @@ fn message(new: &Row<'_>, cause: Cause, change: Change) -> Answer<Message> {
     let (version, at) = (new.number("version")?, new.number("updated_at")?);
     Ok(Message { version, at, cause, replay: false, change })
 }
-// glue end
