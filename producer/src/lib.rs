@@ -79,6 +79,9 @@ mod content;
 mod cycle;
 mod error;
 mod framed;
+/// Reads JSON Lines for the program. No part of the library's interface.
+#[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod json;
 mod key;
 mod load;

@@ -1,7 +1,9 @@
-//! What stands in `#[record(…)]`, on a type, a field or a variant.
+//! What `#[record(…)]` says on a type, a field or a variant.
+//!
+//! Other attributes are left alone: `#[serde(…)]` and its like may be on the same item.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::ToTokens;
 use syn::meta::ParseNestedMeta;
 use syn::{Attribute, Expr, ExprLit, Ident, Lit, LitStr, Path};
 
@@ -55,9 +57,9 @@ impl TypeAttributes {
         Ok(parsed)
     }
 
-    /// Where the generated code finds Cenote: at `home`, unless the user knows better.
+    /// Where the generated code finds Cenote: at `home`, unless `#[record(crate = path)]` says otherwise.
     pub(crate) fn krate(&self, home: &TokenStream) -> TokenStream {
-        self.krate.as_ref().map_or_else(|| home.clone(), |path| quote!(#path))
+        self.krate.as_ref().map_or_else(|| home.clone(), Path::to_token_stream)
     }
 }
 
@@ -77,10 +79,10 @@ impl FieldAttributes {
                 parsed.packed = true;
             } else if meta.path.is_ident("key") {
                 return Err(meta.error(format!(
-                    "field {field}: the key stands on the struct; write #[record(key = \"{field}\")] above it"
+                    "field {field}: the key belongs on the struct; write #[record(key = \"{field}\")] above it"
                 )));
             } else if meta.path.is_ident("other") {
-                return Err(meta.error(format!("field {field}: other stands on the variant of an enum")));
+                return Err(meta.error(format!("field {field}: other belongs on a variant of an enum")));
             } else {
                 return Err(meta.error(format!(
                     "field {field}: unknown; write name = \"…\", was = \"…\", default, dedup or packed"
@@ -118,6 +120,7 @@ fn each(attributes: &[Attribute], mut take: impl FnMut(ParseNestedMeta<'_>) -> s
 /// `"a, b.c"` or `["a", "b.c"]`.
 fn key_paths(value: &Expr) -> syn::Result<Vec<KeyPath>> {
     let literals = match value {
+        Expr::Group(group) => return key_paths(&group.expr),
         Expr::Array(array) => array.elems.iter().map(text).collect::<syn::Result<Vec<_>>>()?,
         single => vec![text(single)?],
     };
@@ -140,6 +143,8 @@ fn key_paths(value: &Expr) -> syn::Result<Vec<KeyPath>> {
 fn text(value: &Expr) -> syn::Result<LitStr> {
     match value {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text.clone()),
+        // How a `macro_rules!` hands on a `$key:expr`.
+        Expr::Group(group) => self::text(&group.expr),
         other => Err(syn::Error::new_spanned(other, "a key is text; write key = \"a, b.c\" or key = [\"a\", \"b.c\"]")),
     }
 }

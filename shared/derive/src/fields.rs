@@ -1,16 +1,19 @@
 //! A struct's fields: their types as the traits see them, and the mistakes that show in the tokens.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
-use syn::{DataStruct, Field, Fields, GenericArgument, Ident, PathArguments, PathSegment, Type, TypePath, Visibility};
+use quote::format_ident;
+use syn::ext::IdentExt;
+use syn::{DataStruct, Field, Fields, Ident, Type, TypePath, Visibility};
 
 use crate::attributes::FieldAttributes;
+use crate::hygiene::generate;
+use crate::types::{dedup, generic, is_float, is_named, packed, plain};
 
 /// A field, ready to be generated.
 pub(crate) struct Parsed {
     pub(crate) ident: Ident,
     pub(crate) visibility: Visibility,
-    /// The type as written.
+    /// The type as written, with `Self` spelled out.
     pub(crate) written: Type,
     /// The type that implements `Field`: as written, but for deduplicated and packed text.
     pub(crate) field_type: Type,
@@ -38,7 +41,7 @@ pub(crate) fn parse(owner: &Ident, is_root: bool, data: &DataStruct, krate: &Tok
     for field in &fields.named {
         let next = parse_field(owner, is_root, field, krate)?;
         if parsed.iter().any(|known| known.name == next.name) {
-            let message = format!("field {}: two fields are named {:?} in the dataset", next.ident, next.name);
+            let message = format!("field {}: two fields are named {:?} in the dataset", next.ident.unraw(), next.name);
             return Err(syn::Error::new_spanned(&next.ident, message));
         }
         parsed.push(next);
@@ -48,31 +51,32 @@ pub(crate) fn parse(owner: &Ident, is_root: bool, data: &DataStruct, krate: &Tok
 
 fn parse_field(owner: &Ident, is_root: bool, field: &Field, krate: &TokenStream) -> syn::Result<Parsed> {
     let ident = field.ident.clone().expect("named fields have names");
-    let attributes = FieldAttributes::parse(&ident, &field.attrs)?;
-    let plain = ident.to_string().trim_start_matches("r#").to_owned();
-    let name = attributes.name.as_ref().map_or(plain, syn::LitStr::value);
-    if RESERVED.iter().any(|reserved| ident == reserved) {
+    let spoken = ident.unraw();
+    let attributes = FieldAttributes::parse(&spoken, &field.attrs)?;
+    if RESERVED.iter().any(|reserved| spoken == reserved) {
         let message = format!(
-            "field {ident}: every reader has a method of that name; rename the field, and write #[record(name = \"{ident}\")] to keep its name in the dataset"
+            "field {spoken}: every reader has a method of that name; rename the field, and write #[record(name = \"{spoken}\")] to keep its name in the dataset"
         );
         return Err(syn::Error::new_spanned(&ident, message));
     }
-    Check { owner, is_root, field: &ident }.field(&field.ty)?;
+    let written = plain(&field.ty, owner);
+    Check { owner, is_root, field: &spoken }.field(&written)?;
     let field_type = match (attributes.dedup, attributes.packed) {
         (true, true) => {
-            let message = format!("field {ident}: text is kept once (dedup) or packed, not both; leave one out");
+            let message = format!("field {spoken}: text is kept once (dedup) or packed, not both; leave one out");
             return Err(syn::Error::new_spanned(&ident, message));
         }
-        (true, false) => dedup(&ident, &field.ty, krate)?,
-        (false, true) => packed(&ident, &field.ty, krate)?,
-        (false, false) => field.ty.clone(),
+        (true, false) => dedup(&spoken, &written, krate)?,
+        (false, true) => packed(&spoken, &written, krate)?,
+        (false, false) => written.clone(),
     };
+    let name = attributes.name.as_ref().map_or_else(|| spoken.to_string(), syn::LitStr::value);
     let docs = field.attrs.iter().filter(|attribute| attribute.path().is_ident("doc")).cloned().collect();
-    let (visibility, written) = (field.vis.clone(), field.ty.clone());
+    let visibility = field.vis.clone();
     Ok(Parsed { ident, visibility, written, field_type, name, attributes, docs })
 }
 
-/// The mistakes that show in the tokens. Aliases hide them; then the traits speak.
+/// The mistakes that show in the tokens. An alias hides them; then the traits report them.
 struct Check<'a> {
     owner: &'a Ident,
     is_root: bool,
@@ -122,7 +126,7 @@ impl Check<'_> {
         }
     }
 
-    /// What stands in a list, a set or a map.
+    /// What a list, a set or a map holds.
     fn element(&self, ty: &Type) -> syn::Result<()> {
         match generic(ty) {
             Some(("Vec", arguments)) if arguments.first().is_some_and(|inner| is_named(inner, "u8")) => Ok(()),
@@ -174,76 +178,6 @@ impl Check<'_> {
     }
 }
 
-fn is_float(ty: &Type) -> bool {
-    is_named(ty, "f32") || is_named(ty, "f64")
-}
-
-fn is_named(ty: &Type, name: &str) -> bool {
-    matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == name))
-}
-
-/// The std types that take others, by their last segment, with their arguments.
-fn generic(ty: &Type) -> Option<(&'static str, Vec<&Type>)> {
-    let Type::Path(path) = ty else { return None };
-    let last = path.path.segments.last()?;
-    let known = ["Option", "Vec", "BTreeSet", "HashSet", "BTreeMap", "HashMap"];
-    let name = known.into_iter().find(|known| last.ident == known)?;
-    Some((name, type_arguments(last)))
-}
-
-fn type_arguments(segment: &PathSegment) -> Vec<&Type> {
-    let PathArguments::AngleBracketed(arguments) = &segment.arguments else { return Vec::new() };
-    let types = arguments.args.iter().filter_map(|argument| match argument {
-        GenericArgument::Type(ty) => Some(ty),
-        _ => None,
-    });
-    types.collect()
-}
-
-/// The type with its text (a map's: its values) replaced by the marker of deduplicated text.
-fn dedup(field: &Ident, ty: &Type, krate: &TokenStream) -> syn::Result<Type> {
-    let mut marked = ty.clone();
-    if replace_text(&mut marked, krate) {
-        return Ok(marked);
-    }
-    let message =
-        format!("field {field}: dedup is for text; the field is no String, nor an Option, list, set or map of them");
-    Err(syn::Error::new_spanned(ty, message))
-}
-
-fn replace_text(ty: &mut Type, krate: &TokenStream) -> bool {
-    if is_named(ty, "String") {
-        *ty = syn::parse_quote!(#krate::__derive::Dedup);
-        return true;
-    }
-    let Type::Path(path) = ty else { return false };
-    let Some(last) = path.path.segments.last_mut() else { return false };
-    let PathArguments::AngleBracketed(arguments) = &mut last.arguments else { return false };
-    let position = usize::from(last.ident == "BTreeMap" || last.ident == "HashMap");
-    let mut types = arguments.args.iter_mut().filter_map(|argument| match argument {
-        GenericArgument::Type(ty) => Some(ty),
-        _ => None,
-    });
-    types.nth(position).is_some_and(|inner| replace_text(inner, krate))
-}
-
-/// The marker of packed text, or `Option` of it.
-fn packed(field: &Ident, ty: &Type, krate: &TokenStream) -> syn::Result<Type> {
-    let marker = quote!(#krate::__derive::Packed);
-    match generic(ty) {
-        _ if is_named(ty, "String") => Ok(syn::parse_quote!(#marker)),
-        Some(("Option", inner)) if inner.first().is_some_and(|inner| is_named(inner, "String")) => {
-            Ok(syn::parse_quote!(::core::option::Option<#marker>))
-        }
-        _ => {
-            let message = format!(
-                "field {field}: packed is for one text, a String or an Option of it; put text that is in a list or a map into a component"
-            );
-            Err(syn::Error::new_spanned(ty, message))
-        }
-    }
-}
-
 /// The number under which a field is found by its name: FNV-1a.
 pub(crate) fn name_hash(name: &str) -> u64 {
     name.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
@@ -257,7 +191,7 @@ pub(crate) fn reader(owner: &Ident) -> Ident {
 /// `None` or `Some("…")`.
 pub(crate) fn optional_text(text: Option<&syn::LitStr>) -> TokenStream {
     match text {
-        Some(text) => quote!(::core::option::Option::Some(#text)),
-        None => quote!(::core::option::Option::None),
+        Some(text) => generate!(::core::option::Option::Some(#text)),
+        None => generate!(::core::option::Option::None),
     }
 }

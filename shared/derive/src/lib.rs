@@ -1,59 +1,55 @@
 //! `#[derive(Record)]`: a struct's schema, its writer, and a zero-copy reader.
 //!
-//! The generated code lists fields; the traits of `cenote_state::record` do the work. What a type can't be is said
-//! here where it can be seen in the tokens (with the field's name, and what to write instead), else by the traits.
+//! The generated code lists fields; the traits of `cenote_state::record` do the work. If the tokens show a mistake, the
+//! derive reports it, with the field's name and what to write instead. Other mistakes are reported by the traits.
 //!
 //! On a struct: `#[record(key = "id")]`, `key = "a, b.c"` or `key = ["a", "b.c"]`; `name = "…"`; `crate = path`.
 //! On a field: `name = "…"`, `was = "…"`, `default`, `dedup`, `packed`. On a variant: `name = "…"`, `other`; and std's
 //! `#[default]`.
+//!
+//! Rules: the derive reads no attribute but `record`, `doc` and `default`; the generated code names nothing that a user
+//! can shadow (std's items have whole paths), and its locals are hygienic (see `hygiene`).
 
 mod attributes;
 mod fields;
+mod home;
+mod hygiene;
 mod record;
+mod types;
 mod variants;
 
 use proc_macro::TokenStream;
-use proc_macro2::Span;
-use quote::quote;
-use syn::{Data, DeriveInput, Ident, parse_macro_input};
+use syn::{Data, DeriveInput, GenericParam, parse_macro_input};
 
 /// Makes a struct a record of a dataset, or a fieldless enum a value of one.
 ///
-/// For a struct `Movie` it makes the reader `MovieRef<'view>`, with a method per field, `ordinal()` and `to_owned()`.
+/// For a struct `Movie` it makes the reader `MovieRef<'view>`, with a method for each field, `ordinal()` and `to_owned()`.
 #[proc_macro_derive(Record, attributes(record))]
 pub fn derive_record(input: TokenStream) -> TokenStream {
-    derive(input, "cenote_state")
+    derive(input, "cenote-state")
 }
 
-/// `Record` as `cenote_producer` has it, for who depends on nothing else of Cenote's.
+/// The derive that `cenote_producer` exports as `Record`.
 #[doc(hidden)]
 #[proc_macro_derive(RecordOfProducer, attributes(record))]
 pub fn derive_record_of_producer(input: TokenStream) -> TokenStream {
-    derive(input, "cenote_producer")
+    derive(input, "cenote-producer")
 }
 
-/// `Record` as `cenote_consumer` has it, for who depends on nothing else of Cenote's.
+/// The derive that `cenote_consumer` exports as `Record`.
 #[doc(hidden)]
 #[proc_macro_derive(RecordOfConsumer, attributes(record))]
 pub fn derive_record_of_consumer(input: TokenStream) -> TokenStream {
-    derive(input, "cenote_consumer")
+    derive(input, "cenote-consumer")
 }
 
-/// The generated code finds Cenote in the crate that the macro was taken from: there is no other way to know which of
-/// them the user depends on, short of reading the user's `Cargo.toml`.
-fn derive(input: TokenStream, home: &str) -> TokenStream {
+fn derive(input: TokenStream, library: &str) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
-    let home = Ident::new(home, Span::call_site());
-    expand(&input, &quote!(::#home)).unwrap_or_else(|error| error.to_compile_error()).into()
+    expand(&input, &home::home(library)).unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
 fn expand(input: &DeriveInput, home: &proc_macro2::TokenStream) -> syn::Result<proc_macro2::TokenStream> {
-    if let Some(parameter) = input.generics.params.first() {
-        return Err(syn::Error::new_spanned(
-            parameter,
-            format!("record {} can't have parameters: a dataset's types are plain; write the types out", input.ident),
-        ));
-    }
+    refuse_parameters(input)?;
     match &input.data {
         Data::Struct(data) => record::expand(input, data, home),
         Data::Enum(data) => variants::expand(input, data, home),
@@ -64,12 +60,30 @@ fn expand(input: &DeriveInput, home: &proc_macro2::TokenStream) -> syn::Result<p
     }
 }
 
+fn refuse_parameters(input: &DeriveInput) -> syn::Result<()> {
+    let owner = &input.ident;
+    if let Some(parameter) = input.generics.params.first() {
+        let remedy = match parameter {
+            GenericParam::Lifetime(_) => "it owns what it holds; write String for &str, Vec for a slice",
+            GenericParam::Type(_) | GenericParam::Const(_) => "a dataset's types are plain; write the types out",
+        };
+        return Err(syn::Error::new_spanned(parameter, format!("record {owner} can't have parameters: {remedy}")));
+    }
+    match &input.generics.where_clause {
+        Some(clause) => Err(syn::Error::new_spanned(
+            clause,
+            format!("record {owner} can't have a where clause: a dataset's types are plain"),
+        )),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use quote::quote;
     use syn::parse_quote;
 
-    /// Who takes the macro from `cenote_consumer` may not depend on `cenote_state` at all.
+    /// A crate that takes the macro from `cenote_consumer` may not depend on `cenote_state` at all.
     #[test]
     fn generated_code_names_the_crate_that_it_was_taken_from_and_no_other() {
         let of_every_kind = [

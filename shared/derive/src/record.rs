@@ -1,12 +1,12 @@
 //! A struct: `Record`, `Root` or `Component`, and the reader.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
+use syn::ext::IdentExt;
 use syn::{DataStruct, DeriveInput};
 
 use crate::attributes::{KeyPath, TypeAttributes};
 use crate::fields::{self, Parsed, name_hash, optional_text};
+use crate::hygiene::{generate, generate_at};
 
 pub(crate) fn expand(input: &DeriveInput, data: &DataStruct, home: &TokenStream) -> syn::Result<TokenStream> {
     let attributes = TypeAttributes::parse(&input.attrs)?;
@@ -17,13 +17,13 @@ pub(crate) fn expand(input: &DeriveInput, data: &DataStruct, home: &TokenStream)
         Some(key) => root(input, key, &fields, &krate)?,
         None => {
             let owner = &input.ident;
-            quote!(impl #krate::__derive::Component for #owner {})
+            generate!(impl #krate::__derive::Component for #owner {})
         }
     };
     let named = fields.iter().map(|field| named(input, field, &krate));
     let checks = fields.iter().filter(|field| field.attributes.default).map(|field| default_check(field, &krate));
     let reader = reader(input, &fields, &krate);
-    Ok(quote! {
+    Ok(generate! {
         #reader
         const _: () = {
             #record
@@ -37,31 +37,31 @@ pub(crate) fn expand(input: &DeriveInput, data: &DataStruct, home: &TokenStream)
 fn record(input: &DeriveInput, attributes: &TypeAttributes, fields: &[Parsed], krate: &TokenStream) -> TokenStream {
     let owner = &input.ident;
     let reader = fields::reader(owner);
-    let name = attributes.name.as_ref().map_or_else(|| owner.to_string(), syn::LitStr::value);
+    let name = attributes.name.as_ref().map_or_else(|| owner.unraw().to_string(), syn::LitStr::value);
     let key = attributes.key.iter().flatten().map(|path| {
         let parts = &path.parts;
-        quote!(&[#(#parts),*])
+        generate!(&[#(#parts),*])
     });
     let declares = fields.iter().map(|field| {
         let (name, default) = (&field.name, field.attributes.default);
         let was = optional_text(field.attributes.was.as_ref());
         let ty = &field.field_type;
-        // Spanned, so that a type that can't be a field is shown where it stands.
-        quote_spanned!(field.written.span()=> declaration.field::<#ty>(#name, #default, #was);)
+        // A type that can't be a field is shown where the user wrote it.
+        generate_at!(&field.written=> declaration.field::<#ty>(#name, #default, #was);)
     });
     let writes = fields.iter().enumerate().map(|(index, field)| {
         let (ty, ident) = (&field.field_type, &field.ident);
-        quote_spanned!(field.written.span()=> writer.field::<#ty>(#index, &self.#ident)?;)
+        generate_at!(&field.written=> writer.field::<#ty>(#index, &self.#ident)?;)
     });
     let sames = fields.iter().enumerate().map(|(index, field)| {
         let (ty, ident) = (&field.field_type, &field.ident);
-        quote_spanned!(field.written.span()=> at.holds::<#ty>(#index, &self.#ident))
+        generate_at!(&field.written=> at.holds::<#ty>(#index, &self.#ident))
     });
     let owns = fields.iter().enumerate().map(|(index, field)| {
         let (ty, ident) = (&field.field_type, &field.ident);
-        quote_spanned!(field.written.span()=> #ident: at.own::<#ty>(#index))
+        generate_at!(&field.written=> #ident: at.own::<#ty>(#index))
     });
-    quote! {
+    generate! {
         #[automatically_derived]
         impl #krate::__derive::Record for #owner {
             const NAME: &'static str = #name;
@@ -104,13 +104,13 @@ fn record(input: &DeriveInput, attributes: &TypeAttributes, fields: &[Parsed], k
 fn root(input: &DeriveInput, key: &[KeyPath], fields: &[Parsed], krate: &TokenStream) -> syn::Result<TokenStream> {
     let owner = &input.ident;
     let parts = key.iter().map(|path| key_part(owner, path, fields, krate)).collect::<syn::Result<Vec<_>>>()?;
-    let lends = parts.iter().map(|(ty, value)| quote!(<#ty as #krate::__derive::KeyValue>::borrow(#value)));
+    let lends = parts.iter().map(|(ty, value)| generate!(<#ty as #krate::__derive::KeyValue>::borrow(#value)));
     let types = parts.iter().map(|(ty, _)| ty);
     let (key, lend) = match parts.as_slice() {
-        [(ty, _)] => (quote!(#ty), quote!(#(#lends)*)),
-        _ => (quote!((#(#types),*)), quote!((#(#lends),*))),
+        [(ty, _)] => (generate!(#ty), generate!(#(#lends)*)),
+        _ => (generate!((#(#types),*)), generate!((#(#lends),*))),
     };
-    Ok(quote! {
+    Ok(generate! {
         #[automatically_derived]
         impl #krate::__derive::Root for #owner {
             type Key = #key;
@@ -129,16 +129,16 @@ fn key_part(
     fields: &[Parsed],
     krate: &TokenStream,
 ) -> syn::Result<(TokenStream, TokenStream)> {
-    let span = path.literal.span();
+    let shown = &path.literal;
     let first = &path.parts[0];
     let Some(field) = fields.iter().find(|field| field.name == *first) else {
         let known = fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>().join(", ");
         let message = format!("key: {owner} has no field {first}; its fields are {known}");
-        return Err(syn::Error::new(span, message));
+        return Err(syn::Error::new_spanned(shown, message));
     };
     if field.attributes.packed {
         let message = format!("key: field {first} is packed; a key is read at every look-up, so leave it plain");
-        return Err(syn::Error::new(span, message));
+        return Err(syn::Error::new_spanned(shown, message));
     }
     if let syn::Type::Path(ty) = &field.written
         && let Some(last) = ty.path.segments.last()
@@ -146,22 +146,22 @@ fn key_part(
         let found = last.ident.to_string();
         if found == "Option" {
             let message = format!("key: field {first} is an Option; a key must always be there, so write it without");
-            return Err(syn::Error::new(span, message));
+            return Err(syn::Error::new_spanned(shown, message));
         }
         if ["f32", "f64"].contains(&found.as_str()) {
             let message = format!(
                 "key: field {first} is a float, which can't identify; use integers, bool, String, bytes, enums or Key"
             );
-            return Err(syn::Error::new(span, message));
+            return Err(syn::Error::new_spanned(shown, message));
         }
     }
     let (ident, written) = (&field.ident, &field.written);
-    let mut ty = quote_spanned!(span=> #written);
-    let mut value = quote!(&self.#ident);
+    let mut ty = generate_at!(shown=> #written);
+    let mut value = generate!(&self.#ident);
     for part in &path.parts[1..] {
         let hash = name_hash(part);
-        value = quote_spanned!(span=> <#ty as #krate::__derive::Named<#hash>>::get(#value));
-        ty = quote_spanned!(span=> <#ty as #krate::__derive::Named<#hash>>::Of);
+        value = generate_at!(shown=> <#ty as #krate::__derive::Named<#hash>>::get(#value));
+        ty = generate_at!(shown=> <#ty as #krate::__derive::Named<#hash>>::Of);
     }
     Ok((ty, value))
 }
@@ -172,7 +172,7 @@ fn named(input: &DeriveInput, field: &Parsed, krate: &TokenStream) -> TokenStrea
     let hash = name_hash(&field.name);
     if field.attributes.packed {
         // A type that is no key, so that the trait says why.
-        return quote! {
+        return generate! {
             #[automatically_derived]
             impl #krate::__derive::Named<#hash> for #owner {
                 type Of = #krate::__derive::Packed;
@@ -182,7 +182,7 @@ fn named(input: &DeriveInput, field: &Parsed, krate: &TokenStream) -> TokenStrea
             }
         };
     }
-    quote! {
+    generate! {
         #[automatically_derived]
         impl #krate::__derive::Named<#hash> for #owner {
             type Of = #ty;
@@ -198,22 +198,23 @@ fn default_check(field: &Parsed, krate: &TokenStream) -> TokenStream {
     let ty = &field.field_type;
     let message = format!(
         "field {}: its type has no default; write Option, or mark a variant of the enum with #[default]",
-        field.ident
+        field.ident.unraw()
     );
-    quote_spanned!(field.written.span()=> const _: () = assert!(<#ty as #krate::__derive::Field>::HAS_DEFAULT, #message);)
+    generate_at!(&field.written=> const _: () = ::core::assert!(<#ty as #krate::__derive::Field>::HAS_DEFAULT, #message);)
 }
 
 fn reader(input: &DeriveInput, fields: &[Parsed], krate: &TokenStream) -> TokenStream {
     let (owner, visibility) = (&input.ident, &input.vis);
     let reader = fields::reader(owner);
-    let doc = format!("A [`{owner}`] read in place. Copies nothing; made by `#[derive(Record)]`.");
+    let doc = format!("A [`{owner}`] that is read in place, without a copy. Made by `#[derive(Record)]`.");
     let methods = fields.iter().enumerate().map(|(index, field)| method(index, field, krate));
     let idents: Vec<_> = fields.iter().map(|field| &field.ident).collect();
-    let names = fields.iter().map(|field| field.ident.to_string());
-    let label = owner.to_string();
-    quote! {
+    let names = fields.iter().map(|field| field.ident.unraw().to_string());
+    let label = owner.unraw().to_string();
+    // A field's method is named by its type: `self.fmt()` would be the trait's.
+    generate! {
         #[doc = #doc]
-        #[derive(Clone, Copy)]
+        #[derive(::core::clone::Clone, ::core::marker::Copy)]
         #visibility struct #reader<'v> {
             at: #krate::__derive::RecordAt<'v>,
         }
@@ -230,7 +231,7 @@ fn reader(input: &DeriveInput, fields: &[Parsed], krate: &TokenStream) -> TokenS
                 self.at.ordinal()
             }
 
-            /// A copy of its own.
+            /// Copies the record into a struct.
             #[must_use]
             #visibility fn to_owned(self) -> #owner {
                 <#owner as #krate::__derive::Record>::own(self.at)
@@ -240,14 +241,14 @@ fn reader(input: &DeriveInput, fields: &[Parsed], krate: &TokenStream) -> TokenS
         #[automatically_derived]
         impl ::core::cmp::PartialEq for #reader<'_> {
             fn eq(&self, other: &Self) -> bool {
-                true #(&& self.#idents() == other.#idents())*
+                true #(&& Self::#idents(*self) == Self::#idents(*other))*
             }
         }
 
         #[automatically_derived]
         impl ::core::fmt::Debug for #reader<'_> {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                f.debug_struct(#label)#(.field(#names, &self.#idents()))*.finish()
+                f.debug_struct(#label)#(.field(#names, &Self::#idents(*self)))*.finish()
             }
         }
     }
@@ -256,13 +257,13 @@ fn reader(input: &DeriveInput, fields: &[Parsed], krate: &TokenStream) -> TokenS
 fn method(index: usize, field: &Parsed, krate: &TokenStream) -> TokenStream {
     let Parsed { ident, visibility, field_type, docs, .. } = field;
     let fallback = docs.is_empty().then(|| {
-        let doc = format!("The field `{ident}`.");
-        quote!(#[doc = #doc])
+        let doc = format!("The field `{}`.", ident.unraw());
+        generate!(#[doc = #doc])
     });
-    // Spanned like the field's type, so that what is wrong with it is shown where it stands.
-    let body = quote_spanned!(field.written.span()=> self.at.field::<#field_type>(#index));
-    let result = quote_spanned!(field.written.span()=> <#field_type as #krate::__derive::Field>::Ref<'v>);
-    quote! {
+    // What is wrong with the field's type is shown where the user wrote it.
+    let body = generate_at!(&field.written=> self.at.field::<#field_type>(#index));
+    let result = generate_at!(&field.written=> <#field_type as #krate::__derive::Field>::Ref<'v>);
+    generate! {
         #(#docs)*
         #fallback
         #[inline(always)]

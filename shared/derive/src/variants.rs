@@ -1,10 +1,11 @@
-//! A fieldless enum: a value, kept by number, met by name.
+//! A fieldless enum: a value that the dataset keeps by number and a schema names.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use syn::ext::IdentExt;
 use syn::{DataEnum, DeriveInput, Fields, Ident};
 
 use crate::attributes::{TypeAttributes, VariantAttributes};
+use crate::hygiene::generate;
 
 pub(crate) fn expand(input: &DeriveInput, data: &DataEnum, home: &TokenStream) -> syn::Result<TokenStream> {
     let attributes = TypeAttributes::parse(&input.attrs)?;
@@ -33,7 +34,7 @@ fn variants<'a>(owner: &Ident, data: &'a DataEnum) -> syn::Result<Vec<Variant<'a
             return Err(syn::Error::new_spanned(variant, message));
         }
         let attributes = VariantAttributes::parse(&variant.attrs)?;
-        let name = attributes.name.as_ref().map_or_else(|| ident.to_string(), syn::LitStr::value);
+        let name = attributes.name.as_ref().map_or_else(|| ident.unraw().to_string(), syn::LitStr::value);
         if variants.iter().any(|known| known.name == name) {
             let message = format!("two variants of {owner} are named {name:?}");
             return Err(syn::Error::new_spanned(variant, message));
@@ -59,19 +60,19 @@ fn implement(owner: &Ident, variants: &[Variant<'_>], krate: &TokenStream) -> To
     let other = match variants.iter().position(|variant| variant.attributes.other) {
         Some(place) => {
             let place = place as u32;
-            quote!(::core::option::Option::Some(#place))
+            generate!(::core::option::Option::Some(#place))
         }
-        None => quote!(::core::option::Option::None),
+        None => generate!(::core::option::Option::None),
     };
     let default = match variants.iter().find(|variant| variant.attributes.default) {
         Some(variant) => {
             let ident = variant.ident;
-            quote!(::core::option::Option::Some(#owner::#ident))
+            generate!(::core::option::Option::Some(#owner::#ident))
         }
-        None => quote!(::core::option::Option::None),
+        None => generate!(::core::option::Option::None),
     };
     let values = values(owner, krate);
-    quote! {
+    generate! {
         const _: () = {
             #[automatically_derived]
             impl #krate::__derive::Enum for #owner {
@@ -94,7 +95,7 @@ fn implement(owner: &Ident, variants: &[Variant<'_>], krate: &TokenStream) -> To
 }
 
 fn values(owner: &Ident, krate: &TokenStream) -> TokenStream {
-    quote! {
+    generate! {
         #[automatically_derived]
         impl #krate::__derive::Value for #owner {
             type Owned = #owner;
@@ -117,23 +118,23 @@ fn values(owner: &Ident, krate: &TokenStream) -> TokenStream {
                 #krate::__derive::compare_unsigned(left, right)
             }
             #[inline]
-            fn read<'v, S: #krate::__derive::Source<'v>>(
-                source: S,
+            fn read<'v, __Source: #krate::__derive::Source<'v>>(
+                source: __Source,
                 binding: &'v #krate::__derive::ValueBinding,
                 _: #krate::__derive::Scope<'v>,
             ) -> #owner {
                 #krate::__derive::read_enum(source.image(), binding)
             }
             #[inline]
-            fn is_same<'v, S: #krate::__derive::Source<'v>>(
+            fn is_same<'v, __Source: #krate::__derive::Source<'v>>(
                 value: &#owner,
-                source: S,
+                source: __Source,
                 binding: &'v #krate::__derive::ValueBinding,
                 _: #krate::__derive::Scope<'v>,
             ) -> bool {
                 #krate::__derive::compare_enum(source.image(), *value, binding).is_eq()
             }
-            fn absent<'v>() -> Self::Ref<'v> {
+            fn absent<'v>() -> <#owner as #krate::__derive::Value>::Ref<'v> {
                 <#owner as #krate::__derive::Enum>::DEFAULT.expect("absent enums are read only where there is a default")
             }
             fn own(value: #owner) -> #owner {
@@ -146,8 +147,8 @@ fn values(owner: &Ident, krate: &TokenStream) -> TokenStream {
         impl #krate::__derive::MapKey for #owner {}
         #[automatically_derived]
         impl #krate::__derive::Ordered for #owner {
-            fn compare_at<'v, S: #krate::__derive::Source<'v>>(
-                source: S,
+            fn compare_at<'v, __Source: #krate::__derive::Source<'v>>(
+                source: __Source,
                 wanted: #owner,
                 binding: &#krate::__derive::ValueBinding,
             ) -> ::core::cmp::Ordering {
@@ -163,7 +164,10 @@ fn values(owner: &Ident, krate: &TokenStream) -> TokenStream {
             fn borrow(&self) -> #owner {
                 *self
             }
-            fn with<R>(key: #owner, look: impl ::core::ops::FnOnce(#krate::__derive::KeyRef<'_>) -> R) -> R {
+            fn with<__Found>(
+                key: #owner,
+                look: impl ::core::ops::FnOnce(#krate::__derive::KeyRef<'_>) -> __Found,
+            ) -> __Found {
                 #krate::__derive::text_key::with(#krate::__derive::variant_name(key), look)
             }
             fn write_part(key: #owner, out: &mut ::std::vec::Vec<u8>) {

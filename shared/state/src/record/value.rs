@@ -131,7 +131,7 @@ macro_rules! __one_value {
                 fn declare(field: &mut record::FieldDeclaration<'_>) -> record::Shape {
                     record::Shape::One(<$value as record::Value>::declare(field))
                 }
-                fn write(value: &Self::Owned, cell: record::CellWriter<'_, '_, '_>) -> Result<(), record::WriteError> {
+                fn write(value: &<$value as record::Value>::Owned, cell: record::CellWriter<'_, '_, '_>) -> ::core::result::Result<(), record::WriteError> {
                     cell.one::<$value>(value)
                 }
                 #[inline(always)]
@@ -139,22 +139,22 @@ macro_rules! __one_value {
                     cell: record::Cell<'v>,
                     bindings: &'v [record::ValueBinding; 2],
                     scope: record::Scope<'v>,
-                ) -> Self::Ref<'v> {
+                ) -> <$value as record::Value>::Ref<'v> {
                     <$value as record::Value>::read(cell, &bindings[0], scope)
                 }
                 #[inline]
                 fn is_same<'v>(
-                    value: &Self::Owned,
+                    value: &<$value as record::Value>::Owned,
                     cell: record::Cell<'v>,
                     bindings: &'v [record::ValueBinding; 2],
                     scope: record::Scope<'v>,
                 ) -> bool {
                     <$value as record::Value>::is_same(value, cell, &bindings[0], scope)
                 }
-                fn absent<'v>() -> Self::Ref<'v> {
+                fn absent<'v>() -> <$value as record::Value>::Ref<'v> {
                     <$value as record::Value>::absent()
                 }
-                fn own(value: Self::Ref<'_>) -> Self::Owned {
+                fn own(value: <$value as record::Value>::Ref<'_>) -> <$value as record::Value>::Owned {
                     <$value as record::Value>::own(value)
                 }
             }

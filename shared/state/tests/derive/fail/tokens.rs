@@ -10,6 +10,29 @@ struct Generic<T> { //~ record Generic can't have parameters
 }
 
 #[derive(Record)]
+struct Borrowing<'a> { //~ record Borrowing can't have parameters: it owns what it holds; write String for &str, Vec for a slice
+    field: &'a str,
+}
+
+#[derive(Record)]
+struct Counted<const N: usize> { //~ record Counted can't have parameters: a dataset's types are plain; write the types out
+    field: u8,
+}
+
+#[derive(Record)]
+struct Bounded
+where //~ record Bounded can't have a where clause
+    u8: Copy,
+{
+    field: u8,
+}
+
+#[derive(Record)]
+enum Parameter<T> { //~ record Parameter can't have parameters
+    One(T),
+}
+
+#[derive(Record)]
 struct Tuple(u8); //~ record Tuple needs named fields; write struct Tuple { name: Type, … }
 
 #[derive(Record)]
@@ -117,7 +140,7 @@ struct Unknown {
 
 #[derive(Record)]
 struct KeyOnField {
-    #[record(key)] //~ field field: the key stands on the struct; write #[record(key = "field")] above it
+    #[record(key)] //~ field field: the key belongs on the struct; write #[record(key = "field")] above it
     field: u8,
 }
 
@@ -150,6 +173,41 @@ struct SameName {
 struct Reserved {
     ordinal: u8, //~ field ordinal: every reader has a method of that name; rename the field
 }
+
+#[derive(Record)]
+struct RawReserved {
+    r#to_owned: u8, //~ field to_owned: every reader has a method of that name; rename the field
+}
+
+#[derive(Record)]
+struct RawAndPlain {
+    r#type: u8,
+    #[record(name = "type")]
+    kind: u8, //~ field kind: two fields are named "type" in the dataset
+}
+
+#[derive(Record)]
+struct SelfInside {
+    field: Vec<Self>, //~ field field: component SelfInside can't contain itself; give it a key and write Key<SelfInside>
+}
+
+#[derive(Record)]
+struct OnVariant {
+    #[record(other)] //~ field field: other belongs on a variant of an enum
+    field: u8,
+}
+
+// A type from a macro is shown where it is written.
+macro_rules! holding {
+    ($name:ident, $field:ident: $type:ty) => {
+        #[derive(Record)]
+        struct $name {
+            $field: $type,
+        }
+    };
+}
+holding!(FromMacro, field: usize); //~ field field: usize has no place in a dataset; write u64
+holding!(DeepFromMacro, field: Vec<Vec<u16>>); //~ field field: Vec inside a list, set or map is a level too deep
 
 #[derive(Clone, Copy, Debug, PartialEq, Record)]
 enum Shape {

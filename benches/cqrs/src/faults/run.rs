@@ -1,0 +1,273 @@
+//! One fault on one strategy, from the start to the verdict; and many of them side by side.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+
+use super::audit::{differences, settle};
+use super::script::{self, Played};
+use super::watch::{Seen, watch};
+use super::{Fault, Outcome, Repair, Verdict};
+use crate::Answer;
+use crate::clock;
+use crate::domain::{Command, CommandError, Commands, Difference, World};
+use crate::settings::Settings;
+use crate::strategy::{Running, Stage, Strategy, WriteKind};
+
+/// What never was may be shown for so long on a good day: where stock comes sooner than the rest, both are seen together.
+const GLIMPSE: Duration = Duration::from_millis(150);
+
+/// How faults are tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Products of the catalogue; pages are a fifteenth.
+    pub products: u64,
+    /// Between two commands.
+    pub pace: Duration,
+    /// How long an outage lasts.
+    pub outage: Duration,
+    /// How many deaths a publisher dies.
+    pub deaths: usize,
+    /// How long everything may take that must come about.
+    pub patience: Duration,
+    /// How many runs go on side by side: they mostly wait.
+    pub at_a_time: usize,
+}
+
+impl Plan {
+    /// A run of seconds each.
+    pub const QUICK: Plan = Plan {
+        products: 200,
+        pace: Duration::from_millis(6),
+        outage: Settings::BRISK.outage,
+        deaths: 6,
+        patience: Duration::from_secs(30),
+        at_a_time: 8,
+    };
+    /// Outages of a minute.
+    pub const FULL: Plan = Plan {
+        products: 1_000,
+        outage: Settings::FULL.outage,
+        deaths: 12,
+        patience: Duration::from_secs(180),
+        at_a_time: 12,
+        ..Plan::QUICK
+    };
+}
+
+/// Makes the stage for a run: the parts that flags chose, in a folder of its own.
+pub type MakeStage<'a> = &'a (dyn Fn(World, Settings) -> Answer<Stage> + Sync);
+
+/// All faults on all strategies that they can befall on this write side; tells each outcome as it comes.
+pub async fn run_all(
+    strategies: &[Strategy],
+    write: WriteKind,
+    plan: &Plan,
+    stage: MakeStage<'_>,
+    tell: &(dyn Fn(&Answer<Outcome>) + Sync),
+) -> Vec<Answer<Outcome>> {
+    let pairs = strategies.iter().flat_map(|strategy| Fault::ALL.map(|fault| (*strategy, fault)));
+    let fit: Vec<_> = pairs.filter(|(strategy, fault)| fault.befalls(*strategy, write).is_ok()).collect();
+    let runs = fit.into_iter().map(|(strategy, fault)| async move {
+        let outcome = run(strategy, fault, plan, stage).await;
+        let outcome = outcome.map_err(|error| format!("{} / {}: {error}", strategy.name(), fault.name()).into());
+        tell(&outcome);
+        outcome
+    });
+    stream::iter(runs).buffered(plan.at_a_time).collect().await
+}
+
+/// One fault on one strategy.
+pub async fn run(strategy: Strategy, fault: Fault, plan: &Plan, stage: MakeStage<'_>) -> Answer<Outcome> {
+    let world = World::new(plan.products, (plan.products / 15).max(5), 42);
+    let stage = stage(world, Settings { outage: plan.outage, ..Settings::BRISK })?;
+    let running = strategy.start(&stage).await?;
+    let done = befall(strategy, fault, plan, &stage, &running).await;
+    running.stop().await;
+    done
+}
+
+async fn befall(
+    strategy: Strategy,
+    fault: Fault,
+    plan: &Plan,
+    stage: &Stage,
+    running: &Arc<dyn Running>,
+) -> Answer<Outcome> {
+    let load = Load::start(running, &stage.world, plan);
+    clock::sleep(Duration::from_millis(200)).await;
+    let before = running.reading().await?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let staleness_max = stage.settings.staleness_max;
+    let watching = watch(Arc::clone(running), stage.world.clone(), before, staleness_max, Arc::clone(&stop));
+    let watching = clock::spawn(watching);
+    let played = script::play(fault, running, &load, plan, &stage.world.reference).await;
+    clock::sleep(Duration::from_millis(200)).await;
+    load.carry_on(plan.patience).await;
+    let counted = load.stop().await;
+    let played = played?;
+    let settled = settle(&**running, plan.patience).await?;
+    let wrong = differences(&**running, &stage.world, 1).await?;
+    // One more look, so that what has become right is seen to be.
+    clock::sleep(Duration::from_millis(60)).await;
+    stop.store(true, Relaxed);
+    let seen = watching.await?;
+    let alive = staleness_max + running.interval() * 2;
+    let mut outcome = judge(strategy, fault, stage, &seen, played, wrong.first(), alive);
+    (outcome.commands, outcome.failed_commands) = counted;
+    if !settled {
+        outcome.note = Some(format!("queues never reported empty; {}", outcome.note.unwrap_or_default()));
+    }
+    if outcome.verdict == Verdict::WrongForEver {
+        outcome.repaired = repair(&**running, &stage.world, plan).await?;
+    }
+    Ok(outcome)
+}
+
+fn judge(
+    strategy: Strategy,
+    fault: Fault,
+    stage: &Stage,
+    seen: &Seen,
+    played: Played,
+    wrong: Option<&Difference>,
+    usual: Duration,
+) -> Outcome {
+    let verdict = match wrong {
+        Some(_) => Verdict::WrongForEver,
+        None if seen.stale.max(seen.unanswered) > usual || seen.wrong > GLIMPSE => Verdict::WrongForAWhile,
+        None => Verdict::Right,
+    };
+    let repaired = match (verdict, played.repair) {
+        (_, Some(repair)) => repair,
+        (Verdict::Right, None) => Repair::Nothing,
+        (_, None) => Repair::Itself,
+    };
+    Outcome {
+        system: strategy.title(stage.write).to_owned(),
+        fault,
+        verdict,
+        wrong_for_s: seen.stale.max(seen.wrong).max(seen.unanswered).as_secs_f64(),
+        noticed: seen.alarms.clone(),
+        repaired,
+        row: wrong.map(ToString::to_string),
+        note: played.note,
+        commands: 0,
+        failed_commands: 0,
+    }
+}
+
+/// What a person would try, mildest first; what helped.
+async fn repair(running: &dyn Running, world: &World, plan: &Plan) -> Answer<Repair> {
+    if running.redrive().await? > 0 {
+        settle(running, plan.patience).await?;
+        if differences(running, world, 1).await?.is_empty() {
+            return Ok(Repair::Person("send the dead letters again"));
+        }
+    }
+    running.rebuild().await?;
+    settle(running, plan.patience).await?;
+    let right = differences(running, world, 1).await?.is_empty();
+    let done = if running.cenote().is_some() { "a cycle" } else { "rebuild" };
+    Ok(if right { Repair::Person(done) } else { Repair::Nobody })
+}
+
+/// Commands that a run has, at least.
+const COMMANDS_MIN: u64 = 20;
+
+/// Commands that go on while things happen.
+pub(super) struct Load {
+    running: Arc<dyn Running>,
+    shared: Arc<Shared>,
+    task: tokio::task::JoinHandle<()>,
+    commands: Commands,
+    /// How many a burst has.
+    pub(super) burst: u64,
+}
+
+#[derive(Default)]
+struct Shared {
+    stop: AtomicBool,
+    pause: AtomicBool,
+    spare: AtomicBool,
+    done: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Load {
+    fn start(running: &Arc<dyn Running>, world: &World, plan: &Plan) -> Load {
+        let shared = Arc::<Shared>::default();
+        let (own, sharing, pace) = (Arc::clone(running), Arc::clone(&shared), plan.pace);
+        let mut commands = world.commands(0);
+        let task = clock::spawn(async move {
+            while !sharing.stop.load(Relaxed) {
+                clock::sleep(pace).await;
+                if !sharing.pause.load(Relaxed)
+                    && let Some(command) = commands.next()
+                {
+                    sharing.carry_out(&*own, &command).await;
+                }
+            }
+        });
+        Load { running: Arc::clone(running), shared, task, commands: world.commands(1), burst: 300 }
+    }
+
+    /// Many at once.
+    pub(super) async fn burst(&self) {
+        let commands = self.commands.clone().take(self.burst as usize);
+        let all = commands.map(|command| async move { self.shared.carry_out(&*self.running, &command).await });
+        stream::iter(all).buffer_unordered(64).collect::<()>().await;
+    }
+
+    /// Many at once, on the same few products.
+    pub(super) async fn same_keys(&self) {
+        let price = |number: u64| Command::Price { id: 2 + number % 3, price_cents: 1_000 + number };
+        let all = (0..30).map(|number| async move { self.shared.carry_out(&*self.running, &price(number)).await });
+        stream::iter(all).buffer_unordered(16).collect::<()>().await;
+    }
+
+    /// Leaves product 1 and page 1 alone, or not.
+    pub(super) fn spare(&self, spare: bool) {
+        self.shared.spare.store(spare, Relaxed);
+    }
+
+    /// Rests, or goes on.
+    pub(super) fn pause(&self, pause: bool) {
+        self.shared.pause.store(pause, Relaxed);
+    }
+
+    /// Until there were commands enough to have met the fault, however slow the machine is; or until `patience` ends.
+    async fn carry_on(&self, patience: Duration) {
+        let enough = || self.shared.done.load(Relaxed) >= COMMANDS_MIN;
+        let _ = clock::timeout(patience, async {
+            while !enough() {
+                clock::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+
+    /// Ends; how many commands were acknowledged and how many failed.
+    async fn stop(self) -> (u64, u64) {
+        self.shared.stop.store(true, Relaxed);
+        // It ends with the command that it is at.
+        let _ = self.task.await;
+        (self.shared.done.load(Relaxed), self.shared.failed.load(Relaxed))
+    }
+}
+
+impl Shared {
+    async fn carry_out(&self, running: &dyn Running, command: &Command) {
+        use crate::domain::Key;
+        if self.spare.load(Relaxed) && matches!(command.key(), Key::Product(1) | Key::Page(1)) {
+            return;
+        }
+        match running.execute(command).await {
+            Ok(_) => self.done.fetch_add(1, Relaxed),
+            Err(CommandError::Rejected(_)) => 0,
+            Err(CommandError::Failed(_)) => self.failed.fetch_add(1, Relaxed),
+        };
+    }
+}

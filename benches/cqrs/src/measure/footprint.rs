@@ -1,0 +1,82 @@
+//! What a reading service takes that has nothing but its read side: a process of its own, on what a run has left.
+//!
+//! What it answers is compared with what the write side said when the run ended ([`Left`]), so that it is timed up to a
+//! right answer, and not up to any. A server of objects that it reads from is another process, as a database server is.
+
+use std::path::Path;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::Row;
+use crate::Answer;
+use crate::clock::now;
+use crate::domain::{Digest, Query, Truth, World};
+use crate::strategy::{Stage, Strategy};
+
+/// What a run leaves for the process that reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// Which generation of the read model is live.
+    pub generation: u32,
+    /// A digest of the right answer to the first question.
+    first: u64,
+    /// A digest of the right answers to all questions.
+    all: u64,
+}
+
+/// What is asked: everything that the catalogue had at first, and every page.
+fn questions(world: &World) -> impl Iterator<Item = Query> + '_ {
+    let products = (1..=world.products).map(Query::Product);
+    let categories = world.reference.leaves().map(Query::Category);
+    products.chain(categories).chain((1..=world.page_ids()).map(Query::Page))
+}
+
+impl Left {
+    /// What is right, by the write side.
+    pub(super) fn new(generation: u32, truth: &Truth, world: &World) -> Left {
+        let (mut digest, mut first) = (Digest::default(), None);
+        for query in questions(world) {
+            truth.answer(query, &world.reference).show(&mut digest);
+            first.get_or_insert(digest.value());
+        }
+        Left { generation, first: first.unwrap_or_default(), all: digest.value() }
+    }
+}
+
+/// Opens the read side, asks one question, then all of them: how long until the first right answer, and what memory it
+/// takes once everything was read. `began` is when the process did.
+pub async fn read_process(strategy: Strategy, stage: &Stage, left: &Left, began: Instant) -> Answer<Vec<Row>> {
+    let system = strategy.title(stage.write);
+    let before = resident_bytes()?;
+    let (queries, guard) = strategy.open_reader(stage, left.generation).await?;
+    let (mut digest, mut asked) = (Digest::default(), questions(&stage.world));
+    let first = asked.next().ok_or("there is nothing to ask")?;
+    queries.ask(first, &mut digest).await?;
+    let first = began.elapsed();
+    if digest.value() != left.first {
+        return Err("the first answer of the process that reads is wrong".into());
+    }
+    let opened = now();
+    for query in asked {
+        queries.ask(query, &mut digest).await?;
+    }
+    let all = opened.elapsed();
+    let grown = resident_bytes()?.saturating_sub(before);
+    if digest.value() != left.all {
+        return Err("an answer of the process that reads is wrong".into());
+    }
+    drop(guard);
+    Ok(vec![
+        Row::new(system, "restart_to_first_answer", "s", first.as_secs_f64()),
+        Row::new(system, "every_answer_once", "s", all.as_secs_f64()),
+        Row::new(system, "memory_reader", "bytes", grown as f64),
+    ])
+}
+
+/// What this process holds in memory, maps of files that were read included.
+pub fn resident_bytes() -> Answer<u64> {
+    let status = std::fs::read_to_string(Path::new("/proc/self/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("the kernel tells no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1_024)
+}

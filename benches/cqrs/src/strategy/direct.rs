@@ -1,0 +1,104 @@
+//! A projector that reads a feed itself, without a broker: it keeps its position with what it writes, in one transaction.
+//!
+//! So a batch is applied once, whenever it dies. What can't be read is put aside and passed by.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::mailer::Mailbox;
+use super::projector::known;
+use crate::Answer;
+use crate::broker::{Buried, Envelope};
+use crate::clock;
+use crate::domain::Message;
+use crate::metrics::Metrics;
+use crate::points::{Point, Points};
+use crate::read::Live;
+use crate::settings::Settings;
+use crate::write::{Fed, Feed};
+
+/// What the projector's process has.
+pub(super) struct Direct {
+    pub(super) feed: Arc<dyn Feed>,
+    pub(super) live: Arc<Live>,
+    pub(super) pace: Pace,
+    pub(super) settings: Settings,
+    pub(super) points: Arc<Points>,
+    pub(super) metrics: Arc<Metrics>,
+    /// Dead letters: in production a table beside the read model.
+    pub(super) aside: Arc<Mutex<Vec<Buried>>>,
+    pub(super) mailbox: Arc<Mailbox>,
+}
+
+/// When to look.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pace {
+    /// Whenever something was committed.
+    Woken,
+    /// At an interval, and so far back behind the position.
+    Every(Duration, Duration),
+}
+
+impl Direct {
+    /// Runs until it is killed.
+    pub(super) async fn run(&self) -> Answer<()> {
+        let mut position = self.live.store().position().await?;
+        loop {
+            let back = match self.pace {
+                Pace::Woken => Duration::ZERO,
+                Pace::Every(_, overlap) => overlap,
+            };
+            let after = position.saturating_sub(u64::try_from(back.as_micros()).unwrap_or(0));
+            let fed = self.feed.next(after, self.settings.prefetch).await?;
+            let newest = fed.iter().map(|fed| fed.position).max().unwrap_or(position).max(position);
+            if !fed.is_empty() {
+                self.points.reach(Point::ReceivedNotApplied)?;
+                self.points.drag(fed.iter().filter(|fed| fed.position > position).count()).await;
+                self.project(&fed, newest).await?;
+                self.points.reach(Point::AppliedNotAcked)?;
+            }
+            let moved = newest > position;
+            position = newest;
+            if !moved {
+                self.metrics.caught_up();
+            }
+            match self.pace {
+                Pace::Woken if moved => {}
+                Pace::Woken => self.feed.wake(self.settings.idle).await,
+                Pace::Every(interval, _) => clock::sleep(interval).await,
+            }
+        }
+    }
+
+    async fn project(&self, fed: &[Fed], newest: u64) -> Answer<()> {
+        let mut batch = Vec::new();
+        for fed in fed {
+            match Message::decode(&fed.body) {
+                Ok(message) => batch.push(message),
+                Err(error) => self.bury(fed, &error.to_string()),
+            }
+        }
+        batch.iter().for_each(|message| self.mailbox.consider(message, &self.metrics));
+        let last = batch.last().map(|message| message.at);
+        let batch: Vec<_> = batch.into_iter().map(|message| known(message, &self.points)).collect();
+        let mut pause = self.settings.backoff;
+        while self.live.apply(&batch, Some(newest)).await.is_err() {
+            Metrics::count(&self.metrics.retries, 1);
+            clock::sleep(pause).await;
+            pause = (pause * 2).min(self.settings.restart_after);
+        }
+        if let Some(at) = last {
+            self.metrics.applied_from(at);
+        }
+        Ok(())
+    }
+
+    fn bury(&self, fed: &Fed, reason: &str) {
+        let envelope = Envelope { key: fed.key, body: fed.body.clone() };
+        let mut aside = self.aside.lock().expect("nothing panics under this lock");
+        if !aside.iter().any(|own| own.envelope == envelope) {
+            Metrics::count(&self.metrics.buried, 1);
+            aside.push(Buried { envelope, reason: reason.to_owned() });
+        }
+    }
+}

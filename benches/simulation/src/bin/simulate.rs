@@ -1,0 +1,92 @@
+//! `simulate`: the seeded simulation, as many steps as one likes.
+//!
+//! ```text
+//! cargo run -p cenote-simulation --bin simulate -- --seed 7 --steps 200000
+//! cargo run -p cenote-simulation --bin simulate -- --seed 1 --break R4 --trace
+//! ```
+
+#![forbid(unsafe_code)]
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use cenote_simulation::{Outcome, Plan, Rule};
+use clap::Parser;
+
+/// Simulate producers, janitors and consumers over a store that misbehaves; the seed decides everything.
+#[derive(Parser)]
+#[command(after_help = "\
+Examples:
+  simulate --seed 7 --steps 200000      ten nights in one
+  simulate --seeds 20                   twenty seeds, from --seed on
+  simulate --seed 1 --break R4          must fail: rule 4 of order is not kept
+  simulate --seed 1 --steps 500 --trace every line of what happens
+
+Exit code: 0 if all went well, 1 if something must not have happened, 2 if the command is wrong.")]
+struct Cli {
+    /// Decides everything.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// So many seeds, one after another; stops at the first that fails.
+    #[arg(long, default_value_t = 1)]
+    seeds: u64,
+    /// Steps for each seed.
+    #[arg(long, default_value_t = 20_000)]
+    steps: u64,
+    /// A rule of order that nobody keeps, R1 to R7: something must then fail.
+    #[arg(long = "break", value_name = "RULE", value_parser = rule)]
+    broken: Option<Rule>,
+    /// Prints every line of the trace.
+    #[arg(long)]
+    trace: bool,
+}
+
+fn rule(name: &str) -> Result<Rule, String> {
+    let known = Rule::ALL.into_iter().find(|rule| format!("{rule:?}").eq_ignore_ascii_case(name));
+    known.ok_or_else(|| "the rules are R1 to R7".to_owned())
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    for seed in cli.seed..cli.seed.saturating_add(cli.seeds) {
+        match simulate(&cli, seed) {
+            Ok(true) => {}
+            Ok(false) => return ExitCode::FAILURE,
+            // Whoever reads has gone.
+            Err(_) => return ExitCode::FAILURE,
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn simulate(cli: &Cli, seed: u64) -> io::Result<bool> {
+    let mut out = io::stdout().lock();
+    let mut written = Ok(());
+    let plan = Plan { seed, steps: cli.steps, broken: cli.broken };
+    let result = cenote_simulation::run(plan, &mut |line| {
+        if cli.trace && written.is_ok() {
+            written = writeln!(out, "{line}");
+        }
+    });
+    written?;
+    match result {
+        Ok(summary) => {
+            let (position, hours, hash) = (summary.position, summary.hours, summary.trace_hash);
+            writeln!(
+                out,
+                "seed {seed}: all is well after {} steps, {hours} hours, log position {position}",
+                cli.steps
+            )?;
+            writeln!(out, "  trace {hash:016x}")?;
+            for outcome in Outcome::ALL {
+                writeln!(out, "  {:>7} {outcome:?}", summary.tally.of(outcome))?;
+            }
+            Ok(true)
+        }
+        Err(failure) => {
+            writeln!(out, "{failure}")?;
+            writeln!(out, "  trace {:016x}", failure.trace_hash)?;
+            Ok(false)
+        }
+    }
+}
