@@ -141,8 +141,8 @@ pub(crate) async fn broker_keeps_its_promises(broker: &dyn Broker) {
     let letter = &seen[0].envelope;
     assert_eq!((again.len(), &again[0].envelope), (1, letter));
     assert!(again[0].attempt > 1);
-    one.bury(&again[0], "not to be read").await.unwrap();
-    let dead = one.dead().await.unwrap();
+    one.dead_letter(&again[0], "not to be read").await.unwrap();
+    let dead = one.dead_letters().await.unwrap();
     assert_eq!((dead.len(), &dead[0].envelope), (1, letter));
     assert_eq!(dead[0].reason, "not to be read");
     let depth = one.depth().await.unwrap();

@@ -63,7 +63,7 @@ fn expected(strategy: &str, fault: Fault) -> bool {
     }
 }
 
-async fn befall(strategies: &[Strategy]) -> Vec<Outcome> {
+async fn run_faults(strategies: &[Strategy]) -> Vec<Outcome> {
     let folders = Folders::default();
     let stage = |world, settings| folders.stage(world, settings);
     let outcomes = faults::run_all(strategies, WriteKind::Sqlite, &PLAN, &stage, &|_| {}).await;
@@ -72,10 +72,10 @@ async fn befall(strategies: &[Strategy]) -> Vec<Outcome> {
     let outcomes: Vec<Outcome> = outcomes.into_iter().flatten().collect();
     let mut wrong = Vec::new();
     for outcome in &outcomes {
-        let for_ever = outcome.verdict == Verdict::WrongForEver;
+        let for_ever = outcome.verdict == Verdict::StaysWrong;
         let is_expected = for_ever == expected(&outcome.system, outcome.fault);
         // A busy machine carries out fewer, and hardly any would show nothing.
-        if !is_expected || outcome.repaired == faults::Repair::Nobody || outcome.commands < 20 {
+        if !is_expected || outcome.repaired == faults::Repair::Failed || outcome.commands < 20 {
             wrong.push(outcome);
         }
     }
@@ -91,7 +91,7 @@ fn of<'a>(outcomes: &'a [Outcome], system: &str, fault: Fault) -> &'a Outcome {
 async fn event_driven_strategies_under_every_fault() {
     use cenote_bench_cqrs::metrics::Alarm;
     let strategies: Vec<_> = faults::usual().into_iter().filter(|strategy| !strategy.is_cenote()).collect();
-    let outcomes = befall(&strategies).await;
+    let outcomes = run_faults(&strategies).await;
     // What a loss looks like to operations.
     assert!(of(&outcomes, "async", Fault::BrokerDown).noticed.contains(&Alarm::FailedEvents));
     assert!(of(&outcomes, "outbox", Fault::Poison).noticed.contains(&Alarm::DeadLetters));
@@ -101,7 +101,7 @@ async fn event_driven_strategies_under_every_fault() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_engine_under_every_fault() {
-    use cenote_bench_cqrs::strategy::Place;
-    let strategies = [Strategy::CenoteCycle(Place::Files), Strategy::CenoteUpdate(Place::Files)];
-    befall(&strategies).await;
+    use cenote_bench_cqrs::strategy::Location;
+    let strategies = [Strategy::CenoteCycle(Location::Files), Strategy::CenoteUpdate(Location::Files)];
+    run_faults(&strategies).await;
 }

@@ -51,7 +51,7 @@ pub struct Card<'a> {
 }
 
 /// Looks at an answer.
-pub trait See {
+pub trait Visitor {
     /// The page's headline and version; comes before its products.
     fn page(&mut self, title: &str, version: u64);
     /// A product: the one asked for, or the next of several.
@@ -122,7 +122,7 @@ impl Card<'_> {
     }
 }
 
-impl See for Collected {
+impl Visitor for Collected {
     fn page(&mut self, title: &str, version: u64) {
         self.page = Some((title.to_owned(), version));
     }
@@ -134,11 +134,11 @@ impl See for Collected {
 
 impl Collected {
     /// Shows the answer again.
-    pub fn show(&self, see: &mut dyn See) {
+    pub fn show(&self, visitor: &mut dyn Visitor) {
         if let Some((title, version)) = &self.page {
-            see.page(title, *version);
+            visitor.page(title, *version);
         }
-        self.products.iter().for_each(|product| see.product(product.card()));
+        self.products.iter().for_each(|product| visitor.product(product.card()));
     }
 
     /// The version of the entity that was asked for; 0 if it is not there.
@@ -163,7 +163,7 @@ pub struct Sum {
     pub products: usize,
 }
 
-impl See for Sum {
+impl Visitor for Sum {
     fn page(&mut self, title: &str, version: u64) {
         self.sum = self.sum.wrapping_add(text(title));
         self.version.get_or_insert(version);
@@ -192,7 +192,7 @@ impl Digest {
     }
 }
 
-impl See for Digest {
+impl Visitor for Digest {
     fn page(&mut self, title: &str, version: u64) {
         ("page", title, version).hash(&mut self.0);
     }

@@ -1,7 +1,7 @@
 //! The domain: a product catalogue with stock and editorial pages, as large marketplaces have them.
 //!
 //! It knows no database and no broker. Commands are judged by [`rules`], what a commit changed travels as a
-//! [`Message`], and a read side answers three [`Query`]s by showing what it found to a [`See`].
+//! [`Message`], and a read side answers three [`Query`]s by showing what it found to a [`Visitor`].
 //!
 //! Rules: a product's stock is never below zero; prices are above zero; a page refers to 1 to 50 products that exist;
 //! products are never deleted; every change of an entity raises its version by one.
@@ -14,7 +14,7 @@ mod world;
 
 use serde::{Deserialize, Serialize};
 
-pub use answer::{Card, Collected, Digest, OwnedCard, Query, See, Sum};
+pub use answer::{Card, Collected, Digest, OwnedCard, Query, Sum, Visitor};
 pub use message::{Cause, Change, Key, Message};
 pub use truth::{Difference, Truth};
 pub(crate) use world::Dice;

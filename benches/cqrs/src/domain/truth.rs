@@ -113,7 +113,7 @@ impl fmt::Display for Difference {
         let at = (0..right.len().max(found.len())).find(|&at| right.get(at) != found.get(at)).unwrap_or(0);
         match (found.get(at), right.get(at)) {
             (None, Some(right)) => write!(f, "product {} is missing", right.id),
-            (Some(found), None) => write!(f, "product {} is not to be there", found.id),
+            (Some(found), None) => write!(f, "product {} should not be there", found.id),
             (Some(found), Some(right)) => write!(f, "found {} and not {}", found.card(), right.card()),
             (None, None) => write!(f, "no difference"),
         }

@@ -18,7 +18,7 @@ mod watch;
 use serde::Serialize;
 
 use super::metrics::Alarm;
-use super::strategy::{Place, Strategy, WriteKind};
+use super::strategy::{Location, Strategy, WriteKind};
 
 pub use audit::{differences, drain, settle};
 pub use run::{MakeStage, Plan, run, run_all};
@@ -118,7 +118,7 @@ impl Fault {
     }
 
     /// Whether it can befall this strategy on such a write side, and if not, why.
-    pub fn befalls(self, strategy: Strategy, write: WriteKind) -> Result<(), &'static str> {
+    pub fn applies_to(self, strategy: Strategy, write: WriteKind) -> Result<(), &'static str> {
         use Fault::*;
         let (cenote, broker) = (strategy.is_cenote(), strategy.has_broker());
         let update = matches!(strategy, Strategy::CenoteUpdate(_));
@@ -148,7 +148,8 @@ impl Fault {
 /// The strategies that faults are tried on, unless told otherwise: far places differ in how long things take only.
 #[must_use]
 pub fn usual() -> Vec<Strategy> {
-    let near = [Strategy::OutboxNearTimer, Strategy::CenoteCycle(Place::S3), Strategy::CenoteUpdate(Place::S3Slow)];
+    let near =
+        [Strategy::OutboxNearTimer, Strategy::CenoteCycle(Location::S3), Strategy::CenoteUpdate(Location::S3Slow)];
     Strategy::ALL.into_iter().filter(|strategy| !near.contains(strategy)).collect()
 }
 
@@ -161,7 +162,7 @@ pub enum Verdict {
     /// Stale or wrong, and then right.
     WrongForAWhile,
     /// Still wrong when all queues are empty and an interval has passed.
-    WrongForEver,
+    StaysWrong,
 }
 
 /// Who put it right.

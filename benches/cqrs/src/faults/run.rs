@@ -60,7 +60,7 @@ impl Plan {
 /// Makes the stage for a run: the parts that flags chose, in a folder of its own.
 pub type MakeStage<'a> = &'a (dyn Fn(World, Settings) -> Answer<Stage> + Sync);
 
-/// All faults on all strategies that they can befall on this write side; tells each outcome as it comes.
+/// All faults on all strategies that they can observe on this write side; tells each outcome as it comes.
 pub async fn run_all(
     strategies: &[Strategy],
     write: WriteKind,
@@ -69,7 +69,7 @@ pub async fn run_all(
     tell: &(dyn Fn(&Answer<Outcome>) + Sync),
 ) -> Vec<Answer<Outcome>> {
     let pairs = strategies.iter().flat_map(|strategy| Fault::ALL.map(|fault| (*strategy, fault)));
-    let fit: Vec<_> = pairs.filter(|(strategy, fault)| fault.befalls(*strategy, write).is_ok()).collect();
+    let fit: Vec<_> = pairs.filter(|(strategy, fault)| fault.applies_to(*strategy, write).is_ok()).collect();
     let runs = fit.into_iter().map(|(strategy, fault)| async move {
         let outcome = run(strategy, fault, plan, stage).await;
         let outcome = outcome.map_err(|error| format!("{} / {}: {error}", strategy.name(), fault.name()).into());
@@ -84,12 +84,12 @@ pub async fn run(strategy: Strategy, fault: Fault, plan: &Plan, stage: MakeStage
     let world = World::new(plan.products, (plan.products / 15).max(5), 42);
     let stage = stage(world, Settings { outage: plan.outage, ..Settings::BRISK })?;
     let running = strategy.start(&stage).await?;
-    let done = befall(strategy, fault, plan, &stage, &running).await;
+    let done = observe(strategy, fault, plan, &stage, &running).await;
     running.stop().await;
     done
 }
 
-async fn befall(
+async fn observe(
     strategy: Strategy,
     fault: Fault,
     plan: &Plan,
@@ -120,7 +120,7 @@ async fn befall(
     if !settled {
         outcome.note = Some(format!("queues never reported empty; {}", outcome.note.unwrap_or_default()));
     }
-    if outcome.verdict == Verdict::WrongForEver {
+    if outcome.verdict == Verdict::StaysWrong {
         outcome.repaired = repair(&**running, &stage.world, plan).await?;
     }
     Ok(outcome)
@@ -136,13 +136,13 @@ fn judge(
     usual: Duration,
 ) -> Outcome {
     let verdict = match wrong {
-        Some(_) => Verdict::WrongForEver,
+        Some(_) => Verdict::StaysWrong,
         None if seen.stale.max(seen.unanswered) > usual || seen.wrong > GLIMPSE => Verdict::WrongForAWhile,
         None => Verdict::Right,
     };
     let repaired = match (verdict, played.repair) {
         (_, Some(repair)) => repair,
-        (Verdict::Right, None) => Repair::Nothing,
+        (Verdict::Right, None) => Repair::NotNeeded,
         (_, None) => Repair::Itself,
     };
     Outcome {
@@ -171,7 +171,7 @@ async fn repair(running: &dyn Running, world: &World, plan: &Plan) -> Answer<Rep
     settle(running, plan.patience).await?;
     let right = differences(running, world, 1).await?.is_empty();
     let done = if running.cenote().is_some() { "a cycle" } else { "rebuild" };
-    Ok(if right { Repair::Person(done) } else { Repair::Nobody })
+    Ok(if right { Repair::Person(done) } else { Repair::Failed })
 }
 
 /// Commands that a run has, at least.

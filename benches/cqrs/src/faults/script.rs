@@ -44,7 +44,7 @@ pub(super) async fn play(
             took_place(points.refused() - before, "calls were refused")
         }
         Fault::Duplicates => {
-            points.look_at_deliveries();
+            points.watch_deliveries();
             switch(&points.duplicate, BEAT * 2).await;
             until("a message to come twice", plan.patience, || points.disorder().twice > 0).await?;
             took_place(points.disorder().twice, "deliveries came again")
@@ -159,7 +159,7 @@ async fn restart(running: &dyn Running) -> Answer<Played> {
 
 /// Commands on few keys, so that there is an order within them to be broken.
 async fn reorder(points: &Points, load: &Load, plan: &Plan) -> Answer<Played> {
-    points.look_at_deliveries();
+    points.watch_deliveries();
     points.reorder.store(true, Relaxed);
     let began = now();
     while points.disorder().late == 0 && began.elapsed() < plan.patience {

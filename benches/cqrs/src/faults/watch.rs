@@ -43,7 +43,7 @@ enum Judged {
 }
 
 #[derive(Default)]
-struct Book {
+struct History {
     /// What an entity was, oldest first.
     states: HashMap<Key, Vec<(Collected, Instant)>>,
     /// Since when a reader has shown what never was.
@@ -52,8 +52,8 @@ struct Book {
     silent_since: HashMap<Key, Instant>,
 }
 
-impl Book {
-    fn write(&mut self, key: Key, state: Collected, at: Instant) {
+impl History {
+    fn add(&mut self, key: Key, state: Collected, at: Instant) {
         let states = self.states.entry(key).or_default();
         if states.last().is_none_or(|(last, _)| *last != state) {
             states.push((state, at));
@@ -90,11 +90,11 @@ pub(super) async fn watch(
     staleness_max: Duration,
     stop: Arc<AtomicBool>,
 ) -> Seen {
-    let (mut book, mut seen) = (Book::default(), Seen::default());
+    let (mut history, mut seen) = (History::default(), Seen::default());
     let staleness_ms = staleness_max.as_millis() as u64 + running.interval().as_millis() as u64 * 2;
     while !stop.load(Relaxed) {
         // A write side that is away while it is looked at is what the fault is about; it is looked at again.
-        let _ = look(&*running, &world, &mut book, &mut seen).await;
+        let _ = look(&*running, &world, &mut history, &mut seen).await;
         if let Ok(reading) = running.reading().await {
             seen.alarms.extend(reading.alarms(&before, staleness_ms));
             seen.alarms.sort_unstable();
@@ -105,7 +105,7 @@ pub(super) async fn watch(
     seen
 }
 
-async fn look(running: &dyn Running, world: &World, book: &mut Book, seen: &mut Seen) -> Answer<()> {
+async fn look(running: &dyn Running, world: &World, history: &mut History, seen: &mut Seen) -> Answer<()> {
     let (truth, at) = (running.truth().await?, now());
     let keys: Vec<Key> = truth
         .questions(&world.reference, world.page_ids())
@@ -116,20 +116,20 @@ async fn look(running: &dyn Running, world: &World, book: &mut Book, seen: &mut 
         })
         .collect();
     for &key in &keys {
-        book.write(key, own(truth.answer(Query::of(key), &world.reference)), at);
+        history.add(key, own(truth.answer(Query::of(key), &world.reference)), at);
     }
     let queries = running.queries();
     for &key in &keys {
         let Ok(found) = queries.collect(Query::of(key)).await else {
-            let since = *book.silent_since.entry(key).or_insert_with(now);
+            let since = *history.silent_since.entry(key).or_insert_with(now);
             seen.unanswered = seen.unanswered.max(now().saturating_duration_since(since));
             continue;
         };
-        if let Some(since) = book.silent_since.remove(&key) {
+        if let Some(since) = history.silent_since.remove(&key) {
             seen.unanswered = seen.unanswered.max(now().saturating_duration_since(since));
         }
         let found = own(found);
-        match book.judge(key, &found, now()) {
+        match history.judge(key, &found, now()) {
             Judged::Right => {}
             Judged::Stale(time) => seen.stale = seen.stale.max(time),
             Judged::Wrong(time) => seen.wrong = seen.wrong.max(time),

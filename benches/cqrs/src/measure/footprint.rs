@@ -3,7 +3,6 @@
 //! What it answers is compared with what the write side said when the run ended ([`Left`]), so that it is timed up to a
 //! right answer, and not up to any. A server of objects that it reads from is another process, as a database server is.
 
-use std::path::Path;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -74,9 +73,7 @@ pub async fn read_process(strategy: Strategy, stage: &Stage, left: &Left, began:
     ])
 }
 
-/// What this process holds in memory, maps of files that were read included.
+/// What this process holds in memory, mapped files that it has read included.
 pub fn resident_bytes() -> Answer<u64> {
-    let status = std::fs::read_to_string(Path::new("/proc/self/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("the kernel tells no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1_024)
+    Ok(cenote_bench_support::machine::process_memory()?.resident)
 }

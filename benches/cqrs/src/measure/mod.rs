@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::Answer;
 use super::clock;
 use super::faults::{differences, drain};
-use super::strategy::{Place, Running, Stage, Strategy};
+use super::strategy::{Location, Running, Stage, Strategy};
 
 pub use footprint::{Left, read_process, resident_bytes};
 
@@ -112,7 +112,7 @@ impl Effort {
 
     /// The phases that a strategy goes through: one that looks every ten seconds shows no more in three short ones.
     fn rates(&self, strategy: Strategy) -> Vec<u32> {
-        let slow = strategy == Strategy::CenoteUpdate(Place::S3Slow) && self.phase < Duration::from_secs(5);
+        let slow = strategy == Strategy::CenoteUpdate(Location::S3Slow) && self.phase < Duration::from_secs(5);
         if slow { self.rates.iter().copied().skip(1).take(1).collect() } else { self.rates.clone() }
     }
 }

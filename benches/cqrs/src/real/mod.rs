@@ -16,7 +16,7 @@ use super::Answer;
 use super::broker::{Broker, KafkaBroker, NatsBroker, RabbitBroker};
 use super::clock;
 use super::domain::Reference;
-use super::postgres::Place;
+use super::postgres::SchemaLocation;
 use super::read::{CassandraReadStores, PostgresReadStores, ReadStores, RedisReadStores};
 use super::settings::Settings;
 use super::write::{Hooks, PostgresWrite, Projection, WriteSide};
@@ -141,7 +141,7 @@ impl Servers {
         settings: &Settings,
     ) -> Answer<Arc<dyn WriteSide>> {
         let (url, schema) = (self.address(Server::Postgres)?, format!("cqrs_{}_write", own.name));
-        let at = Place { url, schema: &schema, keep: own.keep && hooks.projection != Projection::None };
+        let at = SchemaLocation { url, schema: &schema, keep: own.keep && hooks.projection != Projection::None };
         Ok(Arc::new(PostgresWrite::open(&at, hooks, reference, settings).await?))
     }
 
@@ -153,7 +153,7 @@ impl Servers {
         settings: &Settings,
     ) -> Answer<Arc<dyn ReadStores>> {
         let (url, schema) = (self.address(Server::Postgres)?, format!("cqrs_{}_write", own.name));
-        let at = Place { url, schema: &schema, keep: own.keep };
+        let at = SchemaLocation { url, schema: &schema, keep: own.keep };
         Ok(Arc::new(PostgresReadStores::open(&at, reference, settings).await?))
     }
 
@@ -185,7 +185,7 @@ impl Servers {
         let (address, name) = (self.address(server)?, format!("cqrs_{}_read", own.name));
         match server {
             Server::Postgres => {
-                let at = Place { url: address, schema: &name, keep: own.keep };
+                let at = SchemaLocation { url: address, schema: &name, keep: own.keep };
                 Ok(Arc::new(PostgresReadStores::open(&at, reference, settings).await?))
             }
             Server::Redis => Ok(Arc::new(RedisReadStores::open(address, &name, own.keep, reference).await?)),

@@ -86,7 +86,7 @@ impl Report {
 }
 
 /// Whether a strategy is one of the engine's, by its name.
-pub(crate) fn is_ours(system: &str) -> bool {
+pub(crate) fn is_cenote(system: &str) -> bool {
     system.starts_with("cenote")
 }
 

@@ -1,5 +1,5 @@
-//! `cdc`: changes are captured from the database and relayed. Whatever writes to the tables is seen, past all code: by
-//! logical replication on PostgreSQL, by triggers on SQLite (shown as `cdc-embedded`).
+//! `cdc`: changes are captured from the database and relayed, whichever program writes to the tables: by logical
+//! replication on PostgreSQL, by triggers on SQLite (shown as `cdc-embedded`).
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! `event-sourced`: the write side stores events and nothing else; the projector follows them from its position.
 //!
-//! There is no second truth that could differ, and history is there for whoever wants it. Every event that was ever written
-//! has to be readable for ever.
+//! There is no second truth that could differ, and history is kept. Every event that was ever written has to stay
+//! readable.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! `hybrid`: stock, which nobody may oversell, is projected in the command's transaction; the rest goes by the outbox.
+//! `hybrid`: stock, which must not be oversold, is projected in the command's transaction; the rest is relayed from the
+//! outbox.
 
 use std::sync::Arc;
 

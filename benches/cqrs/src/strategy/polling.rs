@@ -1,6 +1,6 @@
-//! `polling`: a job asks the write database for rows that changed since it last asked.
+//! `polling`: a job queries the write database for rows that changed since its last query.
 //!
-//! Simple, and blind to reasons and to what happened in between: it sees states. How late it is, is its interval.
+//! It is simple, and sees states only: neither causes nor the states in between. Its interval bounds its freshness.
 
 use std::sync::Arc;
 

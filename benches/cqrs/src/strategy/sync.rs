@@ -1,7 +1,7 @@
 //! `sync`: the read model is brought up to date in the command's transaction.
 //!
-//! Never behind and never wrong, at the price of every command waiting for every projection, and of reads and writes
-//! sharing one database.
+//! It is never stale and never wrong. In return every command waits for every projection, and reads and writes share one
+//! database.
 
 use std::sync::Arc;
 

@@ -22,7 +22,7 @@ pub(super) struct SqliteFeed {
     pub(super) notify: Arc<Notify>,
 }
 
-/// The last position there is.
+/// The last position.
 pub(super) fn end(connection: &Connection, kind: FeedKind) -> Answer<u64> {
     let sql = match kind {
         FeedKind::Outbox => "SELECT coalesce(max(position), 0) FROM outbox",
@@ -39,7 +39,7 @@ pub(super) fn end(connection: &Connection, kind: FeedKind) -> Answer<u64> {
 pub(super) fn clean(connection: &Connection, hooks: Hooks, until: i64) -> Answer<u64> {
     let mut gone = 0;
     if hooks.outbox {
-        // Only the oldest are looked at, so that one clean-up never holds commands up for long.
+        // Only the oldest, so that a clean-up never blocks commands for long.
         let sql = "DELETE FROM outbox WHERE position IN (SELECT position FROM outbox ORDER BY position LIMIT 5000)
             AND sent_at < ?";
         gone += connection.prepare_cached(sql)?.execute([until])?;
@@ -52,7 +52,7 @@ pub(super) fn clean(connection: &Connection, hooks: Hooks, until: i64) -> Answer
     Ok(gone as u64)
 }
 
-/// Entities that changed since, this moment included: several commits may have the same one.
+/// Entities that changed since, including this time: several commits may have the same one.
 fn updated(connection: &Connection, since: u64) -> Answer<Vec<Fed>> {
     let sql = "SELECT id, name, brand, category, price_cents, stock, weight_grams, version, updated_at FROM product
         WHERE updated_at >= ? ORDER BY updated_at";
@@ -84,7 +84,7 @@ fn outbox_row(row: &Row<'_>) -> Answer<Fed> {
     Ok(Fed { position: unsigned(row, 0)?, key: row.get_ref(1)?.as_str()?.parse()?, body: row.get(2)? })
 }
 
-/// What a trigger leaves of a row.
+/// A row as a trigger stores it.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Captured {
@@ -116,14 +116,14 @@ fn captured_row(row: &Row<'_>) -> Answer<Fed> {
     Ok(fed(unsigned(row, 0)?, &Message { version, at, cause, replay: false, change }))
 }
 
-/// A row of `position, key, version, body`: a reader gets the state that the event has led to.
+/// A row of `position, key, version, body`: a reader gets the state after the event.
 fn event_row(connection: &Connection, row: &Row<'_>) -> Answer<Fed> {
     let key: Key = row.get_ref(1)?.as_str()?.parse()?;
     let (position, version) = (unsigned(row, 0)?, unsigned(row, 2)?);
     let folded = rows::fold(connection, key, version)?;
     match folded.message().filter(|_| folded.version == version) {
         Some(message) => Ok(fed(position, &message)),
-        // The event can't be read. Neither can the reader: it decides what to do about it.
+        // The event can't be decoded, by the reader neither, which decides what to do.
         None => Ok(Fed { position, key, body: row.get(3)? }),
     }
 }
@@ -182,7 +182,7 @@ impl Feed for SqliteFeed {
         let (first, last, kind) = (first.position as i64, last.position as i64, self.kind);
         let mark = move |connection: &Connection| -> Answer<()> {
             match kind {
-                // One writer, so positions come in the order of commits: nothing unsent can appear in between.
+                // One writer, so positions are in the order of commits: no unsent row can appear in between.
                 FeedKind::Outbox => {
                     let sql = "UPDATE outbox SET sent_at = ? WHERE position BETWEEN ? AND ? AND sent_at IS NULL";
                     connection.prepare_cached(sql)?.execute([wall() as i64, first, last])?;
