@@ -5,11 +5,11 @@
 //! its result before the commit.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::mpsc;
 use std::thread;
 
-use rusqlite::{Connection, OpenFlags};
+use cenote_bench_support::sqlite::Pool;
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::settings::{SQLITE_BUSY, SQLITE_CACHE_KB, SQLITE_GROUP, SQLITE_MMAP_BYTES};
@@ -136,42 +136,10 @@ fn tune(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Connections that read, as many as there are readers at a time.
-pub struct Pool {
-    path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
-}
-
-impl Pool {
-    /// A pool on this file, which the writer has made.
-    #[must_use]
-    pub fn new(path: &Path) -> Pool {
-        Pool { path: path.to_owned(), idle: Mutex::default() }
-    }
-
-    /// Does `work` with a connection; its statements stay prepared for the next.
-    pub fn with<R>(&self, work: impl FnOnce(&mut Connection) -> Answer<R>) -> Answer<R> {
-        let idle = self.idle.lock().expect("nothing panics under this lock").pop();
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => self.open()?,
-        };
-        let answer = work(&mut connection);
-        self.idle.lock().expect("nothing panics under this lock").push(connection);
-        answer
-    }
-
-    fn open(&self) -> Answer<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
-        tune(&connection)?;
-        Ok(connection)
-    }
-
-    /// Closes all connections that nobody is using.
-    pub fn close(&self) {
-        self.idle.lock().expect("nothing panics under this lock").clear();
-    }
+/// A pool of connections that read this file, which the writer has created.
+#[must_use]
+pub fn pool(path: &Path) -> Pool {
+    Pool::new(path, tune)
 }
 
 /// Bytes of the tables and indexes whose names are like one of these, by the pages that they have in the file.

@@ -1,11 +1,11 @@
-//! The real clock: what a bench is about, and the one place where this crate reads it.
+//! The real clock, and the one place where the benches read it.
 //!
-//! The engine goes through its `Env` so that a simulation can own time. A measurement must not.
+//! The engine goes through its `Env`, so that a simulation can own time. A measurement must not.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Now, by the machine's monotonic clock.
+/// The current time of the machine's monotonic clock.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "measures real time")]
 pub fn now() -> Instant {
@@ -18,7 +18,7 @@ pub fn sleep(duration: Duration) {
     thread::sleep(duration);
 }
 
-/// Does the work; how long it took, in seconds, and what came of it.
+/// Runs the work and returns how long it took, in seconds, with its result.
 pub fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
     let start = now();
     let result = work();

@@ -1,64 +1,41 @@
-//! Quantiles of many values.
+//! Quantiles of many values, in nanoseconds or any other unit.
 
-/// Counts by value, 128 steps per power of two: an error below 0.8 %.
+/// An `hdrhistogram` of two significant digits, with the exact maximum.
+///
+/// Values are off by less than 1 %. It takes 40 kB and never grows, so that recording disturbs the caches of what is
+/// measured little, and always alike.
 pub struct Histogram {
-    counts: Vec<u64>,
-    count: u64,
+    values: hdrhistogram::Histogram<u64>,
     max: u64,
 }
 
-const STEP_BITS: u32 = 7;
+/// The highest value that is told apart: an hour of nanoseconds.
+const HIGHEST: u64 = 3_600_000_000_000;
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { counts: vec![0; 64 << STEP_BITS], count: 0, max: 0 }
+        let values = hdrhistogram::Histogram::new_with_max(HIGHEST, 2).expect("two digits up to an hour are allowed");
+        Self { values, max: 0 }
     }
 }
 
 impl Histogram {
-    /// Counts a value.
+    /// Records a value.
     pub fn add(&mut self, value: u64) {
-        self.counts[place(value)] += 1;
-        self.count += 1;
+        self.values.saturating_record(value);
         self.max = self.max.max(value);
     }
 
-    /// How many values there are.
+    /// The number of recorded values.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.count
+        self.values.len()
     }
 
-    /// The value that this share of all values is not above; at 1, the highest exactly.
+    /// The value that this share of all values does not exceed; at 1, the exact maximum.
     #[must_use]
     pub fn quantile(&self, share: f64) -> u64 {
-        let wanted = (share * self.count as f64).ceil() as u64;
-        let mut seen = 0;
-        let reaches = |&count: &u64| {
-            seen += count;
-            seen >= wanted
-        };
-        let found = self.counts.iter().position(reaches);
-        if share >= 1.0 { self.max } else { found.map_or(self.max, value) }
-    }
-}
-
-fn place(value: u64) -> usize {
-    let exponent = value.checked_ilog2().unwrap_or(0);
-    if exponent < STEP_BITS {
-        return value as usize;
-    }
-    let shift = exponent - STEP_BITS;
-    let step = (value >> shift) - (1 << STEP_BITS);
-    (((shift + 1) as usize) << STEP_BITS) + step as usize
-}
-
-/// The lowest value of a place.
-fn value(place: usize) -> u64 {
-    let (power, step) = (place >> STEP_BITS, (place & ((1 << STEP_BITS) - 1)) as u64);
-    match power.checked_sub(1) {
-        None => step,
-        Some(shift) => ((1 << STEP_BITS) + step) << shift,
+        if share >= 1.0 { self.max } else { self.values.value_at_quantile(share) }
     }
 }
 

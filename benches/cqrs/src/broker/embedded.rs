@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use cenote_bench_support::sqlite::Pool;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::Notify;
 
 use super::{Broker, DeadLetter, Delivery, Depth, Envelope, Subscription};
 use crate::clock::{self, now};
-use crate::sqlite::{Durability, Pool, Writer, disk_bytes};
+use crate::sqlite::{Durability, Writer, disk_bytes, pool};
 use crate::{Answer, Failure};
 
 const TABLES: &str = "
@@ -85,8 +86,7 @@ impl EmbeddedBroker {
     pub fn open(folder: &Path) -> Answer<EmbeddedBroker> {
         let path = folder.join("broker.db");
         let writer = Writer::open(&path, Durability::Machine, TABLES)?;
-        let pool = Pool::new(&path);
-        let inner = Inner { writer, pool, subscriptions: Mutex::default(), saved_at: Mutex::new(now()) };
+        let inner = Inner { writer, pool: pool(&path), subscriptions: Mutex::default(), saved_at: Mutex::new(now()) };
         Ok(EmbeddedBroker { inner: Arc::new(inner) })
     }
 }

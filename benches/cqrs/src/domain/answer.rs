@@ -1,13 +1,13 @@
 //! Queries, and how a read side shows its answer.
 //!
-//! A read side shows what it found field by field, borrowed, to whoever asked: one that holds the data in memory copies
-//! nothing, one that gets it from a socket has its own copy anyway, and both can be compared and timed.
+//! A read side shows its answer to a visitor field by field, borrowed: one that holds the data in memory copies nothing,
+//! one that reads it from a socket has a copy anyway, and both can be compared and timed.
 
 use std::hash::{Hash, Hasher};
 
 use super::Key;
 
-/// A question to a read side.
+/// A query of a read side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Query {
     /// The product page: everything about one product.
@@ -34,31 +34,31 @@ impl Query {
 pub struct Card<'a> {
     /// The key.
     pub id: u64,
-    /// What it is called.
+    /// The name.
     pub name: &'a str,
-    /// Who makes it.
+    /// The maker.
     pub brand: &'a str,
-    /// Where it is found: `Home > Kitchen > Pans`.
+    /// The path of its category: `Home > Kitchen > Pans`.
     pub category_path: &'a str,
     /// The price.
     pub price_cents: u64,
-    /// How many there are.
+    /// How many are in stock.
     pub stock: u32,
-    /// The field that is added while everything runs.
+    /// The field that a migration adds.
     pub weight_grams: Option<u32>,
-    /// The entity's version that this is; the probe of freshness reads it.
+    /// The entity's version; the probe of freshness reads it.
     pub version: u64,
 }
 
-/// Looks at an answer.
+/// Gets an answer, part by part.
 pub trait Visitor {
     /// The page's headline and version; comes before its products.
     fn page(&mut self, title: &str, version: u64);
-    /// A product: the one asked for, or the next of several.
+    /// The product that was asked for, or the next of several.
     fn product(&mut self, card: Card<'_>);
 }
 
-/// An answer, kept: for comparisons.
+/// An answer, owned: for comparisons.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Collected {
     /// The page's headline and version.
@@ -141,7 +141,7 @@ impl Collected {
         self.products.iter().for_each(|product| visitor.product(product.card()));
     }
 
-    /// The version of the entity that was asked for; 0 if it is not there.
+    /// The version of the entity that was asked for; 0 if it does not exist.
     #[must_use]
     pub fn version(&self) -> u64 {
         match (&self.page, self.products.first()) {
@@ -152,7 +152,7 @@ impl Collected {
     }
 }
 
-/// Reads every field of an answer and keeps a number: for timing.
+/// Reads every field of an answer into a number: for timing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sum {
     /// Depends on all that was shown.
@@ -179,13 +179,12 @@ impl Visitor for Sum {
     }
 }
 
-/// Reads every field of many answers and keeps what tells them from others: for a comparison across processes of one
-/// program.
+/// A hash of every field of many answers: for a comparison across processes of one program.
 #[derive(Debug, Clone, Default)]
 pub struct Digest(std::hash::DefaultHasher);
 
 impl Digest {
-    /// Of all that was shown so far.
+    /// The hash of all that was shown.
     #[must_use]
     pub fn value(&self) -> u64 {
         self.0.finish()
@@ -202,7 +201,7 @@ impl Visitor for Digest {
     }
 }
 
-/// Touches a text at both ends, as writing it out would.
+/// Reads a text at both ends.
 fn text(text: &str) -> u64 {
     let ends = text.as_bytes().first().into_iter().chain(text.as_bytes().last());
     ends.map(|byte| u64::from(*byte)).sum::<u64>() + text.len() as u64

@@ -10,12 +10,13 @@ use std::path::Path;
 use std::sync::{Arc, RwLock};
 
 use async_trait::async_trait;
+use cenote_bench_support::sqlite::Pool;
 use rusqlite::{Connection, Row, params};
 
 use super::{Applied, LocalQueries, Queries, ReadStore, ReadStores};
 use crate::Answer;
 use crate::domain::{Card, Change, Key, LISTING, Message, Page, Product, Query, Reference, Visitor};
-use crate::sqlite::{Durability, Pool, Writer, disk_bytes, table_bytes};
+use crate::sqlite::{Durability, Writer, disk_bytes, pool, table_bytes};
 
 fn tables(generation: u32) -> String {
     format!(
@@ -232,7 +233,7 @@ impl SqliteReadStores {
     /// Opens this file, or creates it.
     pub fn open_at(path: &Path, reference: Arc<Reference>) -> Answer<SqliteReadStores> {
         let writer = Arc::new(Writer::open(path, Durability::Process, "")?);
-        let (pool, generations) = (Arc::new(Pool::new(path)), Arc::default());
+        let (pool, generations) = (Arc::new(pool(path)), Arc::default());
         Ok(SqliteReadStores { writer, pool, reference, generations, is_guest: false })
     }
 

@@ -29,15 +29,15 @@ fn servers(wanted: &[Server]) -> Option<Servers> {
 
 #[test]
 fn a_flag_wins_over_what_was_found() {
-    let servers = Servers::find().or_rather(&[("redis".to_owned(), "redis://elsewhere/".to_owned())]);
+    let servers = Servers::find().with_addresses(&[("redis".to_owned(), "redis://elsewhere/".to_owned())]);
     assert_eq!(servers.address(Server::Redis).unwrap(), "redis://elsewhere/");
-    assert_eq!(servers.memory_bytes(Server::Redis), None, "it is somebody else's");
+    assert_eq!(servers.memory_bytes(Server::Redis), None, "`up` has not started it");
 }
 
 #[test]
 fn a_server_of_ours_takes_memory() {
     let Some(servers) = servers(&[Server::Postgres]) else { return };
-    // Where `up` has started it, which need not be so.
+    // Only if `up` has started it.
     let Some(bytes) = servers.memory_bytes(Server::Postgres) else { return };
     assert!(bytes > 1_000_000, "{bytes}: with its shared buffers");
 }
@@ -76,7 +76,7 @@ async fn run(write: &Arc<dyn WriteSide>, world: &World, count: usize) {
     futures::future::join_all(clients).await;
 }
 
-/// Takes everything from a feed to a store, batch by batch.
+/// Applies everything of a feed to a store, batch by batch.
 async fn drain(write: &dyn WriteSide, kind: FeedKind, store: &dyn ReadStore) {
     let feed = write.feed(kind).unwrap();
     let mut position = store.position().await.unwrap();
@@ -216,7 +216,7 @@ async fn brokers_keep_their_promises() {
     }
 }
 
-/// Nothing stays behind at the server: a slot that is forgotten keeps its log for ever.
+/// Nothing is left at the server: a slot without a reader would keep the log without bound.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_side_that_is_dropped_takes_its_slot_along() {
     let Some(servers) = servers(&[Server::Postgres]) else { return };

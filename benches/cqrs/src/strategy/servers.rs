@@ -19,7 +19,7 @@ impl Stage {
     }
 
     fn servers(&self) -> Servers {
-        Servers::find().or_rather(&self.servers)
+        Servers::find().with_addresses(&self.servers)
     }
 
     pub(super) async fn server_write(&self, hooks: Hooks) -> Answer<Arc<dyn WriteSide>> {
@@ -27,12 +27,12 @@ impl Stage {
     }
 
     pub(super) async fn server_broker(&self, kind: BrokerKind) -> Answer<Arc<dyn Broker>> {
-        let server = broker_server(kind).ok_or("the embedded broker is no server")?;
+        let server = broker_server(kind).ok_or("the embedded broker is not a server")?;
         self.servers().broker(server, &self.settings).await
     }
 
     pub(super) async fn server_stores(&self, kind: StoreKind) -> Answer<Arc<dyn ReadStores>> {
-        let server = store_server(kind).ok_or("SQLite is no server")?;
+        let server = store_server(kind).ok_or("SQLite is not a server")?;
         self.servers().read_stores(server, &self.own(), Arc::clone(&self.world.reference), &self.settings).await
     }
 

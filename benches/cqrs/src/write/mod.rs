@@ -97,7 +97,7 @@ pub trait WriteSide: Send + Sync {
     /// What every read side should show.
     async fn truth(&self) -> Answer<Truth> {
         let mut truth = Truth::default();
-        self.scan(None, &mut |message| truth.take(&message)).await?;
+        self.scan(None, &mut |message| truth.apply(&message)).await?;
         Ok(truth)
     }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cenote_bench_support::sqlite::Pool;
 use rusqlite::{Connection, params};
 use tokio::sync::Notify;
 
@@ -19,7 +20,7 @@ use crate::domain::{
     Ack, Cause, Change, Command, CommandError, Key, Message, Micros, Reference, Rejected, World, rules,
 };
 use crate::read::{ReadStores, SqliteReadStores, sqlite_project, sqlite_project_stock};
-use crate::sqlite::{Durability, Pool, Writer, disk_bytes, table_bytes};
+use crate::sqlite::{Durability, Writer, disk_bytes, pool, table_bytes};
 use crate::{Answer, Failure};
 
 /// A write side in one file.
@@ -48,7 +49,7 @@ impl SqliteWrite {
         let writer = Arc::new(Writer::open(&path, Durability::Machine, &setup.concat())?);
         let inner = Inner {
             writer,
-            pool: Arc::new(Pool::new(&path)),
+            pool: Arc::new(pool(&path)),
             hooks,
             reference,
             waiting: Mutex::default(),

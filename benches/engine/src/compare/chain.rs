@@ -1,4 +1,4 @@
-//! The list of versions that one child leaves in the folder for the other.
+//! The list of versions that the publishing process of a turn leaves in the folder for the reading one.
 
 use std::fs;
 use std::io;
@@ -11,26 +11,26 @@ use crate::peers::Published;
 /// All versions of a turn, in their order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Chain {
-    /// The version with no changes.
+    /// The version without changes.
     pub first: Published,
-    /// Those of the change sets that are timed.
+    /// The versions whose refresh is timed.
     pub steps: Vec<Step>,
-    /// Those after, to refresh to while look-ups are timed.
+    /// The versions after those, to refresh to while look-ups are timed.
     pub spare: Vec<Step>,
 }
 
-/// One version after the first.
+/// A version after the first.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Step {
-    /// How many movies differ.
+    /// The number of movies that differ from the version before.
     pub changes: u64,
-    /// The number of the change set of this size.
+    /// The number of the change set among those of this size.
     pub repetition: u64,
-    /// What came of it.
+    /// The published version.
     pub published: Published,
 }
 
-const NAME: &str = "chain.json";
+const FILE: &str = "chain.json";
 
 impl Chain {
     /// A chain of one version.
@@ -39,13 +39,13 @@ impl Chain {
         Self { first, steps: Vec::new(), spare: Vec::new() }
     }
 
-    /// Leaves it in the folder.
+    /// Writes the chain to the folder.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
-        fs::write(folder.join(NAME), serde_json::to_vec(self)?)
+        fs::write(folder.join(FILE), serde_json::to_vec(self)?)
     }
 
-    /// Finds it in the folder.
+    /// Reads the chain from the folder.
     pub fn read(folder: &Path) -> io::Result<Self> {
-        Ok(serde_json::from_slice(&fs::read(folder.join(NAME))?)?)
+        Ok(serde_json::from_slice(&fs::read(folder.join(FILE))?)?)
     }
 }

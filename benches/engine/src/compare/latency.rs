@@ -1,62 +1,68 @@
-//! How long single look-ups take while refreshes come: never, once a second, back to back.
+//! How long single look-ups take while no refresh runs, one a second, or one after another.
 //!
-//! One thread looks keys up and times each, with a view of its own; another refreshes. The clock's cost is in every
+//! One thread looks keys up, each with a new view, and times each; another refreshes. The cost of the clock is in every
 //! value, for all systems alike.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use cenote_bench_support::clock::{now, sleep};
 use cenote_bench_support::histogram::Histogram;
 
-use super::truth::Truth;
-use super::{Chain, Effort, Out, Sample, Step};
+use super::expected::Expected;
+use super::figures::{Case, Figure, Refreshes};
+use super::{Chain, Effort, Output, Sample, Step};
 use crate::peers::{Answer, Consume, System};
-use cenote_bench_support::clock::{now, sleep};
 
 const KEYS: usize = 1 << 20;
 
-/// All three phases. Where versions only go forward, what the slow phase leaves is for the fast one.
+/// All three rates. Where versions only go forward, `continuous` refreshes to those that `1/s` left.
 pub(super) fn phases(
     system: &dyn System,
     consumer: &dyn Consume,
     chain: &Chain,
-    truth: &Truth,
+    expected: &Expected,
     effort: Effort,
-    out: &mut Out<'_>,
+    out: &mut Output<'_>,
 ) -> Answer<()> {
-    let keys = truth.catalog.read_keys(0, KEYS);
+    let keys = expected.catalog.read_keys(0, KEYS);
     if out.supported("lookup_p50 to lookup_max", consumer.lookup(&keys[..1], 1))?.is_none() {
         return Ok(());
     }
     let never = AtomicBool::new(false);
-    say("none", None, &read(consumer, &keys, effort.seconds, &never)?, out)?;
+    print(Refreshes::Never, None, &read(consumer, &keys, effort.seconds, &never)?, out)?;
     let slow = (effort.seconds.ceil() as usize).min(chain.spare.len() / 2);
     let (first, rest) = chain.spare.split_at(slow);
-    for (name, steps, pause) in [("1/s", first, 1.0), ("continuous", rest, 0.0)] {
+    for (rate, steps, pause) in [(Refreshes::EverySecond, first, 1.0), (Refreshes::Continuous, rest, 0.0)] {
         let Some(step) = steps.first() else { continue };
-        let visit = Visit { steps, again: system.goes_back(), pause: Duration::from_secs_f64(pause) };
-        let (histogram, refreshes) = with_refreshes(consumer, &keys, &visit, effort.seconds)?;
-        out.note(format!("refreshes {name}: {refreshes} during {} look-ups", histogram.count()))?;
-        say(name, Some(step.changes), &histogram, out)?;
+        let targets = Targets { steps, again: system.goes_back(), pause: Duration::from_secs_f64(pause) };
+        let (histogram, refreshes) = with_refreshes(consumer, &keys, &targets, effort.seconds)?;
+        out.note(format!("refreshes {rate}: {refreshes} during {} look-ups", histogram.count()))?;
+        print(rate, Some(step.changes), &histogram, out)?;
     }
     Ok(())
 }
 
-/// The versions that a phase refreshes to.
-struct Visit<'a> {
+/// The versions to refresh to.
+struct Targets<'a> {
     steps: &'a [Step],
-    /// Whether to start over at the end.
+    /// Whether to start over after the last one.
     again: bool,
     pause: Duration,
 }
 
 /// Reads until the time is up or there is no version left to refresh to.
-fn with_refreshes(consumer: &dyn Consume, keys: &[u64], visit: &Visit<'_>, seconds: f64) -> Answer<(Histogram, u64)> {
+fn with_refreshes(
+    consumer: &dyn Consume,
+    keys: &[u64],
+    targets: &Targets<'_>,
+    seconds: f64,
+) -> Answer<(Histogram, u64)> {
     let (stop_reads, stop_refreshes) = (AtomicBool::new(false), AtomicBool::new(false));
     thread::scope(|scope| {
         let refresher = scope.spawn(|| {
-            let done = refresh(consumer, visit, &stop_refreshes);
+            let done = refresh(consumer, targets, &stop_refreshes);
             stop_reads.store(true, Ordering::Relaxed);
             done
         });
@@ -67,18 +73,18 @@ fn with_refreshes(consumer: &dyn Consume, keys: &[u64], visit: &Visit<'_>, secon
     })
 }
 
-fn refresh(consumer: &dyn Consume, visit: &Visit<'_>, stop: &AtomicBool) -> Answer<u64> {
+fn refresh(consumer: &dyn Consume, targets: &Targets<'_>, stop: &AtomicBool) -> Answer<u64> {
     let mut refreshes = 0;
     loop {
-        for step in visit.steps {
+        for step in targets.steps {
             if stop.load(Ordering::Relaxed) {
                 return Ok(refreshes);
             }
             consumer.refresh(step.published.version)?;
             refreshes += 1;
-            sleep(visit.pause);
+            sleep(targets.pause);
         }
-        if !visit.again {
+        if !targets.again {
             return Ok(refreshes);
         }
     }
@@ -102,11 +108,12 @@ fn read(consumer: &dyn Consume, keys: &[u64], seconds: f64, stop: &AtomicBool) -
     Ok(histogram)
 }
 
-fn say(refreshes: &str, changes: Option<u64>, histogram: &Histogram, out: &mut Out<'_>) -> Answer<()> {
-    let quantiles = [("lookup_p50", 0.5), ("lookup_p99", 0.99), ("lookup_p999", 0.999), ("lookup_max", 1.0)];
-    for (figure, quantile) in quantiles {
-        let sample = Sample::new(figure, "ns", histogram.quantile(quantile) as f64);
-        out.sample(Sample { refreshes: Some(refreshes.into()), changes, ..sample })?;
+fn print(refreshes: Refreshes, changes: Option<u64>, histogram: &Histogram, out: &mut Output<'_>) -> Answer<()> {
+    let quantiles =
+        [(Figure::LookupP50, 0.5), (Figure::LookupP99, 0.99), (Figure::LookupP999, 0.999), (Figure::LookupMax, 1.0)];
+    for (figure, share) in quantiles {
+        let case = Case { refreshes: Some(refreshes), changes, ..figure.into() };
+        out.sample(Sample::new(case, histogram.quantile(share) as f64))?;
     }
     Ok(())
 }

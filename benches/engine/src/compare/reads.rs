@@ -1,130 +1,117 @@
-//! Reads, on one thread and two: nanoseconds per operation and thread, the median of several passes.
+//! Reads on one thread and on two: nanoseconds per operation and thread, the median of several passes.
 
 use std::sync::Barrier;
 use std::thread;
 
-use super::rows::median;
-use super::truth::Truth;
-use super::{Effort, Out, Sample};
-use crate::peers::{Answer, Consume};
-use crate::workload::COUNTRIES;
 use cenote_bench_support::clock::timed;
 
-/// How many look-ups share a view when nothing else is said: what a request would do.
+use super::expected::Expected;
+use super::figures::{Case, Figure, median};
+use super::{Effort, Output, Sample};
+use crate::peers::{Answer, Consume};
+use crate::workload::COUNTRIES;
+
+/// The usual number of look-ups that share a view: what a request would do.
 const BATCH: usize = 16;
 
-/// A pass should not take longer; systems that would get fewer keys.
+/// The longest that a pass should take; slower systems get fewer keys.
 const PASS_SECONDS: f64 = 0.5;
 
-/// One read operation: its name, its keys, what to do and what must come of it.
+/// A read operation.
 struct Operation<'a> {
-    figure: &'static str,
+    case: Case,
     keys_max: usize,
-    batch: usize,
-    one_by_one: bool,
+    /// Whether its keys are ones that do not exist.
     missing: bool,
     run: &'a (dyn Fn(&[u64]) -> Answer<u64> + Sync),
     expected: &'a (dyn Fn(&[u64]) -> u64 + Sync),
 }
 
 /// Look-ups, cast walk, full scan.
-pub(super) fn by_key(consumer: &dyn Consume, truth: &Truth, effort: Effort, out: &mut Out<'_>) -> Answer<()> {
+pub(super) fn by_key(consumer: &dyn Consume, expected: &Expected, effort: Effort, out: &mut Output<'_>) -> Answer<()> {
     let found = |keys: &[u64]| keys.len() as u64;
-    let three = |keys: &[u64]| truth.sum_3_fields(keys);
-    let cast = |keys: &[u64]| truth.sum_cast(keys);
-    // Sixteen keys that a request has at once, by the system's own way for several where it has one; then one after
-    // another under one view; then with a view each.
-    let ways = [(BATCH, true), (BATCH, false), (1, false)];
-    for (batch, many) in ways.into_iter().filter(|(_, many)| !many || consumer.has_many()) {
+    let three = |keys: &[u64]| expected.sum_3_fields(keys);
+    let cast = |keys: &[u64]| expected.sum_cast(keys);
+    // Sixteen keys at once, by the system's operation for several if it has one; then one after another under one view;
+    // then with a view each.
+    let modes = [(BATCH, true), (BATCH, false), (1, false)];
+    for (batch, many) in modes.into_iter().filter(|(_, many)| !many || consumer.has_many()) {
         let one_by_one = !many && batch > 1 && consumer.has_many();
         let run = |keys: &[u64]| if many { consumer.lookup_many(keys, batch) } else { consumer.lookup(keys, batch) };
-        let hit = Operation {
-            figure: "lookup_hit",
-            keys_max: 1 << 20,
-            batch,
-            one_by_one,
-            missing: false,
-            run: &run,
-            expected: &found,
-        };
-        if !measure(&hit, truth, effort, out)? {
+        let lookups_per_view = (batch != BATCH).then_some(batch as u32);
+        let case = |figure: Figure| Case { lookups_per_view, one_by_one, ..figure.into() };
+        let hit =
+            Operation { case: case(Figure::LookupHit), keys_max: 1 << 20, missing: false, run: &run, expected: &found };
+        if !measure(&hit, expected, effort, out)? {
             return Ok(());
         }
         let run = |keys: &[u64]| {
             if many { consumer.lookup_3_fields_many(keys, batch) } else { consumer.lookup_3_fields(keys, batch) }
         };
-        let fields = Operation { figure: "lookup_3_fields", keys_max: 1 << 19, run: &run, expected: &three, ..hit };
-        measure(&fields, truth, effort, out)?;
+        let case = case(Figure::Lookup3Fields);
+        let fields = Operation { case, keys_max: 1 << 19, run: &run, expected: &three, ..hit };
+        measure(&fields, expected, effort, out)?;
     }
     let run = |keys: &[u64]| consumer.lookup_many(keys, BATCH);
-    let miss = Operation {
-        figure: "lookup_miss",
-        keys_max: 1 << 20,
-        batch: BATCH,
-        one_by_one: false,
-        missing: true,
-        run: &run,
-        expected: &|_| 0,
-    };
-    measure(&miss, truth, effort, out)?;
+    let case = Figure::LookupMiss.into();
+    let miss = Operation { case, keys_max: 1 << 20, missing: true, run: &run, expected: &|_| 0 };
+    measure(&miss, expected, effort, out)?;
     let run = |keys: &[u64]| consumer.cast_walk(keys);
-    let walk = Operation { figure: "cast_walk", keys_max: 1 << 18, missing: false, run: &run, expected: &cast, ..miss };
-    measure(&walk, truth, effort, out)?;
-    full_scan(consumer, truth, effort, out)
+    let case = Figure::CastWalk.into();
+    let walk = Operation { case, keys_max: 1 << 18, missing: false, run: &run, expected: &cast };
+    measure(&walk, expected, effort, out)?;
+    full_scan(consumer, expected, effort, out)
 }
 
 /// Country find and iterate, when the index is there.
-pub(super) fn by_country(consumer: &dyn Consume, truth: &Truth, effort: Effort, out: &mut Out<'_>) -> Answer<()> {
+pub(super) fn by_country(
+    consumer: &dyn Consume,
+    expected: &Expected,
+    effort: Effort,
+    out: &mut Output<'_>,
+) -> Answer<()> {
     let run = |keys: &[u64]| consumer.country_find(keys);
-    let expected = |keys: &[u64]| truth.sum_countries(keys);
-    let find = Operation {
-        figure: "country_find",
-        keys_max: 1 << 19,
-        batch: BATCH,
-        one_by_one: false,
-        missing: false,
-        run: &run,
-        expected: &expected,
-    };
-    measure(&find, truth, effort, out)?;
-    let records = truth.catalog.records();
+    let sum = |keys: &[u64]| expected.sum_countries(keys);
+    let case = Figure::CountryFind.into();
+    let find = Operation { case, keys_max: 1 << 19, missing: false, run: &run, expected: &sum };
+    measure(&find, expected, effort, out)?;
+    let records = expected.catalog.records();
     let all: Vec<_> = (0..COUNTRIES as u64).collect();
     let run = |_: &[u64]| consumer.country_iterate();
     let keys = [all.clone(), all];
     for threads in [1, 2] {
         let seconds = passes(threads, &keys, effort, &run, &|_| records)?;
         let nanos = seconds * 1e9 / records as f64;
-        out.sample(Sample::new("country_iterate", "ns", nanos).threads(threads as u32))?;
+        out.sample(Sample::new(Case::from(Figure::CountryIterate).threads(threads as u32), nanos))?;
     }
     Ok(())
 }
 
-fn full_scan(consumer: &dyn Consume, truth: &Truth, effort: Effort, out: &mut Out<'_>) -> Answer<()> {
-    let expected = truth.sum_ratings();
+fn full_scan(consumer: &dyn Consume, expected: &Expected, effort: Effort, out: &mut Output<'_>) -> Answer<()> {
+    let sum = expected.sum_ratings();
     let run = |_: &[u64]| {
-        let sum = consumer.full_scan()?;
-        // Orders of addition differ between systems, and with them the last bits.
-        Ok(u64::from((sum - expected).abs() <= expected * 1e-9))
+        // Systems add in different orders, so the last bits differ.
+        Ok(u64::from((consumer.full_scan()? - sum).abs() <= sum * 1e-9))
     };
     for threads in [1, 2] {
         let seconds = passes(threads, &[vec![], vec![]], effort, &run, &|_| 1)?;
-        let nanos = seconds * 1e9 / truth.catalog.records() as f64;
-        out.sample(Sample::new("full_scan", "ns", nanos).threads(threads as u32))?;
+        let nanos = seconds * 1e9 / expected.catalog.records() as f64;
+        out.sample(Sample::new(Case::from(Figure::FullScan).threads(threads as u32), nanos))?;
     }
     Ok(())
 }
 
-/// Whether the system has the operation at all.
-fn measure(operation: &Operation<'_>, truth: &Truth, effort: Effort, out: &mut Out<'_>) -> Answer<bool> {
+/// Measures the operation; returns whether the system supports it.
+fn measure(operation: &Operation<'_>, expected: &Expected, effort: Effort, out: &mut Output<'_>) -> Answer<bool> {
     let keys = |thread| {
-        let catalog = &truth.catalog;
+        let catalog = &expected.catalog;
         let count = operation.keys_max;
         if operation.missing { catalog.missing_keys(thread, count) } else { catalog.read_keys(thread, count) }
     };
     let mut keys = [keys(0), keys(1)];
     let probe = &keys[0][..1 << 10];
     let (seconds, answer) = timed(|| (operation.run)(probe));
-    if out.supported(operation.figure, answer)?.is_none() {
+    if out.supported(operation.case.figure, answer)?.is_none() {
         return Ok(false);
     }
     let affordable = (PASS_SECONDS / seconds * probe.len() as f64) as usize;
@@ -132,15 +119,13 @@ fn measure(operation: &Operation<'_>, truth: &Truth, effort: Effort, out: &mut O
     keys.iter_mut().for_each(|keys| keys.truncate(count));
     for threads in [1, 2] {
         let seconds = passes(threads, &keys, effort, operation.run, operation.expected)?;
-        let sample = Sample::new(operation.figure, "ns", seconds * 1e9 / count as f64).threads(threads as u32);
-        let lookups_per_view = (operation.batch != BATCH).then_some(operation.batch as u32);
-        let one_by_one = operation.one_by_one.then_some(true);
-        out.sample(Sample { lookups_per_view, one_by_one, ..sample })?;
+        let case = operation.case.threads(threads as u32);
+        out.sample(Sample::new(case, seconds * 1e9 / count as f64))?;
     }
     Ok(true)
 }
 
-/// The median of the passes, after one that is not timed; a pass takes as long as its slowest thread.
+/// The median of the passes, in seconds; the first is not counted. A pass takes as long as its slowest thread.
 fn passes(
     threads: usize,
     keys: &[Vec<u64>; 2],
@@ -165,7 +150,7 @@ fn passes(
         for (seconds, sum, answer) in done {
             let answer = answer?;
             if answer != sum {
-                return Err(format!("a read gave {answer} in all, and should have given {sum}").into());
+                return Err(format!("a read summed up to {answer}, expected {sum}").into());
             }
             slowest = slowest.max(seconds);
         }

@@ -1,12 +1,12 @@
-//! The parent: rounds in which every system has its turn, in processes of its own.
+//! The parent process: rounds in which every system has its turn, each in two processes.
 
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::figures::{Row, Sample, Samples};
 use super::hollow::Hollow;
-use super::rows::{Row, Sample, Samples};
-use super::{Effort, Said};
+use super::{Effort, Line};
 use crate::peers::{self, System};
 use crate::workload::Catalog;
 
@@ -14,15 +14,15 @@ use crate::workload::Catalog;
 pub struct Plan {
     /// Catalog sizes.
     pub records: Vec<u64>,
-    /// Names of systems; empty for all that are here.
+    /// Names of systems; if empty, all that are installed.
     pub systems: Vec<String>,
-    /// How often everybody has a turn.
+    /// The number of rounds.
     pub rounds: usize,
-    /// Passed on to the children.
+    /// Whether to measure little of everything.
     pub quick: bool,
-    /// Where Hollow is, if anywhere.
+    /// The class path of Hollow, if it is installed.
     pub hollow: Option<String>,
-    /// The binary to start again as a child.
+    /// The program to start for each part of a turn.
     pub binary: PathBuf,
 }
 
@@ -34,13 +34,13 @@ impl Plan {
     }
 }
 
-/// Who has a turn.
-enum Player {
+/// A system in the run.
+enum Participant {
     Rust(Box<dyn System>),
     Hollow(Hollow),
 }
 
-impl Player {
+impl Participant {
     fn name(&self) -> &str {
         match self {
             Self::Rust(system) => system.name(),
@@ -49,33 +49,33 @@ impl Player {
     }
 }
 
-/// What came of a run.
+/// The result of a run.
 pub struct Outcome {
     /// The figures of every turn that ended well.
     pub rows: Vec<Row>,
-    /// The turns that did not, with the reason.
+    /// The turns that failed, with the reason.
     pub failures: Vec<String>,
 }
 
-/// Runs the plan; `tell` hears what happens, for people.
+/// Runs the plan; `log` gets the progress, for people.
 ///
-/// A system whose turn fails has no other turn with as many records, and no figures of that turn; the others go on.
-pub fn run(plan: &Plan, tell: &mut dyn FnMut(&str)) -> io::Result<Outcome> {
-    let players = players(plan, tell)?;
+/// A system whose turn fails gets no more turns of that size, and the figures of that turn are discarded; the others go on.
+pub fn run(plan: &Plan, log: &mut dyn FnMut(&str)) -> io::Result<Outcome> {
+    let participants = participants(plan, log)?;
     let mut samples = Samples::default();
     let mut failures = Vec::new();
     for &records in &plan.records {
         Catalog::new(records).assert_known();
-        let mut players: Vec<_> = players.iter().collect();
+        let mut participants: Vec<_> = participants.iter().collect();
         for round in 1..=plan.rounds {
-            players.retain(|player| {
-                let name = player.name();
-                tell(&format!("{records} records, round {round} of {}: {name}", plan.rounds));
-                match turn(plan, player, records, tell) {
+            participants.retain(|participant| {
+                let name = participant.name();
+                log(&format!("{records} records, round {round} of {}: {name}", plan.rounds));
+                match turn(plan, participant, records, log) {
                     Ok(turn) => turn.into_iter().for_each(|sample| samples.push(name, records, sample)),
                     Err(error) => {
                         failures.push(format!("{name}, {records} records, round {round}: {error}"));
-                        tell(&format!("  {name} failed: {error}"));
+                        log(&format!("  {name} failed: {error}"));
                         return false;
                     }
                 }
@@ -86,57 +86,57 @@ pub fn run(plan: &Plan, tell: &mut dyn FnMut(&str)) -> io::Result<Outcome> {
     Ok(Outcome { rows: samples.rows(), failures })
 }
 
-/// Systems that are there only when asked for at build time.
+/// Systems that need the feature `peers`.
 const BEHIND_FEATURE: [&str; 5] = ["lmdb", "redb", "sqlite", "sqlite-file", "redis"];
 
-fn players(plan: &Plan, tell: &mut dyn FnMut(&str)) -> io::Result<Vec<Player>> {
+fn participants(plan: &Plan, log: &mut dyn FnMut(&str)) -> io::Result<Vec<Participant>> {
     let wanted = |name: &str| plan.systems.is_empty() || plan.systems.iter().any(|system| system == name);
-    let mut players = Vec::new();
+    let mut participants = Vec::new();
     let mut known = Vec::new();
     for system in peers::all() {
         known.push(system.name());
         match system.missing() {
             _ if !wanted(system.name()) => {}
-            Some(missing) => tell(&format!("skipped {}: {missing}", system.name())),
-            None => players.push(Player::Rust(system)),
+            Some(missing) => log(&format!("skipped {}: {missing}", system.name())),
+            None => participants.push(Participant::Rust(system)),
         }
     }
     for mapping in Hollow::MAPPINGS {
         known.push(mapping);
         match &plan.hollow {
             _ if !wanted(mapping) => {}
-            None => tell(&format!(
-                "skipped {mapping}: no --hollow CLASSPATH; benches/engine/peers/hollow/pom.xml makes one"
+            None => log(&format!(
+                "skipped {mapping}: no --hollow CLASSPATH; benches/engine/peers/hollow/pom.xml builds one"
             )),
-            Some(classpath) => players.push(Player::Hollow(Hollow::new(mapping, classpath)?)),
+            Some(classpath) => participants.push(Participant::Hollow(Hollow::new(mapping, classpath)?)),
         }
     }
     for name in BEHIND_FEATURE.into_iter().filter(|_| !cfg!(feature = "peers")) {
         known.push(name);
         if wanted(name) {
-            tell(&format!("skipped {name}: not built in; add --features peers"));
+            log(&format!("skipped {name}: not built; add --features peers"));
         }
     }
     match plan.systems.iter().find(|system| !known.contains(&system.as_str())) {
         Some(unknown) => Err(io::Error::other(format!("there is no system {unknown}; there are {}", known.join(", ")))),
-        None => Ok(players),
+        None => Ok(participants),
     }
 }
 
-/// One system's samples of a round; none count unless all of it ended well.
-fn turn(plan: &Plan, player: &Player, records: u64, tell: &mut dyn FnMut(&str)) -> io::Result<Vec<Sample>> {
+/// Runs a system's turn and returns its samples.
+fn turn(plan: &Plan, participant: &Participant, records: u64, log: &mut dyn FnMut(&str)) -> io::Result<Vec<Sample>> {
     let folder = tempfile::Builder::new().prefix("cenote-compare-").tempdir()?;
     let mut samples = Vec::new();
     for part in ["produce", "consume"] {
-        let command = match player {
-            Player::Rust(system) => child(plan, system.name(), part, records, folder.path()),
-            Player::Hollow(hollow) => hollow.command(part, records, folder.path(), plan.effort()),
+        let command = match participant {
+            Participant::Rust(system) => child(plan, system.name(), part, records, folder.path()),
+            Participant::Hollow(hollow) => hollow.command(part, records, folder.path(), plan.effort()),
         };
-        listen(command, |said| match said {
-            Said::Sample(sample) => samples.push(sample),
-            Said::Note { note } => tell(&format!("  {}: {note}", player.name())),
+        read_lines(command, |line| match line {
+            Line::Sample(sample) => samples.push(sample),
+            Line::Note { note } => log(&format!("  {}: {note}", participant.name())),
         })?;
-        if let (Player::Hollow(hollow), "produce") = (player, part) {
+        if let (Participant::Hollow(hollow), "produce") = (participant, part) {
             samples.extend(hollow.blob_samples(folder.path())?);
         }
     }
@@ -153,18 +153,18 @@ fn child(plan: &Plan, system: &str, part: &str, records: u64, folder: &Path) -> 
     command
 }
 
-/// Runs a child to its end and hears every line of JSON that it says.
-fn listen(mut command: Command, mut hear: impl FnMut(Said)) -> io::Result<()> {
+/// Runs a child process to its end and passes on each line that it prints.
+fn read_lines(mut command: Command, mut each: impl FnMut(Line)) -> io::Result<()> {
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let lines = BufReader::new(child.stdout.take().expect("the output is piped")).lines();
-    let mut heard = Ok(());
+    let mut all_read = Ok(());
     for line in lines {
-        // What can't be understood is told at the end: a child that nobody waits for would disturb the next one.
-        heard = heard.and_then(|()| {
-            hear(serde_json::from_str(&line?)?);
+        // An unreadable line is reported at the end: a child that is still running would disturb the next one.
+        all_read = all_read.and_then(|()| {
+            each(serde_json::from_str(&line?)?);
             Ok(())
         });
     }
     let status = child.wait()?;
-    if status.success() { heard } else { Err(io::Error::other(format!("{command:?} ended with {status}"))) }
+    if status.success() { all_read } else { Err(io::Error::other(format!("{command:?} ended with {status}"))) }
 }

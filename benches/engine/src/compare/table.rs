@@ -1,50 +1,66 @@
-//! The table on the terminal: a line per figure, a column per system, and how many times the engine's value it is.
+//! Rows as tables: one per catalog size, with a line per case and a column per system.
+//!
+//! The terminal's table has how many times the engine's value each value is; the Markdown page and the report have the
+//! range over the rounds.
 
 use std::io::{self, Write};
 
-use cenote_bench_support::numbers::{digits, human};
+use cenote_bench_support::numbers::{count, digits, human};
 use cenote_bench_support::table::write_aligned;
 
-use super::rows::Row;
+use super::figures::{Case, Row};
 
-/// Who the others are held against.
-const OURS: &str = "cenote";
+/// The system that the others are compared with.
+const ENGINE: &str = "cenote";
 
-/// Writes all rows as tables, one per catalog size.
+/// Writes all rows as text.
 pub fn write_table(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
-    let mut sizes: Vec<_> = rows.iter().map(|row| row.records).collect();
-    sizes.dedup();
-    sizes.sort_unstable();
-    sizes.dedup();
-    for records in sizes {
-        let own: Vec<_> = rows.iter().filter(|row| row.records == records).collect();
-        writeln!(out, "\n{records} records\n")?;
-        write_one(&own, out)?;
+    for table in Table::of_each_size(rows) {
+        writeln!(out, "\n{} records\n", count(table.records))?;
+        write_aligned(&table.lines(|row| cell(row, table.find(ENGINE, row.sample.case))), out)?;
     }
     Ok(())
 }
 
-fn write_one(rows: &[&Row], out: &mut dyn Write) -> io::Result<()> {
-    let systems = systems(rows);
-    let mut lines = vec![header(&systems)];
-    for figure in figures(rows) {
-        let of = |system: &str| rows.iter().find(|row| row.system == system && row.same_figure(figure));
-        let ours = of(OURS).map(|row| row.sample.value);
-        let cell = |system: &&str| of(system).map_or_else(String::new, |row| cell(row, ours));
-        let mut line = vec![title(figure)];
-        line.extend(systems.iter().map(cell));
-        lines.push(line);
+/// The rows of one catalog size.
+pub(super) struct Table<'a> {
+    pub(super) records: u64,
+    pub(super) rows: Vec<&'a Row>,
+}
+
+impl<'a> Table<'a> {
+    /// A table per catalog size, smallest first.
+    pub(super) fn of_each_size(rows: &'a [Row]) -> Vec<Self> {
+        let of = |records| Self { records, rows: rows.iter().filter(|row| row.records == records).collect() };
+        sizes(rows).into_iter().map(of).collect()
     }
-    write_aligned(&lines, out)
+
+    /// The row of a system, if it has one for this case.
+    pub(super) fn find(&self, system: &str, case: Case) -> Option<&'a Row> {
+        self.rows.iter().copied().find(|row| row.system == system && row.sample.case == case)
+    }
+
+    /// The heading, then a line per case: its name, and the text of each system's row.
+    pub(super) fn lines(&self, text: impl Fn(&Row) -> String) -> Vec<Vec<String>> {
+        let systems = systems(&self.rows);
+        let heading = std::iter::once("figure").chain(systems.iter().copied()).map(str::to_owned).collect();
+        let line = |case: Case| {
+            let cells = systems.iter().map(|system| self.find(system, case).map_or_else(String::new, &text));
+            std::iter::once(case.to_string()).chain(cells).collect()
+        };
+        std::iter::once(heading).chain(cases(&self.rows).into_iter().map(line)).collect()
+    }
 }
 
-fn header(systems: &[&str]) -> Vec<String> {
-    let mut line = vec!["figure".to_owned()];
-    line.extend(systems.iter().map(|&system| system.to_owned()));
-    line
+/// The catalog sizes, smallest first.
+pub(super) fn sizes(rows: &[Row]) -> Vec<u64> {
+    let mut sizes: Vec<_> = rows.iter().map(|row| row.records).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    sizes
 }
 
-/// The systems of these rows, in the order in which they come.
+/// The systems, in the order in which they first occur.
 pub(super) fn systems<'a>(rows: &[&'a Row]) -> Vec<&'a str> {
     let mut systems: Vec<&str> = Vec::new();
     for row in rows {
@@ -55,43 +71,32 @@ pub(super) fn systems<'a>(rows: &[&'a Row]) -> Vec<&'a str> {
     systems
 }
 
-/// One row of each figure, in the order in which they come.
-pub(super) fn figures<'a>(rows: &[&'a Row]) -> Vec<&'a Row> {
-    let mut figures: Vec<&Row> = Vec::new();
+/// The cases, in the order in which they first occur.
+pub(super) fn cases(rows: &[&Row]) -> Vec<Case> {
+    let mut cases = Vec::new();
     for row in rows {
-        if !figures.iter().any(|figure| figure.same_figure(row)) {
-            figures.push(row);
+        if !cases.contains(&row.sample.case) {
+            cases.push(row.sample.case);
         }
     }
-    figures
+    cases
 }
 
-/// The figure with what it depends on.
-pub(super) fn title(row: &Row) -> String {
-    let sample = &row.sample;
-    let mut title = sample.figure.clone();
-    if let Some(changes) = sample.changes {
-        title += &format!(" K={changes}");
-    }
-    if let Some(threads) = sample.threads {
-        title += if threads == 1 { " 1 thread" } else { " 2 threads" };
-    }
-    if let Some(refreshes) = &sample.refreshes {
-        title += &format!(", refreshes {refreshes}");
-    }
-    if sample.lookups_per_view.is_some() {
-        title += ", a view each";
-    }
-    if sample.one_by_one.is_some() {
-        title += ", one by one";
-    }
-    title
+/// The median for people.
+pub(super) fn value(row: &Row) -> String {
+    human(row.sample.value, row.sample.unit.name())
 }
 
-fn cell(row: &Row, ours: Option<f64>) -> String {
-    let value = human(row.sample.value, &row.sample.unit);
-    match ours {
-        Some(ours) if row.system != OURS && ours > 0.0 => format!("{value} ({}×)", digits(row.sample.value / ours)),
-        _ => value,
+/// The lowest and the highest value for people.
+pub(super) fn range(row: &Row) -> String {
+    let show = |value| human(value, row.sample.unit.name());
+    format!("{} – {}", show(row.min), show(row.max))
+}
+
+fn cell(row: &Row, engine: Option<&Row>) -> String {
+    let engine = engine.map(|row| row.sample.value).filter(|value| row.system != ENGINE && *value > 0.0);
+    match engine {
+        Some(engine) => format!("{} ({}×)", value(row), digits(row.sample.value / engine)),
+        None => value(row),
     }
 }

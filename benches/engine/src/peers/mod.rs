@@ -139,8 +139,8 @@ pub enum Memory {
     Heap,
     /// Some is mapped or comes from C: the growth of the resident set.
     Resident,
-    /// Another process holds it, and says that it is this many bytes.
-    Told(u64),
+    /// Another process holds it, and reports this many bytes.
+    Reported(u64),
 }
 
 /// The reading side. Reads may go on on several threads while a refresh runs on another.

@@ -190,7 +190,7 @@ impl Consume for Reader {
 
     fn memory(&self) -> Memory {
         let used = |server: &Server| Some(server.used_bytes().ok()?.saturating_sub(server.empty_bytes));
-        Memory::Told(self.server.as_ref().and_then(used).unwrap_or_default())
+        Memory::Reported(self.server.as_ref().and_then(used).unwrap_or_default())
     }
 
     fn movie(&self, id: u64) -> Answer<Option<Movie>> {

@@ -1,12 +1,12 @@
-//! `cqrs`: event-driven read sides and the engine's, with the same commands and queries.
+//! `cqrs`: event-driven read sides and Cenote, with the same commands and queries.
 //!
 //! ```text
 //! cargo run --release -p cenote-bench-cqrs --bin cqrs -- [--strategies a,b] [--broker …] [--store …] [--faults] [--quick]
 //!     [--json] [--report DIR]
 //! ```
 //!
-//! `benches/cqrs/README.md` says what runs and how to choose. Every strategy has its turn in a process of its own, so that one's
-//! memory is not another's.
+//! `benches/cqrs/README.md` says what runs and how to choose. Every strategy has its turn in a separate process, so that their
+//! memory is separate.
 
 mod cli;
 mod turns;

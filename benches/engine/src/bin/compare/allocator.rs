@@ -1,6 +1,7 @@
 //! An allocator that counts, so that the memory of a system is known to the byte.
 //!
-//! It adds two relaxed atomic operations to what the system's allocator does, for every Rust system alike.
+//! It adds two relaxed atomic operations to each call of the system's allocator, for every Rust system alike. Crates that
+//! count either report no peak that can be reset, or reallocate by copying, which would be in the figures.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -9,18 +10,18 @@ static LIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
 /// Bytes that are allocated now.
-pub(crate) fn live() -> usize {
+pub(crate) fn allocated() -> usize {
     LIVE.load(Relaxed)
 }
 
-/// The most that were since the last reset.
+/// The most bytes that were allocated since the last reset.
 pub(crate) fn peak() -> usize {
     PEAK.load(Relaxed)
 }
 
-/// Starts the peak anew.
+/// Sets the peak to what is allocated now.
 pub(crate) fn reset_peak() {
-    PEAK.store(live(), Relaxed);
+    PEAK.store(allocated(), Relaxed);
 }
 
 /// The system's allocator, counted.
@@ -33,7 +34,7 @@ fn grown(bytes: usize) {
     }
 }
 
-// SAFETY: every call goes to the system's allocator with the arguments as they came, and its answer goes back as it is;
+// SAFETY: every call is forwarded to the system's allocator with its arguments, and its result is returned unchanged;
 // counting touches only two atomics and never allocates.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -55,7 +56,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // Large blocks are moved by the kernel, without a moment with both copies.
+        // The kernel moves large blocks, so there is no moment with both copies.
         match new_size.checked_sub(layout.size()) {
             Some(more) => grown(more),
             None => _ = LIVE.fetch_sub(layout.size() - new_size, Relaxed),

@@ -1,10 +1,10 @@
-//! What the right answers are, small enough to stand beside the largest system without being in its way.
+//! The right answers, reduced to what sums need, so that they take little memory next to the largest system.
 
 use crate::peers::{Answer, Consume, text_sum, three_fields};
 use crate::workload::{COUNTRIES, Catalog, Change, Movie, rating_integer, rating_of};
 
-/// The generator's records, reduced to what sums need, at the version that is checked.
-pub(super) struct Truth {
+/// The generator's records at the version that is checked.
+pub(super) struct Expected {
     pub(super) catalog: Catalog,
     records: Vec<Entry>,
     ratings: Vec<u16>,
@@ -18,10 +18,10 @@ struct Entry {
     cast_sum: u16,
 }
 
-/// At most so many records are compared in full; sums cover all of them.
+/// The most records that are compared in full; sums cover all of them.
 const COMPARED: u64 = 200_000;
 
-impl Truth {
+impl Expected {
     pub(super) fn new(records: u64) -> Self {
         let catalog = Catalog::new(records);
         let mut by_country = vec![0; COUNTRIES];
@@ -37,7 +37,7 @@ impl Truth {
         Self { catalog, records: entries, ratings, by_country }
     }
 
-    /// Goes on to the version after a change set.
+    /// Applies a change set.
     pub(super) fn change(&mut self, size: u64, repetition: u64) -> Vec<Change> {
         let changes = self.catalog.changes(size, repetition, &mut self.ratings);
         for change in &changes {
@@ -50,7 +50,7 @@ impl Truth {
         let sum = |&key: &u64| {
             let rating = rating_of(self.ratings[key as usize]);
             let entry = &self.records[key as usize];
-            // The title's part is known already; an empty title adds nothing.
+            // `title_sum` is the part of the title; an empty title adds nothing.
             u64::from(entry.title_sum) + three_fields("", entry.year, rating)
         };
         keys.iter().map(sum).sum()
@@ -68,13 +68,13 @@ impl Truth {
         keys.iter().map(|&key| self.by_country[(key % COUNTRIES as u64) as usize]).sum()
     }
 
-    /// Compares records all over the catalog, every field.
+    /// Compares every field of records all over the catalog.
     pub(super) fn check_all(&self, consumer: &dyn Consume) -> Answer<()> {
         let stride = self.catalog.records().div_ceil(COMPARED);
         (0..self.catalog.records()).step_by(stride as usize).try_for_each(|id| self.check(consumer, id))?;
         match consumer.movie(self.catalog.records())? {
             None => Ok(()),
-            Some(movie) => Err(format!("movie {} is there, and was never published", movie.id).into()),
+            Some(movie) => Err(format!("movie {} exists, but was never published", movie.id).into()),
         }
     }
 
@@ -90,7 +90,7 @@ impl Truth {
         expected.runtime_minutes = self.records[id as usize].runtime_minutes;
         match consumer.movie(id)? {
             Some(found) if found == expected => Ok(()),
-            found => Err(format!("movie {id} is {found:?}, and should be {expected:?}").into()),
+            found => Err(format!("movie {id} is {found:?}, expected {expected:?}").into()),
         }
     }
 }
