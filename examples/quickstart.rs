@@ -65,10 +65,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         rate(during),
         rate(after)
     );
-    let held: usize = older.state().memory().iter().map(|of_type| of_type.bytes()).sum();
+    let held = older.memory_bytes();
     println!(
         "memory:                 {} for {} records and what they hold\n",
-        bytes(held as u64),
+        bytes(held),
         older.len::<Feature>() + older.len::<Browser>()
     );
     show(&older);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cenote_state::ids::{Timestamp, Version};
-use cenote_state::record::{Registry, Root};
-use cenote_state::schema::{Binding, Schema};
+use cenote_state::record::{Binding, Registry, Root};
+use cenote_state::schema::Schema;
 use cenote_state::state::State;
 use cenote_state::view::{HashIndex, IndexDeclaration, IndexValue, Indexes, View};
 use cenote_store::env::Env;

@@ -7,6 +7,7 @@
 
 use cenote_state::delta::{Change, Delta};
 use cenote_state::state::State;
+use sysinfo::{MemoryRefreshKind, ProcessRefreshKind, ProcessesToUpdate, System, get_current_pid};
 
 /// A delta's rows may lie in segments that are copied, and their keys in pages: counted double.
 const FACTOR: u64 = 2;
@@ -36,7 +37,7 @@ impl Budget {
         let grown = delta.map(|delta| self.estimate.saturating_add(FACTOR * bytes_of(delta)));
         let estimate = match grown {
             Some(grown) if grown <= self.limit => grown,
-            _ => state.memory().iter().map(|table| table.bytes() as u64).sum(),
+            _ => state.memory_bytes(),
         };
         if estimate > self.limit {
             return Err(estimate);
@@ -54,14 +55,29 @@ fn bytes_of(delta: &Delta) -> u64 {
     rows.map(|rows| rows.memory_bytes() as u64).sum()
 }
 
-/// What the machine, or the container, has; no limit if it does not say.
+/// The memory of the machine, or the limit of the container that this process runs in, whichever is less. Groups that
+/// contain the container's group count as well. No limit if the system does not say.
 pub(crate) fn of_machine() -> u64 {
-    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let container =
-        number("/sys/fs/cgroup/memory.max").or_else(|| number("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
-    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?.to_owned();
-        line.split_whitespace().nth(1)?.parse::<u64>().ok()?.checked_mul(1_024)
+    let Ok(mut system) = System::new() else { return u64::MAX };
+    system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+    let machine = Some(system.total_memory()).filter(|bytes| *bytes > 0);
+    let container = get_current_pid().ok().and_then(|pid| {
+        system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, ProcessRefreshKind::nothing());
+        system.process(pid)?.cgroup_limits()
     });
-    container.into_iter().chain(machine).min().unwrap_or(u64::MAX)
+    let container = container.map(|limits| limits.total_memory).filter(|bytes| *bytes > 0);
+    machine.into_iter().chain(container).min().unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_has_memory_and_a_container_has_no_more() {
+        let mut system = System::new().expect("the system is supported");
+        system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+        let limit = of_machine();
+        assert!(limit > 1 << 20 && limit <= system.total_memory(), "{limit}");
+    }
 }

@@ -43,5 +43,5 @@ pub(crate) fn around(outline: &Outline, current: Version, failed: Version, targe
 }
 
 fn bytes_of(view: &View) -> u64 {
-    view.state().memory().iter().map(|table| table.bytes() as u64).sum()
+    view.state().memory_bytes()
 }

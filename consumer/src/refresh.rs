@@ -11,8 +11,8 @@ use cenote_state::blob::{BlobError, decode_delta};
 use cenote_state::delta::{ApplyError, Delta};
 use cenote_state::digest::PRESENCE;
 use cenote_state::ids::{ColumnId, DatasetId, Timestamp, TypeId, Version};
-use cenote_state::record::Declared;
-use cenote_state::schema::{BindError, Binding, KeyError, Schema};
+use cenote_state::record::{BindError, Binding, Declared};
+use cenote_state::schema::{KeyError, Schema};
 use cenote_state::state::State;
 use cenote_state::table::Table;
 use cenote_state::view::indexes::{ChangedRoots, IndexBinding};
@@ -268,7 +268,7 @@ impl Rolling {
         let mut parent = self.state.clone();
         if let Some(schema) = &commit.schema {
             schema.check().map_err(|what| RefreshError::Schema { version, what })?;
-            let relaid = parent.relaid(Arc::new(schema.clone()), threads);
+            let relaid = parent.relayout(Arc::new(schema.clone()), threads);
             parent = relaid.map_err(|source| RefreshError::Key { version, source })?;
         }
         let Some((object, bytes)) = &fetched.delta else { return Ok((parent.with_version(version), None)) };

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use cenote_state::digest::{Sums, state_digest};
 use cenote_state::ids::{DatasetId, Ordinal, Position, Timestamp, TypeId, Version};
-use cenote_state::record::Registry;
-use cenote_state::schema::{Binding, Schema, Shape, ValueKind};
+use cenote_state::record::{Binding, Registry};
+use cenote_state::schema::{Schema, Shape, ValueKind};
 use cenote_state::segment::RowAt;
 use cenote_state::state::State;
 use cenote_state::view::{NamedTable, NamedValue, View};
@@ -448,7 +448,7 @@ fn count_dangling_keys(state: &State) -> BTreeMap<String, u64> {
         let values = table.iter().flat_map(|record| record.fields().map(|(_, value)| dangling_in(value)));
         (table.schema().name.clone(), values.sum())
     };
-    view.names().filter(holds_keys).map(count).collect()
+    view.named_tables().filter(holds_keys).map(count).collect()
 }
 
 fn dangling_in(value: NamedValue<'_>) -> u64 {

@@ -1,8 +1,8 @@
 //! What can go wrong, by what the caller does about it.
 
 use cenote_state::ids::{Position, Version};
-use cenote_state::record::{DeclareError, WriteError};
-use cenote_state::schema::{BindError, KeyError, SchemaError};
+use cenote_state::record::{BindError, DeclareError, WriteError};
+use cenote_state::schema::{KeyError, SchemaError};
 use cenote_store::env::Panicked;
 use cenote_store::load::LoadError;
 use cenote_store::log::{self, Fenced, Lost, Pending, ReadError, Refused};

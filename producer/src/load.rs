@@ -114,7 +114,7 @@ fn applied(
     let mut state = parent.clone();
     if let Some(schema) = schema {
         schema.check().map_err(damaged)?;
-        state = state.relaid(Arc::new(schema), threads)?;
+        state = state.relayout(Arc::new(schema), threads)?;
     }
     let state = match delta {
         Some((object, bytes)) => {

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use cenote_state::record::Declared;
-use cenote_state::schema::{Allow, Binding, Schema};
+use cenote_state::record::{Binding, Declared};
+use cenote_state::schema::{Allow, Schema};
 use cenote_store::log::{LogReader, LogWriter, OpenError as LogOpenError, ReadError, WriterOptions};
 use cenote_store::storage::Storage;
 
@@ -48,7 +48,7 @@ impl Producer {
         let roots = roots.collect();
         let binding = Arc::new(Binding::new(&declared, &schema)?);
         let (state, threads) = (committed.state.clone(), env.threads());
-        let base = env.cpu(move || Base::of_state(state.relaid(Arc::new(schema), threads)?)).await??;
+        let base = env.cpu(move || Base::of_state(state.relayout(Arc::new(schema), threads)?)).await??;
         let version = committed.state.version();
         tracing::info!(dataset = storage.url(), epoch = %log.epoch(), %version, "dataset opened");
         Ok(Producer {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use cenote_state::ids::{ColumnId, Ordinal, TypeId};
 use cenote_state::layout::ValueForm;
-use cenote_state::row::Row;
+use cenote_state::row::{CellForm, Row};
 use cenote_state::schema::{KeyError, Schema, Shape, ValueKind};
 use cenote_state::segment::RowAt;
 
@@ -21,6 +21,8 @@ pub(crate) struct Plans {
 pub(crate) struct TypePlan {
     /// Its columns, in the order of its fields.
     pub(crate) columns: Vec<ColumnId>,
+    /// What its cells are, in the same order.
+    pub(crate) cells: Vec<CellForm>,
     /// How its key is read; none for a component.
     pub(crate) key: Option<KeyReader>,
     /// The fields that hold component ordinals.
@@ -69,7 +71,13 @@ impl TypePlan {
         // A type that was removed keeps its place without fields, and has no key to read.
         let has_key = of_type.is_root() && !of_type.fields.is_empty();
         let key = if has_key { Some(KeyReader::new(schema, id)?) } else { None };
-        Ok(TypePlan { columns: of_type.fields.iter().map(|field| field.column).collect(), key, references })
+        let cells = of_type.fields.iter().map(|field| CellForm::new(schema, &field.shape));
+        Ok(TypePlan {
+            columns: of_type.fields.iter().map(|field| field.column).collect(),
+            cells: cells.collect::<Result<_, _>>()?,
+            key,
+            references,
+        })
     }
 
     /// Whether the field holds component ordinals.

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cenote_state::ids::{DatasetId, Epoch, TypeId, Version};
-use cenote_state::schema::{Binding, Schema};
+use cenote_state::record::Binding;
+use cenote_state::schema::Schema;
 use cenote_state::state::State;
 use cenote_state::view::View;
 use cenote_store::env::{Env, Task};

@@ -17,7 +17,7 @@ use crate::framed::{frame_stored, unframe};
 
 /// All records of `old`, under the base's schema, in place of all that the base has.
 pub(crate) fn input(base: Base, old: &State, threads: usize) -> Result<Input, CycleError> {
-    let old = old.relaid(base.state.schema().clone(), threads).map_err(crate::cycle::diff::DiffError::from)?;
+    let old = old.relayout(base.state.schema().clone(), threads).map_err(crate::cycle::diff::DiffError::from)?;
     let schema = base.state.schema().clone();
     let roots = || schema.iter().filter(|(_, of_type)| of_type.is_root() && !of_type.fields.is_empty());
     let all: Vec<TypeId> = roots().map(|(id, _)| id).collect();

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use cenote_state::ids::TypeId;
-use cenote_state::layout::{ImageKind, ValueForm};
+use cenote_state::ids::{Ordinal, TypeId};
 use cenote_state::record::{Root, RowWriter, WriteError};
-use cenote_state::row::{LIST_ELEMENTS_MAX, Row};
-use cenote_state::schema::{Schema, Shape, ValueKind};
+use cenote_state::row::{Defect, Row};
+use cenote_state::schema::{Field, Schema, TypeSchema};
 use cenote_state::view::View;
 
 use crate::cycle::populate::Input;
@@ -58,6 +57,47 @@ pub enum RowError {
         /// What they should be.
         kind: String,
     },
+    /// A set, or a map, that is not in order.
+    #[error(
+        "{type_name}.{field} is not sorted by value, or holds a value twice; sort its elements, or its keys, and write each once"
+    )]
+    Order {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+    },
+    /// A reference that leads nowhere.
+    #[error(
+        "{type_name}.{field} refers to {component} {ordinal}, which does not exist; intern its row first and use the ordinal returned"
+    )]
+    Dangling {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+        /// The type that it refers to.
+        component: String,
+        /// The ordinal that no record of the last version or of this cycle has.
+        ordinal: Ordinal,
+    },
+    /// The type is not one whose rows are interned.
+    #[error("type number {0} is not a component type of the dataset; add rows of root types instead")]
+    Component(TypeId),
+}
+
+impl RowError {
+    /// What is wrong with one field of a row of `of_type`.
+    pub(crate) fn of(defect: Defect, schema: &Schema, of_type: &TypeSchema, field: &Field) -> RowError {
+        let (type_name, field_name) = (of_type.name.clone(), field.name.clone());
+        match defect {
+            Defect::Bytes => RowError::Bytes { type_name, field: field_name, kind: schema.display_field(field) },
+            Defect::Order => RowError::Order { type_name, field: field_name },
+            Defect::Dangling(id, ordinal) => {
+                RowError::Dangling { type_name, field: field_name, component: schema.get(id).name.clone(), ordinal }
+            }
+        }
+    }
 }
 
 impl Typed {
@@ -94,98 +134,15 @@ impl Typed {
         Ok(id)
     }
 
-    /// That a row made by hand is one of this root type's.
-    pub(crate) fn check_root(&self, schema: &Schema, id: TypeId, row: &Row) -> Result<(), RowError> {
+    /// Checks a row made by hand against this root type.
+    pub(crate) fn check_root(&self, input: &Input, id: TypeId, row: &Row) -> Result<(), RowError> {
         if !self.roots.contains(&id) {
             return Err(RowError::Type(id));
         }
-        check_row(schema, id, row)
+        input.check_row(id, row)
     }
 
     pub(crate) fn is_root(&self, id: TypeId) -> bool {
         self.roots.contains(&id)
-    }
-}
-
-/// That a row made by hand has the type's cells, in canonical bytes. References are the interner's, and not checked.
-pub(crate) fn check_row(schema: &Schema, id: TypeId, row: &Row) -> Result<(), RowError> {
-    let of_type = schema.types.get(id.index()).ok_or(RowError::Type(id))?;
-    let type_name = || of_type.name.clone();
-    if row.columns() != of_type.fields.len() {
-        return Err(RowError::Cells { type_name: type_name(), expected: of_type.fields.len(), found: row.columns() });
-    }
-    for (index, field) in of_type.fields.iter().enumerate() {
-        match row.cell(index) {
-            None if field.sparse => {}
-            None => return Err(RowError::Absent { type_name: type_name(), field: field.name.clone() }),
-            Some(cell) if is_canonical(schema, &field.shape, cell) => {}
-            Some(_) => {
-                let kind = schema.display_field(field);
-                return Err(RowError::Bytes { type_name: type_name(), field: field.name.clone(), kind });
-            }
-        }
-    }
-    Ok(())
-}
-
-fn is_canonical(schema: &Schema, shape: &Shape, cell: &[u8]) -> bool {
-    match shape {
-        Shape::One(kind) => is_value(schema, kind, cell),
-        Shape::List(kind) => elements(schema, &[kind], cell).is_some(),
-        Shape::Set(kind) => elements(schema, &[kind], cell).is_some(),
-        Shape::Map(key, value) => elements(schema, &[key, value], cell).is_some(),
-    }
-}
-
-fn elements(schema: &Schema, kinds: &[&ValueKind], cell: &[u8]) -> Option<()> {
-    let (count, mut rest) = cell.split_first_chunk::<4>()?;
-    let count = u32::from_le_bytes(*count) as usize;
-    if count > LIST_ELEMENTS_MAX {
-        return None;
-    }
-    for _ in 0..count {
-        for kind in kinds {
-            let len = match schema.value_form(kind).ok()? {
-                ValueForm::Image(image) => image.canonical_bytes(),
-                ValueForm::Text | ValueForm::Bytes => {
-                    let (len, after) = rest.split_first_chunk::<4>()?;
-                    rest = after;
-                    u32::from_le_bytes(*len) as usize
-                }
-            };
-            let (value, after) = rest.split_at_checked(len)?;
-            rest = after;
-            is_value(schema, kind, value).then_some(())?;
-        }
-    }
-    rest.is_empty().then_some(())
-}
-
-fn is_value(schema: &Schema, kind: &ValueKind, bytes: &[u8]) -> bool {
-    match schema.value_form(kind) {
-        Ok(ValueForm::Image(ImageKind::Number)) if bytes.len() == 8 => is_in_range(kind, bytes),
-        Ok(ValueForm::Image(ImageKind::Variant(variants))) if bytes.len() == 8 => image(bytes) < u64::from(variants),
-        Ok(ValueForm::Image(image)) => bytes.len() == image.canonical_bytes(),
-        Ok(ValueForm::Text) => std::str::from_utf8(bytes).is_ok(),
-        Ok(ValueForm::Bytes) => true,
-        Err(_) => false,
-    }
-}
-
-fn image(bytes: &[u8]) -> u64 {
-    bytes.try_into().map_or(u64::MAX, u64::from_le_bytes)
-}
-
-/// Whether an image fits the integer's declared width.
-fn is_in_range(kind: &ValueKind, bytes: &[u8]) -> bool {
-    let image = image(bytes);
-    match kind {
-        ValueKind::Bool => image <= 1,
-        ValueKind::UInt(bytes) => image <= u64::MAX >> (64 - 8 * u32::from(*bytes)),
-        ValueKind::Int(bytes) => {
-            let spare = 64 - 8 * u32::from(*bytes);
-            ((image as i64) << spare) >> spare == image as i64
-        }
-        _ => true,
     }
 }

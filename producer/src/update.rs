@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use cenote_state::ids::{Ordinal, TypeId};
 use cenote_state::keys::KeyRef;
-use cenote_state::record::{Interner, KeyValue, Root};
+use cenote_state::record::{KeyValue, Root};
 use cenote_state::row::Row;
 use cenote_state::schema::Schema;
 
 use crate::BoxError;
 use crate::cycle::populate::Input;
-use crate::typed::{RowError, Typed, check_row};
+use crate::typed::{RowError, Typed};
 
 /// Takes changes. All of them become one version, or none does.
 ///
@@ -50,7 +50,7 @@ impl Update {
     /// # Errors
     /// If the row is not one of the type's: see [`RowError`].
     pub fn upsert_row(&mut self, id: TypeId, row: &Row) -> Result<(), BoxError> {
-        self.typed.check_root(self.input.base.state.schema(), id, row)?;
+        self.typed.check_root(&self.input, id, row)?;
         Ok(self.input.upsert(id, row)?)
     }
 
@@ -70,8 +70,7 @@ impl Update {
     /// # Errors
     /// If the row is not one of the type's.
     pub fn intern_row(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, BoxError> {
-        check_row(self.input.base.state.schema(), component, row)?;
-        Ok(self.input.intern(component, row)?)
+        Ok(self.input.intern_row(component, row)?)
     }
 
     /// Attaches a tag to the version. Nothing is written for a tag alone.

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cenote_state::ids::{Ordinal, TypeId};
-use cenote_state::record::{Interner, Root, WriteError};
+use cenote_state::record::{Root, WriteError};
 use cenote_state::row::Row;
 use cenote_state::schema::Schema;
 
 use crate::BoxError;
 use crate::cycle::populate::Input;
-use crate::typed::{Typed, check_row};
+use crate::typed::Typed;
 
 /// Takes the whole dataset, record by record.
 pub struct Writer {
@@ -42,12 +42,13 @@ impl Writer {
     /// Components come first, by [`intern_row`], and are referred to by the ordinals that it gives.
     ///
     /// # Errors
-    /// If the row is not one of the type's: see [`RowError`](crate::RowError).
+    /// If the row is not one of the type's, its cells are not canonical (a set or map is sorted and holds nothing twice), or
+    /// a reference leads nowhere: see [`RowError`](crate::RowError).
     ///
     /// [`schema`]: Writer::schema
     /// [`intern_row`]: Writer::intern_row
     pub fn add_row(&mut self, id: TypeId, row: &Row) -> Result<(), BoxError> {
-        self.typed.check_root(self.input.base.state.schema(), id, row)?;
+        self.typed.check_root(&self.input, id, row)?;
         self.input.add(id, row)?;
         self.added += 1;
         Ok(())
@@ -58,8 +59,7 @@ impl Writer {
     /// # Errors
     /// If the row is not one of the type's.
     pub fn intern_row(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, BoxError> {
-        check_row(self.input.base.state.schema(), component, row)?;
-        Ok(self.input.intern(component, row)?)
+        Ok(self.input.intern_row(component, row)?)
     }
 
     /// Attaches a tag to the version, like the source's own version. Nothing is written for a tag alone.

@@ -1,8 +1,8 @@
 //! The engine's tracked figures, one by one: reads, refreshes, snapshots, cycles, the delay of a file notice.
 //!
 //! `cargo bench -p cenote-bench-engine --bench engine` takes a few minutes; `CENOTE_RECORDS` sets the number of movies
-//! (default 100,000), the filter and `--quick` are criterion's. Comparisons with other systems are `compare`'s; these
-//! figures are for following one system over time.
+//! (default 100,000), the filter and `--quick` are criterion's. These figures follow the engine over time; `compare` compares
+//! it with other systems.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use cenote_store::env::Env;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
 
-/// A published catalog, and all that reads it.
+/// A published catalog with its producer and a view.
 struct World {
     runtime: Runtime,
     folder: tempfile::TempDir,
@@ -89,7 +89,7 @@ fn reads(criterion: &mut Criterion, world: &World) {
     group.finish();
 }
 
-/// What a read of the synopsis costs, plain and packed: a look-up and its text, written to a page.
+/// Reads of the synopsis, plain and packed: a look-up and its text, written to a page.
 fn texts(criterion: &mut Criterion, world: &World) {
     let keys = world.catalog.read_keys(0, 1 << 16);
     let mut group = criterion.benchmark_group("text");
@@ -177,7 +177,7 @@ fn cycles(criterion: &mut Criterion, world: &mut World) {
     group.finish();
 }
 
-/// What a consumer does with the update: by hand for the refresh alone, watching for the delay from the commit to the swap.
+/// A consumer after an update: `refresh_to` for the refresh alone, watching for the delay from the commit to the swap.
 fn refreshes(criterion: &mut Criterion, world: &mut World) {
     let url = world.folder.path().display().to_string();
     let World { runtime, producer, catalog, .. } = world;
@@ -202,7 +202,7 @@ fn refreshes(criterion: &mut Criterion, world: &mut World) {
         runtime.block_on(update).expect("the update commits").token()
     };
     let mut group = criterion.benchmark_group("refresh");
-    // Each takes an update before it that takes longer than itself, and is not counted.
+    // Each needs an update, which takes longer than the refresh and is not counted.
     group.sample_size(20).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(1));
     for changes in [10, 1_000] {
         group.bench_function(format!("delta_{changes}"), |bench| {

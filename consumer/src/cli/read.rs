@@ -3,23 +3,24 @@
 use std::io::{BufWriter, IsTerminal, Write, stdout};
 
 use cenote_state::view::NamedRecord;
+use cenote_store::cli::{DatasetArgs, Failure, print_line, written};
 use clap::Args;
 
-use super::{Failure, Place, print, table, written};
+use super::{newest_view, table};
 
 /// Print one record as JSON
 #[derive(Args)]
 #[command(after_help = GET_EXAMPLES)]
 pub(super) struct Get {
     #[command(flatten)]
-    place: Place,
+    dataset: DatasetArgs,
     /// The record's root type
     #[arg(value_name = "TYPE")]
     type_name: String,
     /// The key: a number or text (bytes in hexadecimal), or a JSON array of several parts
     #[arg(allow_hyphen_values = true)]
     key: String,
-    /// Print on one line; without it on several, if the output is a terminal
+    /// Print on one line; the default on a terminal is several lines
     #[arg(long)]
     json: bool,
 }
@@ -37,20 +38,20 @@ Examples:
 #[command(after_help = SCAN_EXAMPLES)]
 pub(super) struct Scan {
     #[command(flatten)]
-    place: Place,
+    dataset: DatasetArgs,
     /// A root or component type
     #[arg(value_name = "TYPE")]
     type_name: String,
     /// Stop after this many records
     #[arg(long)]
-    limit: Option<u64>,
-    /// Print JSON Lines, which is the only form: for the sake of scripts
+    limit: Option<usize>,
+    /// Print JSON Lines; this is the only form, and the flag exists for symmetry
     #[arg(long)]
     json: bool,
 }
 
 const SCAN_EXAMPLES: &str = "\
-Records come in the order of their ordinals. What is printed can be published again.
+Records come in the order of their ordinals. The output can be published again with `cenote-producer run`.
 
 Examples:
   cenote-consumer scan ./catalog Movie --limit 10
@@ -58,28 +59,27 @@ Examples:
 
 impl Get {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let view = self.place.view().await?;
+        let view = newest_view(&self.dataset).await?;
         let table = table(&view, &self.type_name)?;
         let key = table.key_of_text(&self.key).map_err(|error| Failure::usage(error.to_string()))?;
         let Some(record) = table.get(key.as_ref()) else {
             let (name, key, version) = (&self.type_name, &self.key, view.version());
-            return Err(Failure::found(format!("no {name} has the key {key} in version {version}")));
+            return Err(Failure::negative(format!("no {name} has the key {key} in version {version}")));
         };
-        let shown = match !self.json && stdout().is_terminal() {
+        let json = match !self.json && stdout().is_terminal() {
             true => serde_json::to_string_pretty(&record),
             false => serde_json::to_string(&record),
         };
-        print(&mut stdout().lock(), &shown?)
+        print_line(json?)
     }
 }
 
 impl Scan {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let view = self.place.view().await?;
+        let view = newest_view(&self.dataset).await?;
         let table = table(&view, &self.type_name)?;
-        let limit = self.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let mut out = BufWriter::with_capacity(1 << 16, stdout().lock());
-        for record in table.iter().take(limit) {
+        for record in table.iter().take(self.limit.unwrap_or(usize::MAX)) {
             print_record(&mut out, record)?;
         }
         written(out.flush())

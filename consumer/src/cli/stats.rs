@@ -1,29 +1,29 @@
 //! `stats`: what the newest version holds, and what it takes in memory.
 
-use std::io::stdout;
-
 use cenote_consumer::View;
 use cenote_state::table::TableMemory;
+use cenote_store::cli::{DatasetArgs, Failure, print_line};
 use clap::Args;
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 
-use super::text::count;
-use super::{Failure, Place, print};
+use super::newest_view;
 
 /// Show what the newest version holds, type by type
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Stats {
     #[command(flatten)]
-    place: Place,
+    dataset: DatasetArgs,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
 const EXAMPLES: &str = "\
-Bytes are those in a consumer's memory: rows and heaps with the ordinals that are free (dead rows) among them, the key
-index of a root, and the live bits.
+Bytes are those in a consumer's memory: rows and heaps (including the free ordinals, \"dead rows\"), the key index of a
+root type, and the bitmap of live records.
 
 Examples:
   cenote-consumer stats ./catalog
@@ -31,16 +31,16 @@ Examples:
 
 impl Stats {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let view = self.place.view().await?;
-        if self.json {
-            return print(&mut stdout().lock(), &as_json(&self.place.dataset, &view).to_string());
+        let view = newest_view(&self.dataset).await?;
+        match self.json {
+            true => print_line(as_json(&self.dataset.url, &view)),
+            false => print_line(as_text(&view)),
         }
-        as_text(&view).iter().try_for_each(|line| print(&mut stdout().lock(), line))
     }
 }
 
 /// One type's figures.
-struct Row<'v> {
+struct TypeStats<'v> {
     name: &'v str,
     kind: &'static str,
     records: u64,
@@ -48,14 +48,14 @@ struct Row<'v> {
     memory: TableMemory,
 }
 
-fn rows(view: &View) -> Vec<Row<'_>> {
+fn stats_by_type(view: &View) -> Vec<TypeStats<'_>> {
     let state = view.state();
     let present = state.schema().iter().filter(|(_, of_type)| !of_type.fields.is_empty());
     present
         .map(|(id, of_type)| {
             let table = state.table(id);
             let segments = (0..table.segment_count()).filter(|number| table.segment(*number).is_some());
-            Row {
+            TypeStats {
                 name: &of_type.name,
                 kind: if of_type.is_root() { "root" } else { "component" },
                 records: table.len() as u64,
@@ -66,59 +66,60 @@ fn rows(view: &View) -> Vec<Row<'_>> {
         .collect()
 }
 
-fn as_text(view: &View) -> Vec<String> {
-    let rows = rows(view);
-    let all: u64 = rows.iter().map(|row| row.memory.bytes() as u64).sum();
-    let width = rows.iter().map(|row| row.name.chars().count()).chain(["type".len()]).max().unwrap_or(0);
-    let mut lines = vec![
-        format!("version {}, committed at {}", view.version(), view.committed_at().to_rfc3339()),
-        format!("digest  {:032x}", view.state().digest()),
-        format!("memory  {} bytes", count(all)),
-        String::new(),
-        line(
-            width,
-            ["type", "kind", "records", "bytes", "dead rows", "segments", "key index bytes"].map(str::to_owned),
-        ),
-    ];
-    lines.extend(rows.iter().map(|row| {
+fn as_text(view: &View) -> String {
+    let stats = stats_by_type(view);
+    let bytes: u64 = stats.iter().map(|of_type| of_type.memory.bytes() as u64).sum();
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["type", "kind", "records", "bytes", "dead rows", "segments", "key index bytes"]);
+    for of_type in &stats {
         let numbers = [
-            row.records,
-            row.memory.bytes() as u64,
-            row.memory.dead_rows as u64,
-            row.segments,
-            row.memory.key_index_bytes as u64,
+            of_type.records,
+            of_type.memory.bytes() as u64,
+            of_type.memory.dead_rows as u64,
+            of_type.segments,
+            of_type.memory.key_index_bytes as u64,
         ];
-        let [records, bytes, dead, segments, index] = numbers.map(count);
-        line(width, [row.name.to_owned(), row.kind.to_owned(), records, bytes, dead, segments, index])
-    }));
-    lines
+        let mut row = vec![of_type.name.to_owned(), of_type.kind.to_owned()];
+        row.extend(numbers.map(|number| HumanCount(number).to_string()));
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!(
+        "version {}, committed at {}\ndigest  {:032x}\nmemory  {} ({} bytes)\n\n{}",
+        view.version(),
+        view.committed_at().to_rfc3339(),
+        view.state().digest(),
+        HumanBytes(bytes),
+        HumanCount(bytes),
+        table.trim_fmt()
+    )
 }
 
-fn line(width: usize, [name, kind, records, bytes, dead, segments, index]: [String; 7]) -> String {
-    format!("{name:<width$}  {kind:<9}  {records:>13}  {bytes:>15}  {dead:>11}  {segments:>9}  {index:>15}")
-}
-
-fn as_json(dataset: &str, view: &View) -> Value {
-    let types: Vec<Value> = rows(view)
-        .iter()
-        .map(|row| {
-            json!({
-                "type": row.name,
-                "kind": row.kind,
-                "records": row.records,
-                "bytes": row.memory.bytes(),
-                "dead_rows": row.memory.dead_rows,
-                "segments": row.segments,
-                "key_index_bytes": row.memory.key_index_bytes,
-            })
+fn as_json(url: &str, view: &View) -> Value {
+    let stats = stats_by_type(view);
+    let types = stats.iter().map(|of_type| {
+        json!({
+            "type": of_type.name,
+            "kind": of_type.kind,
+            "records": of_type.records,
+            "bytes": of_type.memory.bytes(),
+            "dead_rows": of_type.memory.dead_rows,
+            "segments": of_type.segments,
+            "key_index_bytes": of_type.memory.key_index_bytes,
         })
-        .collect();
+    });
     json!({
-        "dataset": dataset,
+        "dataset": url,
         "version": view.version(),
         "committed_at": view.committed_at().to_rfc3339(),
         "digest": format!("{:032x}", view.state().digest()),
-        "bytes": view.state().memory().iter().map(TableMemory::bytes).sum::<usize>(),
-        "types": types,
+        "bytes": stats.iter().map(|of_type| of_type.memory.bytes()).sum::<usize>(),
+        "types": types.collect::<Vec<Value>>(),
     })
 }

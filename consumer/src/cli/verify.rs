@@ -1,22 +1,18 @@
 //! `verify`: proof that a version is whole.
 
-use std::io::stdout;
-
 use cenote_consumer::{Verified, Version, verify};
+use cenote_store::cli::{DatasetArgs, Failure, counted, print_line};
 use cenote_store::env::Env;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-
-use super::text::{count, counted};
-use super::{Failure, Place, print};
 
 /// Read everything that a version names again, and work every digest out from its records
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Verify {
     #[command(flatten)]
-    place: Place,
+    dataset: DatasetArgs,
     /// The version; the newest by default
     #[arg(long)]
     version: Option<u64>,
@@ -36,7 +32,7 @@ Examples:
 
 impl Verify {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let storage = self.place.storage().await?;
+        let storage = self.dataset.storage().await?;
         let style = ProgressStyle::with_template("{msg} {wide_bar} {percent}%").expect("the template is sound");
         let bar = ProgressBar::new(1).with_style(style);
         let progress = |what: &'static str, done: u64, of: u64| {
@@ -48,9 +44,9 @@ impl Verify {
         bar.finish_and_clear();
         let verified = verified?;
         if self.json {
-            return print(&mut stdout().lock(), &as_json(&self.place.dataset, &verified).to_string());
+            return print_line(as_json(&self.dataset.url, &verified));
         }
-        as_text(&verified).iter().try_for_each(|line| print(&mut stdout().lock(), line))
+        as_text(&verified).iter().try_for_each(print_line)
     }
 }
 
@@ -61,13 +57,13 @@ fn as_text(verified: &Verified) -> Vec<String> {
     let mut lines = vec![
         format!("log        positions {} to {}: the chain of hashes is whole", verified.first, verified.last),
         format!("snapshots  {snapshots}"),
-        format!("deltas     {} applied, each with the digests of its commit", count(verified.deltas)),
+        format!("deltas     {} applied, each with the digests of its commit", HumanCount(verified.deltas)),
     ];
     for of_type in &verified.types {
         let found = if of_type.is_root {
             "each found by its key".to_owned()
         } else {
-            format!("all referred to, {} times", count(of_type.references))
+            format!("all referred to, {} times", HumanCount(of_type.references))
         };
         let dangling = match of_type.dangling_keys {
             0 => String::new(),
@@ -85,7 +81,7 @@ fn as_text(verified: &Verified) -> Vec<String> {
 }
 
 fn counted_lead(keys: u64) -> String {
-    if keys == 1 { "1 key leads to".to_owned() } else { format!("{} keys lead to", count(keys)) }
+    if keys == 1 { "1 key leads to".to_owned() } else { format!("{} keys lead to", HumanCount(keys)) }
 }
 
 fn as_json(dataset: &str, verified: &Verified) -> Value {

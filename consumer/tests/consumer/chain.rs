@@ -10,9 +10,9 @@ use cenote_state::blob::{encode_delta, encode_snapshot};
 use cenote_state::delta::Changes;
 use cenote_state::ids::{Ordinal, TypeId, Version};
 use cenote_state::packed::{SymbolTable, Symbols};
-use cenote_state::record::{Declared, Interner, KeyValue, Record, Registry, Root, RowWriter, WriteError};
+use cenote_state::record::{Binding, Declared, Interner, KeyValue, Record, Registry, Root, RowWriter, WriteError};
 use cenote_state::row::Row;
-use cenote_state::schema::{Binding, Schema};
+use cenote_state::schema::Schema;
 use cenote_state::state::State;
 use cenote_store::env::Env;
 use cenote_store::log::names::Folder;
@@ -144,7 +144,7 @@ impl Chain {
         change(&mut schema);
         self.declared = with(Registry::new()).finish().expect("the types are sound");
         self.binding = Binding::new(&self.declared, &schema).expect("the types fit");
-        let new = self.state.relaid(Arc::new(schema), 1).expect("the schema is sound");
+        let new = self.state.relayout(Arc::new(schema), 1).expect("the schema is sound");
         self.put(self.state.clone(), new, None, None).await
     }
 

@@ -186,7 +186,7 @@ async fn a_dataset_of_each_format_is_read() {
         Some(&("Film", 1)),
         "film 40 leads to 41: {dangling:?}"
     );
-    let record = view.names().find(|table| table.schema().name == "Film").and_then(|table| table.iter().next());
+    let record = view.named_tables().find(|table| table.schema().name == "Film").and_then(|table| table.iter().next());
     let json = serde_json::to_string(&record.expect("there is a film")).expect("it has a JSON form");
     assert_eq!(json, FIRST);
 }

@@ -273,7 +273,7 @@ pub(super) struct Counts {
 impl Counts {
     /// Of one root type, or of all; `view` is of the version.
     pub(super) fn new(view: &View, type_name: Option<&str>, cycled: &Cycled) -> Counts {
-        let roots = view.names().filter(|table| {
+        let roots = view.named_tables().filter(|table| {
             let of_type = table.schema();
             of_type.is_root() && type_name.is_none_or(|name| name == of_type.name)
         });

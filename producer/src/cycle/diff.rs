@@ -194,7 +194,7 @@ fn with_segment_rows(
         of_type.segment_rows_log2 = rows_log2.unwrap_or(of_type.segment_rows_log2);
     }
     if schema != **base.state.schema() {
-        base.state = base.state.relaid(Arc::new(schema), 1)?;
+        base.state = base.state.relayout(Arc::new(schema), 1)?;
     }
     Ok(base)
 }

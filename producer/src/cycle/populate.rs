@@ -14,10 +14,12 @@ use cenote_state::record::{Interner, WriteError};
 use cenote_state::row::{RECORD_BYTES_MAX, Row};
 use cenote_state::schema::TypeSchema;
 
+use crate::BoxError;
 use crate::base::Base;
 use crate::content::Fresh;
 use crate::framed::{Strings, cells, frame, is_same};
 use crate::key::{Components, KeyBuffer, key_bytes};
+use crate::typed::RowError;
 
 /// Keys that are named when some were added twice.
 const NAMED_KEYS: usize = 10;
@@ -169,6 +171,49 @@ impl Input {
                 None => false,
             },
         }
+    }
+
+    /// Checks a row made by hand, of a type of the dataset: its cells, their canonical bytes, and that each reference leads
+    /// to a component of the last version or of this cycle.
+    pub(crate) fn check_row(&self, id: TypeId, row: &Row) -> Result<(), RowError> {
+        let schema = self.base.state.schema();
+        let of_type = schema.types.get(id.index()).ok_or(RowError::Type(id))?;
+        let (expected, found) = (of_type.fields.len(), row.columns());
+        if found != expected {
+            return Err(RowError::Cells { type_name: of_type.name.clone(), expected, found });
+        }
+        let mut exists = |id: TypeId, ordinal: Ordinal| self.is_component(id, ordinal);
+        for (index, (field, form)) in of_type.fields.iter().zip(&self.base.plans.of(id).cells).enumerate() {
+            match row.cell(index) {
+                None if field.sparse => {}
+                None => {
+                    return Err(RowError::Absent { type_name: of_type.name.clone(), field: field.name.clone() });
+                }
+                Some(cell) => {
+                    form.check(cell, &mut exists).map_err(|defect| RowError::of(defect, schema, of_type, field))?
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a row may refer to this component: a live one of the last version, or one that this cycle interned.
+    fn is_component(&self, id: TypeId, ordinal: Ordinal) -> bool {
+        let table = self.base.state.table(id);
+        match ordinal.0.checked_sub(table.ordinal_ceiling()) {
+            Some(number) => number < self.fresh[id.index()].len(),
+            None => table.is_live(ordinal),
+        }
+    }
+
+    /// The ordinal of a component row made by hand, which is checked first.
+    pub(crate) fn intern_row(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, BoxError> {
+        if self.base.state.schema().types.get(component.index()).is_none_or(TypeSchema::is_root) {
+            return Err(RowError::Component(component).into());
+        }
+        self.check_row(component, row)?;
+        self.check(component, row)?;
+        Ok(self.intern(component, row)?)
     }
 
     /// The keys that were given twice, of the first type that has some.

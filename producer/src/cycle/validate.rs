@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cenote_state::ids::Timestamp;
-use cenote_state::schema::Binding;
+use cenote_state::record::Binding;
 use cenote_state::view::View;
 
 use super::verify::Verified;

@@ -1,5 +1,6 @@
 //! Behaviour through the public API, on storage in memory, in virtual time.
 
+mod cells;
 mod doubts;
 mod keys;
 mod model;

@@ -63,6 +63,8 @@ fn record(input: &DeriveInput, attributes: &TypeAttributes, fields: &[Parsed], k
     });
     generate! {
         #[automatically_derived]
+        impl #krate::__derive::Sealed for #owner {}
+        #[automatically_derived]
         impl #krate::__derive::Record for #owner {
             const NAME: &'static str = #name;
             const KEY: &'static [&'static [&'static str]] = &[#(#key),*];

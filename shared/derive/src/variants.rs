@@ -75,6 +75,8 @@ fn implement(owner: &Ident, variants: &[Variant<'_>], krate: &TokenStream) -> To
     generate! {
         const _: () = {
             #[automatically_derived]
+            impl #krate::__derive::Sealed for #owner {}
+            #[automatically_derived]
             impl #krate::__derive::Enum for #owner {
                 const VARIANTS: &'static [&'static str] = &[#(#names),*];
                 const OTHER: ::core::option::Option<u32> = #other;

@@ -7,11 +7,14 @@
 //! Rules: nothing larger than `LIMIT` is read or allocated; every byte is consumed; a record never changes its shape
 //! (a container says more by a new section, never by a new field).
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Bytes that are not the record that they should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CodecError {
     /// More bytes than the limit for this record.
     #[error("{found} bytes, more than the limit of {limit}")]
@@ -65,7 +68,7 @@ fn decode_claiming<T: DeserializeOwned, const LIMIT: usize>(bytes: &[u8]) -> Res
     let config = bincode::config::legacy().with_limit::<LIMIT>();
     let (value, consumed) = bincode::serde::decode_from_slice(bytes, config)
         .map_err(|error| CodecError::Malformed { cause: error.to_string() })?;
-    match bytes.len() - consumed {
+    match bytes.len().saturating_sub(consumed) {
         0 => Ok(value),
         count => Err(CodecError::Trailing { count }),
     }
@@ -80,6 +83,7 @@ fn check_size<const LIMIT: usize>(found: usize) -> Result<(), CodecError> {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "tests damage bytes that they made")]
 mod tests {
     use super::*;
 

@@ -46,8 +46,8 @@ pub mod __derive {
 
     pub use crate::ids::Ordinal;
     pub use crate::keys::KeyRef;
+    pub use crate::record::bind::ValueBinding;
     pub use crate::record::*;
-    pub use crate::schema::bind::ValueBinding;
     pub use crate::schema::{Shape, ValueKind};
     pub use crate::segment::Cell;
 }

@@ -1,11 +1,11 @@
-//! Rows of numbers; and, the one place with unsafe code, a byte compared with sixteen and prefetching.
+//! FixedRows of numbers; and, the one place with unsafe code, a byte compared with sixteen and prefetching.
 //!
 //! Both are instructions of the processor that Rust has no safe words for. A look-up with three fields is more
 //! instructions than a processor holds in flight, so that the cache misses of neighbouring look-ups wait for each other:
 //! asking for lines early is what makes look-ups in stages fast. Reading numbers without bounds checks was measured, too,
 //! and took nothing away that could be told from noise (1,000,000 records, six runs of each in turn), so they are checked.
 //!
-//! Invariant of [`Rows`], established by its only constructor: the buffer is the slots, then `count + 1` rows of `stride`
+//! Invariant of [`FixedRows`], established by its only constructor: the buffer is the slots, then `count + 1` rows of `stride`
 //! bytes, then [`PADDING`]; no slot begins behind its row's end or is wider than 8 bytes. So 8 bytes can be read at every
 //! slot of every row.
 
@@ -60,9 +60,9 @@ impl Slot {
     }
 }
 
-/// Rows of whole-byte numbers, and one more row that only says where the last one's values end. Immutable.
+/// FixedRows of whole-byte numbers, and one more row that only says where the last one's values end. Immutable.
 #[derive(Clone, Debug)]
-pub(crate) struct Rows {
+pub(crate) struct FixedRows {
     /// Slots, rows, padding.
     buffer: Arc<[u8]>,
     count: u32,
@@ -71,20 +71,20 @@ pub(crate) struct Rows {
     rows_at: u32,
 }
 
-/// One row of [`Rows`]; the one after the last is never one.
+/// One row of [`FixedRows`]; the one after the last is never one.
 #[derive(Clone, Copy)]
-pub(crate) struct Row<'s> {
-    rows: &'s Rows,
+pub(crate) struct FixedRow<'s> {
+    rows: &'s FixedRows,
     /// Where it begins in the buffer.
     start: u32,
 }
 
-impl Rows {
+impl FixedRows {
     /// `count` rows with these slots, `stride` bytes each. `fill` writes them, one more, and padding.
     ///
     /// # Panics
     /// If a slot leaves its row, or there are more bytes than a segment may have: the caller's bug.
-    pub(crate) fn new(slots: &[Slot], count: u32, stride: u32, fill: impl FnOnce(&mut [u8])) -> Rows {
+    pub(crate) fn new(slots: &[Slot], count: u32, stride: u32, fill: impl FnOnce(&mut [u8])) -> FixedRows {
         let of_row = |slot: &Slot| slot.offset <= stride && slot.width <= 8;
         assert!(slots.iter().all(of_row), "a slot begins within its row");
         let rows_at = slots.len() * SLOT_BYTES;
@@ -96,15 +96,15 @@ impl Rows {
             places.zip(slots).for_each(|(place, slot)| place.copy_from_slice(&slot.to_bytes()));
             fill(rows);
         });
-        Rows { buffer, count, stride, rows_at: rows_at as u32 }
+        FixedRows { buffer, count, stride, rows_at: rows_at as u32 }
     }
 
     /// The same slots with rows that `change` overwrites.
-    pub(crate) fn changed(&self, change: impl FnOnce(&mut [u8])) -> Rows {
+    pub(crate) fn changed(&self, change: impl FnOnce(&mut [u8])) -> FixedRows {
         let mut buffer: Arc<[u8]> = Arc::from(&self.buffer[..]);
         let bytes = Arc::get_mut(&mut buffer).expect("nobody else has it yet");
         change(&mut bytes[self.rows_at as usize..]);
-        Rows { buffer, ..*self }
+        FixedRows { buffer, ..*self }
     }
 
     /// How many rows there are.
@@ -146,10 +146,10 @@ impl Rows {
 
     /// The row at this index.
     #[inline(always)]
-    pub(crate) fn row(&self, index: u32) -> Option<Row<'_>> {
+    pub(crate) fn row(&self, index: u32) -> Option<FixedRow<'_>> {
         // That 32 bits hold every place spares each read a check for overflow.
         let start = self.rows_at.wrapping_add(index.wrapping_mul(self.stride));
-        if index < self.count { Some(Row { rows: self, start }) } else { None }
+        if index < self.count { Some(FixedRow { rows: self, start }) } else { None }
     }
 
     /// Where a number stands, and how.
@@ -167,7 +167,7 @@ impl Rows {
     }
 }
 
-impl<'s> Row<'s> {
+impl<'s> FixedRow<'s> {
     /// The number in a slot.
     #[inline(always)]
     pub(crate) fn number(self, slot: usize) -> u64 {
@@ -261,8 +261,8 @@ mod tests {
 
     use super::*;
 
-    /// What `Row::number` and `Row::span` read, with every step checked.
-    fn checked(rows: &Rows, row: usize, slot: usize) -> u64 {
+    /// What `FixedRow::number` and `FixedRow::span` read, with every step checked.
+    fn checked(rows: &FixedRows, row: usize, slot: usize) -> u64 {
         let slot = Slot::from_bytes(*rows.buffer[slot * SLOT_BYTES..].first_chunk().expect("it is there"));
         let at = rows.rows_at as usize + row * rows.stride as usize + slot.offset as usize;
         let mut eight = [0; 8];
@@ -289,7 +289,7 @@ mod tests {
             seed: u8,
         ) {
             let (slots, stride) = slots(&widths);
-            let rows = Rows::new(&slots, count, stride, |rows| {
+            let rows = FixedRows::new(&slots, count, stride, |rows| {
                 rows.iter_mut().enumerate().for_each(|(at, byte)| *byte = (at as u8).wrapping_mul(seed | 1));
             });
             prop_assert!(rows.row(count).is_none());
@@ -313,12 +313,12 @@ mod tests {
     #[should_panic(expected = "there is no slot 1")]
     fn a_slot_that_is_not_there_is_not_read() {
         let (slots, stride) = slots(&[(4, 0)]);
-        Rows::new(&slots, 1, stride, |_| {}).row(0).expect("there is one row").number(1);
+        FixedRows::new(&slots, 1, stride, |_| {}).row(0).expect("there is one row").number(1);
     }
 
     #[test]
     #[should_panic(expected = "a slot begins within its row")]
     fn a_slot_outside_its_row_is_refused() {
-        Rows::new(&[Slot { base: 0, offset: 5, width: 4 }], 1, 4, |_| {});
+        FixedRows::new(&[Slot { base: 0, offset: 5, width: 4 }], 1, 4, |_| {});
     }
 }

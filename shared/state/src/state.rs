@@ -85,6 +85,12 @@ impl State {
         self.tables.iter().map(|table| table.memory()).collect()
     }
 
+    /// Bytes of all types together, as if it shared nothing with other states.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.tables.iter().map(|table| table.memory().bytes() as u64).sum()
+    }
+
     /// Bytes of this state's segments that `newer`, which came of it, does not share: what letting go of it would free
     /// if `newer` were all that is left.
     #[must_use]
@@ -94,12 +100,12 @@ impl State {
     }
 
     /// The same records under another schema of the chain: types and columns keep their numbers.
-    pub fn relaid(&self, schema: Arc<Schema>, threads: usize) -> Result<State, KeyError> {
+    pub fn relayout(&self, schema: Arc<Schema>, threads: usize) -> Result<State, KeyError> {
         if schema == self.schema {
             return Ok(self.clone());
         }
         let tables = schema.iter().map(|(id, _)| match self.tables.get(id.index()) {
-            Some(table) => Ok(Arc::new(table.relaid(&schema, id, threads)?)),
+            Some(table) => Ok(Arc::new(table.relayout(&schema, id, threads)?)),
             None => Ok(Arc::new(Table::empty(&schema, id, self.seed)?)),
         });
         let tables = tables.collect::<Result<Vec<_>, _>>()?;

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use cenote_state::blob::{SnapshotReader, decode_delta, encode_snapshot, footer_of};
 use cenote_state::digest::state_digest;
 use cenote_state::ids::{DatasetId, Epoch, Position, Timestamp, Version};
-use cenote_state::record::Registry;
-use cenote_state::schema::{Binding, Schema};
+use cenote_state::record::{Binding, Registry};
+use cenote_state::schema::Schema;
 use cenote_state::state::State;
 use cenote_state::view::View;
 use cenote_store::log::{Body, DeltaPlace, Entry, Hint, Kind, LogObject, Outline, Tombstone, decode, names};
@@ -72,7 +72,7 @@ fn as_text(state: &State) -> String {
     let binding = Binding::new(&nothing, state.schema()).expect("nothing fits anything");
     let view = View::new(state.clone(), Arc::new(binding), Timestamp(0));
     let mut text = format!("digest {:032x}\n", state.digest());
-    for table in view.names() {
+    for table in view.named_tables() {
         for record in table.iter() {
             let json = serde_json::to_string(&record).expect("whatever is read has a JSON form");
             text.push_str(&format!("{} {} {json}\n", table.schema().name, record.ordinal()));

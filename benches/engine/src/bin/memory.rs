@@ -84,7 +84,7 @@ async fn publish(url: &str, records: u64) -> Outcome<()> {
 async fn consume(url: &str) -> Outcome<()> {
     let before = process_memory()?.anonymous;
     let consumer = Consumer::builder(url).with::<Movie>().manual().open().await?;
-    let counted: usize = consumer.view().state().memory().iter().map(|of_type| of_type.bytes()).sum();
+    let counted = consumer.view().state().memory_bytes();
     println!("{counted} {}", process_memory()?.anonymous - before);
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! The files of the peers that a team writes by hand: bincode in zstd, a whole dataset or a version's changed records.
+//! The files of the hand-made peers: bincode in zstd, a whole dataset or the changed records of a version.
 //!
-//! `snapshot-<version>` has names once and records that refer to them by number, streamed, so that a reader needs no
-//! second copy while it builds; `changes-<version>` has the changed records whole, which is what such teams send.
+//! `snapshot-<version>` has each name once and records that refer to names by number, streamed, so that a reader needs no
+//! second copy while it builds; `changes-<version>` has whole records, which is what teams that do this send.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
@@ -17,7 +17,7 @@ use crate::workload::{COUNTRIES, GENRES, Movie, country_name, genre_name};
 const LEVEL: i32 = 3;
 pub(super) const FORMAT: Configuration = standard();
 
-/// What records refer to by number.
+/// The names to which records refer by number.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Names {
     pub(super) countries: Vec<Box<str>>,
@@ -93,7 +93,7 @@ impl Files {
         Self { place, version: 0, whole }
     }
 
-    /// The number of the next version, for one that is made by other means.
+    /// Takes the number of the next version, for a version that another writer stores.
     pub(super) fn take_version(&mut self) -> u64 {
         self.version += 1;
         self.version
@@ -123,7 +123,7 @@ impl super::Produce for Files {
     }
 
     fn republish(&mut self, movies: &[Movie]) -> Answer<()> {
-        // Without knowing what changed there is only one way: all of it again.
+        // The files do not record what changed, so the whole dataset is written again.
         self.publish(movies).map(|_| ())
     }
 
@@ -163,18 +163,18 @@ fn put(value: &impl Serialize, mut out: &mut dyn Write) -> Answer<()> {
     Ok(())
 }
 
-/// A file of this kind, opened.
+/// An open file.
 pub(super) struct Open(BufReader<zstd::Decoder<'static, BufReader<File>>>);
 
 impl Open {
-    /// A snapshot and its names; [`Open::next`] gives its rows.
+    /// Opens a snapshot and reads its names; [`Open::next`] reads its rows.
     pub(super) fn snapshot(folder: &Path, version: u64) -> Answer<(Self, Names)> {
         let mut open = Self::new(&snapshot_path(folder, version))?;
         let names = open.next()?;
         Ok((open, names))
     }
 
-    /// The changed records of a version, one after another.
+    /// Calls `each` with the changed records of a version.
     pub(super) fn each_change(folder: &Path, version: u64, mut each: impl FnMut(Movie)) -> Answer<()> {
         let mut open = Self::new(&changes_path(folder, version))?;
         let length: u64 = open.next()?;
@@ -188,7 +188,7 @@ impl Open {
         Ok(Self(BufReader::with_capacity(1 << 17, zstd::Decoder::new(File::open(path)?)?)))
     }
 
-    /// The next value.
+    /// Reads the next value.
     pub(super) fn next<T: for<'de> Deserialize<'de>>(&mut self) -> Answer<T> {
         Ok(bincode::serde::decode_from_std_read(&mut self.0, FORMAT)?)
     }

@@ -1,7 +1,7 @@
 //! What the hand-made maps share: a compact record, the view that readers hold, and the reads.
 //!
-//! This is the care a good team takes without an engine: boxed strings, countries and genres as small numbers, every
-//! actor once behind an `Arc`, and one `ArcSwap` through which the whole state is replaced.
+//! It is what a careful team writes without an engine: boxed strings, countries and genres as small numbers, every
+//! actor once in an `Arc`, and one `ArcSwap` through which the whole state is replaced.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -33,11 +33,11 @@ pub(super) struct Actor {
 
 pub(super) type Actors = FxHashMap<u32, Arc<Actor>>;
 
-/// One state, whole. What readers hold while they read.
+/// One state of the dataset, which readers hold while they read.
 pub(super) struct View<M> {
     pub(super) movies: M,
     pub(super) names: Arc<Names>,
-    /// Empty until asked for.
+    /// Empty until the index is built.
     by_country: Vec<Vec<Arc<Record>>>,
 }
 
@@ -47,12 +47,12 @@ impl<M> View<M> {
     }
 }
 
-/// A map of records, and how it comes to its next version.
+/// A map of records with a way to the next version.
 pub(super) trait Movies: Sized + Send + Sync + 'static {
-    /// Makes the map while rows stream in.
+    /// Builds the map while it reads rows.
     fn load(folder: &Path, version: u64) -> Answer<View<Self>>;
 
-    /// The view after `before`.
+    /// Builds the view after `before`.
     fn next(before: &View<Self>, folder: &Path, version: u64) -> Answer<View<Self>>;
 
     fn get(&self, id: u64) -> Option<&Arc<Record>>;
@@ -104,7 +104,7 @@ impl<M: Movies> Handmade<M> {
         work(view.as_ref().expect("a version was loaded"))
     }
 
-    /// One view per `batch` keys, as a request would take it.
+    /// Takes one view per `batch` keys, as a request would.
     fn each(&self, keys: &[u64], batch: usize, mut sum: impl FnMut(&Record) -> u64) -> u64 {
         let request = |keys: &[u64]| {
             self.read(|view| keys.iter().filter_map(|&key| view.movies.get(key)).map(|record| sum(record)).sum::<u64>())
@@ -190,7 +190,7 @@ impl<M: Movies> Consume for Handmade<M> {
 impl<M: Movies> Handmade<M> {
     fn indexed(&self) -> Answer<()> {
         let empty = self.read(|view| view.by_country.is_empty());
-        if empty { Err(Refusal::Unsupported("its index by country was not asked for")) } else { Ok(()) }
+        if empty { Err(Refusal::Unsupported("its index by country was not built")) } else { Ok(()) }
     }
 }
 

@@ -11,7 +11,7 @@ use super::values::{Copies, StoreProducer, Sum, decode, encode, rating, sum_3_fi
 use super::{Answer, Consume, Memory, Place, Produce, System};
 use crate::workload::Movie;
 
-/// See the module.
+/// An LMDB environment with a table of movies.
 pub(super) struct Lmdb;
 
 impl System for Lmdb {
@@ -53,8 +53,8 @@ fn open(path: &Path) -> Answer<Env> {
     let mut options = EnvOpenOptions::new();
     options.map_size(MAP_BYTES);
     #[expect(unsafe_code, reason = "a map of a file is only as sound as the file is left alone")]
-    // SAFETY: the file is this consumer's own: it was made here or copied into a folder that only it uses, and nobody
-    // writes to it but through this environment. `NO_SUB_DIR` names the file itself;
+    // SAFETY: only this process uses the file: it was created here or copied into a folder of this consumer, and it is
+    // written only through this environment. `NO_SUB_DIR` names the file itself;
     // `NO_SYNC` can lose a replica in a crash of the machine, and a replica is fetched again.
     let env = unsafe { options.flags(EnvFlags::NO_SUB_DIR | EnvFlags::NO_SYNC).open(path)? };
     Ok(env)

@@ -1,4 +1,4 @@
-//! `map`: what a careful team writes by hand, a hash map of records that is replaced whole.
+//! `map`: what a careful team writes by hand: a hash map of records that is replaced whole.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::files::Files;
 use super::handmade::{Handmade, Movies, Record, View, read_records};
 use super::{Answer, Consume, Place, Produce, System};
 
-/// See the module.
+/// A hash map that is replaced whole.
 pub(super) struct Map;
 
 impl System for Map {

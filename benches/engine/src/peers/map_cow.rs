@@ -1,4 +1,4 @@
-//! `map-cow`: the same records in a persistent map, so that a version costs what changed and shares the rest.
+//! `map-cow`: the records of `map` in a persistent map, so that a version costs what changed and shares the rest.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::handmade::{Actor, Actors, Handmade, Movies, Record, View, read_record
 use super::{Answer, Consume, Place, Produce, System};
 use crate::workload;
 
-/// See the module.
+/// A persistent map that shares unchanged records between versions.
 pub(super) struct MapCow;
 
 impl System for MapCow {

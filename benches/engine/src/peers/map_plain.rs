@@ -1,4 +1,4 @@
-//! `map-plain`: what serde gives without care, for its memory only.
+//! `map-plain`: a map of records as serde reads them; only its memory is measured.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use super::files::{Files, Open};
 use super::{Answer, Consume, Memory, Place, Produce, Refusal, System};
 use crate::workload::Movie;
 
-/// See the module.
+/// A standard map of plain records.
 pub(super) struct MapPlain;
 
 impl System for MapPlain {
@@ -28,7 +28,7 @@ impl System for MapPlain {
     }
 }
 
-const MEMORY_ONLY: Refusal = Refusal::Unsupported("it is here for its memory only");
+const MEMORY_ONLY: Refusal = Refusal::Unsupported("only its memory is measured");
 
 /// Publishes the whole as one list of records.
 struct Plain(Files);

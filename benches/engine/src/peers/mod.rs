@@ -1,11 +1,11 @@
-//! The systems that the engine is held against, each behind the same small trait, so that one runner measures them all.
+//! The systems of the comparison, each with the same small traits, so that one runner measures them all.
 //!
-//! A system has two sides, as in life: [`Produce`] turns the source of truth into versions in a folder, [`Consume`] reads
-//! them in another process. What a system cannot do it refuses in words ([`Refusal::Unsupported`]); nothing is left out
-//! silently and nothing is built for it that its users would not have.
+//! A system has two sides: [`Produce`] turns the source of truth into versions in a folder, [`Consume`] reads them in
+//! another process. A system refuses what it cannot do, with a reason ([`Refusal::Unsupported`]): nothing is left out
+//! silently, and nothing is built for a system that its users would not have.
 //!
 //! Rules: reads return sums that the runner compares with the generator; loops over keys run inside the system, so that
-//! no call through the trait is in what a look-up costs; a whole load makes its own copy of everything.
+//! the cost of a look-up includes no call through the trait; a load copies the whole dataset.
 
 pub mod cenote;
 mod files;
@@ -33,7 +33,7 @@ use crate::workload::Movie;
 
 /// All systems, in the order in which they are shown.
 ///
-/// The engine itself stands first: `cenote` with all text plain and `cenote-packed` with the synopsis packed.
+/// The engine is first: `cenote` with all text plain and `cenote-packed` with the synopsis packed.
 #[must_use]
 pub fn all() -> Vec<Box<dyn System>> {
     vec![
@@ -55,12 +55,12 @@ pub fn all() -> Vec<Box<dyn System>> {
     ]
 }
 
-/// Why a system gave no answer. Not an [`Error`] itself, so that every error turns into one with `?`.
+/// Why a system gave no answer. It is not an [`Error`], so that `?` converts every error.
 #[derive(Debug)]
 pub enum Refusal {
-    /// It has no such operation; the text says what it lacks.
+    /// The system has no such operation; the text says what it lacks.
     Unsupported(&'static str),
-    /// It has, and it went wrong.
+    /// The operation failed.
     Failed(Box<dyn Error + Send + Sync>),
 }
 
@@ -70,49 +70,49 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Refusal {
     }
 }
 
-/// What a system answers.
+/// The answer of a system.
 pub type Answer<T> = Result<T, Refusal>;
 
 /// A system under comparison.
 pub trait System: Sync {
-    /// Its name on the command line and in the rows.
+    /// The name on the command line and in rows.
     fn name(&self) -> &'static str;
 
-    /// What must be on the machine and is not; the system is then skipped with this line.
+    /// What the machine lacks for this system, which is then skipped.
     fn missing(&self) -> Option<String> {
         None
     }
 
-    /// How many versions of 1,000 changes there should be to refresh to while look-ups are timed.
+    /// The number of versions of 1,000 changes to refresh to while look-ups are timed.
     fn spare_versions(&self) -> u64;
 
-    /// Whether a consumer can refresh to an older version as to a newer one, as who replaces the whole can.
+    /// Whether a consumer can refresh to an older version: true for systems that replace the whole dataset.
     fn goes_back(&self) -> bool {
         false
     }
 
-    /// The side that publishes to `place`, which is empty.
+    /// Creates the side that publishes to `place`, which is empty.
     fn produce(&self, place: Place) -> Answer<Box<dyn Produce>>;
 
-    /// The side that reads what was published to `folder`; it has read nothing yet.
+    /// Creates the side that reads from `folder`; it has read nothing yet.
     fn consume(&self, folder: &Path) -> Answer<Box<dyn Consume>>;
 }
 
 /// Where versions go.
 #[derive(Debug, Clone)]
 pub enum Place {
-    /// Nowhere that outlives the producer: for cycles whose storage is not counted.
+    /// Memory of the producer: for cycles without storage.
     Memory,
     /// Files for a consumer.
     Folder(PathBuf),
 }
 
-/// A version that was published.
+/// A published version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Published {
-    /// Its number; they rise.
+    /// The number of the version; numbers rise.
     pub version: u64,
-    /// What it takes on storage, as the system stores it, where that can be told.
+    /// The bytes that the system stores for it, if known.
     pub stored: Option<u64>,
     /// The same compressed; equal to `stored` where the system compresses itself.
     pub compressed: Option<u64>,
@@ -123,100 +123,100 @@ pub trait Produce {
     /// Publishes the whole dataset for the first time.
     fn publish(&mut self, movies: &[Movie]) -> Answer<Published>;
 
-    /// Goes through the whole dataset again to find out what changed; nothing did.
+    /// Compares the whole dataset with the last version, in a cycle in which nothing changed.
     fn republish(&mut self, _movies: &[Movie]) -> Answer<()> {
-        Err(Refusal::Unsupported("there is no full cycle: changes are told, not found"))
+        Err(Refusal::Unsupported("there is no full cycle: the caller must name the changes"))
     }
 
-    /// Publishes a version that differs in the movies at these places; `movies` holds all, changed already.
+    /// Publishes a version that differs in the movies at these places; `movies` is the whole dataset after the change.
     fn update(&mut self, movies: &[Movie], changed: &[usize]) -> Answer<Published>;
 }
 
-/// How the memory of a system is found out.
+/// How the memory of a system is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Memory {
-    /// All of it comes from the process's counting allocator.
+    /// By the counting allocator: all of it is on the heap.
     Heap,
-    /// Some is mapped or comes from C: the growth of the resident set.
+    /// By the growth of the resident set: some of it is mapped or allocated by C.
     Resident,
     /// Another process holds it, and reports this many bytes.
     Reported(u64),
 }
 
-/// The reading side. Reads may go on on several threads while a refresh runs on another.
+/// The reading side. Several threads may read while another refreshes.
 pub trait Consume: Send + Sync {
-    /// Loads a version whole, with the key index, from files.
+    /// Loads a version from files, with the key index.
     fn load(&mut self, version: u64) -> Answer<()>;
 
-    /// Moves on to the next version; returns when readers see it.
+    /// Refreshes to the next version; returns when readers see it.
     fn refresh(&self, version: u64) -> Answer<()>;
 
-    /// Where its memory is.
+    /// How its memory is counted.
     fn memory(&self) -> Memory;
 
-    /// One record, taken out whole, to be compared with the generator.
+    /// Returns a copy of a record, to compare with the generator.
     fn movie(&self, id: u64) -> Answer<Option<Movie>>;
 
-    /// Looks all keys up, with one view per `batch` keys: how many were found.
+    /// Looks up all keys, with one view per `batch` keys; returns the number of those found.
     fn lookup(&self, _keys: &[u64], _batch: usize) -> Answer<u64> {
         Err(NO_READS)
     }
 
-    /// The same with title, year and rating read: the sum that WORKLOAD.md says.
+    /// Looks up all keys and reads title, year and rating; returns the sum that WORKLOAD.md defines.
     fn lookup_3_fields(&self, _keys: &[u64], _batch: usize) -> Answer<u64> {
         Err(NO_READS)
     }
 
-    /// Whether it has a way of its own to look several keys up at once.
+    /// Whether the system has an operation that looks up several keys at once.
     fn has_many(&self) -> bool {
         false
     }
 
-    /// `lookup` by that way, with one view per `batch` keys.
+    /// [`lookup`](Self::lookup) by that operation, with one view per `batch` keys.
     fn lookup_many(&self, keys: &[u64], batch: usize) -> Answer<u64> {
         self.lookup(keys, batch)
     }
 
-    /// `lookup_3_fields` by that way.
+    /// [`lookup_3_fields`](Self::lookup_3_fields) by that operation.
     fn lookup_3_fields_many(&self, keys: &[u64], batch: usize) -> Answer<u64> {
         self.lookup_3_fields(keys, batch)
     }
 
-    /// Looks up and reads the names of the cast: the sum that WORKLOAD.md says.
+    /// Looks up all keys and reads the names of the cast; returns the sum that WORKLOAD.md defines.
     fn cast_walk(&self, _keys: &[u64]) -> Answer<u64> {
         Err(NO_READS)
     }
 
-    /// The sum of all ratings.
+    /// Returns the sum of all ratings.
     fn full_scan(&self) -> Answer<f64> {
         Err(NO_READS)
     }
 
-    /// Builds the index by country, for the two operations below; not counted as memory.
+    /// Builds the index by country for the two operations below; its memory is not counted.
     fn index_countries(&mut self) -> Answer<()> {
         Err(NO_INDEX)
     }
 
-    /// For each key, the number of movies of country `key mod 200`; their sum.
+    /// Returns the sum, over all keys, of the number of movies of country `key mod 200`.
     fn country_find(&self, _keys: &[u64]) -> Answer<u64> {
         Err(NO_INDEX)
     }
 
-    /// For each country, all its movies: their number in all.
+    /// Iterates the movies of each country; returns their number.
     fn country_iterate(&self) -> Answer<u64> {
         Err(NO_INDEX)
     }
 }
 
-const NO_READS: Refusal = Refusal::Unsupported("it is here for its memory only");
-const NO_INDEX: Refusal = Refusal::Unsupported("it has no index besides its key");
+const NO_READS: Refusal = Refusal::Unsupported("only its memory is measured");
+const NO_INDEX: Refusal = Refusal::Unsupported("it has no index but the key");
 
-/// What reading the three fields adds to the sum.
+/// The part of the sum for reading the three fields.
 pub(crate) fn three_fields(title: &str, year: u16, rating: f32) -> u64 {
     text_sum(title) + u64::from(year) + rating as u64
 }
 
-/// What reading a text adds to the sum.
+/// The part of the sum for reading a text.
 pub(crate) fn text_sum(text: &str) -> u64 {
     text.len() as u64 + text.as_bytes().first().map_or(0, |&byte| u64::from(byte))
 }

@@ -9,7 +9,7 @@ use super::values::{Copies, StoreProducer, Sum, decode, encode, rating, sum_3_fi
 use super::{Answer, Consume, Memory, Place, Produce, System};
 use crate::workload::Movie;
 
-/// See the module.
+/// A `redb` database with a table of movies.
 pub(super) struct Redb;
 
 impl System for Redb {
@@ -32,7 +32,7 @@ impl System for Redb {
 
 const MOVIES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("movies");
 
-/// Enough for the whole dataset, as the other systems hold it whole.
+/// Enough for the whole dataset, which the other systems hold, too.
 const CACHE_BYTES: usize = 8 << 30;
 
 fn build(path: &Path, movies: &[Movie]) -> Answer<()> {
@@ -49,7 +49,7 @@ fn build(path: &Path, movies: &[Movie]) -> Answer<()> {
 }
 
 struct Reader {
-    /// Before its copies, so that it is closed before they go.
+    /// Declared before its copies, so that it is closed before they are removed.
     database: Option<Database>,
     copies: Copies,
 }
@@ -85,7 +85,7 @@ impl Consume for Reader {
         let mut changed = Vec::new();
         Open::each_change(&self.copies.folder, version, |movie| changed.push(movie))?;
         let mut txn = self.database()?.begin_write()?;
-        // A replica is fetched again after a crash.
+        // After a crash, a replica is fetched again.
         txn.set_durability(Durability::None)?;
         let mut table = txn.open_table(MOVIES)?;
         for movie in changed {

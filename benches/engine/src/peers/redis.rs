@@ -14,7 +14,7 @@ use super::{Answer, Consume, Memory, Place, Produce, Refusal, System};
 use crate::workload::Movie;
 use cenote_bench_support::clock;
 
-/// See the module.
+/// A Redis server with a key per movie.
 pub(super) struct Redis;
 
 const SERVER: &str = "redis-server";
@@ -59,18 +59,18 @@ impl Produce for Records {
     }
 }
 
-/// A server of our own, and idle connections to it.
+/// A server that this process started, and idle connections to it.
 struct Server {
     process: Child,
     client: Client,
     idle: Mutex<Vec<Connection>>,
-    /// What it took before it held anything.
+    /// The memory of the empty server.
     empty_bytes: u64,
 }
 
 impl Server {
     fn start() -> Answer<Self> {
-        // The port is free again when the listener is gone; nobody else is asked to wait for it.
+        // The port is free again when the listener is dropped.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
         let process = Command::new(SERVER)
             .args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no"])
@@ -107,10 +107,10 @@ impl Server {
     fn used_bytes(&self) -> Answer<u64> {
         let info: String = self.with(|connection| Ok(::redis::cmd("INFO").arg("memory").query(connection)?))?;
         let line = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
-        Ok(line.ok_or("the server does not say what it uses")?.trim().parse()?)
+        Ok(line.ok_or("the server reports no used_memory")?.trim().parse()?)
     }
 
-    /// Sets the records of a version, all at once when `atomic`.
+    /// Sets the records of a version, in one transaction if `atomic`.
     fn put(&self, folder: &Path, version: u64, atomic: bool) -> Answer<()> {
         let mut pipe = ::redis::pipe();
         let mut failed = None;
@@ -144,7 +144,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Ours alone, and holding nothing worth keeping.
+        // The data is only for this run.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,7 +1,7 @@
 //! `sqlite` (in memory, changed in place) and `sqlite-file` (a file that is replaced whole), through `rusqlite`.
 //!
-//! A record is a row with a column per field; the cast is a table of its own, as anyone would have it in SQL. In memory
-//! there is one connection behind a lock: that is what such a database is. A file has one connection per reader.
+//! A record is a row with a column per field; the cast is a separate table, as usual in SQL. A database in memory has one
+//! connection, in a lock; a file has one connection per reader.
 
 use std::path::Path;
 use std::sync::{Mutex, RwLock};
@@ -15,7 +15,7 @@ use super::values::{Copies, StoreProducer};
 use super::{Answer, Consume, Memory, Place, Produce, System, text_sum, three_fields};
 use crate::workload::{Actor, COUNTRIES, Movie, country_name};
 
-/// See the module.
+/// An SQLite database with tables of movies, actors and casts.
 pub(super) struct Sqlite {
     pub(super) on: On,
 }
@@ -141,7 +141,7 @@ impl Reader {
         Ok(Database::Memory(Mutex::new(memory)))
     }
 
-    /// One connection and read transaction per `batch` keys.
+    /// Takes one connection and read transaction per `batch` keys.
     fn each(
         &self,
         keys: &[u64],

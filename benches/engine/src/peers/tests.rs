@@ -1,4 +1,4 @@
-//! Every system that can be here holds what the generator made, before and after changes.
+//! Every installed system holds the generator's records, before and after changes.
 
 use super::*;
 use crate::workload::{Catalog, Movie};

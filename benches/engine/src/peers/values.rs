@@ -1,7 +1,7 @@
-//! What the embedded stores share: a record as one value, the store's file as the snapshot, and where copies go.
+//! What the embedded stores share: a record as one value, the file of the store as the snapshot, and copies of it.
 //!
-//! A value is the record in bincode; title, year and rating come first, so that reading them decodes no more than they
-//! take. That is the care a good team would take with such a store.
+//! A value is the record in bincode; title, year and rating are first, so that reading them decodes nothing else, as a
+//! careful team would arrange it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ struct Head<'a> {
     rating: f32,
 }
 
-/// All of it, borrowed.
+/// The whole value, borrowed.
 #[derive(Deserialize)]
 struct Whole<'a> {
     _title: &'a str,
@@ -42,14 +42,14 @@ pub(super) fn encode(movie: &Movie) -> Answer<Vec<u8>> {
     Ok(bincode::serde::encode_to_vec((head, rest), FORMAT)?)
 }
 
-/// The record that a value holds.
+/// The record in a value.
 pub(super) fn decode(id: u64, value: &[u8]) -> Answer<Movie> {
     let (owned, _): (Owned, _) = bincode::serde::borrow_decode_from_slice(value, FORMAT)?;
     let (title, year, rating, runtime_minutes, country, genres, cast, synopsis) = owned;
     Ok(Movie { id, title, year, rating, runtime_minutes, country, genres, cast, synopsis })
 }
 
-/// What reading three fields of a value adds to the sum.
+/// The part of the sum for reading three fields of a value.
 pub(super) fn sum_3_fields(value: &[u8]) -> Answer<u64> {
     let head = head(value)?;
     Ok(three_fields(head.title, head.year, head.rating))
@@ -64,26 +64,26 @@ fn head(value: &[u8]) -> Answer<Head<'_>> {
     Ok(bincode::serde::borrow_decode_from_slice(value, FORMAT)?.0)
 }
 
-/// What walking the cast of a value adds to the sum.
+/// The part of the sum for reading the cast of a value.
 pub(super) fn sum_cast(value: &[u8]) -> Answer<u64> {
     let (whole, _): (Whole<'_>, _) = bincode::serde::borrow_decode_from_slice(value, FORMAT)?;
     Ok(whole.cast.iter().map(|(_, name)| text_sum(name)).sum())
 }
 
-/// What is done with the value of each key that is found.
+/// The part of the sum for the value of a key.
 pub(super) type Sum = fn(&[u8]) -> Answer<u64>;
 
-/// A producer whose snapshot is the store's own file, and whose changes travel as records.
+/// A producer whose snapshot is the file of the store, and whose changes are files of records.
 pub(super) struct StoreProducer {
     folder: PathBuf,
     files: Files,
     build: fn(&Path, &[Movie]) -> Answer<()>,
-    /// Every version is a whole file.
+    /// Whether every version is a whole file.
     whole: bool,
 }
 
 impl StoreProducer {
-    /// `build` makes the store's file at a path where there is none.
+    /// `build` creates the file of the store at a path.
     pub(super) fn new(place: Place, whole: bool, build: fn(&Path, &[Movie]) -> Answer<()>) -> Answer<Self> {
         let Place::Folder(folder) = place else {
             return Err(Refusal::Unsupported("changes go straight into the store: see apply_delta"));
@@ -109,26 +109,26 @@ fn store_path(folder: &Path, version: u64) -> PathBuf {
     folder.join(format!("store-{version}"))
 }
 
-/// A consumer's own copies of store files; removed with it. No two consumers share one.
+/// The copies of store files of one consumer, which are removed with it.
 pub(super) struct Copies {
     pub(super) folder: PathBuf,
-    own: PathBuf,
+    copies: PathBuf,
 }
 
 impl Copies {
     pub(super) fn new(folder: &Path, name: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let own = folder.join(format!("own-{name}-{}-{number}", std::process::id()));
-        Self { folder: folder.to_owned(), own }
+        let copies = folder.join(format!("copies-{name}-{}-{number}", std::process::id()));
+        Self { folder: folder.to_owned(), copies }
     }
 
-    /// Copies a version's store as a service would fetch it.
+    /// Copies the store of a version, as a service would fetch it.
     pub(super) fn fetch(&self, version: u64) -> Answer<PathBuf> {
-        fs::create_dir_all(&self.own)?;
-        let path = self.own.join(format!("store-{version}"));
+        fs::create_dir_all(&self.copies)?;
+        let path = self.copies.join(format!("store-{version}"));
         if path.exists() {
-            // Unlinked, not written over: who has the older copy mapped keeps it.
+            // Unlinked, not overwritten: an older copy may still be mapped.
             fs::remove_file(&path)?;
         }
         fs::copy(store_path(&self.folder, version), &path)?;
@@ -138,7 +138,7 @@ impl Copies {
 
 impl Drop for Copies {
     fn drop(&mut self) {
-        // Left-overs in a folder that is thrown away soon are no harm.
-        let _ = fs::remove_dir_all(&self.own);
+        // Left-overs do no harm: the folder is removed after the turn.
+        let _ = fs::remove_dir_all(&self.copies);
     }
 }

@@ -1,4 +1,4 @@
-//! The canonical text of the workload and its check sums: whether two programs made the same records.
+//! The canonical text of the workload and its check sums, which show whether two programs made the same records.
 
 use std::fmt::{self, Write};
 
@@ -82,7 +82,7 @@ pub fn check_changes(changes: &[Change]) -> Fnv {
     hash
 }
 
-/// What [`check_movies`] must give for the whole catalog before any change, for the sizes where that is written down.
+/// The check sums of the whole catalog before any change, for the sizes that `WORKLOAD.md` lists.
 #[must_use]
 pub fn known_movies(records: u64) -> Option<CheckSums> {
     let (bytes, hash) = match records {
@@ -96,10 +96,10 @@ pub fn known_movies(records: u64) -> Option<CheckSums> {
 }
 
 impl Catalog {
-    /// Makes every movie and compares with what is written down for this size, if anything is.
+    /// Compares the check sums of all movies with the known ones of this size, if any.
     ///
     /// # Panics
-    /// When they differ: this program would measure something else than it says.
+    /// If they differ: this program would measure another workload.
     pub fn assert_known(&self) {
         if let Some(known) = known_movies(self.records()) {
             let found = check_movies(self.movies());

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::random::{Stream, Subject};
 use super::tables::{GENRES, Tables, country_name, genre_name};
 
-/// A movie, as plain as serde would have it.
+/// A movie.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Movie {
     /// The key: the movie's number.
@@ -37,13 +37,13 @@ pub struct Actor {
     pub name: String,
 }
 
-/// The rating that a rating integer (hundredths, 0 to 1000) stands for.
+/// The rating of a rating integer (hundredths, 0 to 1000).
 #[must_use]
 pub fn rating_of(integer: u16) -> f32 {
     f32::from(integer) / 100.0
 }
 
-/// The rating integer of a rating: the way back from [`rating_of`].
+/// The rating integer of a rating: the inverse of [`rating_of`].
 #[must_use]
 pub fn rating_integer(rating: f32) -> u16 {
     (rating * 100.0).round() as u16
@@ -59,20 +59,20 @@ impl Catalog {
     /// A catalog of `records` movies with ids from 0 on, and a fifth as many actors.
     ///
     /// # Panics
-    /// With fewer than 50 movies: a cast of ten needs ten actors.
+    /// If there are fewer than 50 movies: a cast of ten needs ten actors.
     #[must_use]
     pub fn new(records: u64) -> Self {
         assert!(records >= 50, "a catalog needs at least 50 movies, not {records}");
         Self { records, tables: Tables::new() }
     }
 
-    /// How many movies there are.
+    /// The number of movies.
     #[must_use]
     pub fn records(&self) -> u64 {
         self.records
     }
 
-    /// How many actors there are.
+    /// The number of actors.
     #[must_use]
     pub fn actors(&self) -> u32 {
         (self.records / 5) as u32
@@ -84,7 +84,7 @@ impl Catalog {
         self.tables.word(number)
     }
 
-    /// Movie `id` as it is before any change.
+    /// Movie `id` before any change.
     #[must_use]
     pub fn movie(&self, id: u64) -> Movie {
         let mut stream = Stream::new(Subject::Movie, id);
@@ -129,7 +129,7 @@ impl Catalog {
         Actor { actor_id, name }
     }
 
-    /// The rating integers of all movies before any change: where a chain of change sets starts.
+    /// The rating integers of all movies before any change, with which a chain of change sets starts.
     #[must_use]
     pub fn rating_integers(&self) -> Vec<u16> {
         let mut title = String::new();
@@ -142,7 +142,7 @@ impl Catalog {
         (0..self.records).map(integer).collect()
     }
 
-    /// The ids that reader `thread` asks for, `count` of them in their order.
+    /// The ids that reader `thread` looks up, `count` of them in their order.
     #[must_use]
     pub fn read_keys(&self, thread: u64, count: usize) -> Vec<u64> {
         let mut stream = Stream::new(Subject::ReadKeys, thread);
@@ -158,7 +158,7 @@ impl Catalog {
     }
 }
 
-/// `length` different numbers below `end`; one already taken gives way to the next that is free.
+/// `length` different numbers below `end`; a number that is taken is replaced by the next free one.
 fn draw_distinct(stream: &mut Stream, length: u64, end: u64) -> Vec<u64> {
     let mut drawn = Vec::with_capacity(length as usize);
     for _ in 0..length {

@@ -1,7 +1,7 @@
-//! Change sets: what the source of truth tells between two versions.
+//! Change sets: what changes in the source of truth between two versions.
 //!
-//! A change gives one movie another rating and runtime; every set really changes as many records as it says, which is
-//! why the ratings that hold at the time go in.
+//! A change gives one movie another rating and runtime. Every set changes exactly as many records as its size says, so it
+//! depends on the current ratings.
 
 use std::collections::HashSet;
 
@@ -26,7 +26,7 @@ impl Change {
         rating_of(self.rating_integer)
     }
 
-    /// Makes the change on a movie.
+    /// Applies the change to a movie.
     pub fn apply(&self, movie: &mut Movie) {
         movie.rating = self.rating();
         movie.runtime_minutes = self.runtime_minutes;

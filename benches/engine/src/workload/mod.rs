@@ -1,10 +1,10 @@
-//! The `catalog` workload: movies, their changes and the keys that readers ask for, the same to the bit everywhere.
+//! The `catalog` workload: movies, their changes and the keys that readers look up, the same to the bit everywhere.
 //!
-//! Two programs that follow `benches/engine/WORKLOAD.md` produce the same bytes, whatever language they are written in; the
-//! check sums there, asserted in the tests here, tell whether they did. Every record has a random stream of its own,
-//! so that any record can be made alone, in any order, on any thread.
+//! Two programs that follow `benches/engine/WORKLOAD.md` produce the same bytes in any language; the tests here assert the
+//! check sums of that page. Every record has a separate random stream, so that any record can be made alone, in any order,
+//! on any thread.
 //!
-//! Rules: integer arithmetic only, but for one float division per rating; no state beyond the fixed tables.
+//! Rules: integer arithmetic only, except for one float division per rating; no state beyond the fixed tables.
 
 mod canonical;
 mod catalog;

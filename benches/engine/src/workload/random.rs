@@ -1,13 +1,13 @@
 //! The random numbers of the workload: SplitMix64, with a stream per subject and number.
 //!
-//! Not for anything that must be unpredictable: it exists so that every language can make the same records.
+//! They are predictable on purpose, so that programs in any language make the same records.
 
 use cenote_bench_support::random::mix;
 
 /// The seed that all streams start from.
 const SEED: u64 = 42;
 
-/// What a stream is for; part of its name.
+/// What a stream is for, which is part of its seed.
 #[derive(Clone, Copy)]
 pub(super) enum Subject {
     Actor = 1,

@@ -2,11 +2,11 @@
 
 use super::random::{Stream, Subject};
 
-/// How many words there are. Some are equal.
+/// The number of words. Some are equal.
 pub const WORDS: usize = 4096;
-/// How many countries there are.
+/// The number of countries.
 pub const COUNTRIES: usize = 200;
-/// How many genres there are.
+/// The number of genres.
 pub const GENRES: usize = 40;
 
 const CONSONANTS: &[u8] = b"bcdfghjklmnprstvwz";

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cenote_state::ids::Ordinal;
-use cenote_state::record::{Registry, RowWriter, WriteError};
-use cenote_state::schema::Binding;
+use cenote_state::record::{Binding, Registry, RowWriter, WriteError};
 use cenote_state::{Key, Record};
 
 use super::*;

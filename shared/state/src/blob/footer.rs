@@ -1,5 +1,7 @@
 //! The footer: what a blob holds and where; and why one can't be read.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
+
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, CodecError};
@@ -234,9 +236,9 @@ impl Footer {
             {
                 return Err(unsound(format!("section {index} continues nothing")));
             }
-            end += u64::from(section.stored);
+            end = section.end();
         }
-        if end + (bytes.len() + TAIL_BYTES) as u64 != object_bytes {
+        if end.saturating_add(bytes.len() as u64).saturating_add(TAIL_BYTES as u64) != object_bytes {
             return Err(unsound(format!("its sections end at byte {end}, which is not where the footer starts")));
         }
         Ok(footer)
@@ -246,7 +248,15 @@ impl Footer {
     #[must_use]
     pub fn plain_bytes(&self) -> u64 {
         let sections: u64 = self.sections.iter().map(|section| u64::from(section.plain)).sum();
-        sections + (self.symbols.len() * size_of::<SymbolTable>()) as u64
+        let table_bytes = size_of::<SymbolTable>() as u64;
+        sections.saturating_add((self.symbols.len() as u64).saturating_mul(table_bytes))
+    }
+}
+
+impl SectionInfo {
+    /// The byte after its last, from the blob's start.
+    pub(super) fn end(&self) -> u64 {
+        self.offset.saturating_add(u64::from(self.stored))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Reading a blob: the tail, the footer, then sections; each hash compared before the bytes are used.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
+
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
@@ -30,11 +32,11 @@ fn footer_bytes(tail: &[u8; TAIL_BYTES]) -> Result<usize, BlobError> {
 pub fn read_footer(end: &[u8], object_bytes: u64) -> Result<Result<Footer, usize>, BlobError> {
     let tail = end.last_chunk::<TAIL_BYTES>().ok_or(BlobError::Magic { place: "end" })?;
     let bytes = footer_bytes(tail)?;
-    let needed = bytes + TAIL_BYTES;
-    if (needed + HEADER_BYTES) as u64 > object_bytes {
+    let needed = bytes.saturating_add(TAIL_BYTES);
+    if needed.saturating_add(HEADER_BYTES) as u64 > object_bytes {
         return Err(unsound("it is longer than the object"));
     }
-    let Some(footer) = end.len().checked_sub(needed).map(|start| &end[start..end.len() - TAIL_BYTES]) else {
+    let Some((footer, _)) = last_bytes(end, needed).and_then(|end| end.split_at_checked(bytes)) else {
         return Ok(Err(needed));
     };
     if xxh3_128(footer).to_le_bytes() != tail[8..24] {
@@ -43,9 +45,13 @@ pub fn read_footer(end: &[u8], object_bytes: u64) -> Result<Result<Footer, usize
     Footer::decode(footer, object_bytes).map(Ok)
 }
 
+fn last_bytes(bytes: &[u8], count: usize) -> Option<&[u8]> {
+    bytes.get(bytes.len().checked_sub(count)?..)
+}
+
 /// The footer of an object that is in memory whole; the header checked too.
 pub fn footer_of(blob: &[u8]) -> Result<Footer, BlobError> {
-    let header = blob.first_chunk::<HEADER_BYTES>().filter(|_| blob.len() >= HEADER_BYTES + TAIL_BYTES);
+    let header = blob.first_chunk::<HEADER_BYTES>().filter(|_| blob.len() >= const { HEADER_BYTES + TAIL_BYTES });
     let header = header.ok_or(BlobError::Magic { place: "start" })?;
     check_format(header)?;
     let footer = read_footer(blob, blob.len() as u64)?.map_err(|_| unsound("it is longer than the object"))?;
@@ -122,8 +128,9 @@ pub fn decode_delta(blob: &[u8], dataset: DatasetId, parent: &State, bytes_max: 
     }
     let mut runs: Vec<Vec<u8>> = Vec::new();
     for (number, section) in footer.sections.iter().enumerate() {
-        let start = section.offset as usize;
-        let stored = &blob[start..start + section.stored as usize];
+        let start = usize::try_from(section.offset).ok().and_then(|start| blob.get(start..));
+        let stored = start.and_then(|start| start.get(..section.stored as usize));
+        let stored = stored.ok_or_else(|| unsound(format!("section {number} leaves the object")))?;
         if !section.continues {
             runs.push(Vec::with_capacity(section.plain as usize));
         }

@@ -3,6 +3,8 @@
 //! A snapshot's footer has all tables of its types; a delta's those that come after its parent's. So whoever has a
 //! state has the tables of all its packed text, by whatever way it came there.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
+
 use std::sync::Arc;
 
 use crate::delta::Delta;
@@ -36,7 +38,7 @@ fn infos(type_id: TypeId, symbols: &Symbols, known: usize) -> impl Iterator<Item
 /// The tables of each type that the footer brings any for: those that `before` has, then the footer's.
 pub(super) fn read_symbols(footer: &Footer, before: &State) -> Result<Vec<(TypeId, Arc<Symbols>)>, BlobError> {
     let known: usize = before.tables().iter().filter_map(|table| table.symbols()).map(|symbols| symbols.len()).sum();
-    if known + footer.symbols.len() > limits::COLUMNS {
+    if known.saturating_add(footer.symbols.len()) > limits::COLUMNS {
         return Err(unsound(format!("more than {} symbol tables", limits::COLUMNS)));
     }
     let mut read: Vec<(TypeId, Symbols)> = Vec::new();
@@ -50,7 +52,7 @@ pub(super) fn read_symbols(footer: &Footer, before: &State) -> Result<Vec<(TypeI
         }
         let (_, symbols) = read.last_mut().expect("one was pushed for this type");
         let table = SymbolTable::new(&info.lengths, &info.bytes)?;
-        if usize::from(info.number) != symbols.len() + 1 || !symbols.push(info.column, table) {
+        if usize::from(info.number) != symbols.len().saturating_add(1) || !symbols.push(info.column, table) {
             return Err(unsound(format!("symbol table {} is not the next", info.number)));
         }
     }

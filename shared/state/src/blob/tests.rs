@@ -68,22 +68,22 @@ proptest! {
 
     /// Added and dropped columns, on a running chain (a schema evolves by column number).
     #[test]
-    fn relaid_states_keep_their_records(steps in steps()) {
+    fn states_of_another_layout_keep_their_records(steps in steps()) {
         let state = state_of(&steps);
         let mut wider = schema();
         wider.types[0].fields.insert(0, Field {
             name: "new".into(), column: ColumnId(50), optional: true, sparse: true, shape: Shape::One(ValueKind::F64), encoding: 0,
         });
-        let relaid = state.relaid(Arc::new(wider.clone()), 2).unwrap();
+        let relaid = state.relayout(Arc::new(wider.clone()), 2).unwrap();
         relaid.check_invariants();
         prop_assert_eq!(relaid.digest(), state.digest(), "an absent column adds nothing");
-        let back = relaid.relaid(Arc::new(schema()), 1).unwrap();
+        let back = relaid.relayout(Arc::new(schema()), 1).unwrap();
         back.check_invariants();
         prop_assert_eq!(read(&back), read(&state));
         // A column that changes its form, as only a hostile schema has it: nothing panics, and the digest tells.
         let mut reshaped = schema();
         reshaped.types[0].fields[1].shape = Shape::One(ValueKind::String);
-        let reshaped = state.relaid(Arc::new(reshaped), 1).unwrap();
+        let reshaped = state.relayout(Arc::new(reshaped), 1).unwrap();
         let table = reshaped.table(ROOT);
         let rows = table.ordinals().map(|ordinal| table.row(ordinal).unwrap());
         for row in rows {
@@ -93,7 +93,7 @@ proptest! {
         }
         prop_assert_eq!(reshaped.digest() != state.digest(), !read(&state).is_empty());
         wider.types[0].fields.retain(|field| field.name != "f2");
-        let without = state.relaid(Arc::new(wider), 1).unwrap();
+        let without = state.relayout(Arc::new(wider), 1).unwrap();
         without.check_invariants();
         let had_text = read(&state).values().any(|record| record.text.is_some());
         prop_assert_eq!(without.digest() != state.digest(), had_text, "a dropped column takes its sums with it");

@@ -5,6 +5,8 @@
 //!
 //! Rules: an honest delta is not told to take more than it does, and no delta takes much more than it is told to.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
+
 use crate::layout::Layout;
 use crate::segment::{Cell, RowAt, Segment};
 
@@ -22,7 +24,7 @@ const SLOT_BYTES: u64 = 16;
 const REGION_BYTES: u64 = 4;
 
 /// The rows of a chunk, as it claims.
-pub(super) struct Rows<'a> {
+pub(super) struct ClaimedRows<'a> {
     pub(super) layout: &'a Layout,
     pub(super) is_root: bool,
     /// How many.
@@ -33,26 +35,30 @@ pub(super) struct Rows<'a> {
     pub(super) stored: u64,
 }
 
-impl Rows<'_> {
-    /// Rows that come.
+impl ClaimedRows<'_> {
+    /// ClaimedRows that come.
     pub(super) fn added(&self) -> u64 {
-        let keys = if self.is_root { self.rows * KEY_BYTES } else { 0 };
-        self.content() + keys + self.segments * self.segment() + self.rows * ADDED_BYTES
+        let keys = if self.is_root { KEY_BYTES } else { 0 };
+        let of_rows = self.rows.saturating_mul(ADDED_BYTES.saturating_add(keys));
+        let of_segments = self.segments.saturating_mul(self.segment());
+        self.content().saturating_add(of_rows).saturating_add(of_segments)
     }
 
-    /// Rows of which some cells change; the layout is of just these.
+    /// ClaimedRows of which some cells change; the layout is of just these.
     pub(super) fn patched(&self) -> u64 {
-        self.content() + self.rows * self.layout.columns.len() as u64 * PATCHED_BYTES
+        let cells = self.rows.saturating_mul(self.layout.columns.len() as u64);
+        self.content().saturating_add(cells.saturating_mul(PATCHED_BYTES))
     }
 
     /// The rows themselves. A region that is not empty has a byte of each row, here or in its heap.
     fn content(&self) -> u64 {
-        let regions = (self.layout.text_regions.len() + self.layout.byte_regions.len()) as u64;
-        self.stored + (self.rows * regions).min(self.stored) * REGION_BYTES
+        let regions = self.layout.text_regions.len().saturating_add(self.layout.byte_regions.len()) as u64;
+        let starts = self.rows.saturating_mul(regions).min(self.stored);
+        self.stored.saturating_add(starts.saturating_mul(REGION_BYTES))
     }
 
     fn segment(&self) -> u64 {
-        size_of::<Segment>() as u64 + self.layout.all_slots as u64 * SLOT_BYTES
+        (size_of::<Segment>() as u64).saturating_add((self.layout.all_slots as u64).saturating_mul(SLOT_BYTES))
     }
 }
 

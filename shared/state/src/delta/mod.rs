@@ -10,9 +10,10 @@
 mod apply;
 mod bound;
 mod build;
+mod decode;
+mod encode;
 #[cfg(test)]
 pub(crate) mod tests;
-mod wire;
 
 use std::sync::Arc;
 
@@ -23,7 +24,8 @@ use crate::segment::Segment;
 
 pub use apply::ApplyError;
 pub use build::Changes;
-pub use wire::{DeltaError, SymbolsOf, decode, encode};
+pub use decode::{DeltaError, SymbolsOf, decode};
+pub use encode::encode;
 
 /// What turns one state into the next.
 #[derive(Clone, Debug, Default)]

@@ -1,5 +1,7 @@
 //! A symbol table: what codes stand for.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
+
 use std::sync::OnceLock;
 
 use super::encode::Encoder;
@@ -25,6 +27,7 @@ pub struct SymbolTable {
 /// Lengths and bytes that are not a symbol table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it has a symbol table of {count} symbols and {bytes} bytes; one has 1 to 255 symbols of 1 to 8 bytes each")]
+#[non_exhaustive]
 pub struct TableError {
     /// How many lengths there are.
     pub count: usize,
@@ -46,10 +49,11 @@ impl SymbolTable {
         for (code, length) in lengths.iter().enumerate() {
             let (symbol, after) = rest.split_at_checked(usize::from(*length)).ok_or(error)?;
             rest = after;
-            let mut eight = [0; SYMBOL_BYTES_MAX];
-            eight[..symbol.len()].copy_from_slice(symbol);
-            table.symbols[code] = u64::from_le_bytes(eight);
-            table.lengths[code] = *length;
+            let (Some(word), Some(bytes)) = (table.symbols.get_mut(code), table.lengths.get_mut(code)) else {
+                return Err(error);
+            };
+            *word = symbol.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+            *bytes = *length;
         }
         if rest.is_empty() { Ok(table) } else { Err(error) }
     }
@@ -57,7 +61,7 @@ impl SymbolTable {
     /// The lengths of its symbols, and their bytes one after another: what [`new`](SymbolTable::new) takes.
     #[must_use]
     pub fn to_parts(&self) -> (Vec<u8>, Vec<u8>) {
-        let lengths = self.lengths[..self.count].to_vec();
+        let lengths: Vec<u8> = self.lengths.iter().take(self.count).copied().collect();
         let symbols = lengths.iter().zip(&self.symbols);
         let bytes = symbols.flat_map(|(length, symbol)| symbol.to_le_bytes().into_iter().take(usize::from(*length)));
         (lengths.clone(), bytes.collect())
@@ -69,14 +73,16 @@ impl SymbolTable {
         let mut codes = packed.iter();
         let mut len = 0;
         while let Some(code) = codes.next() {
-            len += if *code == ESCAPE {
+            let bytes = if *code == ESCAPE {
                 codes.next()?;
                 1
             } else if usize::from(*code) < self.count {
-                usize::from(self.lengths[usize::from(*code)])
+                self.symbol(*code).1
             } else {
                 return None;
             };
+            // Below eight times the bytes that are packed.
+            len = bytes.wrapping_add(len);
         }
         Some(len)
     }
@@ -90,10 +96,18 @@ impl SymbolTable {
                 continue;
             }
             // Eight bytes at a time, as a copy of a known length is one store.
-            let end = out.len() + usize::from(self.lengths[usize::from(*code)]);
-            out.extend_from_slice(&self.symbols[usize::from(*code)].to_le_bytes());
+            let (symbol, bytes) = self.symbol(*code);
+            let end = out.len().wrapping_add(bytes);
+            out.extend_from_slice(&symbol.to_le_bytes());
             out.truncate(end);
         }
+    }
+
+    /// A code's symbol, and how many of its bytes count.
+    #[inline(always)]
+    #[expect(clippy::indexing_slicing, reason = "a byte is below the 256 of each array; the compiler sees it")]
+    fn symbol(&self, code: u8) -> (u64, usize) {
+        (self.symbols[usize::from(code)], usize::from(self.lengths[usize::from(code)]))
     }
 
     /// Appends the text's codes.
@@ -104,12 +118,13 @@ impl SymbolTable {
     /// Bytes in memory.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        size_of::<SymbolTable>() + self.encoder.get().map_or(0, |encoder| encoder.memory_bytes())
+        size_of::<SymbolTable>().saturating_add(self.encoder.get().map_or(0, |encoder| encoder.memory_bytes()))
     }
 
     /// Its codes with their symbols.
     pub(super) fn codes(&self) -> impl Iterator<Item = (u8, u64, u8)> {
-        (0..self.count).map(|code| (code as u8, self.symbols[code], self.lengths[code]))
+        let codes = (0..=u8::MAX).zip(self.symbols).zip(self.lengths);
+        codes.map(|((code, symbol), length)| (code, symbol, length)).take(self.count)
     }
 }
 

@@ -1,11 +1,11 @@
 //! One record in a view, as the generated readers hold it.
 
 use crate::ids::{Ordinal, TypeId};
-use crate::schema::bind::{FieldBinding, TypeBinding, ValueBinding};
 use crate::segment::{Cell, RowAt};
 use crate::view::Viewed;
 
 use super::Field;
+use super::bind::{FieldBinding, TypeBinding, ValueBinding};
 use super::collections::TOGETHER;
 
 /// A record in a view: where its row is, and where each declared field is in the row. Copy it freely.

@@ -4,9 +4,9 @@ use std::fmt::{self, Debug};
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use crate::schema::bind::ValueBinding;
 use crate::segment::Elements as Stored;
 
+use super::bind::ValueBinding;
 use super::{Ordered, Scope, Value};
 
 /// How many elements are asked for before the first of them is read.

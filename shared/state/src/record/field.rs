@@ -5,10 +5,12 @@ use std::fmt::Debug;
 use std::hash::{BuildHasher, Hash};
 
 use crate::schema::Shape;
-use crate::schema::bind::ValueBinding;
 use crate::segment::{Cell, Elements};
 
-use super::{CellWriter, Element, FieldDeclaration, List, Map, MapKey, RecordWriter, Scope, Set, Value, WriteError};
+use super::bind::ValueBinding;
+use super::{
+    CellWriter, Element, FieldDeclaration, List, Map, MapKey, RecordWriter, Scope, Sealed, Set, Value, WriteError,
+};
 
 /// What a field holds when it is not `Option`.
 #[diagnostic::on_unimplemented(
@@ -17,26 +19,33 @@ use super::{CellWriter, Element, FieldDeclaration, List, Map, MapKey, RecordWrit
     note = "a list of u8 is bytes; nesting goes one level deep: put an inner list, set, map or Option into a component",
     note = "sets and map keys are never floats"
 )]
-pub trait Present: 'static {
+pub trait Present: Sealed + 'static {
     /// What a struct holds.
     type Owned;
     /// What a reader gets.
     type Ref<'v>: Copy + Debug + PartialEq;
     /// Whether `#[record(default)]` can stand on it.
+    #[doc(hidden)]
     const HAS_DEFAULT: bool;
 
     /// Says what it is.
+    #[doc(hidden)]
     fn declare(field: &mut FieldDeclaration<'_>) -> Shape;
     /// Writes its cell.
+    #[doc(hidden)]
     fn write(value: &Self::Owned, cell: CellWriter<'_, '_, '_>) -> Result<(), WriteError>;
     /// Reads its cell in place.
+    #[doc(hidden)]
     fn read<'v>(cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> Self::Ref<'v>;
     /// Whether the cell has the canonical bytes that `value` would be written with. A `false` may be wrong where a large set
     /// or map has another order: who asks writes the value and compares the bytes.
+    #[doc(hidden)]
     fn is_same<'v>(value: &Self::Owned, cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> bool;
     /// What an absent cell reads as; asked only where there is a default.
+    #[doc(hidden)]
     fn absent<'v>() -> Self::Ref<'v>;
     /// A copy of what was read.
+    #[doc(hidden)]
     fn own(value: Self::Ref<'_>) -> Self::Owned;
 }
 
@@ -49,23 +58,29 @@ pub trait Present: 'static {
     note = "nesting goes one level deep: put an inner list, set, map or Option into a component",
     note = "sets and map keys are never floats"
 )]
-pub trait Field: 'static {
+pub trait Field: Sealed + 'static {
     /// What a struct holds.
     type Owned;
     /// What a reader gets.
     type Ref<'v>: Copy + Debug + PartialEq;
     /// Whether it is an `Option`.
+    #[doc(hidden)]
     const OPTIONAL: bool;
     /// Whether `#[record(default)]` can stand on it.
+    #[doc(hidden)]
     const HAS_DEFAULT: bool;
 
     /// Says what it is.
+    #[doc(hidden)]
     fn declare(field: &mut FieldDeclaration<'_>) -> Shape;
     /// Writes its cell, or none.
+    #[doc(hidden)]
     fn write(value: &Self::Owned, index: usize, writer: &mut RecordWriter<'_, '_>) -> Result<(), WriteError>;
     /// Reads its cell in place.
+    #[doc(hidden)]
     fn read<'v>(cell: Option<Cell<'v>>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> Self::Ref<'v>;
     /// As [`Present::is_same`]; an absent cell is the same as no value, and never as a default.
+    #[doc(hidden)]
     fn is_same<'v>(
         value: &Self::Owned,
         cell: Option<Cell<'v>>,
@@ -73,6 +88,7 @@ pub trait Field: 'static {
         scope: Scope<'v>,
     ) -> bool;
     /// A copy of what was read.
+    #[doc(hidden)]
     fn own(value: Self::Ref<'_>) -> Self::Owned;
 }
 

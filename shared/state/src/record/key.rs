@@ -10,11 +10,11 @@ use std::marker::PhantomData;
 
 use crate::keys::{KeyBuf, KeyRef};
 use crate::schema::ValueKind;
-use crate::schema::bind::ValueBinding;
 use crate::view::View;
 
+use super::bind::ValueBinding;
 use super::value::{compare_signed, compare_unsigned};
-use super::{Element, FieldDeclaration, Ordered, Root, Scope, Source, Value, WriteContext, WriteError};
+use super::{Element, FieldDeclaration, Ordered, Root, Scope, Sealed, Source, Value, WriteContext, WriteError};
 
 /// The form of a key's canonical bytes, known to the compiler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,21 +40,27 @@ pub enum KeyShape {
     note = "lead into a component with a path: #[record(key = \"address.zip\")]",
     note = "packed text can't be a key, which is read at every look-up: leave it plain"
 )]
-pub trait KeyValue: Sized + 'static {
+pub trait KeyValue: Sealed + Sized + 'static {
     /// The key as a look-up takes it.
     type Borrowed<'a>: Copy;
     /// Its form.
+    #[doc(hidden)]
     const SHAPE: KeyShape;
 
     /// Lends it.
+    #[doc(hidden)]
     fn borrow(&self) -> Self::Borrowed<'_>;
     /// Calls `look` with the canonical key.
+    #[doc(hidden)]
     fn with<R>(key: Self::Borrowed<'_>, look: impl FnOnce(KeyRef<'_>) -> R) -> R;
     /// Appends it as a part of a key of several.
+    #[doc(hidden)]
     fn write_part(key: Self::Borrowed<'_>, out: &mut Vec<u8>);
     /// Takes it off the front of the parts; none if they are of another form, or of a variant that isn't known.
+    #[doc(hidden)]
     fn read_part<'a>(bytes: &mut &'a [u8]) -> Option<Self::Borrowed<'a>>;
     /// Reads it alone; none like `read_part`.
+    #[doc(hidden)]
     fn read(key: KeyRef<'_>) -> Option<Self::Borrowed<'_>>;
 }
 

@@ -12,16 +12,18 @@
 //!
 //! Rules: reading copies nothing and allocates nothing; a field is found by a slot of the [`Binding`], made once when
 //! a program and a schema meet, off the read path; a written row is in the chain's numbers, not the program's.
-//!
-//! [`Binding`]: crate::schema::Binding
 
 mod at;
+pub(crate) mod bind;
 mod collections;
 mod declare;
+mod declare_error;
 mod field;
 mod key;
+mod key_serde;
 mod packed;
-mod text;
+mod sealed;
+mod slot;
 mod value;
 mod write;
 
@@ -29,51 +31,67 @@ mod write;
 pub(crate) mod tests;
 
 pub use at::{RecordAt, Scope};
+pub use bind::{BindError, BindProblem, Binding};
 pub use collections::{Elements as ListIter, Entries as MapIter, List, Map, Set};
 pub(crate) use declare::kind_of;
-pub use declare::{DeclareError, Declared, FieldDeclaration, FieldHints, Registry, Slot, TypeDeclaration};
+pub use declare::{FieldDeclaration, Registry, TypeDeclaration};
+pub use declare_error::DeclareError;
 pub use field::{Field, Present};
 pub use key::{Key, KeyOf, KeyShape, KeyValue, text_key};
 pub use packed::Packed;
+pub use sealed::Sealed;
+pub use slot::Slot;
 pub use value::{Dedup, Element, Enum, MapKey, Ordered, Source, Value};
 #[doc(hidden)]
 pub use value::{compare_enum, compare_unsigned, read_enum, variant_name, write_enum};
 pub use write::{CellWriter, Interner, RecordWriter, RowWriter, WriteContext, WriteError};
 
+pub use crate::schema::Declared;
+
 use std::fmt::Debug;
 
-/// A struct whose values are kept in a dataset. Derive it: `#[derive(Record)]`.
+/// A struct whose values are kept in a dataset. Only `#[derive(Record)]` implements it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a record",
     label = "not a record",
     note = "put #[derive(Record)] on it; add #[record(key = \"field\")] if it has an identity"
 )]
-pub trait Record: Sized + 'static {
+pub trait Record: Sealed + Sized + 'static {
     /// The type's name in the dataset.
+    #[doc(hidden)]
     const NAME: &'static str;
     /// The key's parts, each a path; empty for a component.
+    #[doc(hidden)]
     const KEY: &'static [&'static [&'static str]];
     /// The zero-copy reader.
     type Ref<'v>: Copy + Debug + PartialEq;
 
     /// Where this program keeps the type's number.
+    #[doc(hidden)]
     fn slot() -> &'static Slot;
     /// Lists the fields, in their order.
+    #[doc(hidden)]
     fn declare(declaration: &mut TypeDeclaration<'_>);
     /// Writes the fields, in the order in which they are declared.
+    #[doc(hidden)]
     fn write(&self, writer: &mut RecordWriter<'_, '_>) -> Result<(), WriteError>;
     /// Whether a stored record is this one, down to the last bit, so that writing it would change nothing. A `false` may
     /// be wrong, a `true` never is.
+    #[doc(hidden)]
     fn is_same(&self, at: RecordAt<'_>) -> bool;
     /// The reader for a record.
+    #[doc(hidden)]
     fn view<'v>(at: RecordAt<'v>) -> Self::Ref<'v>;
     /// The record that a reader looks at.
+    #[doc(hidden)]
     fn at<'v>(reader: Self::Ref<'v>) -> RecordAt<'v>;
     /// A copy of its own.
+    #[doc(hidden)]
     fn own(at: RecordAt<'_>) -> Self;
 }
 
-/// A record with a key: added, updated, deleted; referred to by `Key<T>`.
+/// A record with a key: added, updated, deleted; referred to by `Key<T>`. Only `#[derive(Record)]` implements it, on a
+/// struct with `#[record(key = "…")]`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a root: it has no key",
     label = "needs a key",
@@ -88,7 +106,7 @@ pub trait Root: Record {
     fn key(&self) -> <Self::Key as KeyValue>::Borrowed<'_>;
 }
 
-/// A record without a key: part of others, stored once however many hold it.
+/// A record without a key: part of others, stored once however many hold it. Only `#[derive(Record)]` implements it.
 #[diagnostic::on_unimplemented(
     message = "a field of a record can't be `{Self}`",
     label = "not a value that a record can hold",

@@ -2,9 +2,9 @@
 
 use crate::packed::Text;
 use crate::schema::Shape;
-use crate::schema::bind::ValueBinding;
 use crate::segment::Cell;
 
+use super::bind::ValueBinding;
 use super::{CellWriter, FieldDeclaration, Present, Scope, WriteError};
 
 /// A String under `#[record(packed)]`: packed in memory, read as [`Text`].

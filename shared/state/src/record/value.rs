@@ -7,10 +7,10 @@ use std::fmt::Debug;
 use std::ops::Range;
 
 use crate::schema::ValueKind;
-use crate::schema::bind::{ABSENT, ValueBinding};
 use crate::segment::{Cell, Elements};
 
-use super::{Component, FieldDeclaration, Scope, WriteContext, WriteError};
+use super::bind::{ABSENT, ValueBinding};
+use super::{Component, FieldDeclaration, Scope, Sealed, WriteContext, WriteError};
 
 /// One value of a field, a list, a set or a map.
 #[diagnostic::on_unimplemented(
@@ -19,19 +19,23 @@ use super::{Component, FieldDeclaration, Scope, WriteContext, WriteError};
     note = "values are bool, i8 to i64, u8 to u64, f32, f64, String, Vec<u8>, fieldless enums, Key<T> and components",
     note = "nesting goes one level deep: put an inner list, set, map or Option into a component"
 )]
-pub trait Value: 'static {
+pub trait Value: Sealed + 'static {
     /// What a struct holds.
     type Owned;
     /// What a reader gets: a copy of a number, a borrow of anything else.
     type Ref<'v>: Copy + Debug + PartialEq;
     /// Whether elements have their length before them.
+    #[doc(hidden)]
     const VARIABLE: bool;
     /// Whether `#[record(default)]` can stand on a field of it.
+    #[doc(hidden)]
     const HAS_DEFAULT: bool;
 
     /// Says what it is.
+    #[doc(hidden)]
     fn declare(field: &mut FieldDeclaration<'_>) -> ValueKind;
     /// Appends its canonical bytes (see [`row`](crate::row)).
+    #[doc(hidden)]
     fn write(
         value: &Self::Owned,
         binding: &ValueBinding,
@@ -39,18 +43,24 @@ pub trait Value: 'static {
         context: &mut WriteContext<'_>,
     ) -> Result<(), WriteError>;
     /// The order of sets and maps, on canonical bytes.
+    #[doc(hidden)]
     fn compare(left: &[u8], right: &[u8]) -> Ordering;
     /// Reads it in place.
+    #[doc(hidden)]
     fn read<'v, S: Source<'v>>(source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> Self::Ref<'v>;
     /// Asks for what these elements would be read from, so that the cache misses of neighbours overlap. Only what leads to
     /// other rows has something to ask for.
+    #[doc(hidden)]
     #[inline(always)]
     fn ask<'v>(_elements: Elements<'v>, _range: Range<usize>, _binding: &'v ValueBinding, _scope: Scope<'v>) {}
     /// Whether what stands here has the canonical bytes that `value` would be written with.
+    #[doc(hidden)]
     fn is_same<'v, S: Source<'v>>(value: &Self::Owned, source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> bool;
     /// What an absent value reads as; asked only where there is a default.
+    #[doc(hidden)]
     fn absent<'v>() -> Self::Ref<'v>;
     /// A copy of what was read.
+    #[doc(hidden)]
     fn own(value: Self::Ref<'_>) -> Self::Owned;
 }
 
@@ -78,7 +88,7 @@ pub trait Ordered: Value {
 pub trait MapKey: Ordered {}
 
 /// A place that a value is read from: a cell, or an element of one.
-pub trait Source<'v>: Copy {
+pub trait Source<'v>: Sealed + Copy {
     /// A number.
     fn image(self) -> u64;
     /// Text.
@@ -401,7 +411,7 @@ impl<T: Component> Element for T {}
 crate::__one_value!([T: Component] T, crate::__derive);
 
 /// A fieldless enum; the derive implements it.
-pub trait Enum: Copy + Debug + PartialEq + 'static {
+pub trait Enum: Sealed + Copy + Debug + PartialEq + 'static {
     /// The names, in the order of declaration.
     const VARIANTS: &'static [&'static str];
     /// The variant marked `#[record(other)]`.

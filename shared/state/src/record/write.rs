@@ -10,11 +10,10 @@ use std::cmp::Ordering;
 
 use crate::ids::{Ordinal, TypeId};
 use crate::row::{LIST_ELEMENTS_MAX, RECORD_BYTES_MAX, Row};
-use crate::schema::Binding;
-use crate::schema::bind::{TypeBinding, ValueBinding};
 
 use super::at::DEDUP_FIELD;
-use super::{Element, Field, Record, Value};
+use super::bind::{TypeBinding, ValueBinding};
+use super::{Binding, Element, Field, Record, Value};
 
 /// Turns component rows into ordinals: equal rows into the same one.
 pub trait Interner {

@@ -3,7 +3,6 @@
 //! Each refusal says what to write; see `evolve` for when it is made.
 
 use super::KeyError;
-use super::bind::declare_as;
 
 /// Leave to lose something of the dataset's. Paths are `Type.field` and `Type.field.Variant`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -211,4 +210,14 @@ pub enum Refusal {
 
 fn list(refusals: &[Refusal]) -> String {
     refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// How to declare what the dataset has.
+pub(crate) fn declare_as(found: &str) -> String {
+    for attribute in ["dedup", "packed"] {
+        if let Some((before, after)) = found.split_once(&format!(" ({attribute})")) {
+            return format!("declare it as {before}{after} with #[record({attribute})]");
+        }
+    }
+    format!("declare it as {found}")
 }

@@ -11,11 +11,9 @@
 use std::collections::BTreeSet;
 
 use crate::ids::{ColumnId, TypeId};
-use crate::record::{Declared, FieldHints};
 
-use super::bind::{chain_field, chain_key, written_key};
 use super::change::{Allow, Refusal, SchemaChange, SchemaError};
-use super::{Field, Schema, Shape, TypeKind, TypeSchema, ValueKind, limits};
+use super::{Declared, Field, FieldHints, Schema, Shape, TypeKind, TypeSchema, ValueKind, limits};
 
 /// A schema that a producer's structs fit, and how it came about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +62,7 @@ impl<'a> Evolution<'a> {
             let Some(chain) = old.find(&schema.name) else { continue };
             self.rename_key(id, chain, &old);
             for (field, hints) in schema.fields.iter().zip(declared.hints(id)) {
-                let Some(index) = chain_field(old.get(chain), field, hints) else { continue };
+                let Some(index) = hints.chain_field(old.get(chain), field) else { continue };
                 let name = &mut self.schema.types[chain.index()].fields[index].name;
                 if *name != field.name {
                     let from = std::mem::replace(name, field.name.clone());
@@ -79,7 +77,7 @@ impl<'a> Evolution<'a> {
     fn rename_key(&mut self, id: TypeId, chain: TypeId, old: &Schema) {
         let schema = self.declared.schema().get(id);
         if let TypeKind::Root { key } = &mut self.schema.types[chain.index()].kind
-            && *key == chain_key(self.declared, id, old)
+            && *key == self.declared.chain_key(id, old)
         {
             *key = schema.key_paths().to_vec();
         }
@@ -145,7 +143,7 @@ impl<'a> Evolution<'a> {
             return false;
         }
         if declared.key_paths() != found.key_paths() {
-            let (found, declared) = (written_key(found), written_key(declared));
+            let (found, declared) = (found.written_key(), declared.written_key());
             self.refusals.push(Refusal::KeyChanged { type_name, found, declared });
         }
         true

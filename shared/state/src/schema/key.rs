@@ -78,18 +78,50 @@ pub enum KeyError {
     },
 }
 
+impl KeyForm {
+    fn of_leaf(kind: &ValueKind) -> KeyForm {
+        match kind {
+            ValueKind::Bool | ValueKind::Int(_) | ValueKind::UInt(_) => KeyForm::Image,
+            ValueKind::String | ValueKind::Dedup(_) | ValueKind::Enum(_) => KeyForm::Text,
+            ValueKind::Bytes => KeyForm::Bytes,
+            ValueKind::Key(_) | ValueKind::F32 | ValueKind::F64 | ValueKind::Component(_) => {
+                unreachable!("key_part refuses these kinds, and a key's leaves are no keys")
+            }
+        }
+    }
+}
+
 impl Schema {
     /// The form of a root type's key.
+    ///
+    /// # Errors
+    /// If the type has no key, or one that can't be one.
     pub fn key_form(&self, id: TypeId) -> Result<KeyForm, KeyError> {
-        let mut parts = Vec::new();
-        self.collect_parts(id, &mut Vec::new(), &mut parts)?;
-        if parts.is_empty() {
-            return Err(KeyError::NoKey { type_name: self.get(id).name.clone() });
-        }
+        let leaves = self.key_leaves(id)?;
+        let mut parts: Vec<KeyForm> = leaves.into_iter().map(KeyForm::of_leaf).collect();
         Ok(if parts.len() == 1 { parts.remove(0) } else { KeyForm::Composite(parts) })
     }
 
-    fn collect_parts(&self, id: TypeId, within: &mut Vec<TypeId>, parts: &mut Vec<KeyForm>) -> Result<(), KeyError> {
+    /// The kinds of the parts of a root type's key: at least one, and no keys among them, because those of a `Key<T>` are
+    /// the parts of T's key.
+    ///
+    /// # Errors
+    /// If the type has no key, or one that can't be one.
+    pub fn key_leaves(&self, id: TypeId) -> Result<Vec<&ValueKind>, KeyError> {
+        let mut leaves = Vec::new();
+        self.collect_leaves(id, &mut Vec::new(), &mut leaves)?;
+        if leaves.is_empty() {
+            return Err(KeyError::NoKey { type_name: self.get(id).name.clone() });
+        }
+        Ok(leaves)
+    }
+
+    fn collect_leaves<'s>(
+        &'s self,
+        id: TypeId,
+        within: &mut Vec<TypeId>,
+        leaves: &mut Vec<&'s ValueKind>,
+    ) -> Result<(), KeyError> {
         let schema = self.get(id);
         if within.contains(&id) {
             return Err(KeyError::Circular { type_name: schema.name.clone() });
@@ -100,13 +132,8 @@ impl Schema {
         within.push(id);
         for path in key {
             match self.key_part(id, path)? {
-                ValueKind::Bool | ValueKind::Int(_) | ValueKind::UInt(_) => parts.push(KeyForm::Image),
-                ValueKind::String | ValueKind::Dedup(_) | ValueKind::Enum(_) => parts.push(KeyForm::Text),
-                ValueKind::Bytes => parts.push(KeyForm::Bytes),
-                ValueKind::Key(target) => self.collect_parts(*target, within, parts)?,
-                ValueKind::F32 | ValueKind::F64 | ValueKind::Component(_) => {
-                    unreachable!("key_part refuses these kinds")
-                }
+                ValueKind::Key(target) => self.collect_leaves(*target, within, leaves)?,
+                leaf => leaves.push(leaf),
             }
         }
         within.pop();

@@ -1,14 +1,14 @@
 //! The shape of a dataset's records: types, their fields, what a field can hold.
 //!
 //! One structure serves twice. The *chain's* schema is written to the log; its type and column numbers are never
-//! reused. A *declared* schema is what a program's structs say; its numbers are its own, and it meets the chain's by
-//! name (`evolve` for producers, `bind` for consumers).
+//! reused. A *declared* schema is what a program's structs declare; its numbers are the program's, and it meets the
+//! chain's by name ([`Schema::evolve`] for producers, [`Binding`](crate::record::Binding) for readers).
 //!
 //! Rules: a type is a root (it has a key) or a component (it has none), for ever; nesting goes one level deep, what is
 //! deeper is a component; a key is made of integers, bools, enums, strings, bytes and keys, never optional.
 
-pub(crate) mod bind;
 mod change;
+mod declared;
 mod evolve;
 mod key;
 #[cfg(test)]
@@ -18,8 +18,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use bind::{BindError, BindProblem, Binding};
+pub(crate) use change::declare_as;
 pub use change::{Allow, Refusal, SchemaChange, SchemaError};
+pub use declared::{Declared, FieldHints};
 pub use evolve::Evolved;
 pub use key::{KeyError, KeyForm};
 
@@ -233,6 +234,12 @@ impl TypeSchema {
         }
     }
 
+    /// The key as it is written in an attribute.
+    #[must_use]
+    pub fn written_key(&self) -> String {
+        self.key_paths().iter().map(|path| path.join(".")).collect::<Vec<_>>().join(", ")
+    }
+
     fn check(&self, types: usize) -> Result<(), String> {
         if self.segment_rows_log2 > limits::SEGMENT_ROWS_LOG2 {
             return Err(format!("segments of 2^{} rows", self.segment_rows_log2));
@@ -320,10 +327,7 @@ impl fmt::Display for Schema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for schema in self.types.iter().filter(|schema| !schema.fields.is_empty()) {
             match &schema.kind {
-                TypeKind::Root { key } => {
-                    let parts: Vec<_> = key.iter().map(|path| path.join(".")).collect();
-                    writeln!(f, "{} (root, key {})", schema.name, parts.join(", "))?;
-                }
+                TypeKind::Root { .. } => writeln!(f, "{} (root, key {})", schema.name, schema.written_key())?,
                 TypeKind::Component => writeln!(f, "{} (component)", schema.name)?,
             }
             for field in &schema.fields {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::record::tests::World;
-use crate::record::{Declared, Registry};
-use crate::schema::{Allow, Binding, Schema};
+use crate::record::{Binding, Registry};
+use crate::schema::{Allow, Declared, Schema};
 use crate::{Key, Record};
 
 fn declared<T: crate::Root>() -> Declared {

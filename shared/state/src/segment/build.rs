@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::ids::ColumnId;
 use crate::layout::{Column, Form, ImageKind, Layout, Many, Region};
 use crate::packed::Symbols;
-use crate::raw::{PADDING, Rows, Slot, store};
+use crate::raw::{FixedRows, PADDING, Slot, store};
 use crate::row::Row;
 
 use super::{Cell, RowAt, Segment, width_of};
@@ -30,7 +30,7 @@ pub struct SegmentBuilder<'l> {
 #[derive(Default)]
 struct Numbers {
     values: Vec<u64>,
-    /// Rows without a number; they store the base.
+    /// FixedRows without a number; they store the base.
     holes: Vec<u32>,
 }
 
@@ -64,7 +64,7 @@ impl<'l> SegmentBuilder<'l> {
         }
     }
 
-    /// Rows so far.
+    /// FixedRows so far.
     #[must_use]
     pub fn rows(&self) -> u32 {
         self.rows
@@ -86,7 +86,7 @@ impl<'l> SegmentBuilder<'l> {
     }
 
     /// Adds a stored record of another layout: `sources` says which of its fields each of ours is.
-    pub fn push_relaid(&mut self, row: RowAt<'_>, sources: &[Option<usize>]) {
+    pub fn push_relayout(&mut self, row: RowAt<'_>, sources: &[Option<usize>]) {
         self.push_cells(|column| Source::stored(row.cell(sources[column]?)));
     }
 
@@ -251,7 +251,8 @@ impl<'l> SegmentBuilder<'l> {
         }
         let row_slots = slots.len();
         slots.extend(lanes);
-        let fixed = Rows::new(&slots, self.rows, stride, |rows| self.fill(&slots[..row_slots], stride as usize, rows));
+        let fixed =
+            FixedRows::new(&slots, self.rows, stride, |rows| self.fill(&slots[..row_slots], stride as usize, rows));
         Segment { fixed, text: text.into(), bytes: bytes.into(), symbols: self.symbols, digest }
     }
 

@@ -5,7 +5,7 @@
 use crate::ids::ColumnId;
 use crate::layout::{Column, Form, ImageKind, Layout, Many};
 use crate::packed::Text;
-use crate::raw::{Row, load, prefetch};
+use crate::raw::{FixedRow, load, prefetch};
 
 use super::Segment;
 
@@ -14,7 +14,7 @@ use super::Segment;
 pub struct RowAt<'s> {
     segment: &'s Segment,
     layout: &'s Layout,
-    row: Row<'s>,
+    row: FixedRow<'s>,
 }
 
 /// One column of one row.
@@ -22,7 +22,7 @@ pub struct RowAt<'s> {
 pub struct Cell<'s> {
     segment: &'s Segment,
     column: &'s Column,
-    row: Row<'s>,
+    row: FixedRow<'s>,
 }
 
 /// The elements of a list or a set; a map's keys, or its values.
@@ -45,7 +45,7 @@ enum ElementKind<'s> {
 
 impl<'s> RowAt<'s> {
     #[inline(always)]
-    pub(super) fn new(segment: &'s Segment, layout: &'s Layout, row: Row<'s>) -> RowAt<'s> {
+    pub(super) fn new(segment: &'s Segment, layout: &'s Layout, row: FixedRow<'s>) -> RowAt<'s> {
         RowAt { segment, layout, row }
     }
 
@@ -270,7 +270,7 @@ impl<'s> Cell<'s> {
 
 /// The parts of several values: elements of the byte heap, and their content where that is apart.
 #[inline(always)]
-fn spans(many: &Many, row: Row<'_>) -> ((usize, usize), (usize, usize)) {
+fn spans(many: &Many, row: FixedRow<'_>) -> ((usize, usize), (usize, usize)) {
     match many {
         Many::Images { region, .. } => (row.span(region.slot), (0, 0)),
         Many::Texts { ends, content, .. } | Many::Blobs { ends, content, .. } => {

@@ -1,20 +1,14 @@
-//! A segment's bytes, and the one validation that readers rely on.
+//! Bytes as a segment: the form of [`encode`](super::encode) taken apart, each length checked before it is used.
 //!
-//! ```text
-//! rows u32 | text bytes u32 | heap bytes u32 | per slot and lane: base u64, width u8
-//! fixed rows, slot by slot, the rows of a slot one after another; of a region the length of each row's value
-//! text heap, region by region
-//! byte heap, region by region
-//! ```
-//! Little-endian. Numbers stand slot by slot because equal columns compress better than rows; in memory they stand row
-//! by row because a read wants one line. Lengths compress better than starts, and no sum of them can lead backwards.
+//! Only sums and slices are checked here; what the values may be is checked by `validate`.
+
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 
 use std::sync::Arc;
 
-use crate::layout::{Form, ImageKind, Layout, Many, Region};
-use crate::packed::{SymbolTable, Symbols};
-use crate::raw::{MASKS, PADDING, Rows, Slot, filled, load};
-use crate::row::RECORD_BYTES_MAX;
+use crate::layout::Layout;
+use crate::packed::Symbols;
+use crate::raw::{FixedRows, MASKS, PADDING, Slot, filled};
 
 use super::{Segment, width_of};
 
@@ -92,71 +86,6 @@ const HEADER_BYTES: usize = 12;
 /// A slot as stored: its place follows from the widths before it.
 const STORED_SLOT_BYTES: usize = 9;
 
-/// Appends a segment's bytes.
-pub fn encode(layout: &Layout, segment: &Segment, out: &mut Vec<u8>) {
-    let heap = &segment.bytes[..segment.bytes.len() - PADDING];
-    let as_u32 = |len: usize| u32::try_from(len).expect("a segment has at most 1 GiB").to_le_bytes();
-    out.extend_from_slice(&segment.rows().to_le_bytes());
-    out.extend_from_slice(&as_u32(segment.text.len()));
-    out.extend_from_slice(&as_u32(heap.len()));
-    let regions = regions_of(layout);
-    let of_slot = |(slot, is_region): (usize, &bool)| is_region.then(|| Lengths::of(segment, slot));
-    let lengths: Vec<Option<Lengths>> = regions.iter().enumerate().map(of_slot).collect();
-    for slot in 0..layout.all_slots {
-        let (base, width) = match lengths.get(slot) {
-            Some(Some(lengths)) => (lengths.base, lengths.width),
-            _ => (segment.fixed.slot(slot).base, segment.fixed.slot(slot).width),
-        };
-        out.extend_from_slice(&base.to_le_bytes());
-        out.push(width);
-    }
-    let fixed = &segment.fixed;
-    for (slot, lengths) in lengths.iter().enumerate() {
-        let Slot { offset, width, .. } = fixed.slot(slot);
-        match lengths {
-            Some(lengths) => lengths.encode(out),
-            None if width == 0 => {}
-            None => {
-                let cell = offset as usize..offset as usize + usize::from(width);
-                let rows = fixed.bytes().chunks_exact(fixed.stride());
-                rows.for_each(|row| out.extend_from_slice(&row[cell.clone()]));
-            }
-        }
-    }
-    out.extend_from_slice(segment.text.as_bytes());
-    out.extend_from_slice(heap);
-}
-
-/// Which slots of a row are starts of a region.
-fn regions_of(layout: &Layout) -> Vec<bool> {
-    let mut regions = vec![false; layout.row_slots];
-    let slots = layout.text_regions.iter().chain(layout.byte_regions.iter().map(|(slot, _)| slot));
-    slots.for_each(|slot| regions[*slot] = true);
-    regions
-}
-
-/// How long the values of a region are, row by row: how a region is stored.
-struct Lengths {
-    values: Vec<u64>,
-    base: u64,
-    width: u8,
-}
-
-impl Lengths {
-    fn of(segment: &Segment, slot: usize) -> Lengths {
-        let spans = (0..segment.rows()).map(|row| segment.own_row(row).span(slot));
-        let values: Vec<u64> = spans.map(|(start, end)| (end - start) as u64).collect();
-        let (min, max) = values.iter().fold((u64::MAX, 0), |(min, max), length| (min.min(*length), max.max(*length)));
-        let base = min.min(max);
-        Lengths { base, width: width_of(max - base), values }
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        let width = usize::from(self.width);
-        self.values.iter().for_each(|length| out.extend_from_slice(&(length - self.base).to_le_bytes()[..width]));
-    }
-}
-
 /// What a segment may refer to: the number of ordinals of each component type, by type number.
 pub type Ceilings<'a> = &'a dyn Fn(crate::ids::TypeId) -> u32;
 
@@ -175,87 +104,130 @@ pub fn decode(
 
 fn read(layout: &Layout, bytes: &[u8], rows_max: u32, symbols: Option<&Arc<Symbols>>) -> Result<Segment, SegmentError> {
     let found = bytes.len() as u64;
-    let table_end = HEADER_BYTES + layout.all_slots * STORED_SLOT_BYTES;
-    if bytes.len() < table_end {
-        return Err(SegmentError::Length { expected: table_end as u64, found });
-    }
-    let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes are four bytes"));
-    let (count, text_len, heap_len) = (u32_at(0), u32_at(4) as usize, u32_at(8) as usize);
+    let table_end = layout.all_slots.saturating_mul(STORED_SLOT_BYTES).saturating_add(HEADER_BYTES);
+    let short = SegmentError::Length { expected: table_end as u64, found };
+    let (head, body) = bytes.split_at_checked(table_end).ok_or(short)?;
+    let (header, table) = head.split_at_checked(HEADER_BYTES).ok_or(short)?;
+    let ([count, text_len, heap_len], _) = header.as_chunks::<4>() else { return Err(short) };
+    let [count, text_len, heap_len] = [count, text_len, heap_len].map(|number| u32::from_le_bytes(*number));
     if count > rows_max {
         return Err(SegmentError::Rows { most: rows_max, found: count });
     }
-    let (stored, stored_stride) = read_slots(layout, &bytes[HEADER_BYTES..table_end])?;
-    let columns_len = u64::from(count) * u64::from(stored_stride);
-    let expected = table_end as u64 + columns_len + text_len as u64 + heap_len as u64;
+    let StoredSlots { row, lanes, stride } = StoredSlots::read(layout, table)?;
+    let columns_len = u64::from(count).saturating_mul(stride);
+    let expected = [columns_len, u64::from(text_len), u64::from(heap_len)].into_iter();
+    let expected = expected.fold(table_end as u64, u64::saturating_add);
     if expected != found {
         return Err(SegmentError::Length { expected, found });
     }
-    let (columns, heaps) = bytes[table_end..].split_at(columns_len as usize);
-    let (text, heap) = heaps.split_at(text_len);
+    let wrong = SegmentError::Length { expected, found };
+    let columns_len = usize::try_from(columns_len).map_err(|_| wrong)?;
+    let (columns, heaps) = body.split_at_checked(columns_len).ok_or(wrong)?;
+    let (text, heap) = heaps.split_at_checked(text_len as usize).ok_or(wrong)?;
     let text = std::str::from_utf8(text).map_err(|error| SegmentError::Utf8 { at: error.valid_up_to() })?;
-    let columns = StoredColumns { layout, slots: &stored, count: count as usize, bytes: columns };
-    let regions = columns.regions(text_len, heap_len)?;
-    let fixed = columns.rows(&regions);
-    let bytes = filled(heap_len + PADDING, |padded| padded[..heap_len].copy_from_slice(heap));
+    let columns = StoredColumns::new(layout, &row, count, columns).ok_or(wrong)?;
+    let regions = columns.regions(text.len(), heap.len())?;
+    let fixed = columns.rows(&regions, &lanes);
+    let bytes = filled(heap.len().saturating_add(PADDING), |padded| {
+        if let Some(place) = padded.get_mut(..heap.len()) {
+            place.copy_from_slice(heap);
+        }
+    });
     let (text, symbols) = (text.into(), symbols.cloned());
     Ok(Segment { fixed, text, bytes, symbols, digest: 0 })
 }
 
-/// The slots as stored; their offsets are the bytes of a row before them.
-fn read_slots(layout: &Layout, table: &[u8]) -> Result<(Vec<Slot>, u32), SegmentError> {
-    let mut stride = 0;
-    let mut slots = Vec::with_capacity(layout.all_slots);
-    for (index, entry) in table.chunks_exact(STORED_SLOT_BYTES).enumerate() {
-        let base = u64::from_le_bytes(entry[..8].try_into().expect("eight bytes are eight bytes"));
-        let width = entry[8];
-        let lane = index >= layout.row_slots;
-        if width > 8 || (lane && width == 0) {
-            return Err(SegmentError::Width { slot: index, width });
+/// Bases and widths as stored.
+struct StoredSlots {
+    /// Of the slots that each row has.
+    row: Vec<Slot>,
+    lanes: Vec<Slot>,
+    /// Bytes that all slots of a row have together.
+    stride: u64,
+}
+
+impl StoredSlots {
+    fn read(layout: &Layout, table: &[u8]) -> Result<StoredSlots, SegmentError> {
+        let (entries, _) = table.as_chunks::<STORED_SLOT_BYTES>();
+        let mut slots = StoredSlots { row: Vec::with_capacity(layout.row_slots), lanes: Vec::new(), stride: 0 };
+        for (index, [base @ .., width]) in entries.iter().enumerate() {
+            let (base, width) = (u64::from_le_bytes(*base), *width);
+            let is_lane = index >= layout.row_slots;
+            if width > 8 || (is_lane && width == 0) {
+                return Err(SegmentError::Width { slot: index, width });
+            }
+            let slot = Slot { base, offset: 0, width };
+            if is_lane {
+                slots.lanes.push(slot);
+            } else {
+                slots.row.push(slot);
+                slots.stride = slots.stride.saturating_add(u64::from(width));
+            }
         }
-        slots.push(Slot { base, offset: if lane { 0 } else { stride }, width });
-        if !lane {
-            stride += u32::from(width);
-        }
+        Ok(slots)
     }
-    Ok((slots, stride))
 }
 
 /// The numbers of a stored segment, slot by slot.
 struct StoredColumns<'b> {
     layout: &'b Layout,
-    slots: &'b [Slot],
-    count: usize,
-    bytes: &'b [u8],
+    count: u32,
+    /// By slot of a row.
+    columns: Vec<StoredColumn<'b>>,
 }
 
-impl<'b> StoredColumns<'b> {
-    /// What is stored in a slot, row by row.
-    fn column(&self, slot: usize) -> &'b [u8] {
-        let Slot { offset, width, .. } = self.slots[slot];
-        &self.bytes[offset as usize * self.count..][..usize::from(width) * self.count]
+/// What is stored in a slot, row by row.
+#[derive(Clone, Copy)]
+struct StoredColumn<'b> {
+    base: u64,
+    width: u8,
+    count: u32,
+    /// The column, and whatever follows it: eight bytes can be read at most of its numbers.
+    from: &'b [u8],
+}
+
+impl<'b> StoredColumn<'b> {
+    /// The bytes that all rows have here.
+    fn stored(&self) -> &'b [u8] {
+        self.from.get(..self.len()).unwrap_or(self.from)
     }
 
-    /// The numbers in a slot, row by row.
-    fn numbers(&self, slot: usize) -> impl Iterator<Item = u64> + use<'b> {
-        let Slot { base, width, offset } = self.slots[slot];
-        let (bytes, width, start) = (self.bytes, usize::from(width), offset as usize * self.count);
-        (0..self.count).map(move |row| {
-            let at = start + row * width;
-            let number = match bytes[at..].first_chunk::<8>() {
-                // The next numbers stand behind it.
-                Some(eight) => u64::from_le_bytes(*eight) & MASKS[width],
-                None => {
-                    let mut number = [0; 8];
-                    number[..width].copy_from_slice(&bytes[at..at + width]);
-                    u64::from_le_bytes(number)
-                }
+    fn len(&self) -> usize {
+        usize::from(self.width).saturating_mul(self.count as usize)
+    }
+
+    /// The numbers, row by row.
+    fn numbers(&self) -> impl Iterator<Item = u64> + use<'b> {
+        let StoredColumn { base, width, count, mut from } = *self;
+        let width = usize::from(width);
+        let mask = MASKS.get(width).copied().unwrap_or(u64::MAX);
+        (0..count).map(move |_| {
+            let number = match from.first_chunk() {
+                // The next numbers follow it.
+                Some(eight) => u64::from_le_bytes(*eight) & mask,
+                None => from.iter().take(width).rev().fold(0, |number, byte| number << 8 | u64::from(*byte)),
             };
+            from = from.get(width..).unwrap_or_default();
             number.wrapping_add(base)
         })
     }
+}
 
-    /// From where to where each region reaches in its heap, by slot; none for a slot that is no region. Regions stand one
-    /// after another and fill their heaps.
+impl<'b> StoredColumns<'b> {
+    /// The columns in these bytes; none if they are fewer.
+    fn new(layout: &'b Layout, slots: &[Slot], count: u32, bytes: &'b [u8]) -> Option<StoredColumns<'b>> {
+        let mut from = bytes;
+        let mut columns = Vec::with_capacity(slots.len());
+        for Slot { base, width, .. } in slots {
+            let column = StoredColumn { base: *base, width: *width, count, from };
+            from = from.get(column.len()..)?;
+            columns.push(column);
+        }
+        Some(StoredColumns { layout, count, columns })
+    }
+
+    /// Where each region starts and ends in its heap, by slot; none for a slot that is no region. Regions follow each other
+    /// and fill their heaps.
     fn regions(&self, text_len: usize, heap_len: usize) -> Result<Vec<Option<(u64, u64)>>, SegmentError> {
         let mut regions = vec![None; self.layout.row_slots];
         let texts = self.layout.text_regions.iter().copied();
@@ -274,7 +246,9 @@ impl<'b> StoredColumns<'b> {
         let (mut at, mut last) = (0, None);
         for slot in slots {
             let end = self.end(slot, at, heap_len as u64)?;
-            regions[slot] = Some((at, end));
+            if let Some(region) = regions.get_mut(slot) {
+                *region = Some((at, end));
+            }
             (at, last) = (end, Some(slot));
         }
         match last {
@@ -288,66 +262,70 @@ impl<'b> StoredColumns<'b> {
     fn end(&self, slot: usize, start: u64, heap_len: u64) -> Result<u64, SegmentError> {
         // Checked against the heap at each step, so that no sum wraps.
         let longer = |at: u64, length: u64| at.checked_add(length).filter(|end| *end <= heap_len);
-        let Slot { base, width, .. } = self.slots[slot];
-        if width == 0 {
-            let all = base.checked_mul(self.count as u64).and_then(|all| longer(start, all));
+        let column = self.columns.get(slot).ok_or_else(|| self.outside(slot, 0))?;
+        if column.width == 0 {
+            let all = column.base.checked_mul(u64::from(self.count)).and_then(|all| longer(start, all));
             return all.ok_or_else(|| self.outside(slot, 0));
         }
-        let mut rows = self.numbers(slot).enumerate();
+        let mut rows = (0..).zip(column.numbers());
         rows.try_fold(start, |at, (row, length)| longer(at, length).ok_or_else(|| self.outside(slot, row)))
     }
 
-    fn outside(&self, slot: usize, row: usize) -> SegmentError {
+    fn outside(&self, slot: usize, row: u32) -> SegmentError {
         let column = self.layout.columns.iter().position(|column| column.form.has_region(slot)).unwrap_or(0);
-        SegmentError::Region { row: row as u32, column }
+        SegmentError::Region { row, column }
     }
 
     /// Slots and rows as they are in memory.
-    fn rows(&self, regions: &[Option<(u64, u64)>]) -> Rows {
-        let mut slots = Vec::with_capacity(self.slots.len());
-        let mut stride = 0;
-        for (stored, region) in self.slots.iter().zip(regions) {
+    fn rows(&self, regions: &[Option<(u64, u64)>], lanes: &[Slot]) -> FixedRows {
+        let mut slots = Vec::with_capacity(self.layout.all_slots);
+        let mut stride = 0_u32;
+        for (stored, region) in self.columns.iter().zip(regions) {
             let (base, width) = match region {
-                Some((start, end)) => (*start, width_of(end - start)),
+                Some((start, end)) => (*start, width_of(end.wrapping_sub(*start))),
                 None => (stored.base, stored.width),
             };
             slots.push(Slot { base, offset: stride, width });
-            stride += u32::from(width);
+            stride = stride.saturating_add(u32::from(width));
         }
-        let placed = slots.len();
-        slots.extend(&self.slots[self.layout.row_slots..]);
-        Rows::new(&slots, self.count as u32, stride, |rows| {
-            for (slot, place) in slots[..placed].iter().enumerate() {
-                let is_region = regions[slot].is_some();
+        slots.extend(lanes);
+        FixedRows::new(&slots, self.count, stride, |rows| {
+            for ((column, region), place) in self.columns.iter().zip(regions).zip(&slots) {
                 let cells = Cells { rows, row_bytes: stride as usize, at: place.offset as usize };
+                let is_region = region.is_some();
                 match place.width {
                     0 => {}
-                    1 => self.fill::<1>(slot, is_region, cells),
-                    2 => self.fill::<2>(slot, is_region, cells),
-                    3 => self.fill::<3>(slot, is_region, cells),
-                    4 => self.fill::<4>(slot, is_region, cells),
-                    5 => self.fill::<5>(slot, is_region, cells),
-                    6 => self.fill::<6>(slot, is_region, cells),
-                    7 => self.fill::<7>(slot, is_region, cells),
-                    _ => self.fill::<8>(slot, is_region, cells),
+                    1 => column.fill::<1>(is_region, cells),
+                    2 => column.fill::<2>(is_region, cells),
+                    3 => column.fill::<3>(is_region, cells),
+                    4 => column.fill::<4>(is_region, cells),
+                    5 => column.fill::<5>(is_region, cells),
+                    6 => column.fill::<6>(is_region, cells),
+                    7 => column.fill::<7>(is_region, cells),
+                    _ => column.fill::<8>(is_region, cells),
                 }
             }
         })
     }
+}
 
+impl StoredColumn<'_> {
     /// Writes a slot of every row. The width is a constant, so that a number is a store and not a call.
-    fn fill<const WIDTH: usize>(&self, slot: usize, is_region: bool, cells: Cells<'_>) {
+    fn fill<const WIDTH: usize>(&self, is_region: bool, cells: Cells<'_>) {
         let Cells { rows, row_bytes, at } = cells;
-        let cells = rows.chunks_exact_mut(row_bytes).filter_map(|row| row[at..].first_chunk_mut::<WIDTH>());
+        let cells = rows.chunks_exact_mut(row_bytes).filter_map(|row| row.get_mut(at..)?.first_chunk_mut::<WIDTH>());
         if !is_region {
-            let (stored, _) = self.column(slot).as_chunks::<WIDTH>();
+            let (stored, _) = self.stored().as_chunks::<WIDTH>();
             cells.zip(stored).for_each(|(cell, value)| *cell = *value);
             return;
         }
         let mut start = 0_u64;
-        for (cell, length) in cells.zip(self.numbers(slot).chain([0])) {
-            cell.copy_from_slice(&start.to_le_bytes()[..WIDTH]);
-            start += length;
+        for (cell, length) in cells.zip(self.numbers().chain([0])) {
+            if let Some(low) = start.to_le_bytes().first_chunk() {
+                *cell = *low;
+            }
+            // The sum of all was checked against the heap.
+            start = start.wrapping_add(length);
         }
     }
 }
@@ -357,127 +335,4 @@ struct Cells<'r> {
     rows: &'r mut [u8],
     row_bytes: usize,
     at: usize,
-}
-
-impl Segment {
-    /// Establishes the invariants of a segment that came from outside.
-    fn validate(&self, layout: &Layout, ceilings: Ceilings<'_>) -> Result<(), SegmentError> {
-        let mut scratch = Vec::new();
-        for (column, place) in layout.columns.iter().enumerate() {
-            let outside = |row| SegmentError::Region { row, column };
-            let mut rows = 0..self.rows();
-            match &place.form {
-                Form::Image { slot, kind } => {
-                    let images = rows.map(|row| (row, self.own_row(row).number(*slot)));
-                    Self::check_images(column, *kind, ceilings, images)?;
-                }
-                Form::Text(region) => {
-                    rows.try_for_each(|row| self.check_text(*region, row).map(drop).ok_or(outside(row)))?;
-                }
-                Form::Bytes(region) => {
-                    rows.try_for_each(|row| self.check_bytes(*region, row).map(drop).ok_or(outside(row)))?;
-                }
-                Form::Packed { region, table } => rows.try_for_each(|row| {
-                    let packed = self.check_bytes(*region, row).ok_or(outside(row))?;
-                    let table = self.own_row(row).number(*table);
-                    self.check_packed(table, packed, &mut scratch).ok_or(SegmentError::Packed { row, column, table })
-                })?,
-                Form::Many(many) => {
-                    rows.try_for_each(|row| self.check_many(many, row, column, ceilings).map(drop))?;
-                }
-                Form::Map(keys, values) => rows.try_for_each(|row| {
-                    let found = self.check_many(keys, row, column, ceilings)?;
-                    if found == self.check_many(values, row, column, ceilings)? { Ok(()) } else { Err(outside(row)) }
-                })?,
-            }
-        }
-        Ok(())
-    }
-
-    /// That these numbers, each with its row, are of a kind.
-    fn check_images(
-        column: usize,
-        kind: ImageKind,
-        ceilings: Ceilings<'_>,
-        mut images: impl Iterator<Item = (u32, u64)>,
-    ) -> Result<(), SegmentError> {
-        let below = match kind {
-            ImageKind::Number | ImageKind::F64 => return Ok(()),
-            ImageKind::F32 => 1 << 32,
-            ImageKind::Variant(variants) => u64::from(variants),
-            ImageKind::Component(id) => u64::from(ceilings(id)),
-        };
-        // A row without a value stores the base, which may be anything where no row has one; so 0 always fits.
-        match images.find(|(_, value)| *value >= below.max(1)) {
-            None => Ok(()),
-            Some((row, value)) => Err(SegmentError::Value { row, column, value }),
-        }
-    }
-
-    /// The region's text, if it is inside the heap and on char boundaries.
-    fn check_text(&self, region: Region, row: u32) -> Option<&str> {
-        let (start, end) = self.own_row(row).span(region.slot);
-        self.text.get(start..end)
-    }
-
-    fn check_bytes(&self, region: Region, row: u32) -> Option<&[u8]> {
-        let (start, end) = self.own_row(row).span(region.slot);
-        self.bytes[..self.bytes.len() - PADDING].get(start..end)
-    }
-
-    /// That packed bytes are text by the table of this number, and not more of it than a record may have.
-    fn check_packed(&self, number: u64, packed: &[u8], scratch: &mut Vec<u8>) -> Option<()> {
-        if number == 0 {
-            return std::str::from_utf8(packed).is_ok().then_some(());
-        }
-        let table: &SymbolTable = self.symbols.as_ref()?.get(number)?;
-        table.checked_len(packed).filter(|len| *len <= RECORD_BYTES_MAX)?;
-        scratch.clear();
-        table.unpack(packed, scratch);
-        std::str::from_utf8(scratch).is_ok().then_some(())
-    }
-
-    /// The number of elements, if there are whole ones and all their content is where it should be.
-    fn check_many(&self, many: &Many, row: u32, column: usize, ceilings: Ceilings<'_>) -> Result<usize, SegmentError> {
-        let outside = || SegmentError::Region { row, column };
-        let (Many::Images { region, lane, .. }
-        | Many::Texts { ends: region, lane, .. }
-        | Many::Blobs { ends: region, lane, .. }) = many;
-        let numbers = self.check_bytes(*region, row).ok_or_else(outside)?;
-        let width = self.width(*lane);
-        if numbers.len() % width != 0 {
-            return Err(outside());
-        }
-        let len = numbers.len() / width;
-        let (start, _) = self.own_row(row).span(region.slot);
-        let base = self.fixed.slot(*lane).base;
-        let image = |index: usize| base.wrapping_add(load(&self.bytes, start + index * width, width as u8));
-        match many {
-            Many::Images { kind, .. } => {
-                Self::check_images(column, *kind, ceilings, (0..len).map(|index| (row, image(index))))?;
-            }
-            Many::Texts { content, .. } => {
-                let text = self.check_text(*content, row).ok_or_else(outside)?;
-                check_ends((0..len).map(image), text.len(), |end| text.is_char_boundary(end)).ok_or_else(outside)?;
-            }
-            Many::Blobs { content, .. } => {
-                let bytes = self.check_bytes(*content, row).ok_or_else(outside)?;
-                check_ends((0..len).map(image), bytes.len(), |_| true).ok_or_else(outside)?;
-            }
-        }
-        Ok(len)
-    }
-}
-
-/// Ends that rise, stay inside, stand where a string may end, and leave nothing over.
-fn check_ends(ends: impl Iterator<Item = u64>, len: usize, may_end: impl Fn(usize) -> bool) -> Option<()> {
-    let mut before = 0;
-    for end in ends {
-        let end = usize::try_from(end).ok()?;
-        if end < before || end > len || !may_end(end) {
-            return None;
-        }
-        before = end;
-    }
-    (before == len).then_some(())
 }

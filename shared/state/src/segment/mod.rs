@@ -12,25 +12,28 @@
 mod build;
 mod cell;
 mod decode;
+mod encode;
 mod patch;
 #[cfg(test)]
 mod tests;
+mod validate;
 
 use std::sync::Arc;
 
 pub use build::SegmentBuilder;
 pub use cell::{Cell, Elements, RowAt};
-pub use decode::{Ceilings, SegmentError, decode, encode};
+pub use decode::{Ceilings, SegmentError, decode};
+pub use encode::encode;
 pub use patch::CellPatch;
 
 use crate::layout::Layout;
 use crate::packed::Symbols;
-use crate::raw::{ARC_BYTES, Row, Rows, prefetch_shared};
+use crate::raw::{ARC_BYTES, FixedRow, FixedRows, prefetch_shared};
 
 /// Rows of one type. Cheap to clone: the parts are shared.
 #[derive(Clone, Debug)]
 pub struct Segment {
-    fixed: Rows,
+    fixed: FixedRows,
     text: Arc<str>,
     bytes: Arc<[u8]>,
     /// What packed text is packed by: the type's tables when the segment was made. None where it has none.
@@ -71,7 +74,7 @@ impl Segment {
     }
 
     /// The row at this index, which is one of ours.
-    fn own_row(&self, row: u32) -> Row<'_> {
+    fn own_row(&self, row: u32) -> FixedRow<'_> {
         self.fixed.row(row).expect("the row is below the segment's count")
     }
 
@@ -80,10 +83,6 @@ impl Segment {
         self.fixed.prefetch();
         prefetch_shared(&self.text);
         prefetch_shared(&self.bytes);
-    }
-
-    fn width(&self, lane: usize) -> usize {
-        usize::from(self.fixed.slot(lane).width)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::layout::{Form, Layout};
 use crate::packed::Symbols;
-use crate::raw::{Rows, Slot, store};
+use crate::raw::{FixedRows, Slot, store};
 
 use super::build::fit;
 use super::{Cell, RowAt, Segment, SegmentBuilder, width_of};
@@ -75,7 +75,7 @@ impl Segment {
     }
 
     /// The rows with these numbers, under another base and width for each slot where one does not fit.
-    fn refitted(&self, layout: &Layout, numbers: &[Number], fits: impl Fn(&Number) -> bool) -> Rows {
+    fn refitted(&self, layout: &Layout, numbers: &[Number], fits: impl Fn(&Number) -> bool) -> FixedRows {
         let mut slots: Vec<Slot> = (0..layout.all_slots).map(|slot| self.fixed.slot(slot)).collect();
         for number in numbers.iter().filter(|number| !fits(number)) {
             let stored = (0..self.rows()).map(|row| self.own_row(row).number(number.slot));
@@ -88,7 +88,7 @@ impl Segment {
             slot.offset = stride;
             stride += u32::from(slot.width);
         }
-        Rows::new(&slots, self.rows(), stride, |rows| {
+        FixedRows::new(&slots, self.rows(), stride, |rows| {
             for (slot, place) in slots[..layout.row_slots].iter().enumerate() {
                 self.fixed.copy_slot(slot, *place, rows, stride as usize);
             }

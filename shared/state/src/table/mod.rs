@@ -7,7 +7,7 @@
 //! are those of the live records, and each segment's digest its share of them. Point reads never look at the bitmap.
 
 mod edit;
-mod relay;
+mod relayout;
 
 use std::sync::Arc;
 
@@ -358,6 +358,7 @@ impl Table {
 
 /// What a table takes in memory, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TableMemory {
     /// Segments, their tree, and the symbol tables of packed text.
     pub segment_bytes: usize,

@@ -14,6 +14,7 @@ use super::same::same_record;
 use super::{NamedRecord, TableRef};
 
 /// What changed between two views, by key; each list in the order of ordinals.
+#[non_exhaustive]
 pub struct Diff<'v, T: Root> {
     /// In the newer view only.
     pub added: Vec<T::Ref<'v>>,

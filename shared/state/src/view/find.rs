@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use crate::ids::Ordinal;
 use crate::index::Postings;
 use crate::keys::KeyRef;
-use crate::record::{KeyValue, Root, Value, kind_of};
+use crate::record::{KeyValue, Root, Sealed, Value, kind_of};
 use crate::schema::{Schema, ValueKind};
 
 use super::indexes::Identity;
@@ -69,13 +69,15 @@ impl<T, V: ?Sized> fmt::Debug for HashIndex<T, V> {
     message = "an index can't be asked for `{Self}`",
     note = "values are bool, integers, f32, f64, str, [u8], fieldless enums and Key<T>; lead to them with a path"
 )]
-pub trait IndexValue: 'static {
+pub trait IndexValue: Sealed + 'static {
     /// What a field declares it as.
+    #[doc(hidden)]
     type Stored: Value;
     /// The value as a look-up takes it.
     type Borrowed<'a>: Copy;
 
     /// Calls `look` with its bytes in the index.
+    #[doc(hidden)]
     fn with_bytes<R>(value: Self::Borrowed<'_>, look: impl FnOnce(&[u8]) -> R) -> R;
     /// What an absent one reads as under `#[record(default)]`.
     #[doc(hidden)]

@@ -6,6 +6,7 @@
 mod diff;
 mod find;
 pub mod indexes;
+mod internal;
 mod many;
 mod named;
 mod named_key;
@@ -28,10 +29,10 @@ pub use named::{NamedList, NamedMap, NamedRecord, NamedTable, NamedValue};
 pub use named_key::{NamedKey, NamedKeyError};
 pub use table::{Records, TableRef};
 
-use crate::ids::{Ordinal, Timestamp, Version};
-use crate::record::{KeyOf, KeyValue, Record, Root};
-use crate::schema::bind::TypeBinding;
-use crate::schema::{Binding, Schema};
+use crate::ids::{Timestamp, Version};
+use crate::record::bind::TypeBinding;
+use crate::record::{Binding, KeyOf, KeyValue, Record, Root};
+use crate::schema::Schema;
 use crate::state::State;
 use crate::table::Table;
 
@@ -42,6 +43,7 @@ pub struct View {
 }
 
 /// What a view shares with its clones, and what readers borrow.
+#[doc(hidden)]
 pub struct Viewed {
     pub(crate) state: State,
     pub(crate) binding: Arc<Binding>,
@@ -67,20 +69,6 @@ impl Viewed {
 }
 
 impl View {
-    /// A state as the program's types see it. `binding` was made for the state's schema.
-    #[must_use]
-    pub fn new(state: State, binding: Arc<Binding>, committed_at: Timestamp) -> View {
-        View::with_indexes(state, binding, Indexes::default(), committed_at)
-    }
-
-    /// The same with hash indexes, which are the state's.
-    #[must_use]
-    pub fn with_indexes(state: State, binding: Arc<Binding>, indexes: Indexes, committed_at: Timestamp) -> View {
-        let table = |of_type: &TypeBinding| state.tables().get(of_type.chain?.index()).cloned();
-        let bound = binding.types().map(|of_type| Bound { table: table(of_type), binding: Arc::clone(of_type) });
-        View { viewed: Arc::new(Viewed { bound: bound.collect(), state, binding, indexes, committed_at }) }
-    }
-
     /// The version that all of it is of.
     #[must_use]
     pub fn version(&self) -> Version {
@@ -99,38 +87,10 @@ impl View {
         self.viewed.state.schema()
     }
 
-    /// The ordinal of the record under this one's key, if it is this very record: then adding it changes nothing. A
-    /// record that is not found by this may still be the same; its canonical bytes tell.
-    #[inline]
+    /// Bytes of memory that its records, key indexes and hash indexes take, as if it shared nothing with other versions.
     #[must_use]
-    pub fn find_same<T: Root>(&self, record: &T) -> Option<Ordinal> {
-        self.viewed.binding.by_slot(T::slot().number())?;
-        let found = T::at(self.table::<T>().get(record.key())?);
-        record.is_same(found).then(|| found.ordinal())
-    }
-
-    /// The state itself.
-    #[must_use]
-    pub fn state(&self) -> &State {
-        &self.viewed.state
-    }
-
-    /// How the program's types were found in the schema.
-    #[must_use]
-    pub fn binding(&self) -> &Arc<Binding> {
-        &self.viewed.binding
-    }
-
-    /// The hash indexes.
-    #[must_use]
-    pub fn indexes(&self) -> &Indexes {
-        &self.viewed.indexes
-    }
-
-    /// How many handles there are on this view, this one included. Exact only while nobody else can make one.
-    #[must_use]
-    pub fn holders(&self) -> usize {
-        Arc::strong_count(&self.viewed)
+    pub fn memory_bytes(&self) -> u64 {
+        self.viewed.state.memory_bytes() + self.viewed.indexes.memory_bytes() as u64
     }
 
     /// The record with this key: `view.get::<Movie>(42)`, `view.get::<Country>("nl")`.
@@ -205,8 +165,8 @@ impl View {
         NamedTable::find(&self.viewed.state, type_name)
     }
 
-    /// The types, in the order of the schema.
-    pub fn names(&self) -> impl Iterator<Item = NamedTable<'_>> {
+    /// Every type by its name, in the order of the schema.
+    pub fn named_tables(&self) -> impl Iterator<Item = NamedTable<'_>> {
         NamedTable::all(&self.viewed.state)
     }
 }

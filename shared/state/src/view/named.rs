@@ -32,6 +32,7 @@ pub struct NamedRecord<'v> {
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum NamedValue<'v> {
     /// `None`, or a column that came after the row.
     Absent,

@@ -110,7 +110,7 @@ impl<'v> NamedTable<'v> {
     }
 
     fn names(self) -> (String, String) {
-        (self.schema().name.clone(), crate::schema::bind::written_key(self.schema()))
+        (self.schema().name.clone(), self.schema().written_key())
     }
 }
 

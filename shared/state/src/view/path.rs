@@ -29,14 +29,14 @@ pub(super) struct Path {
 struct Step {
     /// The field in the chain; none if it lacks it.
     field: Option<usize>,
-    part: Part,
+    part: CellPart,
     absent: Absent,
     next: Next,
 }
 
 /// Which values of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+enum CellPart {
     One,
     Elements,
     Keys,
@@ -106,15 +106,15 @@ impl Path {
         let step = &self.steps[depth];
         let Some(cell) = step.cell(row) else { return step.absent.emit(emit) };
         let elements = match step.part {
-            Part::One if matches!(step.next, Next::Packed) => {
+            CellPart::One if matches!(step.next, Next::Packed) => {
                 let mut text = Vec::new();
                 cell.canonical(&mut text);
                 return emit(Some(&text));
             }
-            Part::One => return self.one(depth, state, cell, emit),
-            Part::Elements => cell.elements(),
-            Part::Keys => cell.entries().0,
-            Part::Values => cell.entries().1,
+            CellPart::One => return self.one(depth, state, cell, emit),
+            CellPart::Elements => cell.elements(),
+            CellPart::Keys => cell.entries().0,
+            CellPart::Values => cell.entries().1,
         };
         (0..elements.len()).for_each(|index| self.one(depth, state, (elements, index), emit));
     }
@@ -182,14 +182,14 @@ impl<'a> Walk<'a> {
         &self,
         field: usize,
         segments: &mut impl Iterator<Item = &'p str>,
-    ) -> Result<(Part, &'a ValueKind), IndexError> {
+    ) -> Result<(CellPart, &'a ValueKind), IndexError> {
         let field = self.declared_field(field);
         Ok(match &field.shape {
-            Shape::One(kind) => (Part::One, kind),
-            Shape::List(kind) | Shape::Set(kind) => (Part::Elements, kind),
+            Shape::One(kind) => (CellPart::One, kind),
+            Shape::List(kind) | Shape::Set(kind) => (CellPart::Elements, kind),
             Shape::Map(key, value) => match segments.next() {
-                Some("keys") => (Part::Keys, key),
-                Some("values") => (Part::Values, value),
+                Some("keys") => (CellPart::Keys, key),
+                Some("values") => (CellPart::Values, value),
                 _ => {
                     let name = &field.name;
                     return Err(self.wrong(format!("{name} is a map; write {name}.keys or {name}.values")));
@@ -202,7 +202,7 @@ impl<'a> Walk<'a> {
     fn step(
         &mut self,
         field: usize,
-        part: Part,
+        part: CellPart,
         kind: &'a ValueKind,
         is_last: bool,
     ) -> Result<(Step, Option<(TypeId, ColumnId)>), IndexError> {
@@ -234,27 +234,27 @@ impl<'a> Walk<'a> {
         Ok((Step { field: found.map(|(_, at)| at), part, absent, next }, column))
     }
 
-    fn absent(&self, field: usize, part: Part) -> Absent {
+    fn absent(&self, field: usize, part: CellPart) -> Absent {
         let declared = self.declared_field(field);
         let hints = &self.declared.hints(self.at)[field];
         match self.index.default_bytes() {
             _ if declared.optional => Absent::None,
-            Some(bytes) if hints.default && part == Part::One => Absent::Value(bytes.to_vec()),
+            Some(bytes) if hints.default && part == CellPart::One => Absent::Value(bytes.to_vec()),
             _ => Absent::Nothing,
         }
     }
 
-    fn leaf(&self, field: usize, part: Part, kind: &ValueKind, stored: Option<&Field>) -> Next {
+    fn leaf(&self, field: usize, part: CellPart, kind: &ValueKind, stored: Option<&Field>) -> Next {
         if stored.is_some_and(Field::is_packed) {
             return Next::Packed;
         }
         let stored_kind = stored.and_then(|stored| match (&stored.shape, part) {
-            (Shape::Map(_, value), Part::Values) => Some(value),
+            (Shape::Map(_, value), CellPart::Values) => Some(value),
             (shape, _) => shape.kinds().next(),
         });
         match (kind, stored_kind) {
             (ValueKind::Enum(known), Some(ValueKind::Enum(names))) => {
-                let other = self.declared.hints(self.at)[field].other[usize::from(part == Part::Values)];
+                let other = self.declared.hints(self.at)[field].other[usize::from(part == CellPart::Values)];
                 Next::Names(names.iter().map(|name| known_name(name, known, other)).collect())
             }
             (_, Some(ValueKind::Dedup(id))) => Next::Dedup(*id),

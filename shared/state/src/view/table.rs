@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 
 use crate::ids::Ordinal;
 use crate::keys::KeyRef;
+use crate::record::bind::TypeBinding;
 use crate::record::{KeyOf, KeyValue, Record, RecordAt, Root, Scope};
-use crate::schema::bind::TypeBinding;
 use crate::table::Table;
 
 use super::{Many, Viewed};

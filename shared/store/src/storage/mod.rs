@@ -9,6 +9,7 @@
 //! files and their folders are synced); an error of a write means that nobody knows whether it landed.
 
 mod error;
+mod location;
 mod open;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,9 @@ use object_store::{
 
 pub use error::{Operation, StorageError, StorageErrorKind};
 use error::{TooLarge, WrongLength};
+pub use location::{DatasetUrl, Location};
+/// The crate of the stores that [`Storage::new`] takes.
+pub use object_store;
 
 /// Objects up to here go up in one request.
 const ONE_PUT_BYTES: usize = 16 << 20;

@@ -264,7 +264,7 @@ fn use_schema(schema: &Schema) {
         read_through(&state);
     }
     for parent in &world().states {
-        if let Ok(state) = parent.relaid(schema.clone().into(), 1) {
+        if let Ok(state) = parent.relayout(schema.clone().into(), 1) {
             read_through(&state);
         }
     }
@@ -273,7 +273,7 @@ fn use_schema(schema: &Schema) {
 /// Every cell by name and by struct, JSON, and look-ups by key.
 fn read_through(state: &State) {
     let view = world().view(state);
-    for table in view.names() {
+    for table in view.named_tables() {
         for record in table.iter() {
             serde_json::to_writer(std::io::sink(), &record).expect("whatever is read has a JSON form");
             if let Some(key) = record.key() {

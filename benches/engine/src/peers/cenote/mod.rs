@@ -1,5 +1,5 @@
-//! `cenote` and `cenote-packed`: the engine through its public API, as a service and a job would call it; with all text
-//! plain, and with the synopsis packed.
+//! `cenote` and `cenote-packed`: the engine through its public API, as a service and a job call it; with all text plain,
+//! and with the synopsis packed.
 
 mod movies;
 
@@ -37,7 +37,7 @@ impl<F: Film> System for Cenote<F> {
 
     fn produce(&self, place: Place) -> Answer<Box<dyn Produce>> {
         let url = match &place {
-            // Each producer a dataset of its own, though all are in this process.
+            // A separate dataset for each producer of this process.
             Place::Memory => format!("memory://{:016x}", Env::system().random()),
             Place::Folder(folder) => folder.display().to_string(),
         };
@@ -73,7 +73,7 @@ impl<F: Film> Produce for Job<F> {
             Ok(())
         };
         let cycled = self.runtime.block_on(self.producer.cycle(fill))?;
-        // In memory nobody loads it: the cycle alone is what is measured.
+        // In memory no consumer loads it: only the cycle is measured.
         let stored = if self.on_files { Some(self.runtime.block_on(self.producer.snapshot())?.bytes) } else { None };
         Ok(Published { version: cycled.version().0, stored, compressed: stored })
     }
@@ -85,7 +85,7 @@ impl<F: Film> Produce for Job<F> {
         };
         match self.runtime.block_on(self.producer.cycle(fill))?.committed() {
             None => Ok(()),
-            Some(report) => Err(Refusal::Failed(format!("nothing changed, yet {report:?}").into())),
+            Some(report) => Err(Refusal::Failed(format!("nothing changed, but the cycle committed {report:?}").into())),
         }
     }
 
@@ -109,14 +109,14 @@ impl<F: Film> Service<F> {
         self.consumer.as_deref().ok_or_else(|| Refusal::Failed("nothing was loaded yet".into()))
     }
 
-    /// One view for each batch of keys, as a request would take one; `many` sums over the batch.
+    /// Takes one view per batch of keys, as a request would; `many` sums over the batch.
     fn summed_many(&self, keys: &[u64], batch: usize, many: impl Fn(&View, &[u64]) -> u64) -> Answer<u64> {
         let consumer = self.consumer()?;
         let of_batch = |keys: &[u64]| consumer.with(|view| many(view, keys));
         Ok(keys.chunks(batch).fold(0, |sum, keys| sum.wrapping_add(of_batch(keys))))
     }
 
-    /// The same, one key after another.
+    /// Takes one view per batch of keys; `one` is called for one key after another.
     fn summed(&self, keys: &[u64], batch: usize, one: impl Fn(&View, u64) -> u64) -> Answer<u64> {
         let consumer = self.consumer()?;
         let of_batch =
@@ -171,7 +171,7 @@ impl<F: Film> Consume for Service<F> {
     }
 
     fn cast_walk(&self, keys: &[u64]) -> Answer<u64> {
-        // A request that has sixteen keys looks them up at once.
+        // A request with sixteen keys looks them up at once.
         let sum = |view: &View, keys: &[u64]| {
             view.get_many::<F>(keys.iter().copied()).flatten().map(F::sum_cast).fold(0, u64::wrapping_add)
         };

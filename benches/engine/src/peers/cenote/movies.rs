@@ -1,4 +1,4 @@
-//! The movies as the engine keeps them: what repeats is kept once.
+//! The movies as records of the engine; components hold what repeats, once.
 
 use cenote_consumer::HashIndex;
 use cenote_state::{Record, Root};
@@ -6,16 +6,16 @@ use cenote_state::{Record, Root};
 use crate::peers::{text_sum, three_fields};
 use crate::workload;
 
-/// A movie of either kind, and what the comparison reads of it.
+/// A movie, plain or packed, and the reads of the comparison.
 pub trait Film: Root<Key = u64> + for<'s> From<&'s workload::Movie> + Into<workload::Movie> {
-    /// The system's name.
+    /// The name of the system.
     const SYSTEM: &'static str;
     /// The index of the country queries.
     const BY_COUNTRY: HashIndex<Self, str>;
 
-    /// What reading title, year and rating adds to the sum.
+    /// The part of the sum for reading title, year and rating.
     fn sum_3_fields(movie: Self::Ref<'_>) -> u64;
-    /// What reading the names of the cast adds to the sum.
+    /// The part of the sum for reading the names of the cast.
     fn sum_cast(movie: Self::Ref<'_>) -> u64;
     /// The rating.
     fn rating_of(movie: Self::Ref<'_>) -> f64;
@@ -24,14 +24,14 @@ pub trait Film: Root<Key = u64> + for<'s> From<&'s workload::Movie> + Into<workl
 /// The index of the country queries, for plain movies.
 pub const BY_COUNTRY: HashIndex<Movie, str> = Movie::BY_COUNTRY;
 
-/// A genre: 40 of them, kept once each.
+/// A genre: a component, of which there are 40.
 #[derive(Record, Debug)]
 pub struct Genre {
     /// As in the workload.
     pub name: String,
 }
 
-/// An actor, kept once.
+/// An actor: a component.
 #[derive(Record, Debug)]
 pub struct Actor {
     /// As in the workload.

@@ -261,8 +261,8 @@ impl Near<'_> {
     }
 }
 
-/// Where an entry stands: the line it belongs to, how far after it, which slot.
-struct Place {
+/// The position of an entry: its home line, how many lines after it, and the slot there.
+struct EntryPosition {
     home: usize,
     distance: usize,
     slot: usize,
@@ -296,28 +296,28 @@ impl Page {
         self.len += 1;
     }
 
-    fn locate(&self, hash: u64, ordinal: u32) -> Option<Place> {
+    fn locate(&self, hash: u64, ordinal: u32) -> Option<EntryPosition> {
         let lines = &*self.lines;
         let home = home_of(hash, lines.len());
         let line = &lines[home];
         if let Some(slot) = line.slots_with(tag_of(hash)).find(|slot| line.ordinals[*slot] == ordinal) {
-            return Some(Place { home, distance: 0, slot });
+            return Some(EntryPosition { home, distance: 0, slot });
         }
         let (distance, slot, _) = spilled(lines, home, hash).find(|(_, _, found)| *found == ordinal)?;
-        Some(Place { home, distance, slot })
+        Some(EntryPosition { home, distance, slot })
     }
 
-    fn take_out(&mut self, place: Place) {
+    fn take_out(&mut self, position: EntryPosition) {
         self.len -= 1;
         if self.len == 0 {
             *self = Self::default();
             return;
         }
         let lines = Arc::make_mut(&mut self.lines);
-        let at = (place.home + place.distance) % lines.len();
-        lines[at].clear(place.slot);
-        if place.distance > 0 {
-            lines[place.home].unspill();
+        let at = (position.home + position.distance) % lines.len();
+        lines[at].clear(position.slot);
+        if position.distance > 0 {
+            lines[position.home].unspill();
         }
     }
 

@@ -46,6 +46,7 @@ pub(super) struct Identity {
 /// An index that can't be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("index on {root}.{path}: {problem}")]
+#[non_exhaustive]
 pub struct IndexError {
     /// The root type.
     pub root: String,

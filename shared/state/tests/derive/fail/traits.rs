@@ -87,3 +87,18 @@ struct Whole {
 fn component_by_key(view: &View) {
     view.get::<Actor>(1); //~ `Actor` is not a root: it has no key
 }
+
+struct ByHand;
+
+impl cenote_state::__derive::Component for ByHand {} //~ `ByHand` is not a record
+
+impl cenote_state::view::IndexValue for ByHand { //~ `ByHand` can't implement Cenote's traits by hand
+    type Stored = u8;
+    type Borrowed<'a> = u8;
+    fn with_bytes<R>(value: u8, look: impl FnOnce(&[u8]) -> R) -> R {
+        look(&[value])
+    }
+    fn default_bytes() -> Option<Vec<u8>> {
+        None
+    }
+}

@@ -5,16 +5,22 @@
 //!
 //! | kind | bytes |
 //! | --- | --- |
-//! | bool, integers, enum | the *image*: 8 bytes, sign-extended; an enum is its number in the chain's schema |
+//! | bool, integers, enum | a *scalar*: 8 bytes, sign-extended; an enum is its number in the chain's schema |
 //! | f32, f64 | 4 or 8 bytes, bit by bit |
 //! | string, bytes | themselves |
 //! | component, deduplicated text | the ordinal, 4 bytes |
-//! | `Key<T>` | the key's canonical bytes: 8 bytes for an image, else as in [`schema::KeyForm`](crate::schema::KeyForm) |
+//! | `Key<T>` | the key's canonical bytes: 8 bytes for a scalar, else as in [`schema::KeyForm`](crate::schema::KeyForm) |
 //! | list, set | a count (u32), then the elements; strings, bytes and byte-formed keys with their length (u32) before each |
 //! | map | a count (u32), then key, value, key, value, …, each written like an element |
 //!
 //! Sets and maps are sorted by value (integers by value, text and bytes bytewise, ordinals by number, floats by their bits) and hold nothing twice. An absent cell has no
 //! bytes at all, which differs from an empty one.
+
+mod form;
+mod read;
+
+pub use form::{CellForm, ElementForm, Order, scalar};
+pub use read::{CellReader, Defect};
 
 /// One record in canonical form. Reused from record to record: clear it and write again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use super::Table;
 
 impl Table {
     /// This table under another schema of its type.
-    pub(crate) fn relaid(&self, schema: &Schema, id: TypeId, threads: usize) -> Result<Table, KeyError> {
+    pub(crate) fn relayout(&self, schema: &Schema, id: TypeId, threads: usize) -> Result<Table, KeyError> {
         let empty = Table::empty(schema, id, self.seed)?;
         // How many rows a segment has is decided when a type gets its first records.
         if schema.get(id).fields.is_empty() {
@@ -39,7 +39,7 @@ impl Table {
             (0..self.layout.columns.len()).filter(|field| !sources.contains(&Some(*field))).collect();
         let numbers: Vec<usize> = (0..self.segments.len()).collect();
         let relaid =
-            |number: &usize| Some(Arc::new(self.relaid_segment(*number, &empty.layout, &sources, &dropped)?));
+            |number: &usize| Some(Arc::new(self.relayout_segment(*number, &empty.layout, &sources, &dropped)?));
         let segments = parallel::map(&numbers, threads, relaid);
         let columns = sources.iter().map(|source| source.map_or(0, |field| self.sums.columns[field])).collect();
         Ok(Table {
@@ -60,7 +60,7 @@ impl Table {
         self.layout.columns.iter().position(same)
     }
 
-    fn relaid_segment(
+    fn relayout_segment(
         &self,
         number: usize,
         layout: &Layout,
@@ -79,7 +79,7 @@ impl Table {
                 builder.push_dead();
                 continue;
             }
-            builder.push_relaid(at, sources);
+            builder.push_relayout(at, sources);
             for field in dropped {
                 digest = digest.wrapping_sub(stored_cell_digest(ordinal, at.cell(*field), &mut scratch));
             }

@@ -1,85 +1,20 @@
-//! A state as a blob, and back.
-//!
-//! A section of a snapshot is a run of consecutive segments of one type, each as
-//! `bytes u32 | rows u32 | live rows, a bit each | the segment`. The footer names the segments in the same order.
+//! A snapshot's blob as a state: first the footer, then its runs in any order, then the state.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
+
+use std::ops::Range;
 use std::sync::Arc;
 
+use crate::blob::footer::unsound;
+use crate::blob::read::unpack;
+use crate::blob::symbols::read_symbols;
+use crate::blob::{BlobError, BlobKind, Footer, SectionInfo, TypeInfo};
 use crate::digest::{PRESENCE, Sums, state_digest};
 use crate::ids::{DatasetId, TypeId, Version};
 use crate::index::LiveSet;
-use crate::parallel;
 use crate::segment::{self, Segment};
 use crate::state::State;
 use crate::table::Table;
-
-use super::footer::unsound;
-use super::read::unpack;
-use super::symbols::{all_symbols, read_symbols};
-use super::write::{Run, assemble};
-use super::{Blob, BlobError, BlobKind, Footer, SECTION_BYTES_MAX, SegmentInfo, TypeInfo};
-
-/// The blob of a whole state.
-#[must_use]
-pub fn encode_snapshot(dataset: DatasetId, state: &State, threads: usize) -> Blob {
-    let runs = state.tables().iter().flat_map(|table| runs_of(table)).collect::<Vec<_>>();
-    let sections = parallel::map(&runs, threads, |(table, numbers)| {
-        let mut plain = Vec::new();
-        numbers.iter().for_each(|number| encode_segment(table, *number, &mut plain));
-        Run::new(table.layout().type_id, &plain)
-    });
-    let types = state.tables().iter().map(|table| type_info(table)).collect();
-    let (schema, symbols) = (Some(state.schema().as_ref().clone()), all_symbols(state));
-    assemble(Footer { dataset, kind: BlobKind::Snapshot, schema, sections: Vec::new(), types, symbols }, sections)
-}
-
-/// Runs of segments of about a section each; a segment longer than that is alone.
-fn runs_of(table: &Table) -> Vec<(&Table, Vec<usize>)> {
-    let mut runs: Vec<(&Table, Vec<usize>)> = Vec::new();
-    let mut bytes = 0;
-    for number in 0..table.segment_count() {
-        let Some(segment) = table.segment(number) else { continue };
-        bytes += segment.memory_bytes();
-        match runs.last_mut() {
-            Some((_, run)) if bytes <= SECTION_BYTES_MAX => run.push(number),
-            _ => {
-                bytes = segment.memory_bytes();
-                runs.push((table, vec![number]));
-            }
-        }
-    }
-    runs
-}
-
-fn encode_segment(table: &Table, number: usize, out: &mut Vec<u8>) {
-    let segment = table.segment(number).expect("runs name segments that exist");
-    let start = out.len();
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(&segment.rows().to_le_bytes());
-    let bits = out.len();
-    out.resize(bits + (segment.rows() as usize).div_ceil(8), 0);
-    let first = number as u32 * table.segment_rows();
-    for ordinal in table.live_in(number) {
-        let row = (ordinal - first) as usize;
-        out[bits + row / 8] |= 1 << (row % 8);
-    }
-    segment::encode(table.layout(), segment, out);
-    let bytes = u32::try_from(out.len() - start - 4).expect("a segment has at most 1 GiB");
-    out[start..start + 4].copy_from_slice(&bytes.to_le_bytes());
-}
-
-fn type_info(table: &Table) -> TypeInfo {
-    let numbers = (0..table.segment_count()).filter_map(|number| Some((number, table.segment(number)?)));
-    let segments = numbers.map(|(number, segment)| SegmentInfo { number: number as u32, digest: segment.digest() });
-    let columns = table.layout().columns.iter().map(|column| column.id);
-    let sums = columns.zip(table.sums().columns.iter().copied()).chain([(PRESENCE, table.sums().presence)]);
-    TypeInfo {
-        type_id: table.layout().type_id,
-        room: table.segment_count() as u32,
-        segments: segments.collect(),
-        sums: sums.collect(),
-    }
-}
 
 /// Reads a snapshot piece by piece: first the footer, then its runs in any order, then the state.
 pub struct SnapshotReader {
@@ -87,7 +22,7 @@ pub struct SnapshotReader {
     /// Empty tables of the snapshot's schema.
     empty: State,
     /// Where each run of sections starts and ends in the footer's list.
-    runs: Vec<std::ops::Range<usize>>,
+    runs: Vec<Range<usize>>,
     ceilings: Vec<u32>,
 }
 
@@ -121,8 +56,8 @@ impl SnapshotReader {
         }
         // A pointer for every place in a tree, a slot in the key index for every row: a coarse bound, made before
         // anything is allocated.
-        let places: u64 = footer.types.iter().map(|info| u64::from(info.room) * 16).sum();
-        let needed = footer.plain_bytes() + places;
+        let places: u64 = footer.types.iter().map(|info| u64::from(info.room).saturating_mul(16)).sum();
+        let needed = footer.plain_bytes().saturating_add(places);
         if needed > bytes_max {
             return Err(BlobError::TooLarge { needed, limit: bytes_max });
         }
@@ -144,11 +79,17 @@ impl SnapshotReader {
     }
 
     /// Where each run stands in the object: sections that are decoded together.
-    pub fn runs(&self) -> impl ExactSizeIterator<Item = std::ops::Range<u64>> {
-        self.runs.iter().map(|run| {
-            let (first, last) = (&self.footer.sections[run.start], &self.footer.sections[run.end - 1]);
-            first.offset..last.offset + u64::from(last.stored)
+    pub fn runs(&self) -> impl ExactSizeIterator<Item = Range<u64>> {
+        self.runs.iter().map(|run| match self.sections(run) {
+            [first, .., last] => first.offset..last.end(),
+            [only] => only.offset..only.end(),
+            [] => 0..0,
         })
+    }
+
+    /// The sections of a run.
+    fn sections(&self, run: &Range<usize>) -> &[SectionInfo] {
+        self.footer.sections.get(run.clone()).unwrap_or_default()
     }
 
     fn check_types(&self) -> Result<(), BlobError> {
@@ -165,7 +106,7 @@ impl SnapshotReader {
             if of_segments != total(info) {
                 return Err(BlobError::Digest { expected: total(info), found: of_segments });
             }
-            if u64::from(info.room) * u64::from(table.segment_rows()) > 1 << 32 {
+            if u64::from(info.room).saturating_mul(u64::from(table.segment_rows())) > 1 << 32 {
                 return Err(unsound("it has room for more ordinals than a type may have"));
             }
             let numbers = info.segments.iter().map(|segment| segment.number);
@@ -179,14 +120,13 @@ impl SnapshotReader {
     /// Decodes and validates one run from its bytes in the object. Runs may be decoded in parallel; `plain` is room for
     /// what it decompresses to, worth keeping from one run to the next.
     pub fn decode_run(&self, run: usize, stored: &[u8], plain: &mut Vec<u8>) -> Result<DecodedRun, BlobError> {
-        let sections = self.runs[run].clone();
-        let first = &self.footer.sections[sections.start];
+        let run = self.runs.get(run).ok_or_else(|| unsound("it has fewer runs"))?;
+        let sections = self.sections(run);
+        let first = sections.first().ok_or_else(|| unsound("a run has no section"))?;
         plain.clear();
-        for number in sections {
-            let section = &self.footer.sections[number];
-            let start = (section.offset - first.offset) as usize;
-            let bytes =
-                stored.get(start..start + section.stored as usize).ok_or(BlobError::Magic { place: "middle" })?;
+        let mut rest = stored;
+        for (number, section) in run.clone().zip(sections) {
+            let bytes = take(&mut rest, section.stored as usize).ok_or(BlobError::Magic { place: "middle" })?;
             unpack(number, section, bytes, plain)?;
         }
         let table = self.empty.table(first.type_id);
@@ -200,17 +140,17 @@ impl SnapshotReader {
 
     fn decode_segment(&self, table: &Table, rest: &mut &[u8]) -> Result<(Segment, Box<[u8]>), BlobError> {
         let short = || unsound("a section ends within a segment");
-        let number = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().expect("four bytes are four bytes"));
-        let bytes = number(take(rest, 4).ok_or_else(short)?) as usize;
+        let bytes = take_u32(rest).ok_or_else(short)? as usize;
         let mut body = take(rest, bytes).ok_or_else(short)?;
-        let rows = number(take(&mut body, 4).ok_or_else(short)?);
+        let rows = take_u32(&mut body).ok_or_else(short)?;
         let bits = take(&mut body, (rows as usize).div_ceil(8)).ok_or_else(short)?;
         let mut live: Box<[u8]> = bits.into();
         if let Some(last) = live.last_mut() {
-            // Bits of rows that are not there.
-            *last &= u8::MAX >> (7 - (rows - 1) % 8);
+            // Bits of rows that are not there: the last byte holds 1 to 8 rows.
+            let spare = rows.wrapping_neg() % 8;
+            *last &= u8::MAX.unbounded_shr(spare);
         }
-        let ceilings = |id: TypeId| self.ceilings[id.index()];
+        let ceilings = |id: TypeId| self.ceilings.get(id.index()).copied().unwrap_or(0);
         let segment = segment::decode(table.layout(), body, table.segment_rows(), &ceilings, table.symbols());
         let type_id = table.layout().type_id;
         let type_name = || self.empty.schema().get(type_id).name.clone();
@@ -226,7 +166,7 @@ impl SnapshotReader {
     pub fn finish(self, runs: Vec<DecodedRun>, version: Version, threads: usize) -> Result<State, BlobError> {
         let mut segments = self.footer.types.iter().map(|_| Vec::new()).collect::<Vec<_>>();
         for run in runs {
-            segments[run.type_id.index()].extend(run.segments);
+            segments.get_mut(run.type_id.index()).ok_or_else(|| unsound("it has fewer types"))?.extend(run.segments);
         }
         let mut tables = Vec::new();
         for (info, decoded) in self.footer.types.iter().zip(segments) {
@@ -245,12 +185,19 @@ fn take<'b>(rest: &mut &'b [u8], len: usize) -> Option<&'b [u8]> {
     Some(taken)
 }
 
+fn take_u32(rest: &mut &[u8]) -> Option<u32> {
+    let (four, after) = rest.split_first_chunk()?;
+    *rest = after;
+    Some(u32::from_le_bytes(*four))
+}
+
 fn total(info: &TypeInfo) -> u128 {
     info.sums.iter().fold(0, |sum, (_, column)| sum.wrapping_add(*column))
 }
 
-fn runs_in(footer: &Footer) -> Vec<std::ops::Range<usize>> {
-    let starts: Vec<_> = (0..footer.sections.len()).filter(|index| !footer.sections[*index].continues).collect();
+fn runs_in(footer: &Footer) -> Vec<Range<usize>> {
+    let sections = footer.sections.iter().enumerate();
+    let starts: Vec<_> = sections.filter(|(_, section)| !section.continues).map(|(index, _)| index).collect();
     let ends = starts.iter().skip(1).copied().chain([footer.sections.len()]);
     starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
 }
@@ -263,8 +210,11 @@ fn loaded(empty: &Table, info: &TypeInfo, decoded: Vec<(Segment, Box<[u8]>)>) ->
     let mut placed = vec![None; info.room as usize];
     let mut live = LiveSet::new();
     for (segment, (rows, alive)) in info.segments.iter().zip(decoded) {
-        placed[segment.number as usize] = Some(Arc::new(rows.with_digest(segment.digest)));
-        live.insert_bits(segment.number * empty.segment_rows(), &alive);
+        let place =
+            placed.get_mut(segment.number as usize).ok_or_else(|| unsound("a segment is beyond its type's room"))?;
+        *place = Some(Arc::new(rows.with_digest(segment.digest)));
+        // That 32 bits hold the ordinals of every segment was checked with the types.
+        live.insert_bits(segment.number.saturating_mul(empty.segment_rows()), &alive);
     }
     let sums: Vec<u128> = info.sums.iter().map(|(_, sum)| *sum).collect();
     let (presence, columns) = sums.split_last().expect("presence is always among the sums");

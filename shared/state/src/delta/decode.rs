@@ -1,14 +1,7 @@
-//! A delta's bytes.
-//!
-//! ```text
-//! chunk:     kind u8 | type u16 | length u32 of what follows
-//! removed 1: ordinals
-//! added 2:   ordinals | rows as in a segment
-//! patched 3: columns u16 | column u16 each | ordinals | rows as in a segment of these columns
-//! whole 4:   segment number u32 | rows as in a segment
-//! ordinals:  count u32 | first u32 | width u8 | the distance to the one before, `width` bytes each
-//! ```
-//! Little-endian. Chunks stand one after another in sections of up to 4 MiB; a longer chunk has a section alone.
+//! Bytes as a delta: the form of [`encode`](super::encode) taken apart, and everything checked that can be checked without
+//! the parent's records.
+
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 
 use std::sync::Arc;
 
@@ -18,7 +11,8 @@ use crate::packed::Symbols;
 use crate::schema::Schema;
 use crate::segment::{self, Segment, SegmentError};
 
-use super::bound::{CHUNK_BYTES, FIELD_BYTES, Rows};
+use super::bound::{CHUNK_BYTES, ClaimedRows, FIELD_BYTES};
+use super::encode::{ADDED, PATCHED, REMOVED, WHOLE};
 use super::{Change, Chunk, Delta};
 
 /// Why bytes are not a delta of this schema.
@@ -74,72 +68,6 @@ pub enum DeltaError {
     },
 }
 
-const REMOVED: u8 = 1;
-const ADDED: u8 = 2;
-const PATCHED: u8 = 3;
-const WHOLE: u8 = 4;
-const CHUNK_HEADER_BYTES: usize = 7;
-
-/// The delta as sections: runs of chunks of up to `section_bytes_max`, or one longer chunk.
-#[must_use]
-pub fn encode(delta: &Delta, layouts: &dyn Fn(TypeId) -> Arc<Layout>, section_bytes_max: usize) -> Vec<Vec<u8>> {
-    let mut sections = Vec::new();
-    let mut section = Vec::new();
-    for chunk in &delta.chunks {
-        let start = section.len();
-        encode_chunk(chunk, &layouts(chunk.type_id), &mut section);
-        if start > 0 && section.len() > section_bytes_max {
-            let next = section.split_off(start);
-            sections.push(std::mem::replace(&mut section, next));
-        }
-    }
-    if !section.is_empty() {
-        sections.push(section);
-    }
-    sections
-}
-
-fn encode_chunk(chunk: &Chunk, layout: &Layout, out: &mut Vec<u8>) {
-    let start = out.len();
-    out.extend_from_slice(&[0; CHUNK_HEADER_BYTES]);
-    let kind = match &chunk.change {
-        Change::Removed(ordinals) => {
-            encode_ordinals(ordinals, out);
-            REMOVED
-        }
-        Change::Added { ordinals, rows } => {
-            encode_ordinals(ordinals, out);
-            segment::encode(layout, rows, out);
-            ADDED
-        }
-        Change::Patched { fields, layout: of_fields, ordinals, rows } => {
-            out.extend_from_slice(&(fields.len() as u16).to_le_bytes());
-            fields.iter().for_each(|field| out.extend_from_slice(&layout.columns[*field].id.0.to_le_bytes()));
-            encode_ordinals(ordinals, out);
-            segment::encode(of_fields, rows, out);
-            PATCHED
-        }
-        Change::Whole { number, rows } => {
-            out.extend_from_slice(&number.to_le_bytes());
-            segment::encode(layout, rows, out);
-            WHOLE
-        }
-    };
-    let length = u32::try_from(out.len() - start - CHUNK_HEADER_BYTES).expect("a chunk has at most 4 GiB");
-    out[start] = kind;
-    out[start + 1..start + 3].copy_from_slice(&chunk.type_id.0.to_le_bytes());
-    out[start + 3..start + CHUNK_HEADER_BYTES].copy_from_slice(&length.to_le_bytes());
-}
-
-fn encode_ordinals(ordinals: &[u32], out: &mut Vec<u8>) {
-    let steps = || ordinals.windows(2).map(|pair| pair[1] - pair[0]);
-    let width = steps().max().map_or(0, |max| (u32::BITS - max.leading_zeros()).div_ceil(8) as u8);
-    out.extend_from_slice(&(ordinals.len() as u32).to_le_bytes());
-    out.extend_from_slice(&ordinals.first().copied().unwrap_or(0).to_le_bytes());
-    out.push(width);
-    steps().for_each(|step| out.extend_from_slice(&step.to_le_bytes()[..usize::from(width)]));
-}
-
 /// Reads a delta from its sections. `schema` and `layouts` are those after the delta's schema change, if it has one;
 /// `ceilings` are the parent's, below which references may point before the delta adds anything; `symbols` are the
 /// parent's and the delta's own. What the delta claims to change may take `bytes_max` at most, as far as can be told
@@ -165,7 +93,7 @@ pub fn decode<'b>(
         }
     }
     let after = ceilings_after(&raw, schema, ceilings)?;
-    let ceilings = |id: TypeId| after[id.index()];
+    let ceilings = |id: TypeId| after.get(id.index()).copied().unwrap_or(0);
     let chunks = raw.into_iter().map(|chunk| decode_chunk(chunk, schema, layouts, &ceilings, symbols));
     Ok(Delta { chunks: chunks.collect::<Result<_, _>>()?, symbols: Vec::new() })
 }
@@ -180,7 +108,7 @@ struct RawChunk<'b> {
 }
 
 fn raw_chunk<'b>(reader: &mut Reader<'b>, schema: &Schema) -> Result<RawChunk<'b>, DeltaError> {
-    let kind = reader.take(1, "a chunk's header")?[0];
+    let kind = reader.u8("a chunk's header")?;
     let type_id = TypeId(reader.u16("a chunk's header")?);
     let length = reader.u32("a chunk's header")?;
     let body = Reader { bytes: reader.take(length as usize, "a chunk")? };
@@ -199,9 +127,9 @@ impl RawChunk<'_> {
         let (mut body, of_type) = (self.body, schema.get(self.type_id));
         let (is_root, segment_rows) = (of_type.is_root(), of_type.segment_rows());
         let stored = body.bytes.len() as u64;
-        let rows = |rows, segments| Rows { layout, is_root, rows, segments, stored };
+        let rows = |rows, segments| ClaimedRows { layout, is_root, rows, segments, stored };
         let of_chunk = match self.kind {
-            REMOVED => body.count()? * size_of::<u32>() as u64,
+            REMOVED => body.count()?.saturating_mul(size_of::<u32>() as u64),
             ADDED => {
                 let count = body.count()?;
                 match rows(count, 1).added() {
@@ -209,7 +137,8 @@ impl RawChunk<'_> {
                     needed if needed > bytes_max => needed,
                     _ => {
                         let ordinals = body.ordinals()?;
-                        let segments = ordinals.chunk_by(|a, b| a / segment_rows == b / segment_rows);
+                        let segment = |ordinal: &u32| ordinal.checked_div(segment_rows);
+                        let segments = ordinals.chunk_by(|a, b| segment(a) == segment(b));
                         rows(count, segments.count() as u64).added()
                     }
                 }
@@ -217,15 +146,15 @@ impl RawChunk<'_> {
             PATCHED => {
                 let fields = body.fields(layout)?;
                 let of_fields = Layout::of_fields(schema, self.type_id, &fields).expect("the type's own was made");
-                let patched = Rows { layout: &of_fields, ..rows(body.count()?, 0) }.patched();
-                fields.len() as u64 * FIELD_BYTES + patched
+                let patched = ClaimedRows { layout: &of_fields, ..rows(body.count()?, 0) }.patched();
+                (fields.len() as u64).saturating_mul(FIELD_BYTES).saturating_add(patched)
             }
             _ => {
                 body.u32("a segment's number")?;
                 rows(u64::from(body.u32("a segment")?.min(segment_rows)), 1).added()
             }
         };
-        Ok(CHUNK_BYTES + of_chunk)
+        Ok(CHUNK_BYTES.saturating_add(of_chunk))
     }
 }
 
@@ -246,8 +175,9 @@ fn ceilings_after(
                 .saturating_mul(schema.get(chunk.type_id).segment_rows()),
             _ => continue,
         };
-        let ceiling = &mut after[chunk.type_id.index()];
-        *ceiling = (*ceiling).max(end);
+        if let Some(ceiling) = after.get_mut(chunk.type_id.index()) {
+            *ceiling = (*ceiling).max(end);
+        }
     }
     Ok(after)
 }
@@ -278,18 +208,23 @@ fn decode_chunk(
         }
         ADDED => {
             let ordinals = body.ordinals()?;
-            let rows = read(&layout, body.bytes, ordinals.len() as u32)?;
+            let rows = read(&layout, body.bytes, count_of(&ordinals))?;
             Change::Added { rows: as_many(rows, &ordinals)?, ordinals }
         }
         _ => {
             let fields = body.fields(&layout)?;
             let ordinals = body.ordinals()?;
             let of_fields = Layout::of_fields(schema, type_id, &fields).expect("the type's own layout was made");
-            let rows = as_many(read(&of_fields, body.bytes, ordinals.len() as u32)?, &ordinals)?;
+            let rows = as_many(read(&of_fields, body.bytes, count_of(&ordinals))?, &ordinals)?;
             Change::Patched { fields, layout: Box::new(of_fields), ordinals, rows }
         }
     };
     Ok(Chunk { type_id, change })
+}
+
+/// How many there are: 32 bits hold it, since a list has its count in 32 bits.
+fn count_of(ordinals: &[u32]) -> u32 {
+    u32::try_from(ordinals.len()).unwrap_or(u32::MAX)
 }
 
 fn as_many(rows: Segment, ordinals: &[u32]) -> Result<Segment, DeltaError> {
@@ -312,12 +247,22 @@ impl<'b> Reader<'b> {
         Ok(taken)
     }
 
+    fn array<const LEN: usize>(&mut self, what: &'static str) -> Result<[u8; LEN], DeltaError> {
+        let (taken, rest) = self.bytes.split_first_chunk().ok_or(DeltaError::Short { what })?;
+        self.bytes = rest;
+        Ok(*taken)
+    }
+
+    fn u8(&mut self, what: &'static str) -> Result<u8, DeltaError> {
+        self.array(what).map(u8::from_le_bytes)
+    }
+
     fn u16(&mut self, what: &'static str) -> Result<u16, DeltaError> {
-        Ok(u16::from_le_bytes(self.take(2, what)?.try_into().expect("two bytes are two bytes")))
+        self.array(what).map(u16::from_le_bytes)
     }
 
     fn u32(&mut self, what: &'static str) -> Result<u32, DeltaError> {
-        Ok(u32::from_le_bytes(self.take(4, what)?.try_into().expect("four bytes are four bytes")))
+        self.array(what).map(u32::from_le_bytes)
     }
 
     /// How many ordinals follow; their bytes are there.
@@ -330,12 +275,13 @@ impl<'b> Reader<'b> {
         const WHAT: &str = "a list of ordinals";
         let count = self.u32(WHAT)? as usize;
         let first = self.u32(WHAT)?;
-        let width = usize::from(self.take(1, WHAT)?[0]);
+        let width = usize::from(self.u8(WHAT)?);
         // A count needs its bytes: nothing is allocated on a number's word alone.
-        if width > 4 || (width == 0 && count > 1) || count == 0 {
+        if width > 4 || (width == 0 && count > 1) {
             return Err(DeltaError::Ordinals);
         }
-        let steps = self.take((count - 1).checked_mul(width).ok_or(DeltaError::Ordinals)?, WHAT)?;
+        let bytes = count.checked_sub(1).and_then(|steps| steps.checked_mul(width)).ok_or(DeltaError::Ordinals)?;
+        let steps = self.take(bytes, WHAT)?;
         Ok((count, first, width, steps))
     }
 
@@ -345,9 +291,8 @@ impl<'b> Reader<'b> {
         ordinals.push(first);
         let mut last = first;
         for step in steps.chunks_exact(width.max(1)) {
-            let mut four = [0; 4];
-            four[..width].copy_from_slice(step);
-            let step = u32::from_le_bytes(four);
+            // Low byte first; `width` is 4 at most.
+            let step = step.iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte));
             last = last.checked_add(step).filter(|_| step > 0).ok_or(DeltaError::Ordinals)?;
             ordinals.push(last);
         }
@@ -360,10 +305,12 @@ impl<'b> Reader<'b> {
         let mut fields = Vec::new();
         for _ in 0..count {
             let id = ColumnId(self.u16("a list of columns")?);
-            // They ascend, so each is looked for behind the one before.
-            let from = fields.last().map_or(0, |last| last + 1);
-            let field = layout.columns[from..].iter().position(|column| column.id == id);
-            fields.push(from + field.ok_or(DeltaError::Unknown { what: "column", number: id.0 })?);
+            // They ascend, so each is looked for after the one before.
+            let from = fields.last().map_or(0, |last: &usize| last.saturating_add(1));
+            let mut columns = layout.columns.iter().enumerate().skip(from);
+            let found = columns.find(|(_, column)| column.id == id);
+            let (field, _) = found.ok_or(DeltaError::Unknown { what: "column", number: id.0 })?;
+            fields.push(field);
         }
         Ok(fields)
     }

@@ -11,9 +11,7 @@ use std::sync::Arc;
 
 use crate::ids::TypeId;
 use crate::layout::{Column, Layout};
-use crate::record::{Declared, FieldHints};
-
-use super::{Field, KeyError, Schema, Shape, TypeSchema, ValueKind};
+use crate::schema::{Declared, Field, FieldHints, KeyError, Schema, Shape, TypeSchema, ValueKind, declare_as};
 
 /// In place of an enum's number: the other side has no such variant.
 pub(crate) const ABSENT: u32 = u32::MAX;
@@ -152,16 +150,6 @@ fn list(problems: &[BindProblem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// How to declare what the dataset has.
-pub(super) fn declare_as(found: &str) -> String {
-    for attribute in ["dedup", "packed"] {
-        if let Some((before, after)) = found.split_once(&format!(" ({attribute})")) {
-            return format!("declare it as {before}{after} with #[record({attribute})]");
-        }
-    }
-    format!("declare it as {found}")
-}
-
 fn root_remedy(declared: &str) -> &'static str {
     if declared == "root" { "remove its #[record(key = …)]" } else { "give it the dataset's #[record(key = …)]" }
 }
@@ -266,8 +254,8 @@ impl Binder<'_> {
         if declared.is_root() != found.is_root() {
             let (found, declared) = (word(found), word(declared));
             self.problems.push(BindProblem::Kind { type_name, found, declared });
-        } else if chain_key(self.whole, id, self.chain) != found.key_paths() {
-            let (found, declared) = (written_key(found), written_key(declared));
+        } else if self.whole.chain_key(id, self.chain) != found.key_paths() {
+            let (found, declared) = (found.written_key(), declared.written_key());
             self.problems.push(BindProblem::Key { type_name, found, declared });
         }
     }
@@ -283,7 +271,7 @@ impl Binder<'_> {
         let Some(found) = found else { return Default::default() };
         let type_name = || declared.name.clone();
         let has_default = field.optional || hints.default;
-        let Some(index) = chain_field(found, field, hints) else {
+        let Some(index) = hints.chain_field(found, field) else {
             if !has_default {
                 self.problems.push(BindProblem::Missing { type_name: type_name(), field: field.name.clone() });
             }
@@ -370,36 +358,4 @@ fn value_binding(
         binding.to_chain = wanted.iter().map(|name| place(stored, name).unwrap_or(ABSENT)).collect();
     }
     binding
-}
-
-/// Where the chain's type has a declared field: under its name, or under the one that it had.
-pub(crate) fn chain_field(chain: &TypeSchema, field: &Field, hints: &FieldHints) -> Option<usize> {
-    chain.field(&field.name).or_else(|| chain.field(hints.was?))
-}
-
-/// A declared key in the chain's names.
-pub(crate) fn chain_key(declared: &Declared, id: TypeId, chain: &Schema) -> Vec<Vec<String>> {
-    let paths = declared.schema().get(id).key_paths().iter();
-    paths.map(|path| chain_path(declared, id, chain, path)).collect()
-}
-
-fn chain_path(declared: &Declared, mut id: TypeId, chain: &Schema, path: &[String]) -> Vec<String> {
-    let mut found = Vec::with_capacity(path.len());
-    for name in path {
-        let schema = declared.schema().get(id);
-        let index = schema.field(name).expect("a declaration's keys were checked");
-        let field = &schema.fields[index];
-        let of_chain = chain.find(&schema.name).map(|id| chain.get(id));
-        let place = of_chain.and_then(|chain| Some((chain, chain_field(chain, field, &declared.hints(id)[index])?)));
-        found.push(place.map_or_else(|| name.clone(), |(chain, index)| chain.fields[index].name.clone()));
-        if let Shape::One(ValueKind::Component(next)) = field.shape {
-            id = next;
-        }
-    }
-    found
-}
-
-/// A key as it is written in an attribute.
-pub(crate) fn written_key(schema: &TypeSchema) -> String {
-    schema.key_paths().iter().map(|path| path.join(".")).collect::<Vec<_>>().join(", ")
 }
