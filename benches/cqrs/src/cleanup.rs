@@ -1,7 +1,7 @@
-//! Clearing up at servers when a part is dropped.
+//! Removes what a part has created at a server when the part is dropped.
 //!
-//! A destructor can't wait in async code, and servers outlive the run: so it is done on a thread of its own, with a bound. A
-//! server that is gone has nothing to clear up; what a killed run has left goes with `benches/cqrs/services/down`.
+//! A destructor can't wait in async code, and servers outlive the run, so the removal runs on a separate thread, with a time
+//! limit. A server that is gone has nothing to remove; `benches/cqrs/services/down` removes what a killed run has left.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

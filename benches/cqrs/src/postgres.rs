@@ -2,7 +2,7 @@
 //!
 //! Two things are easy to get wrong. Notifications are sent after the commit and not in it: `NOTIFY` in a transaction
 //! takes a lock that serializes commits. And a replication slot without a reader keeps the log without bound: a schema is
-//! dropped together with its slot; what a killed run has left goes with the server (`benches/cqrs/services/down`).
+//! dropped together with its slot; what a killed run has left is removed with the server (`benches/cqrs/services/down`).
 
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};

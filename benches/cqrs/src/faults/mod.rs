@@ -1,14 +1,12 @@
-//! Faults: each is scripted, happens under load, and ends in a comparison of everything that a reader can ask with what
-//! the write side says.
+//! Faults: each is scripted, happens under load, and ends with a comparison of every answer with the write side.
 //!
-//! A run of a fault on a strategy: start, commands, the script, more commands, then quiet. While it goes on a `watch`
-//! follows how stale or wrong each entity is. When all queues report empty, and one interval more has gone by, all
-//! questions are asked. A strategy that is not right then never gets there by itself: it *stays wrong*, with the
-//! row shown, and what a person would do is tried.
+//! A run of a fault on a strategy: start, commands, the script, more commands, then quiet. Meanwhile a `watch` follows how
+//! stale or wrong each entity is. When all queues report empty and one more interval has passed, all queries are asked. A
+//! strategy that is wrong then *stays wrong*: a wrong row is shown, and what a person would do is tried.
 //!
-//! Rules: nothing in the table is written by hand; what a fault cannot befall is absent, with the reason; each script looks
-//! for what shows that its fault has taken place (refused calls, deliveries that came twice or late, a fenced publisher),
-//! and one that finds nothing fails the run.
+//! Rules: nothing in the table is written by hand; a strategy that can't have a fault is left out, for a reason; each script
+//! checks that its fault took place (refused calls, deliveries that came twice or late, a fenced publisher), and fails the
+//! run if it did not.
 
 mod audit;
 mod run;

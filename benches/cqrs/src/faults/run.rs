@@ -61,7 +61,7 @@ impl Plan {
 /// Makes the stage for a run: the parts that flags chose, in a separate folder.
 pub type MakeStage<'a> = &'a (dyn Fn(World, Settings) -> Answer<Stage> + Sync);
 
-/// All faults on all strategies that they can observe on this write side; tells each outcome as it comes.
+/// All faults on all strategies that can have them on this write side; reports each outcome as it comes.
 pub async fn run_all(
     strategies: &[Strategy],
     write: WriteKind,

@@ -63,7 +63,7 @@ pub(super) async fn play(
         Fault::Poison => {
             let before = running.reading().await?.dead_letters;
             if !running.poison(Key::Product(1)).await? {
-                return Err("there is no place for a message that nobody can read".into());
+                return Err("there is no place for a message that no reader can decode".into());
             }
             grows(&**running, plan, "a dead letter", before, |reading| reading.dead_letters).await?;
             pass(BEAT).await

@@ -273,7 +273,7 @@ impl LocalQueries for NearCache {
                 _ => None,
             },
         };
-        // Without a load of its own, another reader has just loaded it.
+        // Without a guard, another reader has just loaded it.
         if load.is_none() && self.show(query, visitor) {
             return Ok(true);
         }
@@ -297,7 +297,7 @@ impl RemoteQueries for NearCache {
             Query::Product(id) => card_load(self.cards.entry_async(&id, unless_changed).await),
             _ => self.lists.get_value_or_guard_async(&query).await.err().map(Load::List),
         };
-        // Without a load of its own, another reader has just loaded it.
+        // Without a guard, another reader has just loaded it.
         if load.is_none() && self.show(query, visitor) {
             return Ok(true);
         }

@@ -2,7 +2,7 @@
 //!
 //! `benches/cqrs/services/up` starts them on loopback and leaves their addresses in a file; variables of the same names win
 //! over the file, and flags over both, for servers that run elsewhere. A server without an address is an error that
-//! says what to do.
+//! names the remedy.
 
 mod memory;
 #[cfg(test)]
@@ -21,7 +21,7 @@ use super::read::{CassandraReadStores, PostgresReadStores, ReadStores, RedisRead
 use super::settings::Settings;
 use super::write::{Hooks, PostgresWrite, Projection, WriteSide};
 
-/// Where `benches/cqrs/services/up` keeps everything unless told.
+/// The default folder of `benches/cqrs/services/up`.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/services");
 /// The variable that names another folder.
 const VARIABLE: &str = "CENOTE_SERVICES";
@@ -87,7 +87,7 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Reads addresses from the environment and from the folder of `up`: `target/services`, or what `CENOTE_SERVICES` says.
+    /// Reads addresses from the environment and from the folder of `up`: `target/services`, or the folder in `CENOTE_SERVICES`.
     #[must_use]
     pub fn find() -> Servers {
         let folder = std::env::var_os(VARIABLE).map_or_else(|| PathBuf::from(FOLDER), PathBuf::from);

@@ -1,4 +1,4 @@
-//! Parts on real servers keep what their traits promise. Without a server, a test says so and does nothing.
+//! The contracts of the parts on real servers. Without a server, a test prints that and does nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,7 +93,7 @@ async fn drain(write: &dyn WriteSide, kind: FeedKind, store: &dyn ReadStore) {
         let applied = store.apply(&batch, Some(last.position)).await.unwrap();
         assert_eq!(applied.written + applied.stale, batch.len() as u64);
         feed.done(&fed).await.unwrap();
-        // A watermark gives its last moment again.
+        // A watermark yields its last time again.
         if kind == FeedKind::Updated && applied.written == 0 {
             break;
         }
@@ -187,7 +187,7 @@ async fn a_store_takes_only_what_is_newer() {
         for command in world.commands(0).take(200) {
             all.extend(write.execute(&command).await.map(|(_, message)| message));
         }
-        // Backwards, in pieces, and then everything once more.
+        // Backwards, in pieces, and then everything again.
         for piece in all.rchunks(17) {
             let backwards: Vec<_> = piece.iter().rev().cloned().collect();
             store.apply(&backwards, None).await.unwrap();

@@ -169,7 +169,7 @@ fn write_faults(outcomes: &[Outcome], out: &mut dyn Write) -> io::Result<()> {
 pub(super) fn describe(outcome: &Outcome) -> String {
     let late = human(outcome.wrong_for_s, "s");
     let verdict = match outcome.verdict {
-        Verdict::Right => format!("right (never more than {late} behind)"),
+        Verdict::Right => format!("right (at most {late} stale)"),
         Verdict::WrongForAWhile => format!("wrong for a while: {late}"),
         Verdict::StaysWrong => "STAYS WRONG".to_owned(),
     };

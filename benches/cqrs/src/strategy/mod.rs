@@ -1,6 +1,6 @@
 //! The strategies: ways to bring what a command changed to where it is read. Each file builds one from parts.
 //!
-//! | name | how | processes beside service, database and reader |
+//! | name | how | processes besides service, database and reader |
 //! | --- | --- | --- |
 //! | `sync` | the read model is in the command's transaction | – |
 //! | `async` | published after the commit, from memory | broker, projector |

@@ -5,7 +5,7 @@
 //!     [--json] [--report DIR]
 //! ```
 //!
-//! `benches/cqrs/README.md` says what runs and how to choose. Every strategy has its turn in a separate process, so that their
+//! `benches/cqrs/README.md` describes what runs and how to choose. Every strategy has its turn in a separate process, so that their
 //! memory is separate.
 
 mod cli;
