@@ -406,7 +406,7 @@ mod tests {
 
     #[test]
     fn readers_that_miss_the_same_product_ask_once() {
-        let store = Store::new(|_| thread::sleep(Duration::from_millis(20)));
+        let store = Store::new(|_| cenote_bench_support::clock::sleep(Duration::from_millis(20)));
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| store.ask(Query::Product(1)));

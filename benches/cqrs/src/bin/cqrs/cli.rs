@@ -16,7 +16,7 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) run: Run,
     #[command(subcommand)]
-    pub(crate) part: Option<Part>,
+    pub(crate) child: Option<Child>,
 }
 
 /// What is run, and on which parts.
@@ -68,7 +68,7 @@ pub(crate) struct Parts {
     #[arg(long)]
     pub(crate) pages: Option<u64>,
     /// Commands per second, one phase each.
-    #[arg(long, value_delimiter = ',', default_value = "10,100,1000")]
+    #[arg(long, value_delimiter = ',', default_value = "10,100,1000", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rates: Vec<u32>,
     /// Commands that come at once [default: 10000, or 1000 with --quick].
     #[arg(long)]
@@ -86,7 +86,7 @@ pub(crate) struct Parts {
 
 /// The child processes of a run.
 #[derive(Subcommand)]
-pub(crate) enum Part {
+pub(crate) enum Child {
     /// One strategy's turn.
     #[command(hide = true)]
     Turn(Turn),

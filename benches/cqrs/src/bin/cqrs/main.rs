@@ -19,10 +19,10 @@ use clap::Parser;
 async fn main() -> ExitCode {
     let began = cenote_bench_support::clock::now();
     let cli = cli::Cli::parse();
-    let done = match cli.part {
-        Some(cli::Part::Turn(turn)) => turns::take_turn(&turn).await,
-        Some(cli::Part::Read(read)) => turns::read(&read, began).await,
-        Some(cli::Part::Objects { folder }) => turns::objects(&folder).await,
+    let done = match cli.child {
+        Some(cli::Child::Turn(turn)) => turns::take_turn(&turn).await,
+        Some(cli::Child::Read(read)) => turns::read(&read, began).await,
+        Some(cli::Child::Objects { folder }) => turns::objects(&folder).await,
         None => turns::run(&cli.run).await,
     };
     match done {
