@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use cenote_producer::CycleError;
+use cenote_producer::error::ErrorKind;
 use cenote_state::ids::Version;
 use cenote_store::storage::Storage;
 use cenote_testing::faults::StepStore;
@@ -140,12 +141,12 @@ impl Publisher {
                 Err(error) => error,
             };
             match error.downcast_ref::<CycleError>() {
-                Some(CycleError::Fenced(_)) => {
+                Some(error) if error.is_fenced() => {
                     Metrics::count(&self.progress.fenced, 1);
                     return Err(Replaced.into());
                 }
-                Some(CycleError::Validation(_)) => Metrics::count(&self.metrics.refused, 1),
-                Some(error) if error.is_retryable() => Metrics::count(&self.metrics.retries, 1),
+                Some(error) if error.validation().is_some() => Metrics::count(&self.metrics.refused, 1),
+                Some(error) if error.kind() == ErrorKind::Retry => Metrics::count(&self.metrics.retries, 1),
                 _ => return Err(error),
             }
             clock::sleep(pause).await;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use cenote_producer::{BoxError, Cycled, Keep, Producer, RecordCountVariance, Update, Writer};
+use cenote_producer::{BoxError, Cycled, Producer, RecordCountVariance, Retention, Update, Writer};
 use cenote_state::ids::Version;
 use cenote_state::view::View;
 use cenote_store::storage::Storage;
@@ -34,8 +34,8 @@ pub(super) struct Session<'a, P> {
 impl<'a, P: Program> Session<'a, P> {
     /// Takes over the log. If an older run is still alive, this fences it.
     pub(super) async fn open(publisher: &'a Publisher, storage: Storage) -> Answer<Session<'a, P>> {
-        let keep = Keep { younger_than: publisher.settings.versions, ..Keep::default() };
-        let builder = Producer::on(storage).take_over().holder("cqrs").keep(keep);
+        let retention = Retention::new().younger_than(publisher.settings.versions);
+        let builder = Producer::builder_on(storage).take_over().owner("cqrs").retention(retention);
         let builder = builder.with::<P::Product>().with::<P::Page>();
         let builder = builder.validate(RecordCountVariance::of::<P::Product>(0.5)).validate_with("prices", prices::<P>);
         let producer = builder.open().await?;
@@ -162,10 +162,11 @@ impl<P: Program> Mapping<P> {
             return Ok(());
         }
         match &message.change {
-            Change::Product(product) => changes.upsert(&self.product(product, message.version)),
-            Change::Page(page) => changes.upsert(&P::Page::from(Page::of(page, message.version))),
-            Change::PageGone(id) => changes.delete::<P::Page>(*id).map(|_| ()),
+            Change::Product(product) => changes.upsert(&self.product(product, message.version))?,
+            Change::Page(page) => changes.upsert(&P::Page::from(Page::of(page, message.version)))?,
+            Change::PageGone(id) => _ = changes.delete::<P::Page>(*id)?,
         }
+        Ok(())
     }
 
     fn product(&self, product: &domain::Product, version: u64) -> P::Product {
