@@ -218,7 +218,7 @@ impl Reader {
                     deliveries.push(Delivery { tag: after, attempt: 1, envelope });
                 }
             }
-            Ok(())
+            Ok::<_, Failure>(())
         })?;
         let mut progress = self.progress()?;
         progress.delivered = progress.delivered.max(after);

@@ -168,13 +168,13 @@ pub enum Verdict {
 #[serde(rename_all = "kebab-case")]
 pub enum Repair {
     /// Nothing had to be repaired.
-    Nothing,
+    NotNeeded,
     /// The strategy itself.
     Itself,
     /// A person, by doing this.
     Person(&'static str),
     /// Nothing that was tried helped.
-    Nobody,
+    Failed,
 }
 
 /// What a fault did to a strategy.

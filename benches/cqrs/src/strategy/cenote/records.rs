@@ -203,7 +203,7 @@ mod before {
     /// A product without a weight.
     #[derive(Record, Debug, Clone)]
     #[record(key = "id")]
-    pub(super) struct Product {
+    pub(in super::super) struct Product {
         id: u64,
         name: String,
         brand: Brand,
@@ -216,7 +216,7 @@ mod before {
     /// A page, of such products.
     #[derive(Record, Debug, Clone)]
     #[record(key = "id")]
-    pub(super) struct Page {
+    pub(in super::super) struct Page {
         id: u64,
         title: String,
         products: Vec<Key<Product>>,
