@@ -80,15 +80,8 @@ impl RefreshError {
         match self {
             RefreshError::Read(error) => of_read(error),
             RefreshError::Storage(error) => of_storage(error),
-            RefreshError::Snapshot(error) => of_load(error),
-            RefreshError::Delta { source, .. } => of_blob(source),
-            RefreshError::Altered { .. }
-            | RefreshError::Apply { .. }
-            | RefreshError::Schema { .. }
-            | RefreshError::Key { .. }
-            | RefreshError::Parent { .. }
-            | RefreshError::Differs { .. }
-            | RefreshError::Panicked { .. } => Remedy::GoAround,
+            RefreshError::Load(error) => of_load(error),
+            RefreshError::Panicked { .. } => Remedy::GoAround,
             RefreshError::Bind { .. } | RefreshError::Index { .. } => Remedy::Change,
             RefreshError::Unreachable { .. } => Remedy::Retry,
             RefreshError::TooLarge { .. }
@@ -128,6 +121,7 @@ fn of_storage(error: &StorageError) -> Remedy {
 fn of_load(error: &LoadError) -> Remedy {
     match error {
         LoadError::Storage(error) => of_storage(error),
+        LoadError::Read(error) => of_read(error),
         LoadError::Missing { .. } => Remedy::Wait,
         LoadError::Blob { source, .. } => of_blob(source),
         _ => Remedy::GoAround,

@@ -22,7 +22,7 @@
 //! ```
 //!
 //! The files, in the order of a refresh: when to look (`watch`), who looks (`task`), the order of steps (`follow`),
-//! the way (`plan`), the bytes (`fetch`), the computation (`refresh`), what failed (`quarantine`), the swap (`cell`), what
+//! the way (`plan`), the computation (`refresh`), what failed (`quarantine`), the swap (`cell`), what
 //! was replaced (`retire`), what is told (`status`, `report`).
 
 #![forbid(unsafe_code)]
@@ -31,7 +31,6 @@ mod builder;
 mod cell;
 mod consumer;
 mod error;
-mod fetch;
 mod follow;
 mod memory;
 mod plan;

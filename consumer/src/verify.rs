@@ -16,14 +16,10 @@ use cenote_state::segment::RowAt;
 use cenote_state::state::State;
 use cenote_state::view::{NamedTable, NamedValue, View};
 use cenote_store::env::{Env, Panicked};
-use cenote_store::load::{self, LoadError, SnapshotToLoad};
+use cenote_store::load::{self, Commits, LoadError, Replay, SnapshotToLoad};
 use cenote_store::log::outline::KeptSnapshot;
-use cenote_store::log::{Body, Commit, ContentHasher, Entry, LogReader, ObjectRef, ReadError, names};
+use cenote_store::log::{Body, ContentHasher, LogReader, ObjectRef, ReadError};
 use cenote_store::storage::Storage;
-
-use crate::fetch::Commits;
-use crate::memory::Budget;
-use crate::refresh::{Program, RefreshError, Rolling};
 
 /// Hears what is being done: `reading the log`, how much of it is done, and how much there is.
 pub type Progress<'p> = &'p (dyn Fn(&'static str, u64, u64) + Sync);
@@ -35,12 +31,9 @@ pub enum VerifyError {
     /// The log could not be read, or is damaged.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// A snapshot could not be loaded, or is damaged.
+    /// A snapshot or a commit could not be loaded, or is damaged.
     #[error(transparent)]
-    Snapshot(#[from] LoadError),
-    /// A delta could not be fetched, is damaged, or leads elsewhere.
-    #[error(transparent)]
-    Delta(#[from] RefreshError),
+    Load(#[from] LoadError),
     /// What was read does not add up.
     #[error("{place} is damaged: {cause}; republish an older version, or publish the data again")]
     Damaged {
@@ -206,8 +199,10 @@ impl Verifier<'_> {
                 self.check_object(object, "hashing the checkpoint").await?;
             }
             if let Body::Commit(commit) = &entry.body {
-                check_parent(&entry, commit, before)?;
                 let version = Version(entry.head.position.0);
+                if let Some(before) = before {
+                    load::check_parent(version, commit, before)?;
+                }
                 before = Some((version, commit.digest));
                 walked.commits.insert(version, (entry.head.time, commit.digest));
             }
@@ -258,18 +253,16 @@ impl Verifier<'_> {
             ));
         }
         let what = SnapshotToLoad {
-            name: object.name.clone(),
             dataset: self.reader.outline().dataset,
-            version: snapshot.version,
-            digest: snapshot.digest,
+            snapshot: snapshot.clone(),
             bytes_max: u64::MAX,
             seed: self.seed,
         };
         let progress = |done, of| (self.progress)("reading snapshots", done, of);
-        let (state, loaded) = load::snapshot(self.reader.storage(), &self.env, &what, &progress).await?;
+        let (state, transfer) = load::snapshot(self.reader.storage(), &self.env, &what, &progress).await?;
         // Loading names what is wrong in a part; this finds what no part covers.
         self.check_object(object, "hashing snapshots").await?;
-        walked.bytes += loaded.bytes + object.length;
+        walked.bytes += transfer.bytes + object.length;
         let (hashed, name) = (state.clone(), object.name.clone());
         self.env.cpu(move || check_sums(&hashed).map_err(|cause| damaged(&name, cause))).await??;
         Ok(state)
@@ -283,45 +276,21 @@ impl Verifier<'_> {
         version: Version,
         walked: &mut Walked,
     ) -> Result<(State, u64), VerifyError> {
-        let declared = Registry::new().finish().expect("nothing is declared, so nothing is wrong");
-        let program = Arc::new(Program { declared, indexes: Vec::new() });
         let from = state.version();
-        let around = (self.reader.outline().dataset, Budget::new(u64::MAX), &self.env);
-        let mut rolling = Rolling::new(state, time, None, &program, around)?;
-        let mut commits = Commits::behind(&self.reader, from, version, &[]);
-        while let Some(fetched) = commits.next().await? {
-            let (done, stepped) = self
-                .env
-                .cpu(move || {
-                    let stepped = rolling.step(&fetched);
-                    (rolling, stepped)
-                })
-                .await?;
-            rolling = done;
-            stepped?;
-            (self.progress)("applying deltas", rolling.state.version().0 - from.0, version.0 - from.0);
-        }
+        let replay = Replay::new(state, time, self.reader.outline().dataset, u64::MAX, self.env.threads());
+        let mut commits = Commits::after(&self.reader, from, version, &[]);
+        let progress = |at: Version| (self.progress)("applying deltas", at.0 - from.0, version.0 - from.0);
+        let (replay, rolled) = load::roll(&self.env, &mut commits, replay, Replay::step, &progress).await;
+        rolled?;
+        let replay = replay.expect("a panic is an error");
         walked.bytes += commits.take_bytes();
-        Ok((rolling.state, rolling.commits))
+        let deltas = replay.commits();
+        Ok((replay.into_state(), deltas))
     }
 }
 
 fn damaged(place: &str, cause: impl Into<String>) -> VerifyError {
     VerifyError::Damaged { place: place.to_owned(), cause: cause.into() }
-}
-
-fn check_parent(entry: &Entry, commit: &Commit, before: Option<(Version, u128)>) -> Result<(), VerifyError> {
-    match before {
-        Some((version, _)) if commit.parent != version => Err(damaged(
-            &names::log_entry(entry.head.position),
-            format!("it follows version {}, and the commit before it is version {version}", commit.parent),
-        )),
-        Some((version, digest)) if commit.parent_digest != digest => Err(damaged(
-            &names::log_entry(entry.head.position),
-            format!("it follows another state than that of version {version}"),
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// Everything that can be said of a state by its records alone.

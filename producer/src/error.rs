@@ -149,17 +149,9 @@ pub enum OpenError {
     /// The log can't be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// A snapshot or a delta can't be loaded.
+    /// A snapshot or a commit can't be loaded, or is damaged.
     #[error(transparent)]
-    Load(#[from] LoadError),
-    /// What an entry says does not fit the state before it.
-    #[error("version {version} is damaged: {cause}; restore what is damaged from a copy")]
-    Damaged {
-        /// The version.
-        version: Version,
-        /// What does not fit.
-        cause: String,
-    },
+    Load(LoadError),
     /// A version that the log does not have, or no longer.
     #[error("version {version} is not in the log: it was trimmed, or was never a commit; the newest is {newest}")]
     NoSuchVersion {
@@ -174,6 +166,16 @@ pub enum OpenError {
     /// A computation panicked: a bug of ours.
     #[error(transparent)]
     Panicked(#[from] Panicked),
+}
+
+impl From<LoadError> for OpenError {
+    fn from(error: LoadError) -> OpenError {
+        match error {
+            LoadError::Storage(error) => OpenError::Storage(error),
+            LoadError::Read(error) => OpenError::Read(error),
+            error => OpenError::Load(error),
+        }
+    }
 }
 
 /// Why there is no snapshot. The dataset is as good as before: the next one is tried when it is due.

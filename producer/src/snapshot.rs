@@ -124,10 +124,8 @@ impl Job {
             return Ok(());
         }
         let what = SnapshotToLoad {
-            name: snapshot.object.name.clone(),
             dataset: self.reader.outline().dataset,
-            version: snapshot.version,
-            digest: snapshot.digest,
+            snapshot: snapshot.clone(),
             bytes_max: self.bytes_max,
             seed: self.state.seed(),
         };

@@ -219,18 +219,20 @@ impl Life {
 /// Counts what the error tells of, and fails if it tells of a bug.
 fn judge(world: &World, name: &str, error: &RefreshError) {
     match error {
-        RefreshError::Read(ReadError::Missing { .. }) | RefreshError::Snapshot(LoadError::Missing { .. }) => {
+        RefreshError::Read(ReadError::Missing { .. }) | RefreshError::Load(LoadError::Missing { .. }) => {
             world.count(Outcome::MissingObject);
         }
         RefreshError::Panicked { .. }
-        | RefreshError::Snapshot(LoadError::Panicked { .. })
-        | RefreshError::Schema { .. }
-        | RefreshError::Key { .. }
+        | RefreshError::Load(
+            LoadError::Panicked { .. }
+            | LoadError::Key { .. }
+            | LoadError::Parent { .. }
+            | LoadError::ParentDigest { .. }
+            | LoadError::Apply { .. }
+            | LoadError::Differs { .. },
+        )
         | RefreshError::Bind { .. }
         | RefreshError::Index { .. }
-        | RefreshError::Parent { .. }
-        | RefreshError::Apply { .. }
-        | RefreshError::Differs { .. }
         | RefreshError::TooLarge { .. } => world.fail(format!("{name}: {error}")),
         _ => {}
     }

@@ -134,14 +134,8 @@ impl World {
         if entry.head.position.0 < audit.floor() || audit.taken.contains(&snapshot.object.name) {
             return Ok(());
         }
-        let what = SnapshotToLoad {
-            name: snapshot.object.name.clone(),
-            dataset: entry.head.dataset,
-            version: snapshot.version,
-            digest: snapshot.digest,
-            bytes_max: u64::MAX,
-            seed: 1,
-        };
+        let what =
+            SnapshotToLoad { dataset: entry.head.dataset, snapshot: snapshot.clone(), bytes_max: u64::MAX, seed: 1 };
         let loaded = load::snapshot(&self.truth, &self.env, &what, &|_, _| {}).now_or_never();
         let (state, _) = loaded
             .expect("memory answers at once")

@@ -3,15 +3,16 @@
 //! Rules: computations run off the async threads, and a panic in one is an error; what was proven before a step failed is
 //! shown all the same.
 
+use std::time::Duration;
+
 use cenote_state::ids::{Timestamp, Version};
 use cenote_state::state::State;
 use cenote_state::view::View;
 use cenote_store::env::Instant;
-use cenote_store::load::{self, SnapshotToLoad};
+use cenote_store::load::{self, Commits, SnapshotToLoad};
 use cenote_store::log::outline::KeptSnapshot;
 
 use super::{Follower, Goal};
-use crate::fetch::Commits;
 use crate::plan::Start;
 use crate::refresh::{RefreshError, Rolling};
 use crate::report::{RefreshPath, Report, StepTimes};
@@ -46,9 +47,9 @@ impl Follower {
             }
         };
         let (rolling, rolled) = self.roll(rolling, target, trip).await;
-        if let Some(rolling) = rolling.filter(|rolling| rolling.state.version() > self.version()) {
+        if let Some(rolling) = rolling.filter(|rolling| rolling.state().version() > self.version()) {
             if let (Goal::Version(wanted), Ok(())) = (goal, &rolled)
-                && rolling.state.version() != wanted
+                && rolling.state().version() != wanted
             {
                 return Err(RefreshError::NoSuchVersion { wanted, newest: self.reader().outline().version });
             }
@@ -71,68 +72,43 @@ impl Follower {
     async fn load(&self, kept: KeptSnapshot, trip: &mut Trip) -> Result<Rolling, RefreshError> {
         let started = self.env().instant();
         let what = SnapshotToLoad {
-            name: kept.snapshot.object.name.clone(),
             dataset: self.reader().outline().dataset,
-            version: kept.snapshot.version,
-            digest: kept.snapshot.digest,
+            snapshot: kept.snapshot.clone(),
             bytes_max: self.budget.limit(),
             seed: self.seed,
         };
-        let (state, loaded) = load::snapshot(&self.storage, self.env(), &what, &|_, _| {}).await?;
-        trip.bytes += loaded.bytes;
+        let loaded = load::snapshot(&self.storage, self.env(), &what, &|_, _| {}).await;
+        let (state, transfer) = loaded.map_err(RefreshError::Load)?;
+        trip.bytes += transfer.bytes;
         trip.times.fetch += self.env().instant() - started;
-        if state.digest() != kept.snapshot.digest {
-            let what = "the digest of its snapshot".to_owned();
-            return Err(RefreshError::Differs { version: kept.snapshot.version, what });
-        }
         let mut rolling = self.rolling(state, kept.committed_at(), None)?;
         let (version, limit) = (kept.snapshot.version, self.budget.limit());
-        let admitted = rolling.budget.admit(&rolling.state, None);
+        let admitted = rolling.admit();
         admitted.map_err(|needed| RefreshError::TooLarge { version, needed, limit })?;
         Ok(rolling)
     }
 
-    /// Applies commit after commit, fetching one ahead. Gives the last state that was proven.
+    /// Applies commit after commit. Returns the last state that was proven; none after a panic.
     async fn roll(
         &mut self,
-        mut rolling: Rolling,
+        rolling: Rolling,
         target: Version,
         trip: &mut Trip,
     ) -> (Option<Rolling>, Result<(), RefreshError>) {
         let env = self.shared.env.clone();
-        let mut commits = Commits::behind(self.reader(), rolling.state.version(), target, &self.recent);
+        let mut commits = Commits::after(self.reader(), rolling.state().version(), target, &self.recent);
         let started = env.instant();
-        let mut fetched = commits.next().await;
-        trip.times.fetch += env.instant() - started;
-        loop {
-            let current = match fetched {
-                Ok(None) => break,
-                Err(error) => return (Some(rolling), Err(error)),
-                Ok(Some(current)) => current,
-            };
-            trip.bytes += commits.take_bytes();
-            let version = current.version;
-            let step = env.cpu(move || {
-                let result = rolling.step(&current);
-                (rolling, result)
-            });
-            let started = env.instant();
-            let (stepped, next) = futures::join!(step, commits.next());
-            let waited = env.instant() - started;
-            match stepped {
-                Err(source) => return (None, Err(RefreshError::Panicked { version, source })),
-                Ok((stepped, Err(error))) => return (Some(stepped), Err(error)),
-                Ok((stepped, Ok(()))) => rolling = stepped,
-            }
-            trip.times.fetch += waited.saturating_sub(rolling.last_step);
-            fetched = next;
-        }
-        (Some(rolling), Ok(()))
+        let (rolling, rolled) = load::roll(&env, &mut commits, rolling, Rolling::step, &|_| {}).await;
+        // Deltas are fetched while others are applied: only the rest is waiting.
+        let stepped = rolling.as_ref().map_or(Duration::ZERO, |rolling| rolling.stepped);
+        trip.times.fetch += (env.instant() - started).saturating_sub(stepped);
+        trip.bytes += commits.take_bytes();
+        (rolling, rolled)
     }
 
     /// Binds, indexes, swaps, tells.
     async fn show(&mut self, rolling: Rolling, snapshot: Option<Version>, trip: &mut Trip) -> Result<(), RefreshError> {
-        let (from, to, commits) = (self.version(), rolling.state.version(), rolling.commits);
+        let (from, to, commits) = (self.version(), rolling.state().version(), rolling.commits());
         self.budget = rolling.budget;
         let env = self.shared.env.clone();
         let made = env.cpu(move || rolling.into_view()).await;

@@ -120,7 +120,7 @@ impl Follower {
     fn failed_at(&self, start: &Start, error: &RefreshError, target: Version) -> Version {
         match (error.version(), start) {
             (Some(version), _) => version,
-            (None, Start::Snapshot(kept)) if matches!(error, RefreshError::Snapshot(_)) => kept.snapshot.version,
+            (None, Start::Snapshot(kept)) if matches!(error, RefreshError::Load(_)) => kept.snapshot.version,
             // An object that is missing is a delta's: the first one behind what was reached.
             _ => self
                 .recent
@@ -136,14 +136,8 @@ impl RefreshError {
     /// The version that failed, where the error knows it.
     fn version(&self) -> Option<Version> {
         match self {
-            RefreshError::Altered { version, .. }
-            | RefreshError::Delta { version, .. }
-            | RefreshError::Apply { version, .. }
-            | RefreshError::Schema { version, .. }
-            | RefreshError::Key { version, .. }
-            | RefreshError::Parent { version, .. }
-            | RefreshError::Differs { version, .. }
-            | RefreshError::Panicked { version, .. }
+            RefreshError::Load(error) => error.version(),
+            RefreshError::Panicked { version, .. }
             | RefreshError::Bind { version, .. }
             | RefreshError::Index { version, .. }
             | RefreshError::TooLarge { version, .. }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cenote_consumer::{Consumer, Health, RefreshError, RefreshPath, Version};
 use cenote_store::env::Env;
+use cenote_store::load::LoadError;
 use cenote_store::log::{Body, names};
 use cenote_store::storage::Storage;
 use cenote_testing::faults::{Fault, FaultyStore, RequestKind, Rule};
@@ -118,7 +119,7 @@ async fn a_bit_that_flips_on_the_way_heals() {
     reads.add(Rule::new(Fault::FlipBit(1_000)).on(RequestKind::Get).prefix("blobs/").times(1));
     let second = chain.commit(|edit| edit.put(&movie(1, "second"))).await;
     let error = consumer.refresh().await.expect_err("a bit flipped");
-    assert!(matches!(&*error, RefreshError::Altered { version, .. } if *version == second), "{error}");
+    assert!(matches!(&*error, RefreshError::Load(LoadError::Altered { version, .. }) if *version == second), "{error}");
     env.sleep(Duration::from_secs(80)).await;
     assert_eq!(consumer.refresh().await.expect("it heals"), second);
 }

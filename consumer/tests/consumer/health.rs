@@ -145,7 +145,7 @@ async fn a_schema_that_does_not_fit_is_incompatible_until_it_does() {
         )
         .await;
     let error = consumer.refresh().await.expect_err("the titles are gone");
-    assert!(error.to_string().contains("Movie.title"), "{error}");
+    assert!(cenote_store::error::with_sources(&*error).contains("Movie.title"), "{error}");
     assert_eq!((health(&consumer), consumer.view().version()), (Health::Incompatible, first));
     let again = consumer.refresh().await.expect_err("nothing new: not tried again");
     assert!(std::sync::Arc::ptr_eq(&error, &again));
@@ -176,7 +176,7 @@ async fn a_state_that_is_too_large_is_refused() {
     let consumer = manual(&storage, &env).max_state_bytes(100_000).open().await.expect("it opens");
     chain.commit(|edit| (0..10_000).for_each(|id| edit.put(&movie(id, "one of many")))).await;
     let error = consumer.refresh().await.expect_err("too large");
-    assert!(error.to_string().contains("raise max_state_bytes"), "{error}");
+    assert!(cenote_store::error::with_sources(&*error).contains("raise max_state_bytes"), "{error}");
     assert_eq!(consumer.version(), first);
     assert!(matches!(health(&consumer), Health::Stale { .. }));
 }

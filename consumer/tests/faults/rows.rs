@@ -176,8 +176,8 @@ pub(crate) const ROWS: &[Row] = &[
         fresh: "blobs/00000000000000000004-1-<id> is not the object that version 6 names: its length or \
             hash differs; restore it from a copy, or make a snapshot",
         producer: "",
-        opening: "version 6 is damaged: blobs/00000000000000000004-1-<id> is not the object that its entry \
-            names; restore what is damaged from a copy",
+        opening: "blobs/00000000000000000004-1-<id> is not the object that version 6 names: its length or \
+            hash differs; restore it from a copy, or make a snapshot",
     },
     Row {
         fault: "blob: truncated",
@@ -187,8 +187,8 @@ pub(crate) const ROWS: &[Row] = &[
         fresh: "blobs/00000000000000000004-1-<id> is not the object that version 6 names: its length or \
             hash differs; restore it from a copy, or make a snapshot",
         producer: "",
-        opening: "version 6 is damaged: blobs/00000000000000000004-1-<id> is not the object that its entry \
-            names; restore what is damaged from a copy",
+        opening: "blobs/00000000000000000004-1-<id> is not the object that version 6 names: its length or \
+            hash differs; restore it from a copy, or make a snapshot",
     },
     Row {
         fault: "blob: flipped",
@@ -198,8 +198,8 @@ pub(crate) const ROWS: &[Row] = &[
         fresh: "blobs/00000000000000000004-1-<id> is not the object that version 6 names: its length or \
             hash differs; restore it from a copy, or make a snapshot",
         producer: "",
-        opening: "version 6 is damaged: blobs/00000000000000000004-1-<id> is not the object that its entry \
-            names; restore what is damaged from a copy",
+        opening: "blobs/00000000000000000004-1-<id> is not the object that version 6 names: its length or \
+            hash differs; restore it from a copy, or make a snapshot",
     },
     Row {
         fault: "blob: swapped",
@@ -229,13 +229,13 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         fault: "blob: newer format, by a newer release",
         strike: Strike::CommittedByNewer,
-        follower: "the delta of version 9 in blobs/00000000000000000009-2-<id>: it has format 3, this release \
+        follower: "cannot decode blobs/00000000000000000009-2-<id> of version 9: it has format 3, this release \
             reads up to 1; upgrade this program",
-        fresh: "the delta of version 9 in blobs/00000000000000000009-2-<id>: it has format 3, this release \
+        fresh: "cannot decode blobs/00000000000000000009-2-<id> of version 9: it has format 3, this release \
             reads up to 1; upgrade this program",
         producer: "fenced: epoch 2 was opened at log position 8, this producer's is 1; open anew to take over",
-        opening: "blobs/00000000000000000009-2-<id>: it has format 3, this release reads up to 1; upgrade this \
-            program",
+        opening: "cannot decode blobs/00000000000000000009-2-<id> of version 9: it has format 3, this release \
+            reads up to 1; upgrade this program",
     },
     Row {
         fault: "snapshot: header flipped",
@@ -243,18 +243,19 @@ pub(crate) const ROWS: &[Row] = &[
         follower: "",
         fresh: "",
         producer: "",
-        opening: "snapshots/00000000000000000003-1-<id>: its footer is not sound: it does not belong to the \
-            header; restore it from a copy, or make another snapshot",
+        opening: "cannot decode snapshots/00000000000000000003-1-<id> of version 3; restore it from a copy, or \
+            make another snapshot: its footer is not sound: it does not belong to the header",
     },
     Row {
         fault: "snapshot: newer format",
         strike: Strike::Object(Object::Snapshot, Damage::Newer),
         follower: "",
-        fresh: "cannot load a version of s3://media/catalog: snapshots/00000000000000000003-1-<id>: it \
-            has format 3, this release reads up to 1; upgrade this program",
-        producer: "",
-        opening: "snapshots/00000000000000000003-1-<id>: it has format 3, this release reads up to 1; \
+        fresh: "cannot load a version of s3://media/catalog: cannot decode \
+            snapshots/00000000000000000003-1-<id> of version 3: it has format 3, this release reads up to 1; \
             upgrade this program",
+        producer: "",
+        opening: "cannot decode snapshots/00000000000000000003-1-<id> of version 3: it has format 3, this \
+            release reads up to 1; upgrade this program",
     },
     Row {
         fault: "snapshot: truncated",
@@ -262,8 +263,8 @@ pub(crate) const ROWS: &[Row] = &[
         follower: "",
         fresh: "",
         producer: "",
-        opening: "snapshots/00000000000000000003-1-<id>: it is not a Cenote blob, or it was cut off: the \
-            bytes at its end are not a blob's; restore it from a copy, or make another snapshot",
+        opening: "snapshots/00000000000000000003-1-<id> is not the object that version 3 names: its length or \
+            hash differs; restore it from a copy, or make a snapshot",
     },
     Row {
         fault: "snapshot: flipped",
@@ -271,8 +272,8 @@ pub(crate) const ROWS: &[Row] = &[
         follower: "",
         fresh: "",
         producer: "",
-        opening: "snapshots/00000000000000000003-1-<id>: its footer is damaged: the hash does not match; \
-            restore it from a copy, or make another snapshot",
+        opening: "cannot decode snapshots/00000000000000000003-1-<id> of version 3; restore it from a copy, or \
+            make another snapshot: its footer is damaged: the hash does not match",
     },
     Row {
         fault: "snapshot: swapped",
@@ -280,8 +281,8 @@ pub(crate) const ROWS: &[Row] = &[
         follower: "",
         fresh: "",
         producer: "",
-        opening: "snapshots/00000000000000000003-1-<id>: it is a Delta, not a Snapshot; restore it from a \
-            copy, or make another snapshot",
+        opening: "snapshots/00000000000000000003-1-<id> is not the object that version 3 names: its length or \
+            hash differs; restore it from a copy, or make a snapshot",
     },
     Row {
         fault: "snapshot: missing",
@@ -298,8 +299,8 @@ pub(crate) const ROWS: &[Row] = &[
         follower: "",
         fresh: "",
         producer: "",
-        opening: "snapshots/00000000000000000003-1-<id>: it is not a Cenote blob, or it was cut off: the \
-            bytes at its end are not a blob's; restore it from a copy, or make another snapshot",
+        opening: "snapshots/00000000000000000003-1-<id> is not the object that version 3 names: its length or \
+            hash differs; restore it from a copy, or make a snapshot",
     },
     Row {
         fault: "footer: flipped",
@@ -307,8 +308,8 @@ pub(crate) const ROWS: &[Row] = &[
         follower: "",
         fresh: "",
         producer: "",
-        opening: "snapshots/00000000000000000003-1-<id>: its footer is damaged: the hash does not match; \
-            restore it from a copy, or make another snapshot",
+        opening: "cannot decode snapshots/00000000000000000003-1-<id> of version 3; restore it from a copy, or \
+            make another snapshot: its footer is damaged: the hash does not match",
     },
     Row {
         fault: "footer: swapped",
@@ -316,9 +317,8 @@ pub(crate) const ROWS: &[Row] = &[
         follower: "",
         fresh: "",
         producer: "",
-        opening: "snapshots/00000000000000000003-1-<id>: its footer is not sound: its sections end at byte \
-            1200743, which is not where the footer starts; restore it from a copy, or make another \
-            snapshot",
+        opening: "snapshots/00000000000000000003-1-<id> is not the object that version 3 names: its length or \
+            hash differs; restore it from a copy, or make a snapshot",
     },
     Row {
         fault: "checkpoint: newer format",
