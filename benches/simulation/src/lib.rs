@@ -5,7 +5,7 @@
 //! then fail.
 //!
 //! The files: `driver` draws steps and lets time pass; `producers`, `consumers` and `retention` are the actors, each in a
-//! `slot`; `model` knows what each commit should hold and what its caller was told; `audit` reads the log with separate
+//! `slot`; `model` knows what each commit should hold and which answer its caller got; `audit` reads the log with separate
 //! code; `store_faults` damages the store; `recovery` ends all faults and checks that everything works again.
 //!
 //! Rules: no real clock, no unseeded number, no iteration over an unordered map.

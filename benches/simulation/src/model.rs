@@ -1,7 +1,7 @@
-//! The model: what each commit should hold, what its caller was told, and whether the log agrees.
+//! The model: what each commit should hold, which answer its caller got, and whether the log agrees.
 //!
-//! Every attempt to publish has a mark, a tag of its commit. When the audit reads the entry, the mark tells the model what
-//! the version must contain. The answer that the caller gets is compared with the log (I6).
+//! Every attempt to publish has a mark, a tag of its commit. When the audit reads the entry, the model finds by the mark
+//! what the version must contain. The answer that the caller gets is compared with the log (I6).
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -30,7 +30,7 @@ struct Attempt {
     content: Content,
     reported: Reported,
     committed_at: Option<u64>,
-    /// Whether its caller was told that the outcome is unknown.
+    /// Whether its caller got the answer that the outcome is unknown.
     unknown: bool,
 }
 
