@@ -1,4 +1,5 @@
-//! A consumer as a service runs it: opens, refreshes, holds old views, and compares everything that it reads with the model.
+//! A consumer as its user runs it: opens, sleeps, refreshes, holds on to old views, and compares all it sees with the
+//! book.
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -11,203 +12,200 @@ use cenote_store::load::LoadError;
 use cenote_store::log::ReadError;
 
 use super::audit;
-use super::context::Context;
 use super::record::{BY_GROUP, Content, Item, differs, index_differs};
-use super::slot::{ActorState, Mailbox};
+use super::slot::{Mood, Seat};
 use super::tally::Outcome;
+use super::world::World;
 
-/// A command to a consumer.
+/// What a consumer can be told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Command {
+pub(crate) enum Order {
     Refresh,
-    /// Hold the current view.
-    HoldView,
-    /// Check the held views and release them.
-    ReleaseViews,
+    /// Holds on to the view that it has.
+    Hold,
+    /// Lets go of all that it holds on to, after a last look.
+    LetGo,
     Close,
-    /// Refresh, and again after the time when it must notice that the newest entry is missing.
-    CheckEnd,
-    /// Release the held views and refresh until `newest` is served.
+    /// Looks, and again when it must look behind the end, which is not the log's.
+    LookBehind,
+    /// Refreshes until it is there, and lets go.
     CatchUp {
         newest: u64,
         every: Duration,
-        refreshes: usize,
+        looks: usize,
     },
 }
 
-/// The time after which a consumer without new entries has checked the end of the log against the hint.
-pub(crate) const CHECK_END_AFTER: Duration = Duration::from_secs(70);
-/// The most views that are held at once.
+/// After so long a consumer to which nothing comes has looked behind the end of the log.
+pub(crate) const LOOK_BEHIND: Duration = Duration::from_secs(70);
+/// Views that are held on to at once.
 const HELD: usize = 6;
 
 /// How a consumer opens.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Opening {
     pub(crate) name: &'static str,
-    /// The interval of polls; `None` for refreshes by command only.
+    /// Looks by itself so often; else only when it is told to.
     pub(crate) poll: Option<Duration>,
 }
 
-/// A simulated consumer.
-pub(crate) struct ConsumerActor {
-    context: Rc<Context>,
+pub(crate) struct Life {
+    world: Rc<World>,
     name: &'static str,
     consumer: Consumer,
     reports: Arc<Mutex<Vec<Report>>>,
-    /// The newest version that it served.
+    /// The newest version that it was seen at.
     seen: Version,
-    /// The end of the log at its last refresh.
+    /// No further than this had the log come when it last looked.
     log_seen: u64,
     held: Vec<(View, Content)>,
 }
 
-/// Opens a consumer and executes commands until one closes it.
-pub(crate) async fn run(context: Rc<Context>, opening: Opening, mut mailbox: Mailbox<Command>) {
+/// Opens and takes orders until it ends.
+pub(crate) async fn live(world: Rc<World>, opening: Opening, mut seat: Seat<Order>) {
     let name = opening.name;
-    let mut actor = match open(&context, opening).await {
-        Ok(actor) => actor,
+    let mut life = match open(&world, opening).await {
+        Ok(life) => life,
         Err(error) => {
-            context.count(Outcome::NotOpened);
-            return context.trace(format!("{name} did not open: {error}"));
+            world.count(Outcome::NotOpened);
+            return world.trace(format!("{name} did not open: {error}"));
         }
     };
-    actor.check();
-    mailbox.state.set(ActorState::Idle);
-    while let Some(command) = mailbox.commands.recv().await {
-        match command {
-            Command::Refresh => drop(actor.refresh().await),
-            Command::HoldView => actor.hold_view(),
-            Command::ReleaseViews => actor.release_views(),
-            Command::CheckEnd => actor.check_end().await,
-            Command::CatchUp { newest, every, refreshes } => actor.catch_up(newest, every, refreshes).await,
-            Command::Close => {
-                actor.release_views();
-                return actor.consumer.close().await;
+    life.check();
+    seat.mood.set(Mood::Idle);
+    while let Some(order) = seat.orders.recv().await {
+        match order {
+            Order::Refresh => drop(life.refresh().await),
+            Order::Hold => life.hold(),
+            Order::LetGo => life.let_go(),
+            Order::LookBehind => life.look_behind().await,
+            Order::CatchUp { newest, every, looks } => life.catch_up(newest, every, looks).await,
+            Order::Close => {
+                life.let_go();
+                return life.consumer.close().await;
             }
         }
-        mailbox.state.set(ActorState::Idle);
+        seat.mood.set(Mood::Idle);
     }
 }
 
 /// Opens a consumer.
-pub(crate) async fn open(context: &Rc<Context>, opening: Opening) -> Result<ConsumerActor, OpenError> {
-    if context.audit.borrow().has_checkpoint() {
-        context.count(Outcome::StartedFromCheckpoint);
+pub(crate) async fn open(world: &Rc<World>, opening: Opening) -> Result<Life, OpenError> {
+    if world.audit.borrow().has_checkpoint() {
+        world.count(Outcome::StartedFromCheckpoint);
     }
     let reports: Arc<Mutex<Vec<Report>>> = Arc::default();
-    let received = Arc::clone(&reports);
-    let builder = Consumer::on(context.store.clone())
-        .env(context.env.clone())
+    let heard = Arc::clone(&reports);
+    let builder = Consumer::on(world.store.clone())
+        .env(world.env.clone())
         .with::<Item>()
         .index(&BY_GROUP)
-        .rules(context.rules)
+        .rules(world.rules)
         .max_state_bytes(1 << 30)
-        .on_refresh(move |report| received.lock().expect("nothing panics here").push(report.clone()));
+        .on_refresh(move |report| heard.lock().expect("nothing panics here").push(report.clone()));
     let builder = match opening.poll {
         Some(every) => builder.poll(every),
         None => builder.manual(),
     };
     let opened = builder.open().await;
     if let Err(OpenError::Refresh { source, .. }) = &opened {
-        classify(context, opening.name, source);
+        judge(world, opening.name, source);
     }
-    let (consumer, context, name) = (opened?, context.clone(), opening.name);
-    context.trace(format!("{name} opened at {}", consumer.version()));
-    context.read_log();
-    let log_seen = context.audit.borrow().tail();
-    Ok(ConsumerActor { context, name, consumer, reports, seen: Version::EMPTY, log_seen, held: Vec::new() })
+    let (consumer, world, name) = (opened?, world.clone(), opening.name);
+    world.trace(format!("{name} opened at {}", consumer.version()));
+    world.look();
+    let log_seen = world.audit.borrow().tail();
+    Ok(Life { world, name, consumer, reports, seen: Version::EMPTY, log_seen, held: Vec::new() })
 }
 
-impl ConsumerActor {
-    /// Refreshes to the newest version and checks it.
+impl Life {
+    /// Asks for the newest version, and checks what came.
     pub(crate) async fn refresh(&mut self) -> Result<Version, ()> {
         let next = audit::name(self.log_seen + 1);
-        let met_tombstone =
-            audit::read(&self.context.memory, &next).is_some_and(|bytes| bytes.starts_with(b"CENOTE-T"));
+        let slept = audit::read(&self.world.truth, &next).is_some_and(|bytes| bytes.starts_with(b"CENOTE-T"));
         let refreshed = self.consumer.refresh().await;
-        self.context.read_log();
+        self.world.look();
         match &refreshed {
             Ok(version) => {
-                self.context.trace(format!("{} refreshed to {version}", self.name));
-                if met_tombstone {
-                    self.context.count(Outcome::ConsumerMetTombstone);
+                self.world.trace(format!("{} refreshed to {version}", self.name));
+                if slept {
+                    self.world.count(Outcome::ConsumerMetTombstone);
                 }
-                self.log_seen = self.context.audit.borrow().tail();
+                self.log_seen = self.world.audit.borrow().tail();
             }
             Err(error) => {
-                self.context.count(Outcome::NotRefreshed);
-                self.context.trace(format!("{} stays at {}: {error}", self.name, self.consumer.version()));
-                classify(&self.context, self.name, error);
+                self.world.count(Outcome::NotRefreshed);
+                self.world.trace(format!("{} stays at {}: {error}", self.name, self.consumer.version()));
+                judge(&self.world, self.name, error);
             }
         }
         if self.consumer.status().quarantined.is_some() {
-            self.context.count(Outcome::Quarantine);
+            self.world.count(Outcome::Quarantine);
         }
         self.check();
         refreshed.map_err(drop)
     }
 
-    /// The newest entry is missing, and the hint names it: the consumer must not take the entry before for the end.
-    async fn check_end(&mut self) {
+    /// The newest entry is gone, and the hint tells of it: that is not the end of the log (rule 6).
+    async fn look_behind(&mut self) {
         let _ = self.refresh().await;
-        self.context.env.sleep(CHECK_END_AFTER).await;
+        self.world.env.sleep(LOOK_BEHIND).await;
         match self.refresh().await {
             Ok(version) => {
-                self.context.fail(format!("{} takes {version} for the end, and the newest entry is gone", self.name))
+                self.world.fail(format!("{} takes {version} for the end, and the newest entry is gone", self.name))
             }
-            Err(()) => self.context.count(Outcome::ShortLog),
+            Err(()) => self.world.count(Outcome::ShortLog),
         }
     }
 
-    async fn catch_up(&mut self, newest: u64, every: Duration, refreshes: usize) {
-        self.release_views();
-        for _ in 0..refreshes {
+    async fn catch_up(&mut self, newest: u64, every: Duration, looks: usize) {
+        self.let_go();
+        for _ in 0..looks {
             if self.refresh().await.is_ok_and(|version| version.0 >= newest) {
                 return;
             }
-            self.context.env.sleep(every).await;
+            self.world.env.sleep(every).await;
         }
         let (name, version) = (self.name, self.consumer.version());
-        self.context
-            .fail(format!("{name} stays at {version} although the store has no faults, the newest is {newest}"));
+        self.world.fail(format!("{name} stays at {version} though the store is well, the newest is {newest}"));
     }
 
-    /// Checks that the view is what was published (I5), and not older than before (I8).
+    /// What it serves is what was published (I5), and never older than before (I8).
     pub(crate) fn check(&mut self) {
         let view = self.consumer.view();
         let reports = std::mem::take(&mut *self.reports.lock().expect("nothing panics here"));
         for report in reports {
             if report.from >= report.to {
-                self.context.fail(format!("{} went from {} to {} (I8)", self.name, report.from, report.to));
+                self.world.fail(format!("{} went from {} to {} (I8)", self.name, report.from, report.to));
             }
             let path = if matches!(report.path, RefreshPath::Deltas { .. }) { "deltas" } else { "a snapshot" };
-            self.context.trace(format!("{} went from {} to {} by {path}", self.name, report.from, report.to));
+            self.world.trace(format!("{} went from {} to {} by {path}", self.name, report.from, report.to));
         }
         if view.version() < self.seen {
-            self.context.fail(format!("{} went back from {} to {} (I8)", self.name, self.seen, view.version()));
+            self.world.fail(format!("{} went back from {} to {} (I8)", self.name, self.seen, view.version()));
         }
         let is_new = view.version() > self.seen;
         self.seen = view.version();
-        if let Some(content) = self.context.content(view.version()).filter(|_| is_new) {
+        if let Some(content) = self.world.content(view.version()).filter(|_| is_new) {
             self.compare(&view, &content, "I5");
         }
     }
 
     fn compare(&self, view: &View, content: &Content, invariant: &str) {
         if let Some(what) = differs(view, content).or_else(|| index_differs(view, content)) {
-            self.context.fail(format!("{} shows {} wrongly: {what} ({invariant})", self.name, view.version()));
+            self.world.fail(format!("{} shows {} wrongly: {what} ({invariant})", self.name, view.version()));
         }
     }
 
-    fn hold_view(&mut self) {
+    fn hold(&mut self) {
         let view = self.consumer.view();
-        if let Some(content) = self.context.content(view.version()).filter(|_| self.held.len() < HELD) {
+        if let Some(content) = self.world.content(view.version()).filter(|_| self.held.len() < HELD) {
             self.held.push((view, content));
         }
     }
 
-    /// Checks that held views have not changed (I3), and releases them.
-    fn release_views(&mut self) {
+    /// Views that were held have not changed (I3).
+    fn let_go(&mut self) {
         for (view, content) in std::mem::take(&mut self.held) {
             self.compare(&view, &content, "I3");
         }
@@ -218,11 +216,11 @@ impl ConsumerActor {
     }
 }
 
-/// Counts the outcome of an error, and records a failure if the error shows a bug.
-fn classify(context: &Context, name: &str, error: &RefreshError) {
+/// Counts what the error tells of, and fails if it tells of a bug.
+fn judge(world: &World, name: &str, error: &RefreshError) {
     match error {
         RefreshError::Read(ReadError::Missing { .. }) | RefreshError::Load(LoadError::Missing { .. }) => {
-            context.count(Outcome::MissingObject);
+            world.count(Outcome::MissingObject);
         }
         RefreshError::Panicked { .. }
         | RefreshError::Load(
@@ -235,7 +233,7 @@ fn classify(context: &Context, name: &str, error: &RefreshError) {
         )
         | RefreshError::Bind { .. }
         | RefreshError::Index { .. }
-        | RefreshError::TooLarge { .. } => context.fail(format!("{name}: {error}")),
+        | RefreshError::TooLarge { .. } => world.fail(format!("{name}: {error}")),
         _ => {}
     }
 }

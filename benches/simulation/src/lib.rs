@@ -1,30 +1,30 @@
-//! A deterministic simulation: producers, consumers and retention jobs over a faulty store, in an order that a seed decides.
+//! The simulation: producers, a janitor and consumers over a store that misbehaves, under one seeded scheduler.
 //!
-//! It runs on one thread in virtual time, and every draw is seeded: hours pass in a second, and the same seed gives the same
-//! trace, line by line, so that a failure can be repeated. Each rule of order can be broken on purpose; the simulation must
-//! then fail.
+//! Whatever can go wrong in a night goes wrong in a second here, in an order that the seed alone decides: one thread,
+//! virtual time, seeded draws. The same seed gives the same trace, line by line, so a failure is found once and seen as
+//! often as one likes. Each rule of order can be broken on purpose, and something must then be seen to fail.
 //!
-//! The files: `driver` draws steps and lets time pass; `producers`, `consumers` and `retention` are the actors, each in a
-//! `slot`; `model` knows what each commit should hold and which answer its caller got; `audit` reads the log with separate
-//! code; `store_faults` damages the store; `recovery` ends all faults and checks that everything works again.
+//! The files, by who does what: [`driver`](self) draws a step and lets time pass; `producers`, `consumers` and `janitor`
+//! are the engine's users; `book` knows what each commit should hold and what its caller was told; `audit` walks the
+//! log with code of its own; `mishaps` are what befalls the store; `quiet` is the calm in which all must be well again.
 //!
-//! Rules: no real clock, no unseeded number, no iteration over an unordered map.
+//! Rules: nothing here reads a real clock, draws an unseeded number, or walks a map without an order.
 
 #![forbid(unsafe_code)]
 
 mod audit;
+mod book;
 mod consumers;
-mod context;
+mod dice;
 mod driver;
-mod model;
+mod janitor;
+mod mishaps;
 mod producers;
+mod quiet;
 mod record;
-mod recovery;
-mod retention;
-mod rng;
 mod slot;
-mod store_faults;
 mod tally;
+mod world;
 
 use std::any::Any;
 use std::fmt;
@@ -36,37 +36,37 @@ pub use tally::{Outcome, Tally};
 /// What to simulate.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// The seed, which decides everything.
+    /// Decides everything.
     pub seed: u64,
-    /// The number of steps.
+    /// How many steps.
     pub steps: u64,
-    /// A rule of order that no actor keeps.
+    /// A rule of order that nobody keeps.
     pub broken: Option<Rule>,
 }
 
-/// The result of a run without a failure.
+/// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// The hash of all lines of the trace.
+    /// Of every line of the trace.
     pub trace_hash: u64,
-    /// How often each outcome occurred.
+    /// How often each outcome was seen.
     pub tally: Tally,
-    /// The newest position of the log at the end.
+    /// The log's newest position at the end.
     pub position: u64,
-    /// The virtual time that passed, in hours.
+    /// How much virtual time went by, in hours.
     pub hours: u64,
 }
 
-/// Something happened that must not.
+/// Something that must not happen did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The seed, with which it happens again.
+    /// The seed, to see it again.
     pub seed: u64,
-    /// The step.
+    /// When.
     pub step: u64,
-    /// What happened.
+    /// What.
     pub what: String,
-    /// The hash of the trace up to there.
+    /// The trace up to there.
     pub trace_hash: u64,
 }
 
@@ -78,24 +78,24 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Runs the simulation; `log` gets every line of the trace.
+/// Simulates; `tell` hears every line of the trace.
 ///
 /// # Errors
 /// The first thing that must not happen.
-pub fn run(plan: Plan, log: &mut dyn FnMut(&str)) -> Result<Summary, Failure> {
+pub fn run(plan: Plan, tell: &mut dyn FnMut(&str)) -> Result<Summary, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime without files or threads can be made");
-    let context = runtime.block_on(async { context::Context::new(plan) });
+    let world = runtime.block_on(async { world::World::new(plan) });
     let local = tokio::task::LocalSet::new();
-    // A panic of the engine is a failure like others, and has a seed.
+    // A panic of the engine's is a failure like others, and has its seed.
     let done = catch_unwind(AssertUnwindSafe(|| {
-        local.block_on(&runtime, driver::drive(context.clone(), log));
+        local.block_on(&runtime, driver::drive(world.clone(), tell));
     }));
     if let Err(panic) = done {
-        context.fail(format!("a panic: {}", message(&*panic)));
+        world.fail(format!("a panic: {}", message(&*panic)));
     }
-    let result = context.result();
-    // Actors hold the context and must be dropped before the runtime that they wait on.
+    let result = world.result();
+    // Actors hold the world; they go before the runtime that they wait on.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(local)));
     result
 }

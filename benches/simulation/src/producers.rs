@@ -1,6 +1,6 @@
-//! A producer as a job runs it: opens, publishes, drops calls half-way, settles unknown outcomes, and stops when it must.
+//! A producer as its user runs it: opens, publishes, drops calls half-way, settles, and stops when it is told to.
 //!
-//! The model gets every answer at once, and compares it with the log.
+//! Whatever it is told goes into the book at once, so that the log can be held against it.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,24 +9,24 @@ use cenote_producer::{BoxError, CycleError, Cycled, OpenError, Producer, Settled
 use cenote_state::ids::Version;
 use cenote_store::log::Lost;
 
-use super::context::{Context, KEEP};
-use super::model::MARK;
+use super::book::MARK;
+use super::dice::Dice;
 use super::record::{Content, Item, applied, changes, dataset, differs};
-use super::rng::Rng;
-use super::slot::{ActorState, Mailbox};
+use super::slot::{Mood, Seat};
 use super::tally::Outcome;
+use super::world::{KEEP, World};
 
-/// A command to a producer.
+/// What a producer can be told to do.
 #[derive(Debug)]
-pub(crate) struct Command {
-    pub(crate) action: Action,
-    /// The time after which the caller drops the call.
+pub(crate) struct Order {
+    pub(crate) what: What,
+    /// After so long its caller drops the call.
     pub(crate) patience: Duration,
-    pub(crate) rng: Rng,
+    pub(crate) dice: Dice,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
+pub(crate) enum What {
     Update,
     Large,
     Cycle,
@@ -44,146 +44,145 @@ pub(crate) struct Opening {
 
 /// Longer than any call takes.
 pub(crate) const PATIENT: Duration = Duration::from_secs(24 * 3_600);
-/// The heartbeat interval; long, so that there are few hints.
+/// What the producer promises; long, so that a night has not too many hints.
 const NEXT_WITHIN: Duration = Duration::from_secs(60);
 
-/// A simulated producer.
-struct ProducerActor {
-    context: Rc<Context>,
+struct Life {
+    world: Rc<World>,
     name: &'static str,
     producer: Producer,
-    /// The mark of an attempt of unknown outcome.
-    unknown: Option<usize>,
+    /// An attempt of which nobody knows.
+    doubt: Option<usize>,
 }
 
-/// Whether the producer continues.
+/// Whether the producer goes on.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
-    Continue,
-    Stop,
+enum After {
+    GoesOn,
+    Ends,
 }
 
-/// Opens a producer and executes commands until it stops.
-pub(crate) async fn run(context: Rc<Context>, opening: Opening, mut mailbox: Mailbox<Command>) {
+/// Opens and takes orders until it ends.
+pub(crate) async fn live(world: Rc<World>, opening: Opening, mut seat: Seat<Order>) {
     let name = opening.name;
-    let producer = match open(&context, opening).await {
+    let producer = match open(&world, opening).await {
         Ok(producer) => producer,
         Err(error) => {
-            context.count(Outcome::NotOpened);
-            return context.trace(format!("{name} did not open: {error}"));
+            world.count(Outcome::NotOpened);
+            return world.trace(format!("{name} did not open: {error}"));
         }
     };
-    context.read_log();
+    world.look();
     let epoch = producer.epoch().0;
-    context.trace(format!("{name} opened epoch {epoch} at version {}", producer.version()));
-    if context.owner.replace(Some(name)).is_some_and(|holder| holder != name) {
-        context.count(Outcome::Takeover);
+    world.trace(format!("{name} opened epoch {epoch} at version {}", producer.version()));
+    if world.holder.replace(Some(name)).is_some_and(|holder| holder != name) {
+        world.count(Outcome::Takeover);
     }
-    let mut actor = ProducerActor { context, name, producer, unknown: None };
-    actor.check_view();
-    mailbox.state.set(ActorState::Idle);
-    while let Some(command) = mailbox.commands.recv().await {
-        if actor.execute(command).await == Next::Stop {
+    let mut life = Life { world, name, producer, doubt: None };
+    life.check_view();
+    seat.mood.set(Mood::Idle);
+    while let Some(order) = seat.orders.recv().await {
+        if life.obey(order).await == After::Ends {
             break;
         }
-        mailbox.state.set(ActorState::Idle);
+        seat.mood.set(Mood::Idle);
     }
 }
 
-async fn open(context: &Context, opening: Opening) -> Result<Producer, OpenError> {
-    if context.audit.borrow().has_checkpoint() {
-        context.count(Outcome::StartedFromCheckpoint);
+async fn open(world: &World, opening: Opening) -> Result<Producer, OpenError> {
+    if world.audit.borrow().has_checkpoint() {
+        world.count(Outcome::StartedFromCheckpoint);
     }
-    let mut builder = Producer::on(context.store.clone())
+    let mut builder = Producer::on(world.store.clone())
         .with::<Item>()
-        .env(context.env.clone())
+        .env(world.env.clone())
         .holder(opening.name)
         .keep(KEEP)
         .next_within(NEXT_WITHIN)
-        .writer_options(|options| options.rules = context.rules);
+        .writer_options(|options| options.rules = world.rules);
     if opening.take_over {
         builder = builder.take_over();
     }
     let opened = builder.open().await;
     if let Err(OpenError::Panicked(panicked)) = &opened {
-        context.fail(format!("{} opens: {panicked}", opening.name));
+        world.fail(format!("{} opens: {panicked}", opening.name));
     }
     opened
 }
 
-impl ProducerActor {
+impl Life {
     fn epoch(&self) -> u64 {
         self.producer.epoch().0
     }
 
-    /// Checks that the producer's view is what the model has for its version (I6); returns that content.
+    /// The newest version's content, by the book; the producer sees the same (I6).
     fn check_view(&self) -> Option<Content> {
-        let content = self.context.content(self.producer.version())?;
+        let content = self.world.content(self.producer.version())?;
         if let Some(what) = differs(&self.producer.view(), &content) {
-            self.context.fail(format!("{} holds {}: {what}", self.name, self.producer.version()));
+            self.world.fail(format!("{} holds {}: {what}", self.name, self.producer.version()));
         }
         Some(content)
     }
 
-    async fn execute(&mut self, command: Command) -> Next {
-        let next = self.settle().await;
-        if next == Next::Stop || self.unknown.is_some() {
-            return next;
+    async fn obey(&mut self, order: Order) -> After {
+        let after = self.settle().await;
+        if after == After::Ends || self.doubt.is_some() {
+            return after;
         }
-        match command.action {
-            Action::Snapshot => self.snapshot().await,
-            Action::Close => self.close().await,
-            _ => self.publish(command).await,
+        match order.what {
+            What::Snapshot => self.snapshot().await,
+            What::Close => self.close().await,
+            _ => self.publish(order).await,
         }
     }
 
-    /// Settles an attempt of unknown outcome.
-    async fn settle(&mut self) -> Next {
-        let Some(mark) = self.unknown else { return Next::Continue };
+    /// Finds out about an attempt of which nobody knows.
+    async fn settle(&mut self) -> After {
+        let Some(mark) = self.doubt else { return After::GoesOn };
         let settled = self.producer.settle().await;
-        self.context.trace(format!("{} settles attempt {mark}: {settled:?}", self.name));
-        self.context.read_log();
+        self.world.trace(format!("{} settles attempt {mark}: {settled:?}", self.name));
+        self.world.look();
         match settled {
             Ok(Settled::Committed(version)) => {
-                self.unknown = None;
+                self.doubt = None;
                 self.committed(mark, version);
-                Next::Continue
+                After::GoesOn
             }
             Ok(Settled::NotCommitted | Settled::Nothing) => {
-                self.unknown = None;
+                self.doubt = None;
                 self.not_written(mark);
-                self.context.count(Outcome::Lost);
-                Next::Continue
+                self.world.count(Outcome::Lost);
+                After::GoesOn
             }
             Err(error) => self.failed(mark, &error),
         }
     }
 
-    async fn publish(&mut self, command: Command) -> Next {
-        let Some(content) = self.check_view() else { return Next::Stop };
+    async fn publish(&mut self, order: Order) -> After {
+        let Some(content) = self.check_view() else { return After::Ends };
         let parent = self.producer.version();
-        let rng = &command.rng;
-        let (context, model) = (self.context.clone(), &self.context.model);
-        let (republished, after, changed) = match command.action {
-            Action::Republish => {
-                let old = model.borrow().since(context.audit.borrow().log_start());
-                let Some(version) = (!old.is_empty()).then(|| *rng.pick(&old)) else { return Next::Continue };
-                (Some(version), model.borrow().content(version).expect("it is in the model"), None)
+        let dice = &order.dice;
+        let (world, book) = (self.world.clone(), &self.world.book);
+        let (republished, after, changed) = match order.what {
+            What::Republish => {
+                let old = book.borrow().since(world.audit.borrow().floor());
+                let Some(version) = (!old.is_empty()).then(|| *dice.pick(&old)) else { return After::GoesOn };
+                (Some(version), book.borrow().content(version).expect("it is in the book"), None)
             }
-            Action::Cycle => (None, dataset(rng), None),
-            action => {
-                let changed = changes(&content, rng, action == Action::Large);
+            What::Cycle => (None, dataset(dice), None),
+            what => {
+                let changed = changes(&content, dice, what == What::Large);
                 (None, applied(&content, &changed), Some(changed))
             }
         };
-        let mark = model.borrow_mut().attempt(parent.0, after.clone());
-        context.trace(format!("{} tries {:?}, attempt {mark} on {parent}", self.name, command.action));
+        let mark = book.borrow_mut().attempt(parent.0, after.clone());
+        world.trace(format!("{} tries {:?}, attempt {mark} on {parent}", self.name, order.what));
         let producer = &mut self.producer;
         let tag = mark.to_string();
         let call = async {
             match (republished, changed) {
                 (Some(version), _) => {
-                    model.borrow_mut().republishes(producer.epoch().0, mark);
+                    book.borrow_mut().republishes(producer.epoch().0, mark);
                     producer.republish(Version(version)).await
                 }
                 (None, None) => {
@@ -208,107 +207,107 @@ impl ProducerActor {
                 }
             }
         };
-        let called = context.env.timeout(command.patience, call).await;
-        context.read_log();
+        let called = world.env.timeout(order.patience, call).await;
+        world.look();
         match called {
             Err(_) => {
-                context.count(Outcome::Dropped);
-                context.trace(format!("{} drops the call of attempt {mark}", self.name));
-                self.note_unknown(mark);
-                Next::Continue
+                world.count(Outcome::Dropped);
+                world.trace(format!("{} drops the call of attempt {mark}", self.name));
+                self.doubt(mark);
+                After::GoesOn
             }
             Ok(Ok(Cycled::Committed(report))) => {
                 self.committed(mark, report.version);
-                Next::Continue
+                After::GoesOn
             }
             Ok(Ok(Cycled::Unchanged(_))) => {
                 if after != content {
-                    context.fail(format!("{} changed records, but the cycle reported no change", self.name));
+                    world.fail(format!("{} changed something, and was told that nothing did", self.name));
                 }
                 self.not_written(mark);
-                Next::Continue
+                After::GoesOn
             }
             Ok(Err(error)) => self.failed(mark, &error),
         }
     }
 
     fn committed(&self, mark: usize, version: Version) {
-        self.context.trace(format!("{} committed attempt {mark} as {version}", self.name));
-        self.context.count(Outcome::Committed);
-        let checked = self.context.model.borrow_mut().committed(mark, version.0);
-        self.context.require(checked);
+        self.world.trace(format!("{} committed attempt {mark} as {version}", self.name));
+        self.world.count(Outcome::Committed);
+        let told = self.world.book.borrow_mut().committed(mark, version.0);
+        self.world.must(told);
         self.check_view();
     }
 
     fn not_written(&self, mark: usize) {
-        let checked = self.context.model.borrow_mut().not_written(mark);
-        self.context.require(checked);
+        let told = self.world.book.borrow_mut().not_written(mark);
+        self.world.must(told);
     }
 
-    fn note_unknown(&mut self, mark: usize) {
-        self.context.model.borrow_mut().unknown(mark);
-        self.unknown = Some(mark);
+    fn doubt(&mut self, mark: usize) {
+        self.world.book.borrow_mut().doubtful(mark);
+        self.doubt = Some(mark);
     }
 
-    /// Handles an error, which ends the attempt, the producer, or neither.
-    fn failed(&mut self, mark: usize, error: &CycleError) -> Next {
-        let (context, name) = (self.context.clone(), self.name);
-        context.trace(format!("{name} failed with attempt {mark}: {error}"));
+    /// An error ends the attempt, the producer, or neither.
+    fn failed(&mut self, mark: usize, error: &CycleError) -> After {
+        let (world, name) = (self.world.clone(), self.name);
+        world.trace(format!("{name} failed with attempt {mark}: {error}"));
         if let CycleError::Unknown(_) = error {
-            self.note_unknown(mark);
-            return Next::Continue;
+            self.doubt(mark);
+            return After::GoesOn;
         }
-        self.unknown = None;
+        self.doubt = None;
         if let CycleError::MayHaveStood(_) = error {
-            // It can't be settled: the log was trimmed.
-            context.model.borrow_mut().unknown(mark);
-            context.count(Outcome::ProducerMetTombstone);
-            return Next::Stop;
+            // Nobody will tell it more.
+            world.book.borrow_mut().doubtful(mark);
+            world.count(Outcome::ProducerMetTombstone);
+            return After::Ends;
         }
         self.not_written(mark);
-        context.count(Outcome::Lost);
+        world.count(Outcome::Lost);
         match error {
             CycleError::Fenced(_) => {
-                context.count(Outcome::Fenced);
-                if context.audit.borrow().epoch() <= self.epoch() {
-                    context.fail(format!("{name} was fenced, but no other producer opened"));
+                world.count(Outcome::Fenced);
+                if world.audit.borrow().epoch() <= self.epoch() {
+                    world.fail(format!("{name} was fenced, and nobody opened"));
                 }
-                Next::Stop
+                After::Ends
             }
             CycleError::Lost(Lost::Trimmed { .. }) => {
-                context.count(Outcome::ProducerMetTombstone);
-                Next::Stop
+                world.count(Outcome::ProducerMetTombstone);
+                After::Ends
             }
             CycleError::Lost(Lost::Foreign { .. } | Lost::StaleParent { .. }) => {
-                context.fail(format!("{name} can't go on: {error} (I6)"));
-                Next::Stop
+                world.fail(format!("{name} can't go on: {error} (I6)"));
+                After::Ends
             }
-            CycleError::Refused(_) | CycleError::Lost(_) | CycleError::Republish { .. } => Next::Continue,
+            CycleError::Refused(_) | CycleError::Lost(_) | CycleError::Republish { .. } => After::GoesOn,
             _ => {
-                context.fail(format!("{name}: {error}"));
-                Next::Stop
+                world.fail(format!("{name}: {error}"));
+                After::Ends
             }
         }
     }
 
-    async fn snapshot(&mut self) -> Next {
+    async fn snapshot(&mut self) -> After {
         let made = self.producer.snapshot().await;
-        let version = made.as_ref().map(|report| report.version);
-        self.context.trace(format!("{} makes a snapshot: {version:?}", self.name));
+        let told = made.as_ref().map(|report| report.version);
+        self.world.trace(format!("{} makes a snapshot: {told:?}", self.name));
         match made {
-            Err(SnapshotError::Panicked(panicked)) => self.context.fail(format!("{}: {panicked}", self.name)),
-            Err(SnapshotError::Lost(_)) => self.context.count(Outcome::Lost),
+            Err(SnapshotError::Panicked(panicked)) => self.world.fail(format!("{}: {panicked}", self.name)),
+            Err(SnapshotError::Lost(_)) => self.world.count(Outcome::Lost),
             _ => {}
         }
-        Next::Continue
+        After::GoesOn
     }
 
-    async fn close(&mut self) -> Next {
+    async fn close(&mut self) -> After {
         let closed = self.producer.close().await;
-        self.context.trace(format!("{} closes: {:?}", self.name, closed.as_ref().map_err(ToString::to_string)));
-        if closed.is_ok() && self.context.owner.get() == Some(self.name) {
-            self.context.owner.set(None);
+        self.world.trace(format!("{} closes: {:?}", self.name, closed.as_ref().map_err(ToString::to_string)));
+        if closed.is_ok() && self.world.holder.get() == Some(self.name) {
+            self.world.holder.set(None);
         }
-        Next::Stop
+        After::Ends
     }
 }

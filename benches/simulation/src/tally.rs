@@ -1,54 +1,54 @@
-//! How often each outcome occurred, and the trace of a run.
+//! The tally: how often each outcome was seen, and the trace that tells two runs apart.
 
 use xxhash_rust::xxh3::Xxh3;
 
-/// An outcome of a step.
+/// What can become of somebody's doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// A version was acknowledged.
     Committed,
-    /// A version was reported as not written.
+    /// A caller was told that a version was not written, and never will be.
     Lost,
-    /// The outcome was unknown, and the version is in the log.
+    /// Nobody knew, and it stands in the log.
     UnknownLanded,
-    /// The outcome was unknown, and the version is not in the log.
+    /// Nobody knew, and it never came.
     UnknownNever,
-    /// A producer was superseded by another one.
+    /// A producer learned that another holds the dataset.
     Fenced,
-    /// A producer found a tombstone at the position where it wanted to write.
+    /// A producer that slept met a tombstone where it wanted to write.
     ProducerMetTombstone,
-    /// A consumer found a tombstone at the position where it wanted to read on.
+    /// A consumer that slept met one where it wanted to read on.
     ConsumerMetTombstone,
-    /// A producer or consumer started from a checkpoint.
+    /// Somebody started from a checkpoint.
     StartedFromCheckpoint,
-    /// A consumer quarantined a version.
+    /// A consumer held a version back.
     Quarantine,
-    /// An object that an entry names was missing.
+    /// An object that an entry names was not there.
     MissingObject,
-    /// A consumer noticed that the newest entry is missing.
+    /// A consumer was told that where the log stops is not its end.
     ShortLog,
-    /// A producer opened while another one was open.
+    /// A producer opened while another held the dataset.
     Takeover,
-    /// An entry named a snapshot.
+    /// A snapshot was named.
     Snapshot,
-    /// The log was trimmed.
+    /// A floor was raised.
     Trim,
-    /// A sweep deleted garbage.
+    /// A sweep found garbage.
     Swept,
-    /// A caller dropped a call half-way.
+    /// A call was dropped half-way.
     Dropped,
     /// An actor was killed.
     Killed,
-    /// A producer or consumer did not open, because of a fault of the store.
+    /// A dataset was not opened: the store, or a damage.
     NotOpened,
-    /// A refresh failed; the old view is still served.
+    /// A refresh failed; the old view went on.
     NotRefreshed,
-    /// An object was removed or corrupted.
-    StoreDamaged,
+    /// The store damaged something on purpose.
+    Mishap,
 }
 
 impl Outcome {
-    /// All outcomes. A run without one of them tests too little.
+    /// All of them; a run that never sees one of these has tested too little.
     pub const ALL: [Outcome; 20] = [
         Outcome::Committed,
         Outcome::Lost,
@@ -69,24 +69,24 @@ impl Outcome {
         Outcome::Killed,
         Outcome::NotOpened,
         Outcome::NotRefreshed,
-        Outcome::StoreDamaged,
+        Outcome::Mishap,
     ];
 }
 
-/// How often each outcome occurred.
+/// How often each outcome was seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     counts: [u64; Outcome::ALL.len()],
 }
 
 impl Tally {
-    /// How often `outcome` occurred.
+    /// How often `outcome` was seen.
     #[must_use]
     pub fn of(&self, outcome: Outcome) -> u64 {
         self.counts[outcome as usize]
     }
 
-    /// The outcomes that never occurred.
+    /// The outcomes that were never seen.
     #[must_use]
     pub fn unseen(&self) -> Vec<Outcome> {
         Outcome::ALL.into_iter().filter(|outcome| self.of(*outcome) == 0).collect()
@@ -97,7 +97,7 @@ impl Tally {
     }
 }
 
-/// The lines of a run and their hash; the driver takes the lines.
+/// Every line, hashed; lines wait here until the driver tells them.
 #[derive(Default)]
 pub(crate) struct Trace {
     hash: Xxh3,
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outcomes_are_listed_in_their_order() {
+    fn outcomes_stand_in_their_order() {
         assert!(Outcome::ALL.iter().enumerate().all(|(index, outcome)| *outcome as usize == index));
     }
 }
