@@ -10,9 +10,9 @@ use cenote_store::load::{self, Commits, Replay, SnapshotToLoad};
 use cenote_store::log::LogReader;
 use cenote_store::log::plan::{CostModel, plan};
 
-use crate::error::OpenError;
+use crate::error::OpenCause;
 
-/// How states are loaded.
+/// How a producer loads states.
 #[derive(Clone)]
 pub(crate) struct Loader {
     pub(crate) env: Env,
@@ -30,9 +30,9 @@ pub(crate) struct Loaded {
 
 impl Loader {
     /// The state of a version, by the cheapest way that the reader knows.
-    pub(crate) async fn load(&self, reader: &LogReader, version: Version) -> Result<Loaded, OpenError> {
+    pub(crate) async fn load(&self, reader: &LogReader, version: Version) -> Result<Loaded, OpenCause> {
         let outline = reader.outline();
-        let missing = || OpenError::NoSuchVersion { version, newest: outline.version };
+        let missing = || OpenCause::NoSuchVersion { version, newest: outline.version };
         let plan = plan(outline, None, version, &CostModel::default()).ok_or_else(missing)?;
         let (state, committed_at) = match plan.snapshot {
             Some(snapshot) => {
@@ -53,7 +53,7 @@ impl Loader {
         reader: &LogReader,
         from: Loaded,
         version: Version,
-    ) -> Result<Loaded, OpenError> {
+    ) -> Result<Loaded, OpenCause> {
         let mut commits = Commits::after(reader, from.state.version(), version, &[]);
         let (dataset, threads) = (reader.outline().dataset, self.env.threads());
         let replay = Replay::new(from.state, from.committed_at, dataset, self.bytes_max, threads);

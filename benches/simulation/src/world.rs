@@ -8,7 +8,7 @@ use std::time::Duration;
 use cenote_state::ids::Version;
 use cenote_store::env::Env;
 use cenote_store::load::{self, SnapshotToLoad};
-use cenote_store::log::retention::Keep;
+use cenote_store::log::retention::Retention;
 use cenote_store::log::{Body, Entry, Rules, Snapshot};
 use cenote_store::storage::Storage;
 use cenote_testing::faults::{FaultyStore, Latency, LatencyStore};
@@ -21,7 +21,7 @@ use super::tally::{Outcome, Tally, Trace};
 use super::{Failure, Plan, Summary};
 
 /// What retention keeps here: little, so that floors rise often.
-pub(crate) const KEEP: Keep = Keep { snapshots: 2, younger_than: Duration::from_secs(120) };
+pub(crate) const RETENTION: Retention = Retention::new().snapshots(2).younger_than(Duration::from_secs(120));
 
 /// Everything that actors share.
 pub(crate) struct World {

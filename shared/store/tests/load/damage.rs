@@ -7,7 +7,7 @@ use cenote_state::delta::Changes;
 use cenote_state::ids::{ColumnId, DatasetId, Ordinal, Version};
 use cenote_store::error::{ErrorKind, with_sources};
 use cenote_store::load::{Commits, Fetched, LoadError, Replay, roll};
-use cenote_store::log::retention::{Keep, trim};
+use cenote_store::log::retention::{Retention, trim};
 use cenote_store::log::{Body, ContentHash, DeltaPlace, Outcome, ReadError, names};
 use cenote_store::storage::StorageErrorKind;
 
@@ -180,7 +180,7 @@ async fn what_was_trimmed_meanwhile_is_no_damage() {
     let what = chain.snapshot().await;
     let outcome = chain.writer.append(Body::Snapshot(what.snapshot)).await.expect("it is not refused");
     assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
-    let keep = Keep { snapshots: 1, younger_than: std::time::Duration::ZERO };
+    let keep = Retention::new().snapshots(1).younger_than(std::time::Duration::ZERO);
     trim(&mut chain.writer, &keep).await.expect("it is trimmed");
     let error = commits.next().await.expect_err("it was trimmed");
     assert!(matches!(&error, LoadError::Read(ReadError::Trimmed { .. })), "{error}");

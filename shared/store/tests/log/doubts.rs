@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cenote_state::ids::{Epoch, Position};
 use cenote_store::env::Env;
-use cenote_store::log::retention::{Keep, trim};
+use cenote_store::log::retention::{Retention, trim};
 use cenote_store::log::{Kind, LogWriter, Lost, Outcome};
 use cenote_store::storage::Storage;
 use cenote_testing::faults::{Fault, FaultyStore, RequestKind, Rule};
@@ -31,7 +31,7 @@ async fn trim_past_it(rival: &mut LogWriter) {
         let (object, body) = snapshot(rival);
         position(rival.publish(object, body).await.unwrap());
     }
-    trim(rival, &Keep { snapshots: 1, younger_than: Duration::ZERO }).await.unwrap();
+    trim(rival, &Retention::new().snapshots(1).younger_than(Duration::ZERO)).await.unwrap();
 }
 
 /// A writer whose commit `doubtful` met this fault, and whose caller dropped the call two seconds later.
@@ -72,7 +72,7 @@ async fn a_doubtful_put_is_settled_by_what_stands_after_a_takeover_at_the_tail()
             match (&outcome, landed, trimmed) {
                 (Outcome::Committed(Position(3)), true, false) | (Outcome::Fenced(_), false, false) => {}
                 // Landed or not, it can't tell any more.
-                (Outcome::Lost(Lost::MayHaveStood { kind: Kind::Commit, position: Position(3), .. }), _, true) => {}
+                (Outcome::Lost(Lost::MayHaveCommitted { kind: Kind::Commit, position: Position(3), .. }), _, true) => {}
                 _ => panic!("{at}: {outcome:?}"),
             }
             // What it is asked for later was certainly not put.
@@ -111,7 +111,7 @@ async fn an_exists_is_clear_only_if_all_of_it_came_at_once() {
             let at = format!("stood: {stood}, {wait:?}");
             match outcome {
                 Outcome::Lost(Lost::Trimmed { .. }) => assert!(wait < SECOND, "{at}: it may have stood"),
-                Outcome::Lost(Lost::MayHaveStood { .. }) => assert!(wait > SECOND, "{at}: it was refused"),
+                Outcome::Lost(Lost::MayHaveCommitted { .. }) => assert!(wait > SECOND, "{at}: it was refused"),
                 other => panic!("{at}: {other:?}"),
             }
         }

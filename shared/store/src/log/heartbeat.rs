@@ -1,0 +1,173 @@
+//! The holder's heartbeat: one hint, put at most once a second and at least as often as promised.
+//!
+//! A heartbeat is shared: the writer notes new positions, a task ([`Heartbeat::beat`]) puts them. What is put is what is known
+//! to stand in the log, so that the hint never runs ahead of it (rule 1). A put that fails is forgotten: a hint is only
+//! a hint, and the next one comes soon.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::hint::Hint;
+use super::names;
+use crate::env::{Env, Instant};
+use crate::storage::Storage;
+use cenote_state::ids::{DatasetId, Epoch, Position};
+
+/// Puts of the hint are at least this far apart.
+pub const HINT_GAP: Duration = Duration::from_secs(1);
+
+/// Keeps the hint. Cheap to clone; all clones are one.
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    storage: Storage,
+    env: Env,
+    dataset: DatasetId,
+    epoch: Epoch,
+    holder: String,
+    heartbeat_interval: Duration,
+    state: Mutex<State>,
+    noted: Notify,
+    /// Held while a hint is put: two at once could land in either order, and a goodbye must come last.
+    putting: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct State {
+    position: Position,
+    told: Position,
+    beat: u64,
+    last_put: Option<Instant>,
+    stopped: bool,
+}
+
+impl Heartbeat {
+    pub(super) fn new(
+        storage: Storage,
+        env: Env,
+        holder: (DatasetId, Epoch, String),
+        heartbeat_interval: Duration,
+        position: Position,
+    ) -> Heartbeat {
+        let (dataset, epoch, holder) = holder;
+        let state = State { position, told: Position(0), beat: 0, last_put: None, stopped: false };
+        let (state, noted, putting) = (Mutex::new(state), Notify::new(), tokio::sync::Mutex::new(()));
+        Heartbeat {
+            inner: Arc::new(Inner { storage, env, dataset, epoch, holder, heartbeat_interval, state, noted, putting }),
+        }
+    }
+
+    /// Takes a new position in; `beat` puts it.
+    pub(super) fn note(&self, position: Position) {
+        self.state().position = position;
+        self.inner.noted.notify_one();
+    }
+
+    /// Puts no more: somebody else holds the dataset, or nobody will.
+    pub(super) fn stop(&self) {
+        self.state().stopped = true;
+        self.inner.noted.notify_one();
+    }
+
+    /// Whether it puts no more.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.state().stopped
+    }
+
+    /// Puts the hint if there is something new, or a third of the promise has passed, and a second since the last put.
+    /// Says whether it did.
+    pub async fn offer(&self) -> bool {
+        match self.due() {
+            Some(Duration::ZERO) => self.try_put().await,
+            _ => false,
+        }
+    }
+
+    /// Beats until the writer is closed or superseded: to be spawned beside the writer.
+    pub async fn beat(self) {
+        while let Some(wait) = self.due() {
+            if wait.is_zero() {
+                self.try_put().await;
+                continue;
+            }
+            let noted = self.inner.noted.notified();
+            tokio::select! {
+                biased;
+                () = noted => {}
+                () = self.inner.env.sleep(wait) => {}
+            }
+        }
+    }
+
+    /// The last hint: nobody holds the dataset.
+    pub(super) async fn release(&self) -> bool {
+        self.stop();
+        let _putting = self.inner.putting.lock().await;
+        let since = self.state().last_put.map(|last| self.inner.env.instant() - last);
+        if let Some(since) = since.filter(|since| *since < HINT_GAP) {
+            self.inner.env.sleep(HINT_GAP - since).await;
+        }
+        self.put(false).await
+    }
+
+    /// How long until the next put; `None` once stopped.
+    fn due(&self) -> Option<Duration> {
+        let state = self.state();
+        let Some(last) = state.last_put else { return (!state.stopped).then_some(Duration::ZERO) };
+        let news = state.position != state.told;
+        let gap = if news { HINT_GAP } else { (self.inner.heartbeat_interval / 3).max(HINT_GAP) };
+        let since = self.inner.env.instant() - last;
+        (!state.stopped).then(|| gap.saturating_sub(since))
+    }
+
+    /// Puts the hint of a live holder, unless one is being put.
+    async fn try_put(&self) -> bool {
+        let Ok(_putting) = self.inner.putting.try_lock() else { return false };
+        self.put(true).await
+    }
+
+    async fn put(&self, held: bool) -> bool {
+        let hint = self.next_hint(held);
+        let position = hint.position;
+        let put = self.inner.storage.put(names::HINT, hint.encode());
+        match self.inner.env.timeout(self.inner.heartbeat_interval.max(HINT_GAP), put).await {
+            Ok(Ok(())) => {
+                self.state().told = position;
+                true
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the hint was not put");
+                false
+            }
+            Err(timeout) => {
+                tracing::warn!(%timeout, "the hint was not put");
+                false
+            }
+        }
+    }
+
+    /// The hint to put now; the moment counts as a put from here on, so that two callers don't put at once.
+    fn next_hint(&self, held: bool) -> Hint {
+        let mut state = self.state();
+        state.beat += 1;
+        state.last_put = Some(self.inner.env.instant());
+        Hint {
+            dataset: self.inner.dataset,
+            position: state.position,
+            epoch: self.inner.epoch,
+            beat: state.beat,
+            holder: held.then(|| self.inner.holder.clone()),
+            heartbeat_interval: self.inner.heartbeat_interval,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().expect("nothing panics while it holds this lock")
+    }
+}
