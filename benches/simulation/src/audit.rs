@@ -108,7 +108,7 @@ impl Audit {
                 check_tombstone(position, &bytes)?;
                 if position >= log_start || position != self.tombstones_end + 1 {
                     return Err(format!(
-                        "{object} is a tombstone: the log starts at {log_start}, {} before it",
+                        "{object} is a tombstone: log start {log_start}, {} before it",
                         self.tombstones_end
                     ));
                 }
@@ -159,8 +159,9 @@ fn check_follows(position: u64, before: &Known, entry: &Known) -> Result<(), Str
     must(entry.epoch == before.epoch + u64::from(entry.kind == OPEN), "the epoch rises at `open` and only there")?;
     must(entry.dataset == before.dataset, "it belongs to another dataset")?;
     must(entry.kind == CHECKPOINT || entry.checkpoint == before.checkpoint, "it names another checkpoint")?;
-    let floor_fits = entry.log_start == before.log_start || (entry.kind == TRIM && entry.log_start > before.log_start);
-    must(floor_fits, "it has another start of the log, but is no `trim`")?;
+    let log_start_fits =
+        entry.log_start == before.log_start || (entry.kind == TRIM && entry.log_start > before.log_start);
+    must(log_start_fits, "its log start is another one, and it is no `trim`")?;
     must(position - entry.checkpoint <= 1_000, "a checkpoint comes before the 1,000th entry")
 }
 

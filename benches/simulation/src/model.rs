@@ -133,8 +133,8 @@ impl Model {
         self.versions.last_key_value().map_or(0, |(version, _)| *version)
     }
 
-    /// The versions from `first` on.
-    pub(crate) fn since(&self, first: u64) -> Vec<u64> {
-        self.versions.range(first..).map(|(version, _)| *version).collect()
+    /// The versions from the start of the log on.
+    pub(crate) fn since(&self, log_start: u64) -> Vec<u64> {
+        self.versions.range(log_start..).map(|(version, _)| *version).collect()
     }
 }

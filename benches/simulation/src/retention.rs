@@ -13,7 +13,7 @@ use super::tally::Outcome;
 pub(crate) async fn run_once(context: &Context, checkpoint: bool) -> Result<(), String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let reader = LogReader::start_with(context.store.clone(), context.rules).await.map_err(|error| text(&error))?;
-    let options = WriterOptions { holder: "retention".to_owned(), rules: context.rules, ..WriterOptions::default() };
+    let options = WriterOptions { owner: "retention".to_owned(), rules: context.rules, ..WriterOptions::default() };
     let mut writer = LogWriter::join(&reader, context.env.clone(), options);
     if checkpoint {
         let outcome = writer.checkpoint().await.map_err(|error| text(&error))?;
@@ -27,7 +27,7 @@ pub(crate) async fn run_once(context: &Context, checkpoint: bool) -> Result<(), 
         }
         text(&error)
     })?;
-    context.trace(format!("retention trims to {}: {}, {}", trimmed.floor, trimmed.tombstones, trimmed.deleted));
+    context.trace(format!("retention trims to {}: {}, {}", trimmed.log_start, trimmed.tombstones, trimmed.deleted));
     let swept = sweep(&context.store, context.rules).await.map_err(|error| text(&error))?;
     context.trace(format!("retention sweeps {swept}"));
     (0..swept).for_each(|_| context.count(Outcome::Swept));
