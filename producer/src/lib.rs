@@ -112,13 +112,14 @@
 
 #![forbid(unsafe_code)]
 
+mod arena;
 mod base;
 mod builder;
 mod chain;
+mod check;
 mod content;
 mod cycle;
 pub mod error;
-mod framed;
 mod heartbeat;
 /// Reads JSON Lines for the program. No part of the library's interface.
 #[cfg(feature = "cli")]
@@ -166,6 +167,10 @@ pub mod storage {
     };
 }
 
+/// Guides: storage and permissions, schema changes, packed text.
+#[doc(inline)]
+pub use cenote_store::docs;
+
 pub mod env {
     //! The clock, the randomness and the threads. A test passes simulated ones to
     //! [`ProducerBuilder::env`](crate::ProducerBuilder::env).
@@ -179,7 +184,8 @@ pub mod schema {
     pub use cenote_state::ids::{ColumnId, TypeId};
     pub use cenote_state::record::{Declared, Registry};
     pub use cenote_state::schema::{
-        Allow, Evolved, Field, KeyForm, Schema, SchemaChange, Shape, TypeKind, TypeSchema, ValueKind, limits,
+        Allow, Evolved, Field, KeyForm, PACKED, PLAIN, Schema, SchemaChange, Shape, TypeKind, TypeSchema, ValueKind,
+        limits,
     };
 }
 

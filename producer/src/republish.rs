@@ -1,7 +1,7 @@
 //! An old version's records as the input of a cycle.
 //!
-//! Going through populate again finds by key and content what of the old version is here already, so that the delta is
-//! as small as it can be, and records get the ordinals that today's version has for them.
+//! Populate finds by key and content which records and components the newest version has already, so that the delta is as
+//! small as possible, and records keep the ordinals of the newest version.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,6 @@ use cenote_state::state::State;
 use crate::base::CycleBase;
 use crate::cycle::populate::Input;
 use crate::error::{CycleCause, RecordCause};
-use crate::framed::{frame_stored, unframe};
 
 /// All records of `old`, under the base's schema, in place of all that the base has.
 pub(crate) fn input(base: CycleBase, old: &State, threads: usize) -> Result<Input, CycleCause> {
@@ -53,11 +52,10 @@ impl Copier<'_> {
                 self.components.insert((component, ordinal), given.0);
             }
         }
-        let (mut framed, mut row, mut renumbered) = (Vec::new(), Row::default(), Row::default());
-        frame_stored(stored, &mut framed);
-        unframe(&framed, stored.columns(), &mut row);
+        let mut row = Row::default();
+        stored.write_to(&mut row);
         let components = &self.components;
-        plans.of(id).renumbered(&row, |id, ordinal| components[&(id, ordinal)], &mut renumbered);
-        Ok(renumbered)
+        plans.of(id).renumber((&mut row).into(), |id, ordinal| components[&(id, ordinal)]);
+        Ok(row)
     }
 }

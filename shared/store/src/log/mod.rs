@@ -4,12 +4,12 @@
 //! it. From bytes to behaviour:
 //!
 //! - the objects: [`head`], [`entry`], [`tombstone`], [`hint`], [`checkpoint`], their [`names`] and errors ([`error`]);
-//! - where the log stands: [`outline`], advanced entry by entry, written down by checkpoints;
+//! - where the log stands: [`log_state`], advanced entry by entry, written down by checkpoints;
 //! - [`order`]: the seven rules, which all code below asks;
 //! - reading: [`LogReader::start`] finds the tail ([`mod@tail`]) by way of hint and checkpoint, [`LogReader::next`] follows,
 //!   [`LogReader::walk_from`] reads what rolls a snapshot forward, [`plan`](mod@plan) picks the snapshot;
 //! - writing: [`LogWriter::open`] takes the dataset, [`LogWriter::append`] puts an entry, [`LogWriter::publish`] an
-//!   object and the entry that names it, [`LogWriter::close`] says goodbye; a [`Heart`] beats beside it;
+//!   object and the entry that names it, [`LogWriter::close`] says goodbye; a [`Heartbeat`] beats beside it;
 //! - [`retention`]: trim and sweep.
 //!
 //! A producer's opening, whole:
@@ -37,13 +37,12 @@ pub mod error;
 mod frame;
 pub mod hash;
 pub mod head;
-mod heart;
+mod heartbeat;
 pub mod hint;
 pub mod names;
 mod open;
 pub mod order;
 mod outcome;
-pub mod outline;
 pub mod plan;
 mod reader;
 #[cfg(any(test, feature = "testing"))]
@@ -51,6 +50,7 @@ mod repair;
 pub mod retention;
 mod sections;
 mod start;
+pub mod state;
 pub mod tail;
 pub mod tombstone;
 mod walk;
@@ -63,16 +63,16 @@ pub use entry::{Body, Commit, DeltaPlace, Entry, LogObject, ObjectRef, Open, Sna
 pub use error::{DecodeError, ReadError};
 pub use hash::{ContentHash, ContentHasher};
 pub use head::{Head, Kind};
-pub use heart::{HINT_GAP, Heart};
+pub use heartbeat::{HINT_GAP, Heartbeat};
 pub use hint::Hint;
 pub use open::OpenError;
 pub use order::{Rule, Rules};
 pub use outcome::{Fenced, Lost, Outcome, Pending, Refused};
-pub use outline::Outline;
 pub use reader::LogReader;
 #[cfg(any(test, feature = "testing"))]
 pub use repair::repair_checksums;
 pub use start::CHECKPOINT_EVERY;
+pub use state::LogState;
 pub use tombstone::Tombstone;
 pub use walk::Walk;
 pub use writer::{LogWriter, NewObject, WriterOptions};
