@@ -36,7 +36,7 @@ pub(super) struct ClaimedRows<'a> {
 }
 
 impl ClaimedRows<'_> {
-    /// ClaimedRows that come.
+    /// Rows that come.
     pub(super) fn added(&self) -> u64 {
         let keys = if self.is_root { KEY_BYTES } else { 0 };
         let of_rows = self.rows.saturating_mul(ADDED_BYTES.saturating_add(keys));
@@ -44,7 +44,7 @@ impl ClaimedRows<'_> {
         self.content().saturating_add(of_rows).saturating_add(of_segments)
     }
 
-    /// ClaimedRows of which some cells change; the layout is of just these.
+    /// Rows of which some cells change; the layout is of just these.
     pub(super) fn patched(&self) -> u64 {
         let cells = self.rows.saturating_mul(self.layout.columns.len() as u64);
         self.content().saturating_add(cells.saturating_mul(PATCHED_BYTES))

@@ -14,7 +14,7 @@ use super::table::{ESCAPE, SymbolTable};
 /// the text more than once makes it a `String`.
 ///
 /// ```
-/// use cenote_state::Text;
+/// use cenote_consumer::Text;
 ///
 /// let text = Text::from("a clear pool");
 /// assert!(text == "a clear pool" && text < "b" && text.len() == 12);

@@ -233,12 +233,43 @@ tuple_key!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
 tuple_key!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
 
 /// A reference to a root record by its key. The record may not exist.
+///
+/// ```
+/// use cenote_consumer::{Key, Record, View};
+/// # #[derive(Record)]
+/// # #[record(key = "year, title")]
+/// # struct Movie { year: u16, title: String }
+///
+/// let key: Key<Movie> = Key::new((1995, "Heat"));
+/// assert_eq!(key, Key::of(&Movie { year: 1995, title: "Heat".into() }));
+/// assert_eq!(key.value(), Some((1995, "Heat")));
+///
+/// fn title<'v>(key: &Key<Movie>, view: &'v View) -> Option<&'v str> {
+///     Some(key.get(view)?.title())
+/// }
+/// ```
 pub struct Key<T: Root> {
     canonical: KeyBuf,
     root: PhantomData<fn() -> T>,
 }
 
 /// A [`Key`] as a reader sees it: it borrows the view.
+///
+/// ```
+/// use cenote_consumer::{Key, KeyOf, Record, View};
+/// # #[derive(Record)]
+/// # #[record(key = "year, title")]
+/// # struct Movie { year: u16, title: String }
+///
+/// let key: Key<Movie> = Key::new((1995, "Heat"));
+/// let lent: KeyOf<'_, Movie> = key.lend();
+/// assert_eq!(lent.value(), Some((1995, "Heat")));
+/// assert_eq!(lent.to_owned(), key);
+///
+/// fn title<'v>(key: KeyOf<'_, Movie>, view: &'v View) -> Option<&'v str> {
+///     Some(view.get_key(key)?.title())
+/// }
+/// ```
 pub struct KeyOf<'v, T: Root> {
     canonical: KeyRef<'v>,
     root: PhantomData<fn() -> T>,

@@ -40,6 +40,17 @@ impl<'v, T: Root> Diff<'v, T> {
     }
 
     /// Whether nothing changed.
+    ///
+    /// ```
+    /// use cenote_consumer::{Record, View};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+    ///
+    /// fn is_same(older: &View, newer: &View) -> bool {
+    ///     newer.diff::<Movie>(older).is_empty()
+    /// }
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty() && self.updated.is_empty()
