@@ -9,7 +9,7 @@ use crate::segment::Elements as Stored;
 use super::bind::ValueBinding;
 use super::{Ordered, Scope, Value};
 
-/// How many elements are asked for before the first of them is read.
+/// How many elements are prefetched before the first of them is read.
 pub(super) const TOGETHER: usize = 8;
 
 /// Values in their order.
@@ -75,13 +75,13 @@ pub struct Map<'v, K, V> {
     values: List<'v, V>,
 }
 
-/// Goes through the values of a list or set.
+/// Iterates the values of a list or set.
 pub struct Elements<'v, V> {
     list: List<'v, V>,
     range: Range<usize>,
 }
 
-/// Goes through the entries of a map.
+/// Iterates the entries of a map.
 pub struct Entries<'v, K, V> {
     keys: Elements<'v, K>,
     values: Elements<'v, V>,
@@ -340,7 +340,7 @@ impl<V: Value> PartialEq for List<'_, V> {
 }
 
 impl<V: Value> PartialEq for Set<'_, V> {
-    /// Components are sorted by ordinal, which differs between views: an equal set may stand in another order.
+    /// Components are sorted by ordinal, which differs between views: an equal set may have another order.
     fn eq(&self, other: &Self) -> bool {
         self.list == other.list
             || (self.len() == other.len() && self.iter().all(|mine| other.iter().any(|theirs| mine == theirs)))

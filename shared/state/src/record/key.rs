@@ -288,7 +288,7 @@ impl<T: Root> Key<T> {
         Key::new(record.key())
     }
 
-    /// What it says; none if it holds an enum variant that this program does not know.
+    /// Its value; none if it has an enum variant that this program does not know.
     #[must_use]
     pub fn value(&self) -> Option<<T::Key as KeyValue>::Borrowed<'_>> {
         <T::Key as KeyValue>::read(self.as_key_ref())
@@ -325,7 +325,7 @@ impl<'v, T: Root> KeyOf<'v, T> {
         self.canonical
     }
 
-    /// A key of its own.
+    /// The same, owned.
     #[must_use]
     pub fn to_owned(self) -> Key<T> {
         Key { canonical: self.canonical.to_buf(), root: PhantomData }
@@ -333,7 +333,7 @@ impl<'v, T: Root> KeyOf<'v, T> {
 }
 
 impl<'v, T: Root> KeyOf<'v, T> {
-    /// What it says; none if it holds an enum variant that this program does not know.
+    /// Its value; none if it has an enum variant that this program does not know.
     #[must_use]
     pub fn value(self) -> Option<<T::Key as KeyValue>::Borrowed<'v>> {
         <T::Key as KeyValue>::read(self.canonical)
@@ -422,7 +422,7 @@ impl<T: Root> KeyValue for Key<T> {
     fn write_part(key: KeyOf<'_, T>, out: &mut Vec<u8>) {
         match (T::Key::SHAPE, key.canonical) {
             (_, KeyRef::Image(image)) => out.extend_from_slice(&image.to_le_bytes()),
-            // Its parts stand among ours.
+            // Its parts are among ours.
             (KeyShape::Composite, KeyRef::Bytes(bytes)) => out.extend_from_slice(bytes),
             (_, KeyRef::Bytes(bytes)) => write_sized(bytes, out),
         }

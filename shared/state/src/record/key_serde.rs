@@ -1,4 +1,4 @@
-//! Keys through serde: a [`Key`] is read and written as what it says, `"nl"` or `42`.
+//! Keys through serde: a [`Key`] is read and written as its value, `"nl"` or `42`.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

@@ -85,7 +85,7 @@ impl<'l> SegmentBuilder<'l> {
         self.push_cells(|column| Source::stored(patch(column).unwrap_or_else(|| row.cell(column))));
     }
 
-    /// Adds a stored record of another layout: `sources` says which of its fields each of ours is.
+    /// Adds a stored record of another layout: `sources` has, for each of our fields, the one that it comes from.
     pub fn push_relayout(&mut self, row: RowAt<'_>, sources: &[Option<usize>]) {
         self.push_cells(|column| Source::stored(row.cell(sources[column]?)));
     }
@@ -258,7 +258,7 @@ impl<'l> SegmentBuilder<'l> {
 
     fn lane_slot(&self, lane: usize, numbers: &Numbers) -> Slot {
         let (base, width) = numbers.fit(self.layout.signed[self.layout.row_slots + lane]);
-        // At least one byte, so that a region's length tells how many elements it has.
+        // At least one byte, so that a region's length shows how many elements it has.
         Slot { base, offset: 0, width: width.max(1) }
     }
 

@@ -1,8 +1,8 @@
 //! What changed between two views, by key.
 //!
-//! Records stand at the same ordinal as long as they live, so only rows of segments that the two views don't share,
-//! and ordinals that live in one of them, are looked at. Keys decide: an ordinal may have been given to another
-//! record, and a record that went and came back may stand elsewhere.
+//! A record keeps its ordinal while it lives, so only rows of segments that the two views don't share,
+//! and ordinals that live in one of them only, are compared. Keys decide: an ordinal may have been given to another
+//! record, and a record that was deleted and added again may have another one.
 
 use std::fmt;
 use std::sync::Arc;

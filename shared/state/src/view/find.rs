@@ -38,7 +38,7 @@ pub struct HashIndex<T, V: ?Sized> {
 }
 
 impl<T, V: ?Sized> HashIndex<T, V> {
-    /// The index on the field at `path`. Whether there is such a field is seen when a consumer opens.
+    /// The index on the field at `path`. A consumer checks that the field exists when it opens.
     ///
     /// ```
     /// use cenote_consumer::{HashIndex, Record, View};
@@ -106,7 +106,7 @@ pub trait IndexValue: Sealed + 'static {
     /// What an absent one reads as under `#[record(default)]`.
     #[doc(hidden)]
     fn default_bytes() -> Option<Vec<u8>>;
-    /// What it is, in a schema of its own.
+    /// What it is, in a schema that has nothing else.
     #[doc(hidden)]
     fn kind() -> (Schema, ValueKind) {
         kind_of::<Self::Stored>()
@@ -193,7 +193,7 @@ impl View {
     /// The records of `T` with this value; `None` finds those without one.
     ///
     /// # Panics
-    /// If the view's owner was not built `.index(index)`.
+    /// If the consumer that made the view was not built `.index(index)`.
     ///
     /// ```
     /// use cenote_consumer::{HashIndex, Record, View};

@@ -1,6 +1,6 @@
 //! A view: one version of the dataset, as a program's types see it.
 //!
-//! Cheap to clone, `Send`, never changing (I2, I3); everything read from it borrows it. Types and fields were bound
+//! Cheap to clone, `Send`, never changing; everything read from it borrows it. Types and fields were bound
 //! when the view was made, so that a read looks into slots only.
 
 mod diff;
@@ -128,7 +128,8 @@ impl View {
     /// The record with this key: `view.get::<Movie>(42)`, `view.get::<Country>("nl")`.
     ///
     /// # Panics
-    /// If the view's owner was not built `.with::<T>()`; so do all methods here that name a type.
+    /// If the consumer or producer that made the view was not built `.with::<T>()`. So do all methods here that name a
+    /// type.
     ///
     /// ```
     /// use cenote_consumer::{Record, View};
@@ -146,7 +147,7 @@ impl View {
         self.table::<T>().get(key)
     }
 
-    /// The records with these keys, in the keys' order: what [`get`](View::get) finds for each, sooner where a request
+    /// The records with these keys, in the keys' order: what [`get`](View::get) finds for each, faster if a request
     /// wants several. See [`Many`].
     ///
     /// ```

@@ -1,6 +1,6 @@
 //! The same data by name, without Rust types: for tools, sidecars and other languages.
 //!
-//! It needs no binding: the chain's schema says what there is. Slower than typed reading, by a look at the schema.
+//! It needs no binding, since the dataset's schema has the names. Slower than typed reading, by a look at the schema.
 
 use crate::ids::{Ordinal, TypeId};
 use crate::keys::{KeyBuf, KeyRef};
@@ -218,7 +218,7 @@ impl<'v> NamedRecord<'v> {
     }
 }
 
-/// One value, wherever it stands.
+/// One value, of a cell or of an element.
 fn one<'v>(state: &'v State, kind: &'v ValueKind, source: impl Source<'v>) -> NamedValue<'v> {
     match kind {
         ValueKind::Bool => NamedValue::Bool(source.image() != 0),

@@ -154,7 +154,7 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 /// The kinds of a root's key parts; none for a component, or for a key that the schema does not bear out.
 pub(super) fn key_kinds(schema: &Schema, id: TypeId) -> Vec<&ValueKind> {
     let mut kinds = Vec::new();
-    // Also says that no key leads back to itself.
+    // This also checks that no key leads back to itself.
     if schema.key_form(id).is_err() {
         return kinds;
     }

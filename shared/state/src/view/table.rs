@@ -11,7 +11,7 @@ use crate::table::Table;
 
 use super::{Many, Viewed};
 
-/// The records of one type in a view. Copy it freely; keep it where several look-ups follow.
+/// The records of one type in a view. Cheap to copy; keep it if several look-ups follow.
 pub struct TableRef<'v, T> {
     /// None if the dataset lacks the type: consumers deploy first.
     pub(super) table: Option<&'v Table>,
@@ -20,7 +20,7 @@ pub struct TableRef<'v, T> {
     record: PhantomData<fn() -> T>,
 }
 
-/// Goes through the records of one type, by ordinal.
+/// Iterates the records of one type, by ordinal.
 pub struct Records<'v, T> {
     table: TableRef<'v, T>,
     /// The live bits of the 64 ordinals from `first` on that are still to come.
@@ -103,7 +103,7 @@ impl<'v, T: Record> TableRef<'v, T> {
         self.named(ordinal)
     }
 
-    /// The record with this ordinal, by whom it is known to be live.
+    /// The record with this ordinal. The caller must know that it is live.
     #[inline]
     pub(super) fn named(self, ordinal: Ordinal) -> Option<T::Ref<'v>> {
         let row = self.table?.row(ordinal)?;
