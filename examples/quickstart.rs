@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use cenote_consumer::{Consumer, Report, View};
+use cenote_consumer::{Consumer, RefreshReport, View};
 use cenote_examples::compat::{self, Browser, Feature};
 use cenote_examples::show::{bytes, rate, time};
 use cenote_producer::{Cycled, Producer};
@@ -32,8 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let consumer = Consumer::builder(url).with::<Feature>().with::<Browser>().open().await?;
     let (sender, mut refreshes) = tokio::sync::mpsc::unbounded_channel();
     consumer.on_refresh(move |report| drop(sender.send(report.clone())));
-    let consumer = Arc::new(consumer);
-    let reader = Reader::start(Arc::clone(&consumer));
+    let reader = Reader::start(consumer.clone());
     let first = consumer.view();
     println!(
         "release {} = version {}: {} features of {} browsers",
@@ -94,7 +93,7 @@ async fn publish(producer: &mut Producer, release: &str) -> Result<Cycled, Box<d
 }
 
 /// What a release changed, by comparing the two views that are both at hand.
-fn tell(release: &str, older: &View, view: &View, published: &Cycled, refresh: &Report) {
+fn tell(release: &str, older: &View, view: &View, published: &Cycled, refresh: &RefreshReport) {
     let diff = view.diff::<Feature>(older);
     let delta = published.committed().map_or(0, |report| report.delta_bytes);
     println!(
@@ -127,7 +126,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn start(consumer: Arc<Consumer>) -> Reader {
+    fn start(consumer: Consumer) -> Reader {
         let (reads, stopped) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (counter, stop) = (Arc::clone(&reads), Arc::clone(&stopped));
         let paths: Vec<String> = compat::features(compat::releases()[0]).map(|feature| feature.path).collect();

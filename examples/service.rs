@@ -4,7 +4,6 @@
 //! `curl -i localhost:8080/features/css.properties.grid`, `/health`, `/ready`.
 
 use std::error::Error;
-use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, StatusCode, header};
@@ -28,14 +27,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .route("/features/{path}", get(feature))
         .route("/health", get(health))
         .route("/ready", get(ready))
-        .with_state(Arc::new(consumer));
+        .with_state(consumer);
     let listener = tokio::net::TcpListener::bind(&address).await?;
     println!("listening on http://{}", listener.local_addr()?);
     Ok(axum::serve(listener, service).await?)
 }
 
 /// One record as JSON, and the version that it was read from. One view serves the whole request.
-async fn feature(State(consumer): State<Arc<Consumer>>, Path(path): Path<String>) -> Response {
+async fn feature(State(consumer): State<Consumer>, Path(path): Path<String>) -> Response {
     let view = consumer.view();
     let version = [(VERSION, view.version().to_string())];
     match view.get::<Feature>(&path) {
@@ -45,13 +44,13 @@ async fn feature(State(consumer): State<Arc<Consumer>>, Path(path): Path<String>
 }
 
 /// Whether the process is well: it is as long as it answers. What it says of the data is for people.
-async fn health(State(consumer): State<Arc<Consumer>>) -> Response {
+async fn health(State(consumer): State<Consumer>) -> Response {
     let status = consumer.status();
     ([(header::CACHE_CONTROL, "no-store")], format!("{:?}, version {}\n", status.health, status.version))
         .into_response()
 }
 
 /// Whether it has data to serve; stale data counts, since that is what a read service is for.
-async fn ready(State(consumer): State<Arc<Consumer>>) -> StatusCode {
+async fn ready(State(consumer): State<Consumer>) -> StatusCode {
     if consumer.is_serving() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }

@@ -1,263 +1,323 @@
-//! The builder: what a consumer is told before it opens. Every option states its default.
+//! How a consumer is set up. Every option states its default; their order does not matter.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote_state::ids::{Timestamp, Version};
-use cenote_state::record::{Binding, Registry, Root};
-use cenote_state::schema::Schema;
-use cenote_state::state::State;
-use cenote_state::view::{HashIndex, IndexDeclaration, IndexValue, Indexes, View};
+use cenote_state::ids::Version;
+use cenote_state::record::Root;
+use cenote_state::view::{HashIndex, IndexDeclaration, IndexValue};
 use cenote_store::env::Env;
+#[cfg(feature = "testing")]
 use cenote_store::log::Rules;
-use cenote_store::storage::Storage;
-use tokio::sync::{mpsc, watch};
+use cenote_store::storage::{DatasetUrl, Location, Storage};
 
 use crate::consumer::Consumer;
 use crate::error::OpenError;
-use crate::follow::{Follower, Goal};
-use crate::memory;
-use crate::refresh::Program;
-use crate::report::Report;
-use crate::shared::{Listener, Shared};
-use crate::task;
-use crate::watch::{Watch, Watcher};
+use crate::follow::Goal;
+use crate::report::RefreshReport;
+use crate::start::{self, Options};
+use crate::watch::ReloadPolicy;
 
-const POLL: Duration = Duration::from_secs(10);
-const WAIT: Duration = Duration::from_secs(60);
-/// While there is nothing to serve, the log is looked at this often at least.
-const IMPATIENCE: Duration = Duration::from_secs(1);
-
-/// What a consumer is told before it opens.
-#[must_use = "a builder does nothing until .open().await"]
-pub struct Builder {
-    url: String,
-    registry: Registry,
-    indexes: Vec<IndexDeclaration>,
-    watch: Watch,
-    wait: Option<Duration>,
-    first: Goal,
-    max_state_bytes: Option<u64>,
-    options: Vec<(String, String)>,
-    listeners: Vec<Listener>,
-    env: Env,
-    storage: Option<Storage>,
-    rules: Rules,
-    #[cfg(feature = "testing")]
-    torn_swaps: bool,
+/// What [`ConsumerBuilder::open`] does while no version exists.
+///
+/// ```
+/// use cenote_consumer::{Consumer, Health, OnEmpty};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let consumer = Consumer::builder("memory://on-empty").when_empty(OnEmpty::Open).open().await?;
+/// assert!(!consumer.is_serving());
+/// assert_eq!(consumer.status().health, Health::Empty);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnEmpty {
+    /// Waits this long for a first version, and through transient failures of the store; then fails.
+    Wait(Duration),
+    /// Opens at once. The view is empty until a first version comes.
+    Open,
 }
 
-/// All that runs, and the handle on it.
-type Started = (Consumer, Follower, Watcher, mpsc::UnboundedReceiver<task::Ask>, watch::Receiver<bool>);
+impl Default for OnEmpty {
+    /// Waits for 60 seconds.
+    fn default() -> OnEmpty {
+        OnEmpty::Wait(Duration::from_secs(60))
+    }
+}
 
-impl Builder {
-    pub(crate) fn new(url: String, storage: Option<Storage>) -> Builder {
-        Builder {
-            url,
-            registry: Registry::new(),
-            indexes: Vec::new(),
-            watch: Watch::Poll(POLL),
-            wait: Some(WAIT),
-            first: Goal::Newest,
-            max_state_bytes: None,
-            options: Vec::new(),
-            listeners: Vec::new(),
-            env: Env::system(),
-            storage,
-            rules: Rules::default(),
-            #[cfg(feature = "testing")]
-            torn_swaps: false,
-        }
+/// Sets a consumer up. [`Consumer::builder`] makes one, [`open`](ConsumerBuilder::open) ends it.
+///
+/// ```
+/// # use cenote_producer::Producer;
+/// use std::time::Duration;
+///
+/// use cenote_consumer::{Consumer, HashIndex, OnEmpty, Record, ReloadPolicy};
+///
+/// #[derive(Record)]
+/// #[record(key = "id")]
+/// struct Movie {
+///     id: u64,
+///     country: String,
+/// }
+///
+/// const BY_COUNTRY: HashIndex<Movie, str> = HashIndex::on("country");
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let consumer = Consumer::builder("memory://consumer-builder")
+///     .with::<Movie>()
+///     .index(&BY_COUNTRY)
+///     .reload(ReloadPolicy::Poll(Duration::from_secs(2)))
+///     .when_empty(OnEmpty::Open)
+///     .max_state_bytes(1 << 30)
+///     .on_refresh(|report| println!("now at version {}", report.to))
+///     .open()
+///     .await?;
+/// # Ok(()) }
+/// ```
+#[must_use = "a builder does nothing until it is opened"]
+pub struct ConsumerBuilder<L: Location = DatasetUrl> {
+    location: L,
+    options: Options,
+}
+
+impl Consumer {
+    /// A consumer of the dataset at `url`: `s3://bucket/path`, `gs://bucket/path`, `az://container/path`,
+    /// `file:///path`, a plain path, or `memory://name`.
+    ///
+    /// ```no_run
+    /// # use cenote_consumer::{Consumer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let consumer = Consumer::builder("s3://media/catalog").with::<Movie>().open().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn builder(url: impl Into<String>) -> ConsumerBuilder {
+        ConsumerBuilder { location: DatasetUrl::new(url), options: Options::default() }
     }
 
-    /// Declares a root type that the program reads, and whatever its fields lead to. A type that the dataset lacks is
+    /// A consumer of a dataset on a storage that is open already.
+    ///
+    /// ```
+    /// # use cenote_consumer::{Consumer, OnEmpty};
+    /// use cenote_consumer::storage::Storage;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let storage = Storage::open("memory://consumer-builder-on", &[]).await?;
+    /// let consumer = Consumer::builder_on(storage).when_empty(OnEmpty::Open).open().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn builder_on(storage: Storage) -> ConsumerBuilder<Storage> {
+        ConsumerBuilder { location: storage, options: Options::default() }
+    }
+}
+
+impl ConsumerBuilder<DatasetUrl> {
+    /// Sets an option of the store, like `aws_endpoint`; it overrides the environment's. Default: none.
+    ///
+    /// ```
+    /// # use cenote_consumer::Consumer;
+    /// let builder = Consumer::builder("s3://media/catalog").storage_option("aws_endpoint", "http://localhost:9000");
+    /// # drop(builder);
+    /// ```
+    pub fn storage_option(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.location.add_option(key, value);
+        self
+    }
+}
+
+impl<L: Location> ConsumerBuilder<L> {
+    /// Declares a root type that the program reads, and all types that its fields lead to. A type that the dataset lacks is
     /// an empty table.
-    pub fn with<T: Root>(mut self) -> Builder {
-        self.registry = self.registry.with::<T>();
+    ///
+    /// ```
+    /// # use cenote_consumer::{Consumer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[derive(Record)]
+    /// # #[record(key = "name")]
+    /// # struct Country { name: String }
+    /// let builder = Consumer::builder("s3://media/catalog").with::<Movie>().with::<Country>();
+    /// # drop(builder);
+    /// ```
+    pub fn with<T: Root>(mut self) -> Self {
+        self.options.registry = self.options.registry.with::<T>();
         self
     }
 
-    /// Keeps a hash index: `view.find(&BY_COUNTRY, "nl")`.
-    pub fn index<T: Root, V: IndexValue + ?Sized>(mut self, index: &HashIndex<T, V>) -> Builder {
-        self.indexes.push(IndexDeclaration::new(index));
+    /// Keeps a hash index, for [`View::find`](crate::View::find). Default: none.
+    ///
+    /// ```
+    /// # use cenote_consumer::{Consumer, HashIndex, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, country: String }
+    /// const BY_COUNTRY: HashIndex<Movie, str> = HashIndex::on("country");
+    /// let builder = Consumer::builder("s3://media/catalog").with::<Movie>().index(&BY_COUNTRY);
+    /// # drop(builder);
+    /// ```
+    pub fn index<T: Root, V: IndexValue + ?Sized>(mut self, index: &HashIndex<T, V>) -> Self {
+        self.options.indexes.push(IndexDeclaration::new(index));
         self
     }
 
-    /// How often the log is looked at, ± 20 %. Default: 10 s. A local folder is watched as well.
-    pub fn poll(mut self, every: Duration) -> Builder {
-        self.watch = Watch::Poll(every);
+    /// Sets when the consumer looks for newer versions. Default: polls every 10 s; a local folder is watched as well.
+    ///
+    /// ```
+    /// # use cenote_consumer::{Consumer, ReloadPolicy};
+    /// let builder = Consumer::builder("s3://media/catalog").reload(ReloadPolicy::Manual);
+    /// # drop(builder);
+    /// ```
+    pub fn reload(mut self, policy: ReloadPolicy) -> Self {
+        self.options.reload = policy;
         self
     }
 
-    /// Looks at the log only when [`Consumer::refresh`] and its kin are called. Default: polls.
-    pub fn manual(mut self) -> Builder {
-        self.watch = Watch::Manual;
+    /// Sets what [`open`](ConsumerBuilder::open) does while no version exists. Default: waits for 60 s.
+    ///
+    /// ```
+    /// # use cenote_consumer::{Consumer, OnEmpty};
+    /// # use std::time::Duration;
+    /// let builder = Consumer::builder("s3://media/catalog").when_empty(OnEmpty::Wait(Duration::from_secs(5)));
+    /// # drop(builder);
+    /// ```
+    pub fn when_empty(mut self, on_empty: OnEmpty) -> Self {
+        self.options.when_empty = on_empty;
         self
     }
 
-    /// Opens at once although nothing was published yet; the view is empty then. Default: waits for a first version.
-    pub fn allow_empty(mut self) -> Builder {
-        self.wait = None;
+    /// Opens at this version instead of the newest; with [`ReloadPolicy::Manual`] the consumer stays there until a caller
+    /// refreshes it. Default: the newest version.
+    ///
+    /// ```
+    /// # use cenote_consumer::{Consumer, ReloadPolicy, Version};
+    /// let builder = Consumer::builder("s3://media/catalog").start_at(Version(42)).reload(ReloadPolicy::Manual);
+    /// # drop(builder);
+    /// ```
+    pub fn start_at(mut self, version: Version) -> Self {
+        self.options.start_at = Goal::Version(version);
         self
     }
 
-    /// How long `open` waits for a first version, and through failures of the store. Default: 60 s.
-    pub fn wait_for_first(mut self, wait: Duration) -> Builder {
-        self.wait = Some(wait);
+    /// Limits the memory of a state; a version that takes more is refused, and the old one served. Default: the memory of the
+    /// machine or the container.
+    ///
+    /// ```
+    /// # use cenote_consumer::Consumer;
+    /// let builder = Consumer::builder("s3://media/catalog").max_state_bytes(2 << 30);
+    /// # drop(builder);
+    /// ```
+    pub fn max_state_bytes(mut self, bytes: u64) -> Self {
+        self.options.max_state_bytes = Some(bytes);
         self
     }
 
-    /// Opens at this version and not at the newest; with `manual` it stays there until told to go on. Default: the
-    /// newest.
-    pub fn start_at(mut self, version: Version) -> Builder {
-        self.first = Goal::Version(version);
+    /// Calls `listener` after each new version, the first included, on the consumer's task: keep it short. Default: none.
+    ///
+    /// ```
+    /// # use cenote_consumer::Consumer;
+    /// let builder = Consumer::builder("s3://media/catalog").on_refresh(|report| println!("{report:?}"));
+    /// # drop(builder);
+    /// ```
+    pub fn on_refresh(mut self, listener: impl Fn(&RefreshReport) + Send + Sync + 'static) -> Self {
+        self.options.listeners.push(Arc::new(listener));
         self
     }
 
-    /// What a state may take in memory; a version that takes more is refused, and the old one served. Default: what
-    /// the machine or the container has.
-    pub fn max_state_bytes(mut self, bytes: u64) -> Builder {
-        self.max_state_bytes = Some(bytes);
+    /// Sets the clock, the randomness and the threads. Default: the machine's.
+    ///
+    /// ```
+    /// # use cenote_consumer::Consumer;
+    /// use cenote_consumer::env::Env;
+    ///
+    /// let builder = Consumer::builder("memory://env").env(Env::simulated(7)); // for tests
+    /// # drop(builder);
+    /// ```
+    pub fn env(mut self, env: Env) -> Self {
+        self.options.env = env;
         self
     }
 
-    /// An option of the store, like `aws_endpoint`; comes after the environment's. Default: none.
-    pub fn option(mut self, key: impl Into<String>, value: impl Into<String>) -> Builder {
-        self.options.push((key.into(), value.into()));
-        self
-    }
-
-    /// Calls `listener` after each new version, the first included, on the consumer's task: keep it short.
-    pub fn on_refresh(mut self, listener: impl Fn(&Report) + Send + Sync + 'static) -> Builder {
-        self.listeners.push(Arc::new(listener));
-        self
-    }
-
-    /// Another clock, randomness and cpu pool. Default: the machine's.
-    pub fn env(mut self, env: Env) -> Builder {
-        self.env = env;
-        self
-    }
-
-    #[doc(hidden)]
-    pub fn rules(mut self, rules: Rules) -> Builder {
-        self.rules = rules;
-        self
-    }
-
-    /// Swaps type by type, as no build may: for the test that shows that such a build is caught.
+    /// Rules of order that are broken on purpose, for the simulation that shows that it notices.
     #[cfg(feature = "testing")]
-    pub fn torn_swaps(mut self) -> Builder {
-        self.torn_swaps = true;
+    #[doc(hidden)]
+    pub fn rules(mut self, rules: Rules) -> Self {
+        self.options.rules = rules;
         self
     }
 
-    /// Loads the newest version and follows the dataset from then on, in a task of its own.
+    /// Swaps type by type, as no build may, for the test that shows that it notices.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn torn_swaps(mut self) -> Self {
+        self.options.torn_swaps = true;
+        self
+    }
+
+    /// Loads the newest version and follows the dataset from then on, in a separate task on the current runtime.
+    ///
+    /// ```
+    /// # use cenote_producer::Producer;
+    /// use cenote_consumer::{Consumer, Record};
+    ///
+    /// #[derive(Record)]
+    /// #[record(key = "id")]
+    /// struct Movie {
+    ///     id: u64,
+    ///     title: String,
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut producer = Producer::builder("memory://open").with::<Movie>().open().await?;
+    /// # producer.update(|changes| Ok(changes.upsert(&Movie { id: 42, title: "Heat".into() })?)).await?;
+    /// let consumer = Consumer::builder("memory://open").with::<Movie>().open().await?;
+    /// assert_eq!(consumer.view().get::<Movie>(42).map(|movie| movie.title().to_owned()).as_deref(), Some("Heat"));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// What is wrong with the program, the URL, the store or the dataset; see [`OpenError`].
+    /// If the program's records or indexes are wrong, the URL or the store fails, or no version can be loaded; see
+    /// [`OpenError`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime; see [`open_blocking`](ConsumerBuilder::open_blocking).
     pub async fn open(self) -> Result<Consumer, OpenError> {
-        let (consumer, follower, watcher, asked, closing) = self.start().await?;
-        let env = consumer.shared.env.clone();
-        drop(env.spawn(task::run(follower, watcher, asked, closing)));
+        let env = self.options.env.clone();
+        let (consumer, task) = start::start(self.location, self.options).await?;
+        drop(env.spawn(task.run()));
         Ok(consumer)
     }
 
-    /// The same from a program without an async runtime: the consumer runs on a thread of its own. Reads need nothing
-    /// more; for the rest there is [`Consumer::wait`].
+    /// The same for a program without an async runtime: the consumer's task runs on a separate thread. Reads need nothing
+    /// more; for the async methods there is [`Consumer::wait`].
+    ///
+    /// ```no_run
+    /// # use cenote_consumer::{Consumer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let consumer = Consumer::builder("/data/catalog").with::<Movie>().open_blocking()?;
+    /// println!("{} movies", consumer.view().len::<Movie>());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// As for [`Builder::open`].
+    /// As for [`open`](ConsumerBuilder::open), or if the thread cannot be started.
     pub fn open_blocking(self) -> Result<Consumer, OpenError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (opened, result) = std::sync::mpsc::channel();
-        std::thread::Builder::new().name("cenote-consumer".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                match self.start().await {
-                    Err(error) => drop(opened.send(Err(error))),
-                    Ok((consumer, follower, watcher, asked, closing)) => {
-                        drop(opened.send(Ok(consumer)));
-                        task::run(follower, watcher, asked, closing).await;
-                    }
-                }
-            });
-        })?;
-        let lost = || std::io::Error::other("the consumer's thread ended while it opened");
-        result.recv().map_err(|_| OpenError::Thread(lost()))?
-    }
-
-    async fn start(self) -> Result<Started, OpenError> {
-        let declared = self.registry.finish()?;
-        let program = Arc::new(Program { declared, indexes: self.indexes });
-        let nothing = Arc::new(Schema::default());
-        let index_binding = program.bind_indexes(&nothing)?;
-        let storage = match self.storage {
-            Some(storage) => storage,
-            None => Storage::open(&self.url, &self.options).await?,
-        };
-        let seed = self.env.random();
-        let state = State::empty(Arc::clone(&nothing), seed).expect("a schema without types has no wrong keys");
-        let binding = Binding::new(&program.declared, &nothing).expect("what is missing reads as empty");
-        let indexes = Indexes::build(index_binding, &state, seed, 1);
-        let empty = View::with_indexes(state, Arc::new(binding), indexes, Timestamp(0));
-        let url = storage.url().to_owned();
-        let shared = Arc::new(Shared::new(self.env.clone(), url, empty, self.listeners));
-        let limit = self.max_state_bytes.unwrap_or_else(memory::of_machine);
-        let mut follower = Follower::new(Arc::clone(&shared), storage.clone(), program, limit, seed);
-        follower.rules = self.rules;
-        #[cfg(feature = "testing")]
-        {
-            follower.torn_swaps = self.torn_swaps;
-        }
-        let mut watcher = Watcher::new(self.env.clone(), self.watch, storage);
-        first_version(&mut follower, &mut watcher, self.watch, self.wait, self.first).await?;
-        let (asks, asked) = mpsc::unbounded_channel();
-        let (closing, is_closing) = watch::channel(false);
-        let runtime = tokio::runtime::Handle::current();
-        Ok((Consumer { shared, asks, closing, runtime }, follower, watcher, asked, is_closing))
+        Ok(start::start_on_thread(self.location, self.options)?)
     }
 }
 
-/// Loads the first version, waiting for it if there is none yet.
-async fn first_version(
-    follower: &mut Follower,
-    watcher: &mut Watcher,
-    watch: Watch,
-    wait: Option<Duration>,
-    goal: Goal,
-) -> Result<(), OpenError> {
-    let shared = Arc::clone(&follower.shared);
-    let (env, url) = (&shared.env, shared.url.clone());
-    let started = env.instant();
-    loop {
-        let result = follower.refresh(goal).await;
-        watcher.looked();
-        if shared.cell.version() > Version::EMPTY {
-            // If it is not the newest, the status says so.
-            return Ok(());
-        }
-        let waited = env.instant() - started;
-        match (result, wait) {
-            (Err(source), _) if !source.is_retryable() => return Err(OpenError::Refresh { url, source }),
-            (_, None) => return Ok(()),
-            (Err(source), Some(wait)) if waited >= wait => return Err(OpenError::Refresh { url, source }),
-            (Ok(_), Some(wait)) if waited >= wait => return Err(OpenError::NotFound { url, waited }),
-            _ => {}
-        }
-        let pause = match watch {
-            Watch::Poll(every) => every.min(IMPATIENCE),
-            Watch::Manual => IMPATIENCE,
-        };
-        tokio::select! {
-            biased;
-            () = watcher.due() => {}
-            () = env.sleep(pause) => {}
-        }
-    }
-}
-
-impl std::fmt::Debug for Builder {
+impl<L: Location> std::fmt::Debug for ConsumerBuilder<L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder").field("url", &self.url).field("watch", &self.watch).finish_non_exhaustive()
+        let mut debug = f.debug_struct("ConsumerBuilder");
+        debug.field("url", &self.location.url()).field("reload", &self.options.reload).finish_non_exhaustive()
     }
 }

@@ -6,112 +6,237 @@ use std::time::Duration;
 
 use cenote_state::ids::{Token, Version};
 use cenote_state::view::View;
-use cenote_store::storage::Storage;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::builder::Builder;
-use crate::error::{NotYet, RefreshFailed};
+use crate::error::{RefreshCause, RefreshError, WaitCause, WaitError};
 use crate::follow::Goal;
-use crate::refresh::RefreshError;
-use crate::report::Report;
-use crate::shared::Shared;
+use crate::inner::Inner;
+use crate::report::RefreshReport;
 use crate::status::Status;
-use crate::task::Ask;
+use crate::task::RefreshRequest;
 
-/// While a version is waited for, the log is looked at again after this time, doubled up to [`PAUSE_MAX`].
+/// While a caller waits for a version, the log is polled again after this time, doubled up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Holds a dataset's newest version in memory. Put it into an `Arc` to share it.
+/// Holds a dataset's newest version in memory, and follows the dataset. Cheap to clone: all clones are one consumer.
 ///
-/// Dropping it ends the following; the last view is freed where it is dropped.
+/// When the last clone is dropped, the consumer stops following. Views that readers hold stay valid.
+///
+/// ```
+/// # use cenote_producer::Producer;
+/// use cenote_consumer::{Consumer, Record};
+///
+/// #[derive(Record)]
+/// #[record(key = "id")]
+/// struct Movie {
+///     id: u64,
+///     title: String,
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let mut producer = Producer::builder("memory://consumer").with::<Movie>().open().await?;
+/// # let heat = Movie { id: 42, title: "Heat".into() };
+/// # let written = producer.update(|changes| Ok(changes.upsert(&heat)?)).await?.version();
+/// let consumer = Consumer::builder("memory://consumer").with::<Movie>().open().await?;
+/// let for_a_thread = consumer.clone();
+/// let reader = std::thread::spawn(move || for_a_thread.with(|view| view.len::<Movie>()));
+/// assert_eq!(reader.join().unwrap(), 1);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
 pub struct Consumer {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) asks: mpsc::UnboundedSender<Ask>,
-    pub(crate) closing: watch::Sender<bool>,
-    /// Runs this consumer's task; timers of callers without a runtime run on it, too.
-    pub(crate) runtime: tokio::runtime::Handle,
+    inner: Arc<Inner>,
+    handle: Arc<Handle>,
+}
+
+/// What the clones share besides the data: the way to the task, which ends with the last clone.
+struct Handle {
+    requests: mpsc::UnboundedSender<RefreshRequest>,
+    close: watch::Sender<bool>,
+    /// Runs the task; callers without a runtime wait on it.
+    runtime: tokio::runtime::Handle,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.close.send_replace(true);
+    }
 }
 
 impl Consumer {
-    /// A consumer of the dataset at `url`: `s3://bucket/path`, `gs://…`, `az://…`, `file:///path`, a plain path,
-    /// `memory://name`.
-    pub fn builder(url: impl Into<String>) -> Builder {
-        Builder::new(url.into(), None)
+    pub(crate) fn new(
+        inner: Arc<Inner>,
+        requests: mpsc::UnboundedSender<RefreshRequest>,
+        close: watch::Sender<bool>,
+        runtime: tokio::runtime::Handle,
+    ) -> Consumer {
+        Consumer { inner, handle: Arc::new(Handle { requests, close, runtime }) }
     }
 
-    /// A consumer of the dataset on a storage of one's own.
-    pub fn on(storage: Storage) -> Builder {
-        Builder::new(storage.url().to_owned(), Some(storage))
-    }
-
-    /// The newest view, for as long as it is held. `Send`; it may cross an `.await`. Take one per request.
+    /// The newest view, for as long as it is held. It is `Send` and may be held across an `.await`. Take one per request, so
+    /// that all reads of the request see one version.
+    ///
+    /// ```
+    /// # use cenote_consumer::{Consumer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String }
+    /// fn title(consumer: &Consumer, id: u64) -> Option<String> {
+    ///     let view = consumer.view();
+    ///     Some(view.get::<Movie>(id)?.title().to_owned())
+    /// }
+    /// ```
     #[inline]
     #[must_use]
     pub fn view(&self) -> View {
-        self.shared.cell.view()
+        self.inner.cell.view()
     }
 
-    /// A look at the newest view without touching a counter: wait-free (I4). The view can't leave the closure; a
-    /// refresh goes on beside it.
+    /// Lends the newest view to a closure, without touching a counter: wait-free. The view can't leave the closure. A
+    /// refresh does not wait for the closure.
+    ///
+    /// ```
+    /// # use cenote_consumer::{Consumer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String }
+    /// fn title_length(consumer: &Consumer, id: u64) -> Option<usize> {
+    ///     consumer.with(|view| view.get::<Movie>(id).map(|movie| movie.title().len()))
+    /// }
+    /// ```
     #[inline]
-    pub fn with<R>(&self, look: impl FnOnce(&View) -> R) -> R {
-        self.shared.cell.with(look)
+    pub fn with<R>(&self, read: impl FnOnce(&View) -> R) -> R {
+        self.inner.cell.with(read)
     }
 
     /// The version of the newest view; 0 before the first.
+    ///
+    /// ```
+    /// # use cenote_consumer::Consumer;
+    /// fn log(consumer: &Consumer) {
+    ///     println!("serving version {}", consumer.version());
+    /// }
+    /// ```
     #[must_use]
     pub fn version(&self) -> Version {
-        self.shared.cell.version()
+        self.inner.cell.version()
     }
 
-    /// Whether there is a version to serve. A consumer goes on serving however unwell it is.
+    /// Whether there is a version to serve. A consumer goes on serving its last version through every failure.
+    ///
+    /// ```
+    /// # use cenote_consumer::Consumer;
+    /// fn readiness(consumer: &Consumer) -> u16 {
+    ///     if consumer.is_serving() { 200 } else { 503 }
+    /// }
+    /// ```
     #[must_use]
     pub fn is_serving(&self) -> bool {
         self.version() > Version::EMPTY
     }
 
-    /// How well it follows, what it lags behind by, what went wrong last, which old views are held.
+    /// How well the consumer follows the dataset, how far it is behind, what failed last, and which old views are held.
+    ///
+    /// ```
+    /// # use cenote_consumer::Consumer;
+    /// fn log(consumer: &Consumer) {
+    ///     let status = consumer.status();
+    ///     println!("{}, {:?} behind, {} old views held", status.health, status.lag, status.old_views.held);
+    /// }
+    /// ```
     #[must_use]
     pub fn status(&self) -> Status {
-        self.shared.status()
+        self.inner.status()
     }
 
     /// The dataset's URL.
+    ///
+    /// ```
+    /// # use cenote_consumer::{Consumer, OnEmpty};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let consumer = Consumer::builder("memory://url").when_empty(OnEmpty::Open).open().await?;
+    /// assert_eq!(consumer.url(), "memory://url");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn url(&self) -> &str {
-        &self.shared.url
+        &self.inner.url
     }
 
-    /// Looks at the log now, and goes to the newest version. Gives the version that is served then.
+    /// Reads the log now and goes to the newest version. Returns the version that is served then.
+    ///
+    /// ```
+    /// # use cenote_consumer::Consumer;
+    /// # use cenote_consumer::error::RefreshError;
+    /// # async fn example(consumer: &Consumer) -> Result<(), RefreshError> {
+    /// let version = consumer.refresh().await?;
+    /// assert_eq!(version, consumer.version());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Why the newest version could not be reached; the view stays.
-    pub async fn refresh(&self) -> Result<Version, RefreshFailed> {
-        self.ask(Goal::Newest).await
+    /// If the newest version could not be reached; the view stays.
+    pub async fn refresh(&self) -> Result<Version, RefreshError> {
+        self.request(Goal::Newest).await
     }
 
-    /// Goes to this version and no further, for consumers that are `.manual()`; others go on by themselves.
+    /// Goes to this version and no further, for consumers that reload by [`ReloadPolicy::Manual`]; others go on by
+    /// themselves.
+    ///
+    /// ```
+    /// # use cenote_consumer::{Consumer, Version};
+    /// # use cenote_consumer::error::RefreshError;
+    /// # async fn example(consumer: &Consumer) -> Result<(), RefreshError> {
+    /// consumer.refresh_to(Version(42)).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// `Backward` if the view is newer already; `NoSuchVersion` if no commit stands there; else as for `refresh`.
-    pub async fn refresh_to(&self, version: Version) -> Result<Version, RefreshFailed> {
-        self.ask(Goal::Version(version)).await
+    /// [`RefreshError::is_backward`] if the view is newer already; [`RefreshError::is_no_such_version`] if the log has no
+    /// commit there; otherwise as for [`refresh`](Consumer::refresh).
+    ///
+    /// [`ReloadPolicy::Manual`]: crate::ReloadPolicy::Manual
+    pub async fn refresh_to(&self, version: Version) -> Result<Version, RefreshError> {
+        self.request(Goal::Version(version)).await
     }
 
-    /// A view that shows the write which `token` was given for: looks for it until it is there.
+    /// A view that shows a certain write, given the version or the token of that write. Refreshes until the view is there.
+    ///
+    /// ```
+    /// # use cenote_producer::Producer;
+    /// # use cenote_consumer::{Consumer, Record};
+    /// # use std::time::Duration;
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let mut producer = Producer::builder("memory://at-least").with::<Movie>().open().await?;
+    /// # producer.update(|changes| Ok(changes.upsert(&Movie { id: 1, title: "Ran".into() })?)).await?;
+    /// # let consumer = Consumer::builder("memory://at-least").with::<Movie>().open().await?;
+    /// let heat = Movie { id: 42, title: "Heat".into() };
+    /// let written = producer.update(|changes| Ok(changes.upsert(&heat)?)).await?;
+    /// let view = consumer.view_at_least(written.version(), Duration::from_secs(5)).await?;
+    /// assert!(view.get::<Movie>(42).is_some());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// `NotYet` when `timeout` is over, with the reason if the log could not be read.
-    pub async fn view_at_least(&self, token: Token, timeout: Duration) -> Result<View, NotYet> {
-        let wanted = token.version();
+    /// [`WaitError::is_timeout`] after `timeout`, with the failure of the last refresh as its source;
+    /// [`WaitError::is_closed`] if the consumer was closed.
+    pub async fn view_at_least(&self, token: impl Into<Token>, timeout: Duration) -> Result<View, WaitError> {
+        let wanted = token.into().version();
         let mut last_error = None;
-        let found = self.shared.env.timeout(timeout, self.look_for(wanted, &mut last_error)).await;
-        found.unwrap_or_else(|_| Err(NotYet::TimedOut { wanted, have: self.version(), waited: timeout, last_error }))
+        let found = self.inner.env.timeout(timeout, self.await_version(wanted, &mut last_error)).await;
+        let timed_out = || WaitCause::TimedOut { wanted, current: self.version(), waited: timeout, last_error };
+        Ok(found.unwrap_or_else(|_| Err(timed_out()))?)
     }
 
-    async fn look_for(&self, wanted: Version, last_error: &mut Option<RefreshFailed>) -> Result<View, NotYet> {
-        let mut seen = self.shared.seen.subscribe();
+    async fn await_version(&self, wanted: Version, last_error: &mut Option<RefreshError>) -> Result<View, WaitCause> {
+        let mut progress = self.inner.progress.subscribe();
         let mut pause = PAUSE;
         loop {
             let view = self.view();
@@ -119,8 +244,8 @@ impl Consumer {
                 return Ok(view);
             }
             drop(view);
-            if seen.borrow_and_update().closed {
-                return Err(NotYet::Closed);
+            if progress.borrow_and_update().closed {
+                return Err(WaitCause::Closed);
             }
             *last_error = self.refresh().await.err();
             if self.version() >= wanted {
@@ -128,68 +253,108 @@ impl Consumer {
             }
             tokio::select! {
                 biased;
-                _ = seen.changed() => {}
-                () = self.shared.env.sleep(pause) => {}
+                _ = progress.changed() => {}
+                () = self.inner.env.sleep(pause) => {}
             }
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
-    /// The next view that is newer than the one that is served now.
+    /// The next view that is newer than the current one.
     ///
-    /// In a loop use [`Consumer::newer_than`], which misses nothing between two calls.
+    /// In a loop use [`newer_than`](Consumer::newer_than), which misses no version between two calls.
+    ///
+    /// ```
+    /// # use cenote_consumer::Consumer;
+    /// # use cenote_consumer::error::WaitError;
+    /// # async fn example(consumer: &Consumer) -> Result<(), WaitError> {
+    /// let view = consumer.changed().await?;
+    /// println!("version {} came", view.version());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// `Closed` when the consumer is closed.
-    pub async fn changed(&self) -> Result<View, NotYet> {
+    /// [`WaitError::is_closed`] when the consumer is closed.
+    pub async fn changed(&self) -> Result<View, WaitError> {
         self.newer_than(self.version()).await
     }
 
-    /// A view newer than `version`: at once if there is one, else the next that comes.
+    /// A view that is newer than `version`: at once if there is one, otherwise the next that comes.
+    ///
+    /// ```
+    /// # use cenote_consumer::{Consumer, Version};
+    /// # async fn example(consumer: &Consumer) {
+    /// let mut seen = Version::EMPTY;
+    /// while let Ok(view) = consumer.newer_than(seen).await {
+    ///     seen = view.version();
+    ///     println!("version {seen}");
+    /// }
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// `Closed` when the consumer is closed.
-    pub async fn newer_than(&self, version: Version) -> Result<View, NotYet> {
-        let mut seen = self.shared.seen.subscribe();
-        // The sender lives in what this handle shares, so it is there.
-        let found = seen.wait_for(|seen| seen.version > version || seen.closed).await.map(|seen| *seen);
+    /// [`WaitError::is_closed`] when the consumer is closed.
+    pub async fn newer_than(&self, version: Version) -> Result<View, WaitError> {
+        let mut progress = self.inner.progress.subscribe();
+        // The sender is part of what this handle holds, so the channel is open.
+        let found =
+            progress.wait_for(|progress| progress.version > version || progress.closed).await.map(|found| *found);
         match found {
-            Ok(seen) if seen.version > version => Ok(self.view()),
-            _ => Err(NotYet::Closed),
+            Ok(found) if found.version > version => Ok(self.view()),
+            _ => Err(WaitCause::Closed.into()),
         }
     }
 
-    /// Calls `listener` after each new version, on the consumer's task: keep it short.
-    pub fn on_refresh(&self, listener: impl Fn(&Report) + Send + Sync + 'static) {
-        self.shared.listen(Arc::new(listener));
+    /// Calls `listener` after each new version, on the consumer's task: keep it short. A panic in it is logged.
+    ///
+    /// ```
+    /// # use cenote_consumer::Consumer;
+    /// fn log_refreshes(consumer: &Consumer) {
+    ///     consumer.on_refresh(|report| println!("{} in {:?}", report.to, report.steps.total));
+    /// }
+    /// ```
+    pub fn on_refresh(&self, listener: impl Fn(&RefreshReport) + Send + Sync + 'static) {
+        self.inner.listen(Arc::new(listener));
     }
 
-    /// Ends the following, a refresh under way included. The last view can still be read.
+    /// Stops following, for all clones; a refresh that is under way is dropped. The last view can still be read.
+    ///
+    /// ```
+    /// # use cenote_consumer::{Consumer, OnEmpty};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let consumer = Consumer::builder("memory://close").when_empty(OnEmpty::Open).open().await?;
+    /// consumer.close().await;
+    /// assert!(consumer.changed().await.is_err());
+    /// # Ok(()) }
+    /// ```
     pub async fn close(&self) {
-        self.closing.send_replace(true);
-        let mut seen = self.shared.seen.subscribe();
-        let _ = seen.wait_for(|seen| seen.closed).await;
+        self.handle.close.send_replace(true);
+        let mut progress = self.inner.progress.subscribe();
+        let _ = progress.wait_for(|progress| progress.closed).await;
     }
 
-    /// Waits for one of this consumer's futures on a thread without a runtime: `consumer.wait(consumer.refresh())`.
+    /// Waits for one of this consumer's futures on a thread without an async runtime.
+    ///
+    /// ```no_run
+    /// # use cenote_consumer::Consumer;
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let consumer = Consumer::builder("/data/catalog").open_blocking()?;
+    /// consumer.wait(consumer.refresh())?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Panics
-    /// On a thread of an async runtime: `.await` there.
+    /// On a thread of an async runtime: use `.await` there.
     pub fn wait<F: Future>(&self, future: F) -> F::Output {
-        self.runtime.block_on(future)
+        self.handle.runtime.block_on(future)
     }
 
-    async fn ask(&self, goal: Goal) -> Result<Version, RefreshFailed> {
+    async fn request(&self, goal: Goal) -> Result<Version, RefreshError> {
         let (reply, answer) = oneshot::channel();
-        let closed = || RefreshFailed::from(RefreshError::Closed);
-        self.asks.send(Ask { goal, reply }).map_err(|_| closed())?;
+        let closed = || RefreshError::from(RefreshCause::Closed);
+        self.handle.requests.send(RefreshRequest { goal, reply }).map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
-    }
-}
-
-impl Drop for Consumer {
-    fn drop(&mut self) {
-        self.closing.send_replace(true);
     }
 }
 

@@ -1,7 +1,7 @@
-//! The `cenote-consumer` tool: looks into a dataset from a command line.
+//! The `cenote-consumer` tool: reads a dataset from a command line.
 //!
-//! A thin shell around the library: what it can do, a program can do. Exit codes: 0 done, 1 failed (a record that isn't
-//! there, damage), 2 wrong use.
+//! Everything that it does, a program can do with the library. Exit codes: 0 success, 1 failure (no such record,
+//! damage), 2 wrong use.
 
 #![forbid(unsafe_code)]
 

@@ -1,22 +1,22 @@
 //! The memory that a state may take, and about how much one takes.
 //!
-//! A program that is killed for its memory serves nothing; one that refuses a version serves the old one and says so.
+//! A program that is killed for its memory serves nothing; one that refuses a version serves the old one and reports why.
 //!
-//! Rules: counting a whole state costs more than a small delta, so it is done near the limit only; in between the
-//! deltas are added up, for more than they can be.
+//! Rules: counting a whole state costs more than a small delta, so it is done near the limit only; in between, an upper
+//! bound of each delta is added.
 
 use cenote_state::delta::{Change, Delta};
 use cenote_state::state::State;
 use sysinfo::{MemoryRefreshKind, ProcessRefreshKind, ProcessesToUpdate, System, get_current_pid};
 
-/// A delta's rows may lie in segments that are copied, and their keys in pages: counted double.
+/// A delta's rows may lie in segments that are copied, and their keys in pages: they count double.
 const FACTOR: u64 = 2;
 
-/// What a state may take.
+/// How many bytes a state may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
     limit: u64,
-    /// At least what the current state takes.
+    /// An upper bound of what the current state takes.
     estimate: u64,
 }
 
@@ -29,7 +29,10 @@ impl Budget {
         self.limit
     }
 
-    /// Takes in what became of the state; `Err` has what it takes if that is too much.
+    /// Admits a new state, which `delta` led to.
+    ///
+    /// # Errors
+    /// The bytes that the state takes, if they are too many.
     pub(crate) fn admit(&mut self, state: &State, delta: Option<&Delta>) -> Result<(), u64> {
         if self.limit == u64::MAX {
             return Ok(());

@@ -1,25 +1,25 @@
 //! Quarantine: versions that could not be reached, and how often that is tried again.
 //!
 //! A version whose delta does not fit is tried by a snapshot; if that fails too, the old view is served and the next
-//! version tried. Every consumer of a dataset meets a bad version at the same moment, so retries are spread and
-//! snapshots rationed: a fleet must not take the store down because one object is damaged.
+//! version tried. All consumers of a dataset meet a bad version at the same moment, so retries are spread and snapshots
+//! rationed: a fleet must not take the store down because one object is damaged.
 //!
-//! Rules: what failed is tried again when the log has grown, or after about a minute; a snapshot in place of a delta at
-//! most once an hour; an object that is missing is waited for some minutes before that counts as damage (rule 6).
+//! Rules: a version that failed is tried again when the log has grown, or after about a minute; a snapshot in place of a
+//! delta at most once an hour; a missing object is awaited for some minutes before it counts as damage (rule 6).
 
 use std::time::Duration;
 
 use cenote_state::ids::{Position, Version};
 use cenote_store::env::{Env, Instant};
 
-use crate::error::RefreshFailed;
+use crate::error::RefreshError;
 
-/// What failed is tried again after this time, ± 20 %, even if the log stands still.
+/// A version that failed is tried again after this time, ± 20 %, even if the log does not grow.
 const RETRY: Duration = Duration::from_secs(60);
-/// Snapshots in place of a delta are one hour apart at least, and up to 40 % more.
+/// Snapshots in place of a delta are at least one hour apart, and up to 40 % more.
 const SNAPSHOT_GAP: Duration = Duration::from_secs(4_320);
 const SNAPSHOT_JITTER: f64 = 1.0 / 6.0;
-/// An object that is missing is waited for so long.
+/// A missing object is awaited for this time.
 const MISSING_PATIENCE: Duration = Duration::from_secs(300);
 
 /// What could not be reached.
@@ -33,30 +33,33 @@ pub(crate) struct Quarantine {
 #[derive(Debug)]
 struct Failed {
     version: Version,
-    /// Where the log stood.
+    /// The end of the log at that time.
     position: Position,
     retry_at: Instant,
-    why: RefreshFailed,
+    error: RefreshError,
 }
 
 impl Quarantine {
-    /// The version that is held back, and why.
-    pub(crate) fn version(&self) -> Option<(Version, &RefreshFailed)> {
-        self.failed.as_ref().map(|failed| (failed.version, &failed.why))
+    /// The version in quarantine, and why.
+    pub(crate) fn version(&self) -> Option<(Version, &RefreshError)> {
+        self.failed.as_ref().map(|failed| (failed.version, &failed.error))
     }
 
-    /// Whether a newer version may be tried, now that the log stands at `position`; else why not.
-    pub(crate) fn check(&self, position: Position, now: Instant) -> Result<(), RefreshFailed> {
+    /// Checks whether a newer version may be tried, given that the log ends at `position`.
+    ///
+    /// # Errors
+    /// The failure because of which it may not.
+    pub(crate) fn check(&self, position: Position, now: Instant) -> Result<(), RefreshError> {
         match &self.failed {
-            Some(failed) if position <= failed.position && now < failed.retry_at => Err(failed.why.clone()),
+            Some(failed) if position <= failed.position && now < failed.retry_at => Err(failed.error.clone()),
             _ => Ok(()),
         }
     }
 
-    /// `version` could not be reached.
-    pub(crate) fn failed(&mut self, version: Version, position: Position, why: RefreshFailed, env: &Env) {
+    /// Puts a version that could not be reached into quarantine.
+    pub(crate) fn failed(&mut self, version: Version, position: Position, error: RefreshError, env: &Env) {
         let retry_at = env.instant() + env.jitter(RETRY, 0.2);
-        self.failed = Some(Failed { version, position, retry_at, why });
+        self.failed = Some(Failed { version, position, retry_at, error });
     }
 
     /// Whether a snapshot may be loaded in place of a delta; if so, it counts as loaded from here on.
@@ -69,7 +72,7 @@ impl Quarantine {
         true
     }
 
-    /// An object of `version` is not there: whether to wait for it still.
+    /// Whether to go on waiting for a missing object of `version`.
     pub(crate) fn is_worth_waiting(&mut self, version: Version, now: Instant) -> bool {
         match self.missing {
             Some((missing, since)) if missing == version => now < since + MISSING_PATIENCE,
@@ -80,7 +83,7 @@ impl Quarantine {
         }
     }
 
-    /// `version` was reached: what was held back up to it is settled.
+    /// Releases all versions up to `version`, which was reached.
     pub(crate) fn reached(&mut self, version: Version) {
         self.failed = self.failed.take().filter(|failed| failed.version > version);
         self.missing = self.missing.filter(|(missing, _)| *missing > version);

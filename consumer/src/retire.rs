@@ -1,10 +1,10 @@
-//! Retired views: replaced, and perhaps still held.
+//! Retired views: replaced, and perhaps still held by readers.
 //!
-//! A view's memory is a tree of thousands of parts, and whoever drops the last handle pays for freeing them. So every
-//! replaced view stays in this list, and the owner's task frees it once the last reader has let go (I3): a reader's
-//! drop is a decrement.
+//! A view's memory is a tree of thousands of parts, and dropping the last handle frees them all. So every replaced view
+//! stays in this list, and the consumer's task frees it after the last reader has dropped it (I3): a reader's drop is a
+//! decrement.
 //!
-//! Rules: a view comes here only after `swap` has returned, so no new guard can reach it; what is freed is taken out
+//! Rules: a view is listed only after `swap` has returned, so that no new guard can reach it; a view to free is removed
 //! under the lock and dropped outside of it, off the async threads.
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use cenote_state::view::View;
 use cenote_store::env::Instant;
 
-/// Replaced views that somebody holds.
+/// Replaced views that readers may hold.
 #[derive(Debug, Default)]
 pub(crate) struct RetiredViews {
     views: Mutex<Vec<Retired>>,
@@ -23,12 +23,13 @@ pub(crate) struct RetiredViews {
 struct Retired {
     view: Arc<View>,
     since: Instant,
-    /// Memory that only it and older ones use; counted when it is first seen to be held on.
+    /// Memory that only it and older views use; counted when it is first found to be still held.
     bytes: Option<u64>,
 }
 
-/// Old views that readers hold on to.
+/// Replaced views that readers still hold, for instance in a long request or a leak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OldViews {
     /// How many are held.
     pub held: usize,
@@ -39,7 +40,7 @@ pub struct OldViews {
 }
 
 impl RetiredViews {
-    /// Takes a view in that was replaced at `now`.
+    /// Adds a view that was replaced at `now`.
     pub(crate) fn push(&self, view: Arc<View>, now: Instant) {
         self.list().push(Retired { view, since: now, bytes: None });
     }
@@ -48,7 +49,7 @@ impl RetiredViews {
         self.list().is_empty()
     }
 
-    /// Takes out the views that nobody else holds; dropping them frees their memory. `current` is the newest view.
+    /// Removes the views that no reader holds; dropping them frees their memory. `current` is the newest view.
     #[must_use]
     pub(crate) fn take_free(&self, current: &View) -> Vec<Arc<View>> {
         let mut list = self.list();
@@ -75,12 +76,12 @@ impl RetiredViews {
     }
 
     fn list(&self) -> MutexGuard<'_, Vec<Retired>> {
-        self.views.lock().expect("nothing panics while it holds this lock")
+        self.views.lock().expect("no holder of this lock panics")
     }
 }
 
-/// Whether this list is the last holder. Handles are made from the outer `Arc` or from other handles, so once there
-/// are none of either, there never will be.
+/// Whether this list has the last handle. Handles are made from the outer `Arc` or from other handles: if there are none
+/// of either, there will be none later.
 fn is_free(view: &Arc<View>) -> bool {
     Arc::strong_count(view) == 1 && view.holders() == 1
 }

@@ -1,37 +1,49 @@
-//! Status: how well a consumer does its job, apart from whether it serves.
+//! Status: how well a consumer follows its dataset, apart from whether it serves.
 //!
-//! A consumer serves its last view through every failure, so "is it serving" and "is it healthy" are two questions: a
-//! load balancer asks the first, a person who is paged the second.
+//! A consumer serves its last view through every failure, so "is it serving" and "is it healthy" are two questions: a load
+//! balancer asks the first, a person on call the second.
 
 use std::fmt;
 use std::time::Duration;
 
 use cenote_state::ids::{Timestamp, Version};
+use cenote_store::error::ErrorKind;
+use cenote_store::log::ReadError;
 
-use crate::error::{RefreshFailed, Remedy};
+use crate::error::{RefreshCause, RefreshError};
 use crate::retire::OldViews;
 
 /// How well the consumer follows its dataset.
+///
+/// ```
+/// use cenote_consumer::Health;
+///
+/// fn should_page(health: Health) -> bool {
+///     matches!(health, Health::Incompatible | Health::NeedsUpgrade | Health::DatasetReplaced)
+/// }
+/// assert!(!should_page(Health::Fresh));
+/// assert_eq!(Health::NeedsUpgrade.to_string(), "needs upgrade");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Health {
-    /// The last look at the log found nothing newer than the view.
+    /// The last poll of the log found nothing newer than the view.
     Fresh,
-    /// A newer version can't be reached, or the store can't: see [`Status::last_error`].
+    /// A newer version, or the store, can't be reached: see [`Status::last_error`].
     Stale {
         /// Since when.
         since: Timestamp,
     },
-    /// The producer broke its promise to be heard of: newer data may exist that nobody publishes.
+    /// The producer's heartbeat is overdue: newer data may exist and not be published.
     Unknown {
         /// Since when.
         since: Timestamp,
     },
     /// The dataset's schema no longer fits the program's records: change the program.
     Incompatible,
-    /// The dataset was written by a newer release: upgrade this program.
+    /// A newer release wrote the dataset: upgrade this program.
     NeedsUpgrade,
-    /// Another dataset stands under the name: open anew.
+    /// Another dataset exists under the same URL: open it again.
     DatasetReplaced,
     /// Nothing was published yet.
     Empty,
@@ -55,57 +67,54 @@ impl fmt::Display for Health {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Status {
-    /// How well it follows.
+    /// How well it follows its dataset.
     pub health: Health,
     /// The version that it serves; 0 if none.
     pub version: Version,
     /// The newest version that it knows of.
     pub newest: Version,
-    /// How long the oldest version that it does not show yet has been committed, by the producer's clock.
+    /// The age of the oldest version that it does not show yet, by the producer's clock.
     pub lag: Duration,
     /// A version that could not be reached, and why.
-    pub quarantined: Option<(Version, RefreshFailed)>,
+    pub quarantined: Option<(Version, RefreshError)>,
     /// Why the last refresh failed; none if it did not.
-    pub last_error: Option<RefreshFailed>,
+    pub last_error: Option<RefreshError>,
     /// Views that were replaced and are still held.
     pub old_views: OldViews,
 }
 
-/// What the owner's task knows, from which the status is told.
+/// What the task knows; a [`Status`] is made of it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Situation {
+pub(crate) struct StatusInner {
     pub(crate) version: Version,
     pub(crate) newest: Version,
-    /// When the first commit that is not shown was made.
+    /// When the first commit that the view does not show was made.
     pub(crate) behind_since: Option<Timestamp>,
     pub(crate) failing_since: Option<Timestamp>,
-    pub(crate) promise_broken_since: Option<Timestamp>,
-    pub(crate) quarantined: Option<(Version, RefreshFailed)>,
-    pub(crate) last_error: Option<RefreshFailed>,
+    pub(crate) heartbeat_overdue_since: Option<Timestamp>,
+    pub(crate) quarantined: Option<(Version, RefreshError)>,
+    pub(crate) last_error: Option<RefreshError>,
 }
 
-impl Situation {
-    /// A look went well.
+impl StatusInner {
+    /// Notes that a refresh succeeded.
     pub(crate) fn succeeded(&mut self) {
         self.failing_since = None;
         self.last_error = None;
     }
 
-    /// A look, or what followed it, failed.
-    pub(crate) fn failed(&mut self, error: RefreshFailed, now: Timestamp) {
+    /// Notes that a refresh failed.
+    pub(crate) fn failed(&mut self, error: RefreshError, now: Timestamp) {
         self.failing_since.get_or_insert(now);
         self.last_error = Some(error);
     }
 
     pub(crate) fn health(&self) -> Health {
-        match self.last_error.as_ref().map(|error| error.remedy()) {
-            Some(Remedy::Reopen) => return Health::DatasetReplaced,
-            Some(Remedy::Upgrade) => return Health::NeedsUpgrade,
-            Some(Remedy::Change) => return Health::Incompatible,
-            _ => {}
+        if let Some(health) = self.last_error.as_ref().and_then(health_after) {
+            return health;
         }
         let stale_since = self.failing_since.or(self.behind_since);
-        match (stale_since, self.promise_broken_since) {
+        match (stale_since, self.heartbeat_overdue_since) {
             (Some(since), _) => Health::Stale { since },
             (None, _) if self.version == Version::EMPTY => Health::Empty,
             (None, Some(since)) => Health::Unknown { since },
@@ -124,5 +133,15 @@ impl Situation {
             last_error: self.last_error.clone(),
             old_views,
         }
+    }
+}
+
+/// The health that a failure leads to, if a person has to act.
+fn health_after(error: &RefreshError) -> Option<Health> {
+    match error.cause() {
+        RefreshCause::Read(ReadError::Replaced { .. }) => Some(Health::DatasetReplaced),
+        RefreshCause::Bind { .. } | RefreshCause::Index { .. } => Some(Health::Incompatible),
+        _ if error.kind() == ErrorKind::Upgrade => Some(Health::NeedsUpgrade),
+        _ => None,
     }
 }

@@ -1,6 +1,6 @@
-//! The owner's task: one loop that looks when it is time, or when somebody asks.
+//! The consumer's task: one loop that refreshes when a poll is due or a caller requests it.
 //!
-//! Rules: whoever asks is answered by a look that began after the question; questions that wait together are answered
+//! Rules: a request is answered by a look at the log that began after it; requests that wait together are answered
 //! together; closing does not wait for a refresh, whose future is dropped.
 
 use std::time::Duration;
@@ -8,76 +8,90 @@ use std::time::Duration;
 use cenote_state::ids::Version;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::error::RefreshFailed;
+use crate::error::RefreshError;
 use crate::follow::{Follower, Goal};
 use crate::watch::Watcher;
 
-/// How often the retired views are looked at while there are any.
+/// How often the retired views are swept while there are any.
 const SWEEP_EVERY: Duration = Duration::from_millis(200);
 
-/// A wish to be refreshed now.
-pub(crate) struct Ask {
+/// A caller's request to refresh now.
+pub(crate) struct RefreshRequest {
     pub(crate) goal: Goal,
-    pub(crate) reply: oneshot::Sender<Result<Version, RefreshFailed>>,
+    pub(crate) reply: oneshot::Sender<Result<Version, RefreshError>>,
 }
 
-/// Runs until the handle closes or goes.
-pub(crate) async fn run(
-    mut follower: Follower,
-    mut watcher: Watcher,
-    mut asked: mpsc::UnboundedReceiver<Ask>,
-    mut closing: watch::Receiver<bool>,
-) {
-    let shared = follower.shared.clone();
-    tokio::select! {
-        biased;
-        // An error means that the handle is gone.
-        _ = closing.wait_for(|closing| *closing) => {}
-        () = follow(&mut follower, &mut watcher, &mut asked) => {}
-    }
-    drop((follower, watcher, asked));
-    shared.sweep().await;
-    shared.close();
+/// The task, ready to run.
+pub(crate) struct Task {
+    pub(crate) follower: Follower,
+    pub(crate) watcher: Watcher,
+    pub(crate) requests: mpsc::UnboundedReceiver<RefreshRequest>,
+    pub(crate) closing: watch::Receiver<bool>,
 }
 
-async fn follow(follower: &mut Follower, watcher: &mut Watcher, asked: &mut mpsc::UnboundedReceiver<Ask>) {
-    let shared = follower.shared.clone();
-    loop {
-        let ask = tokio::select! {
+impl Task {
+    /// Runs until the consumer is closed, or its last handle is dropped.
+    pub(crate) async fn run(self) {
+        let Task { mut follower, mut watcher, mut requests, mut closing } = self;
+        let inner = follower.inner.clone();
+        tokio::select! {
             biased;
-            ask = asked.recv() => match ask {
-                Some(ask) => Some(ask),
+            // An error means that no handle exists any more.
+            _ = closing.wait_for(|closing| *closing) => {}
+            () = follow(&mut follower, &mut watcher, &mut requests) => {}
+        }
+        drop((follower, watcher, requests));
+        inner.sweep().await;
+        inner.close();
+    }
+}
+
+async fn follow(
+    follower: &mut Follower,
+    watcher: &mut Watcher,
+    requests: &mut mpsc::UnboundedReceiver<RefreshRequest>,
+) {
+    let inner = follower.inner.clone();
+    loop {
+        let request = tokio::select! {
+            biased;
+            request = requests.recv() => match request {
+                Some(request) => Some(request),
                 None => return,
             },
             () = watcher.due() => None,
-            () = shared.env.sleep(SWEEP_EVERY), if shared.has_retired() => {
-                shared.sweep().await;
+            () = inner.env.sleep(SWEEP_EVERY), if inner.has_retired() => {
+                inner.sweep().await;
                 continue;
             }
         };
-        answer(follower, asked, ask).await;
+        answer(follower, requests, request).await;
         watcher.looked();
-        shared.sweep().await;
+        inner.sweep().await;
     }
 }
 
-/// One refresh for everybody who wants the newest; then those who want a certain version, one by one.
-async fn answer(follower: &mut Follower, asked: &mut mpsc::UnboundedReceiver<Ask>, first: Option<Ask>) {
-    let mut asks: Vec<Ask> = first.into_iter().collect();
-    while let Ok(ask) = asked.try_recv() {
-        asks.push(ask);
+/// Refreshes once for each caller that wants a certain version, then once for all that want the newest.
+async fn answer(
+    follower: &mut Follower,
+    requests: &mut mpsc::UnboundedReceiver<RefreshRequest>,
+    first: Option<RefreshRequest>,
+) {
+    let mut waiting: Vec<RefreshRequest> = first.into_iter().collect();
+    while let Ok(request) = requests.try_recv() {
+        waiting.push(request);
     }
-    let is_poll = asks.is_empty();
-    let (newest, certain): (Vec<_>, Vec<_>) = asks.into_iter().partition(|ask| ask.goal == Goal::Newest);
-    for ask in certain {
-        let result = follower.refresh(ask.goal).await;
-        // Who asked may have gone.
-        let _ = ask.reply.send(result);
+    let is_poll = waiting.is_empty();
+    let (newest, certain): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|request| request.goal == Goal::Newest);
+    for request in certain {
+        let result = follower.refresh(request.goal).await;
+        // The caller may have dropped its future.
+        let _ = request.reply.send(result);
     }
     if is_poll || !newest.is_empty() {
         let result = follower.refresh(Goal::Newest).await;
-        for ask in newest {
-            let _ = ask.reply.send(result.clone());
+        for request in newest {
+            let _ = request.reply.send(result.clone());
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Watching: when to look at the log again.
+//! Watching: when to poll the log again.
 //!
-//! A watcher only says "look again"; what there is to see, the log says. So a watcher may be late, early or wrong, and
+//! A watcher only reports "poll again"; the log says what there is to see. So a watcher may be late, early or wrong, and
 //! nothing breaks: polling alone is enough, a change of a local file only makes it sooner.
 //!
-//! Rules: polls are spread by ± 20 %, so that a fleet that was started at once does not ask at once; a poll that was
-//! put off by other work is not made up for.
+//! Rules: polls are spread by ± 20 %, so that a fleet that started at one moment does not poll at one moment; a poll that was
+//! delayed by other work is not made up for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,22 +14,40 @@ use cenote_store::storage::Storage;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
-/// How a poll may be moved.
+/// By how much a poll may be moved.
 const JITTER: f64 = 0.2;
 
-/// When to look at the log again.
+/// When a consumer looks for newer versions.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use cenote_consumer::{Consumer, ReloadPolicy};
+///
+/// let builder = Consumer::builder("s3://media/catalog").reload(ReloadPolicy::Poll(Duration::from_secs(2)));
+/// # drop(builder);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Watch {
-    /// About so often, and at once when a local store changes.
+#[non_exhaustive]
+pub enum ReloadPolicy {
+    /// Polls the log about this often, ± 20 %. A dataset in a local folder is watched as well: its changes are seen at
+    /// once.
     Poll(Duration),
-    /// Only when asked to.
+    /// Only when [`Consumer::refresh`](crate::Consumer::refresh) or a similar method is called.
     Manual,
 }
 
-/// Says when to look again.
+impl Default for ReloadPolicy {
+    /// Polls every 10 seconds.
+    fn default() -> ReloadPolicy {
+        ReloadPolicy::Poll(Duration::from_secs(10))
+    }
+}
+
+/// Reports when to poll again.
 pub(crate) struct Watcher {
     env: Env,
-    watch: Watch,
+    policy: ReloadPolicy,
     next: Instant,
     storage: Storage,
     changed: Arc<Notify>,
@@ -37,22 +55,22 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    pub(crate) fn new(env: Env, watch: Watch, storage: Storage) -> Watcher {
+    pub(crate) fn new(env: Env, policy: ReloadPolicy, storage: Storage) -> Watcher {
         let next = env.instant();
-        Watcher { env, watch, next, storage, changed: Arc::default(), local: None }
+        Watcher { env, policy, next, storage, changed: Arc::default(), local: None }
     }
 
-    /// A look was made: the next one is due a poll later.
+    /// The log was read: the next poll is due after the policy's time.
     pub(crate) fn looked(&mut self) {
-        if let Watch::Poll(every) = self.watch {
+        if let ReloadPolicy::Poll(every) = self.policy {
             self.next = self.env.instant() + self.env.jitter(every, JITTER);
             self.watch_files();
         }
     }
 
-    /// Waits until it is time to look again. Dropping this loses nothing.
+    /// Waits until it is time to poll again. Dropping the future loses nothing.
     pub(crate) async fn due(&self) {
-        if self.watch == Watch::Manual {
+        if self.policy == ReloadPolicy::Manual {
             return std::future::pending().await;
         }
         let wait = self.next.saturating_duration_since(self.env.instant());
@@ -63,7 +81,7 @@ impl Watcher {
         }
     }
 
-    /// Watches the log's folder, once there is one. Whatever fails here, polling goes on.
+    /// Watches the log's folder, if it exists by now. Polling goes on even if this fails.
     fn watch_files(&mut self) {
         if self.local.is_some() {
             return;
@@ -72,19 +90,19 @@ impl Watcher {
             return;
         };
         let changed = Arc::clone(&self.changed);
-        let heard = move |event: notify::Result<notify::Event>| {
+        let on_event = move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| is_entry(&event)) {
                 changed.notify_one();
             }
         };
-        let watching = notify::recommended_watcher(heard).and_then(|mut watcher| {
+        let watching = notify::recommended_watcher(on_event).and_then(|mut watcher| {
             watcher.watch(&log, RecursiveMode::NonRecursive)?;
             Ok(watcher)
         });
         match watching {
             Ok(watcher) => {
                 self.local = Some(watcher);
-                // What came before the first look at the folder was not told.
+                // Changes before this moment were not reported.
                 self.changed.notify_one();
             }
             Err(error) => tracing::warn!(%error, folder = %log.display(), "not watching the folder, polling only"),
@@ -92,7 +110,7 @@ impl Watcher {
     }
 }
 
-/// Whether an entry may have come. A put that is being staged has a `#` in its name.
+/// Whether an entry may have come. The name of a file that is being written contains a `#`.
 fn is_entry(event: &notify::Event) -> bool {
     let is_staged = |path: &std::path::PathBuf| path.as_os_str().as_encoded_bytes().contains(&b'#');
     !event.kind.is_access() && (event.paths.is_empty() || !event.paths.iter().all(is_staged))

@@ -1,6 +1,6 @@
 //! What a cycle starts from: the newest committed state, and what the producer knows about it.
 //!
-//! A cycle reads all of it and changes none: what it finds out is kept apart ([`Follow`]) until its commit stands. So a
+//! A cycle reads all of it and changes none of it: its findings are kept apart ([`Follow`]) until it is committed. So a
 //! cycle that fails, or a future that is dropped, leaves the producer as it was (I6).
 
 use std::sync::Arc;
@@ -16,21 +16,21 @@ use crate::references::References;
 
 /// The newest state and its indexes. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Base {
+pub(crate) struct CycleBase {
     /// The newest version's records, under the schema that the next commit has.
     pub(crate) state: State,
     pub(crate) plans: Arc<Plans>,
     pub(crate) content: Arc<Content>,
     pub(crate) references: Arc<References>,
     pub(crate) ordinals: Arc<Ordinals>,
-    /// Components that nobody refers to since a schema change; the next commit takes them away.
+    /// Components without a reference since a schema change; the next commit removes them.
     pub(crate) orphans: Arc<[(TypeId, u32)]>,
 }
 
 /// How the indexes follow a commit, at its cost.
 #[derive(Debug, Default)]
 pub(crate) struct Follow {
-    /// Ordinals that went and that came, ascending, by type; types without are left out.
+    /// Ordinals that were removed and added, ascending, by type; types without any are left out.
     pub(crate) types: Vec<TypeFollow>,
     /// Changes in the number of references to components.
     pub(crate) references: Vec<(TypeId, u32, i64)>,
@@ -42,16 +42,16 @@ pub(crate) struct TypeFollow {
     pub(crate) type_id: TypeId,
     pub(crate) removed: Vec<u32>,
     pub(crate) added: Vec<u32>,
-    /// How many records got new values.
+    /// How many records have new values.
     pub(crate) changed: u64,
 }
 
-impl Base {
-    /// Everything made from the state: what opening costs.
-    pub(crate) fn of_state(state: State) -> Result<Base, KeyError> {
+impl CycleBase {
+    /// Builds all indexes from the state: what opening costs.
+    pub(crate) fn of_state(state: State) -> Result<CycleBase, KeyError> {
         let plans = Plans::new(state.schema())?;
         let references = References::of_state(&state, &plans);
-        Ok(Base {
+        Ok(CycleBase {
             content: Arc::new(Content::of_state(&state)),
             orphans: references.orphans(&state).into(),
             references: Arc::new(references),
@@ -61,7 +61,7 @@ impl Base {
         })
     }
 
-    /// Moves on to a committed state. Nobody else should hold a clone by now: what is shared is copied first.
+    /// Moves on to a committed state. No clone should be left by now: an index that is shared is copied first.
     pub(crate) fn follow(&mut self, next: State, follow: &Follow) {
         let content = Arc::make_mut(&mut self.content);
         let ordinals = Arc::make_mut(&mut self.ordinals);
@@ -76,11 +76,10 @@ impl Base {
         self.state = next;
     }
 
-    /// Asserts that what followed commit by commit is what the state alone says.
+    /// Asserts that the indexes, which follow commit by commit, are those that the state gives.
     ///
     /// # Panics
-    /// When it is not: for tests.
-    #[cfg(test)]
+    /// If they are not: for tests.
     pub(crate) fn check_invariants(&self) {
         self.state.check_invariants();
         self.references.check_invariants(&self.state, &self.plans);

@@ -1,179 +1,337 @@
-//! How a producer is set up.
+//! How a producer is set up. Every option states its default; their order does not matter.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote_state::record::{Registry, Root};
+use cenote_state::record::{Binding, Declared, Registry, Root};
 use cenote_state::schema::{Allow, Schema};
 use cenote_state::view::View;
 use cenote_store::env::Env;
 use cenote_store::log::WriterOptions;
-use cenote_store::log::retention::Keep;
-use cenote_store::storage::Storage;
+use cenote_store::log::retention::Retention;
+use cenote_store::storage::{DatasetUrl, Location, Storage};
 
 use crate::BoxError;
-use crate::error::OpenError;
-use crate::producer::Producer;
-use crate::snapshot::Snapshots;
-use crate::validators::{Own, Validator};
+use crate::base::CycleBase;
+use crate::chain::Chain;
+use crate::error::{OpenCause, OpenError};
+use crate::load::Loader;
+use crate::open::{Opened, Opening, start};
+use crate::producer::{Producer, Settings, Types};
+use crate::snapshot::SnapshotPolicy;
+use crate::validators::{ClosureValidator, Validator};
 
-/// Sets a producer up. Made by [`Producer::builder`]; ends with [`open`](ProducerBuilder::open).
+/// Sets a producer up. [`Producer::builder`] makes one, [`open`](ProducerBuilder::open) ends it.
+///
+/// ```
+/// # use cenote_producer::{Producer, Record};
+/// use std::time::Duration;
+///
+/// use cenote_producer::{RecordCountVariance, Retention, SnapshotPolicy};
+///
+/// # #[derive(Record)]
+/// # #[record(key = "id")]
+/// # struct Movie { id: u64 }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cenote_producer::BoxError> {
+/// let producer = Producer::builder("memory://builder")
+///     .with::<Movie>()
+///     .owner("importer-1")
+///     .validate(RecordCountVariance::of::<Movie>(0.10))
+///     .retention(Retention::default())
+///     .snapshots(SnapshotPolicy::Auto)
+///     .commit_timeout(Duration::from_secs(30))
+///     .open()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a builder does nothing until it is opened"]
-pub struct ProducerBuilder {
-    pub(crate) place: Place,
-    pub(crate) registry: Registry,
-    pub(crate) declare: Option<Declare>,
-    pub(crate) allow: Vec<Allow>,
-    pub(crate) validators: Vec<Arc<dyn Validator>>,
-    pub(crate) env: Env,
-    pub(crate) writer: WriterOptions,
-    pub(crate) keep: Keep,
-    pub(crate) snapshots: Snapshots,
-    pub(crate) bytes_max: u64,
+pub struct ProducerBuilder<L: Location = DatasetUrl> {
+    location: L,
+    registry: Registry,
+    declare: Option<Declare>,
+    allow: Vec<Allow>,
+    validators: Vec<Arc<dyn Validator>>,
+    env: Env,
+    writer: WriterOptions,
+    retention: Retention,
+    snapshots: SnapshotPolicy,
+    bytes_max: u64,
 }
 
-/// Declares types once the dataset's schema is known.
-pub(crate) type Declare = Box<dyn FnOnce(&Schema, Registry) -> Result<Registry, BoxError> + Send>;
+/// Declares types when the dataset's schema is known.
+type Declare = Box<dyn FnOnce(&Schema, Registry) -> Result<Registry, BoxError> + Send>;
 
-/// Where the dataset is.
-pub(crate) enum Place {
-    Url(String, Vec<(String, String)>),
-    Storage(Storage),
+impl Producer {
+    /// A producer for the dataset at `url`: `s3://bucket/path`, `gs://bucket/path`, `az://container/path`,
+    /// `file:///path`, a plain path, or `memory://name`.
+    ///
+    /// ```no_run
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # async fn open() -> Result<(), cenote_producer::BoxError> {
+    /// let producer = Producer::builder("s3://media/catalog").with::<Movie>().open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(url: impl Into<String>) -> ProducerBuilder {
+        ProducerBuilder::new(DatasetUrl::new(url))
+    }
+
+    /// A producer for a dataset on a storage that is open already.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// use cenote_producer::storage::Storage;
+    ///
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let storage = Storage::open("memory://builder-on", &[]).await?;
+    /// let producer = Producer::builder_on(storage).with::<Movie>().open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder_on(storage: Storage) -> ProducerBuilder<Storage> {
+        ProducerBuilder::new(storage)
+    }
 }
 
-impl ProducerBuilder {
-    pub(crate) fn new(place: Place) -> ProducerBuilder {
+impl ProducerBuilder<DatasetUrl> {
+    /// Sets an option of the store, like `aws_endpoint`; it overrides the environment's. Default: none.
+    pub fn storage_option(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.location.add_option(key, value);
+        self
+    }
+}
+
+impl<L: Location> ProducerBuilder<L> {
+    fn new(location: L) -> Self {
         ProducerBuilder {
-            place,
+            location,
             registry: Registry::new(),
             declare: None,
             allow: Vec::new(),
             validators: Vec::new(),
             env: Env::system(),
             writer: WriterOptions::default(),
-            keep: Keep::default(),
-            snapshots: Snapshots::default(),
+            retention: Retention::default(),
+            snapshots: SnapshotPolicy::default(),
             bytes_max: u64::MAX,
         }
     }
 
-    /// Declares a root type, and all that its fields lead to. Its records are what a cycle replaces.
-    pub fn with<T: Root>(mut self) -> ProducerBuilder {
+    /// Declares a root type, and all types that its fields lead to. A cycle replaces the records of declared root types.
+    pub fn with<T: Root>(mut self) -> Self {
         self.registry = self.registry.with::<T>();
         self
     }
 
-    /// Declares types without Rust structs; records come as rows. Numbers in `schema` are its own: the dataset's types
-    /// and fields are found by name.
-    pub fn with_schema(mut self, schema: &Schema) -> ProducerBuilder {
+    /// Declares types without Rust structs; their records come as rows. The dataset's types and fields are found by name,
+    /// whatever the numbers in `schema` are.
+    pub fn with_schema(mut self, schema: &Schema) -> Self {
         self.registry = self.registry.with_schema(schema);
         self
     }
 
-    /// Declares types once the dataset's schema is known: `declare` is called by [`open`](ProducerBuilder::open), before
-    /// anything is written, with the newest version's schema (empty if there is none) and what was declared so far.
+    /// Declares types when the dataset's schema is known. [`open`](ProducerBuilder::open) calls `declare` before anything
+    /// is written, with the newest version's schema (empty if there is none) and the types that were declared so far.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut first = Producer::builder("memory://builder-declare").with::<Movie>().open().await?;
+    /// # first.update(|changes| Ok(changes.upsert(&Movie { id: 1 })?)).await?;
+    /// # first.close().await?;
+    /// // All types that the dataset has.
+    /// let builder = Producer::builder("memory://builder-declare");
+    /// let builder = builder.declare_with(|schema, registry| Ok(registry.with_schema(schema)));
+    /// let producer = builder.open().await?;
+    /// assert!(producer.schema().find("Movie").is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn declare_with(
         mut self,
         declare: impl FnOnce(&Schema, Registry) -> Result<Registry, BoxError> + Send + 'static,
-    ) -> ProducerBuilder {
+    ) -> Self {
         self.declare = Some(Box::new(declare));
         self
     }
 
-    /// Lets something of the dataset's be lost: see [`Allow`].
-    pub fn allow(mut self, allow: Allow) -> ProducerBuilder {
+    /// Allows a schema change that drops data: see [`Allow`]. Default: `open` refuses such a change.
+    pub fn allow(mut self, allow: Allow) -> Self {
         self.allow.push(allow);
         self
     }
 
-    /// Adds a validator; they are asked in this order. None by default.
-    pub fn validate(mut self, validator: impl Validator) -> ProducerBuilder {
+    /// Adds a validator. Validators run in the order in which they are added. Default: none.
+    pub fn validate(mut self, validator: impl Validator) -> Self {
         self.validators.push(Arc::new(validator));
         self
     }
 
-    /// Adds a validator of one's own: it gets the old view and the new one. The name is for its errors.
+    /// Adds a validator made of a closure, which gets the old view and the new one. The name is for its errors.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let builder = Producer::builder("memory://builder-validate").with::<Movie>();
+    /// let builder = builder.validate_with("no fewer movies", |old, new| {
+    ///     let (old, new) = (old.len::<Movie>(), new.len::<Movie>());
+    ///     if new < old { Err(format!("{old} became {new}").into()) } else { Ok(()) }
+    /// });
+    /// let producer = builder.open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn validate_with(
         self,
         name: impl Into<String>,
         check: impl Fn(&View, &View) -> Result<(), BoxError> + Send + Sync + 'static,
-    ) -> ProducerBuilder {
-        self.validate(Own { name: name.into(), check })
+    ) -> Self {
+        self.validate(ClosureValidator { name: name.into(), check })
     }
 
-    /// Who this is, for people who look at the dataset. Default: `unnamed`.
-    pub fn holder(mut self, name: impl Into<String>) -> ProducerBuilder {
+    /// The name of this producer, for people who look at the dataset. Default: `unnamed`.
+    pub fn owner(mut self, name: impl Into<String>) -> Self {
         self.writer.holder = name.into();
         self
     }
 
-    /// Opens although another producer seems to be alive: from then on it is fenced. Default: waits until it has
-    /// closed, or broken its promise.
+    /// Opens although another producer seems to be alive, and fences it. Default: `open` waits until the other producer
+    /// has closed, or its last heartbeat is too old.
     ///
-    /// One that puts version after version without a pause is overtaken between two of them. Should it be faster for as
-    /// long as a commit may take, `open` says that the log's position was taken: open again.
-    pub fn take_over(mut self) -> ProducerBuilder {
+    /// A producer that commits without a pause is overtaken between two commits. If it stays faster for a whole
+    /// [`commit_timeout`](ProducerBuilder::commit_timeout), `open` fails with kind `Retry`.
+    pub fn take_over(mut self) -> Self {
         self.writer.take_over = true;
         self
     }
 
-    /// What retention keeps. Default: the newest 3 snapshots, and every one younger than a day.
-    pub fn keep(mut self, keep: Keep) -> ProducerBuilder {
-        self.keep = keep;
+    /// What the producer keeps after a new snapshot. Default: the newest 3 snapshots, and every one younger than a day.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
         self
     }
 
-    /// When snapshots are made. Default: when they are due.
-    pub fn snapshots(mut self, snapshots: Snapshots) -> ProducerBuilder {
-        self.snapshots = snapshots;
+    /// When snapshots are made. Default: [`SnapshotPolicy::Auto`].
+    pub fn snapshots(mut self, policy: SnapshotPolicy) -> Self {
+        self.snapshots = policy;
         self
     }
 
-    /// How long a commit is tried before its outcome is `Unknown`. Default: 60 s.
-    pub fn commit_timeout(mut self, timeout: Duration) -> ProducerBuilder {
+    /// How long the producer tries a commit before its outcome is [unknown](crate::CycleError::unknown). Default: 60 s.
+    pub fn commit_timeout(mut self, timeout: Duration) -> Self {
         self.writer.commit_timeout = timeout;
         self
     }
 
-    /// The promise to readers and rivals: a sign of life at least this often. Default: 15 s.
-    pub fn next_within(mut self, promise: Duration) -> ProducerBuilder {
-        self.writer.next_within = promise;
+    /// The longest time between two heartbeats, which tell readers and other producers that this one is alive. Another
+    /// producer may take the dataset when it has seen none for longer. Default: 15 s; the producer writes one three times
+    /// as often.
+    pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
+        self.writer.next_within = interval;
         self
     }
 
-    /// The most that a state may take in memory when it is loaded. Default: no limit.
-    pub fn max_state_bytes(mut self, bytes: u64) -> ProducerBuilder {
+    /// The most memory that a state may take when it is loaded. Default: no limit.
+    pub fn max_state_bytes(mut self, bytes: u64) -> Self {
         self.bytes_max = bytes;
         self
     }
 
-    /// An option of the store, like `aws_endpoint`. Default: what the environment says. Without effect on a dataset
-    /// given as a [`Storage`].
-    pub fn option(mut self, key: impl Into<String>, value: impl Into<String>) -> ProducerBuilder {
-        if let Place::Url(_, options) = &mut self.place {
-            options.push((key.into(), value.into()));
-        }
-        self
-    }
-
-    /// The clock, the randomness and the threads. Default: the machine's.
-    pub fn env(mut self, env: Env) -> ProducerBuilder {
+    /// The clock, the randomness and the threads; a test passes simulated ones. Default: the machine's.
+    pub fn env(mut self, env: Env) -> Self {
         self.env = env;
         self
     }
 
     #[doc(hidden)]
-    pub fn writer_options(mut self, change: impl FnOnce(&mut WriterOptions)) -> ProducerBuilder {
+    pub fn writer_options(mut self, change: impl FnOnce(&mut WriterOptions)) -> Self {
         change(&mut self.writer);
         self
     }
 
-    /// Opens the dataset, or makes it: reads the schema and may refuse, loads the newest version, takes the next epoch.
-    /// Waits for a live holder to go, unless told to [take over](ProducerBuilder::take_over).
+    /// Opens the dataset, or makes it: checks the schema and may refuse it, loads the newest version, takes the next
+    /// epoch. Waits while another producer is alive, unless it [takes over](ProducerBuilder::take_over).
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let producer = Producer::builder("memory://builder-open").with::<Movie>().open().await?;
+    /// println!("the newest version is {}", producer.version());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// See [`OpenError`]. Nothing was written, but for the last step's `open` entry.
+    /// See [`OpenError`]. Nothing was written, except perhaps the last step's `open` entry.
     pub async fn open(self) -> Result<Producer, OpenError> {
-        Producer::open(self).await
+        Ok(self.open_dataset().await?)
     }
+
+    async fn open_dataset(self) -> Result<Producer, OpenCause> {
+        let storage = self.location.open().await?;
+        let env = self.env;
+        let loader = Loader { env: env.clone(), seed: env.random(), bytes_max: self.bytes_max };
+        let reader = start(&storage, &self.writer).await?;
+        let newest = loader.load(&reader, reader.outline().version).await?;
+        let declared = declared(self.registry, self.declare, newest.state.schema())?;
+        let opening = Opening { loader: &loader, options: &self.writer, declared: &declared, allow: &self.allow };
+        let Opened { log, heartbeat, committed, schema } = opening.take(reader, newest).await?;
+        let types = types(&declared, &schema)?;
+        let (state, threads) = (committed.state.clone(), env.threads());
+        let base = env.cpu(move || CycleBase::of_state(state.relayout(Arc::new(schema), threads)?)).await??;
+        let version = committed.state.version();
+        tracing::info!(dataset = storage.url(), epoch = %log.epoch(), %version, "dataset opened");
+        let settings = Settings {
+            env,
+            loader,
+            writer: self.writer,
+            validators: self.validators.into(),
+            snapshots: self.snapshots,
+            retention: self.retention,
+        };
+        Ok(Producer::new(Chain::new(log, committed, base), types, settings, heartbeat))
+    }
+}
+
+/// All declared types, those of `declare` included.
+fn declared(registry: Registry, declare: Option<Declare>, newest: &Schema) -> Result<Declared, OpenCause> {
+    let registry = match declare {
+        Some(declare) => declare(newest, registry).map_err(OpenCause::DeclareWith)?,
+        None => registry,
+    };
+    let declared = registry.finish()?;
+    if declared.roots().is_empty() {
+        return Err(OpenCause::NothingDeclared);
+    }
+    Ok(declared)
+}
+
+/// The declared types in the numbers of `schema`, the next version's.
+fn types(declared: &Declared, schema: &Schema) -> Result<Types, OpenCause> {
+    let roots = declared.roots().iter().map(|id| {
+        let name = &declared.schema().get(*id).name;
+        schema.find(name).expect("the next schema has every declared type")
+    });
+    Ok(Types { roots: roots.collect(), binding: Arc::new(Binding::new(declared, schema)?) })
 }

@@ -90,7 +90,6 @@ impl Content {
     ///
     /// # Panics
     /// When that is not so: for tests.
-    #[cfg(test)]
     pub(crate) fn check_invariants(&self, state: &State) {
         for table in state.tables().iter().filter(|table| table.key_plan().is_none()) {
             let id = table.layout().type_id;

@@ -1,8 +1,9 @@
 //! Publishing a dataset as a chain of versions.
 //!
-//! A [`Producer`] holds a dataset on an object store. It is given the whole dataset ([`cycle`](Producer::cycle)) or
-//! just changes ([`update`](Producer::update)), finds out what is new, proves that what it is about to write leads
-//! readers there, asks the validators, and puts one entry into the log. Consumers follow that log.
+//! A [`Producer`] owns a dataset on an object store. A program gives it the whole dataset ([`cycle`](Producer::cycle)) or
+//! changes only ([`update`](Producer::update)). The producer finds out what is new, proves that the bytes it is about to
+//! write lead readers to exactly these records, asks the validators, and puts one entry into the log. Consumers follow that
+//! log.
 //!
 //! ```
 //! use cenote_producer::{Producer, Record, RecordCountVariance};
@@ -47,7 +48,7 @@
 //! let updated = producer
 //!     .update(|changes| {
 //!         changes.upsert(&movie)?;
-//!         changes.delete::<Movie>(17)
+//!         Ok(changes.delete::<Movie>(17)?)
 //!     })
 //!     .await?;
 //! assert!(!updated.value, "there was no movie 17");
@@ -57,34 +58,75 @@
 //! # }
 //! ```
 //!
-//! **What a cycle does**: populate → diff → encode → verify → validate → commit, each step a type that the next
-//! consumes. Nothing leaves the process before the log is asked, so whatever fails before ends the cycle with nothing
-//! visible and the producer as it was. Equal records cost a look-up and no bytes; components are stored once however
-//! many records hold them, and go with the last that does.
+//! **A cycle** populates, diffs, encodes, verifies, validates, then commits. Nothing leaves the process before the commit,
+//! so whatever fails before it ends the cycle with nothing visible and the producer as it was. A record that did not change
+//! costs a look-up and no bytes; a component is stored once, however many records hold it, and is removed with its last
+//! reference.
 //!
-//! **What can become of a commit**, and what to do ([`CycleError`]): it stands; it is *refused*, *lost* or fails before
-//! (go on, or run the cycle again); it is *fenced*, because another producer took over (stop); it is *unknown*, because
-//! the store did not say ([`settle`](Producer::settle), or just make the next call). Dropping a future is like unknown:
-//! the next call finds out first.
+//! **The outcome of a commit** is one of these ([`CycleError`]): it is committed; it is *refused*, *lost*, or fails before
+//! (go on, or run the cycle again); it is *fenced*, because another producer took over (stop); it is *unknown*, because the
+//! store did not confirm it ([`settle`](Producer::settle), or make the next call). Dropping a future is like an unknown
+//! outcome: the next call finds out first.
 //!
-//! **Beside the cycle**: snapshots are made in the background when they are due, read back and compared before anybody
-//! is told of them; retention lets go of what is older than [`Keep`] says; a heartbeat tells rivals and readers that
-//! the producer is alive.
+//! **In the background**, the producer makes snapshots when they are due, reads each back and compares it before the log
+//! names it; it removes what is older than [`Retention`] says; and it writes heartbeats, which tell other producers and
+//! readers that it is alive.
+//!
+//! # Modules
+//!
+//! The crate's root has what most programs use. The rest is grouped by subject, so that a program depends on this crate
+//! alone:
+//!
+//! | module | for |
+//! | --- | --- |
+//! | [`error`] | every error, its kind, and what it consists of |
+//! | [`storage`] | a dataset's objects on a store, the errors of stores |
+//! | [`env`](mod@env) | the clock, the randomness and the threads |
+//! | [`schema`] | types and fields at run time, declared without structs |
+//! | [`dynamic`] | records as rows, look-ups by name |
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! | --- | --- | --- |
+//! | `cli` | yes | the program `cenote-producer`; no part of the library |
+//! | `s3` | yes | stores that speak S3 |
+//! | `gcs` | no | Google Cloud Storage |
+//! | `azure` | no | Azure Blob Storage |
+//!
+//! # Metrics
+//!
+//! A program that installs a recorder of the `metrics` crate gets these. Each has the label `dataset`, the dataset's URL.
+//!
+//! | name | type | what it counts |
+//! | --- | --- | --- |
+//! | `cenote_producer_version` | gauge | the newest committed version |
+//! | `cenote_producer_commits_total` | counter | versions committed |
+//! | `cenote_producer_unchanged_total` | counter | cycles and updates that found nothing to write |
+//! | `cenote_producer_failures_total` | counter | cycles and updates that failed after their closure |
+//! | `cenote_producer_cycle_seconds` | histogram | from the call to the commit, reading the source included |
+//! | `cenote_producer_delta_bytes` | histogram | a version's delta on storage |
+//! | `cenote_producer_snapshots_total` | counter | snapshots made |
+//! | `cenote_producer_snapshot_failures_total` | counter | snapshots that failed |
+//! | `cenote_producer_snapshot_bytes` | gauge | the newest snapshot on storage |
 
 #![forbid(unsafe_code)]
 
 mod base;
 mod builder;
+mod chain;
 mod content;
 mod cycle;
-mod error;
+pub mod error;
 mod framed;
+mod heartbeat;
 /// Reads JSON Lines for the program. No part of the library's interface.
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod json;
 mod key;
 mod load;
+mod metrics;
 mod open;
 mod ordinals;
 mod plan;
@@ -98,22 +140,15 @@ mod update;
 mod validators;
 mod writer;
 
-#[cfg(test)]
-mod tests;
-
 pub use builder::ProducerBuilder;
 pub use cenote_state::record::Record;
 pub use cenote_state::schema::Allow;
-pub use cenote_state::{Key, Root, Version, View};
-pub use cenote_store::log::retention::Keep;
-pub use cycle::diff::DiffError;
-pub use cycle::populate::DuplicateKeys;
-pub use cycle::verify::VerifyError;
-pub use error::{CycleError, OpenError, SnapshotError, Unknown};
+pub use cenote_state::{Key, Root, Timestamp, Token, Version, View};
+pub use cenote_store::log::retention::{Retention, Trimmed};
+pub use error::{CycleError, OpenError, RecordError, SnapshotError};
 pub use producer::Producer;
-pub use report::{Cycled, Report, Settled, TypeReport, Updated};
-pub use snapshot::{SnapshotReport, Snapshots};
-pub use typed::RowError;
+pub use report::{CommitReport, Cycled, Settled, TypeReport, Updated};
+pub use snapshot::{SnapshotPolicy, SnapshotReport};
 pub use update::Update;
 pub use validators::{DanglingKeys, FractionChanged, MinimumCount, RecordCountVariance, ValidationError, Validator};
 pub use writer::Writer;
@@ -123,7 +158,57 @@ pub use cenote_state::__derive::RecordOfProducer as Record;
 #[doc(hidden)]
 pub use cenote_state::{__derive, __one_value};
 
-/// What closures fail with: any error, ours and yours alike, becomes one with `?`.
+pub mod storage {
+    //! A dataset's objects on a store: S3, Google, Azure, local files, memory.
+
+    pub use cenote_store::storage::{
+        Created, DatasetUrl, Listed, Location, Operation, Storage, StorageError, StorageErrorKind, Tail,
+    };
+}
+
+pub mod env {
+    //! The clock, the randomness and the threads. A test passes simulated ones to
+    //! [`ProducerBuilder::env`](crate::ProducerBuilder::env).
+
+    pub use cenote_store::env::{Env, Instant, Panicked, Task, TimedOut};
+}
+
+pub mod schema {
+    //! The shape of a dataset's records at run time: types, their fields, what a field can hold.
+
+    pub use cenote_state::ids::{ColumnId, TypeId};
+    pub use cenote_state::record::{Declared, Registry};
+    pub use cenote_state::schema::{
+        Allow, Evolved, Field, KeyForm, Schema, SchemaChange, Shape, TypeKind, TypeSchema, ValueKind, limits,
+    };
+}
+
+pub mod dynamic {
+    //! Records without Rust structs: rows to write, and look-ups by the names of types and fields.
+    //!
+    //! A [`Row`] has one cell for each field of its type, in the order of [`TypeSchema::fields`]. A cell is the value's
+    //! canonical bytes:
+    //!
+    //! | value | cell |
+    //! | --- | --- |
+    //! | integer, bool | 8 bytes, little-endian; signed integers are extended by their sign |
+    //! | enum | 8 bytes: the variant's number |
+    //! | float | the bytes of its bits, little-endian |
+    //! | text, bytes | as they are |
+    //! | a component | 4 bytes: the ordinal that [`Writer::intern_row`](crate::Writer::intern_row) returns |
+    //! | list, set, map | the number of elements in 4 bytes, then the elements; text and bytes after their length |
+    //!
+    //! The elements of a set and the keys of a map ascend, and none repeats.
+    //!
+    //! [`TypeSchema::fields`]: crate::schema::TypeSchema::fields
+
+    pub use cenote_state::ids::{Ordinal, TypeId};
+    pub use cenote_state::keys::{KeyBuf, KeyRef};
+    pub use cenote_state::row::Row;
+    pub use cenote_state::view::{NamedKey, NamedKeyError, NamedList, NamedMap, NamedRecord, NamedTable, NamedValue};
+}
+
+/// The error of a closure: with `?` any error becomes one.
 ///
 /// ```
 /// fn year(text: &str) -> Result<u16, cenote_producer::BoxError> {

@@ -71,7 +71,6 @@ impl Ordinals {
     ///
     /// # Panics
     /// When they are not: for tests and debug builds.
-    #[cfg(test)]
     pub(crate) fn check_invariants(&self, state: &State) {
         for (table, of_type) in state.tables().iter().zip(&self.types) {
             let expected = Free::of_table(table);

@@ -67,7 +67,6 @@ impl References {
     ///
     /// # Panics
     /// When they are not: for tests and debug builds.
-    #[cfg(test)]
     pub(crate) fn check_invariants(&self, state: &State, plans: &Plans) {
         let recounted = References::of_state(state, plans);
         for table in state.tables().iter().filter(|table| table.key_plan().is_none()) {

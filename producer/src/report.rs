@@ -1,4 +1,4 @@
-//! What came of a call, for the caller and for logs.
+//! The results of calls, for the caller and for logs.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,27 +7,49 @@ use cenote_state::ids::{Token, Version};
 
 use crate::cycle::commit::Next;
 
-/// What came of a cycle.
+/// The result of a cycle.
+///
+/// ```
+/// # use cenote_producer::{Producer, Record};
+/// use cenote_producer::Cycled;
+///
+/// # #[derive(Record)]
+/// # #[record(key = "id")]
+/// # struct Movie { id: u64 }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cenote_producer::BoxError> {
+/// # let mut producer = Producer::builder("memory://cycled").with::<Movie>().open().await?;
+/// match producer.cycle(async |writer| Ok(writer.add(&Movie { id: 1 })?)).await? {
+///     Cycled::Committed(report) => println!("version {}: {report}", report.version),
+///     Cycled::Unchanged(version) => println!("version {version} has these records already"),
+///     _ => {}
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Cycled {
-    /// A new version stands in the log.
-    Committed(Report),
+    /// A new version was committed.
+    Committed(CommitReport),
     /// Nothing differs from the newest version, so nothing was written.
     Unchanged(Version),
 }
 
-/// What came of an update: what the closure returned, and the version.
+/// The result of an update.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Updated<R> {
     /// What the closure returned.
     pub value: R,
-    /// What came of it.
+    /// The new version, or the one that has these records already.
     pub cycled: Cycled,
 }
 
-/// A new version.
+/// What a new version changed. Its `Display` lists the root types: `Movie: 3 added, 1 changed, 0 removed`.
 #[derive(Clone, Debug)]
-pub struct Report {
+#[non_exhaustive]
+pub struct CommitReport {
     /// The version.
     pub version: Version,
     /// What changed, by type; types without changes are left out.
@@ -42,32 +64,34 @@ pub struct Report {
 
 /// What a version changed in one type.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TypeReport {
     /// The type's name.
     pub name: String,
-    /// Whether it is a root, and no component.
+    /// Whether it is a root type; else it is a component type.
     pub is_root: bool,
-    /// Records that came.
+    /// Records that were added.
     pub added: u64,
-    /// Records that went.
+    /// Records that were removed.
     pub removed: u64,
     /// Records with new values.
     pub changed: u64,
 }
 
-/// What became of an earlier call that was dropped, or that ended in `Unknown`.
+/// The outcome of an earlier call that was dropped, or whose outcome was unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Settled {
-    /// There is nothing that is not known.
+    /// There was no such call.
     Nothing,
-    /// Its version stands in the log.
+    /// Its version was committed.
     Committed(Version),
-    /// It does not stand in the log and never will.
+    /// It was not committed and never will be.
     NotCommitted,
 }
 
 impl Cycled {
-    /// The newest version: the new one, or the one that is as it should be.
+    /// The newest version: the new one, or the one that has these records already.
     #[must_use]
     pub fn version(&self) -> Version {
         match self {
@@ -76,15 +100,15 @@ impl Cycled {
         }
     }
 
-    /// A read `at_least` this token sees what was published.
+    /// A consumer's read of at least this token sees what was published.
     #[must_use]
     pub fn token(&self) -> Token {
         self.version().into()
     }
 
-    /// The report, if there is a new version.
+    /// The report of the new version; `None` if nothing changed.
     #[must_use]
-    pub fn committed(&self) -> Option<&Report> {
+    pub fn committed(&self) -> Option<&CommitReport> {
         match self {
             Cycled::Committed(report) => Some(report),
             Cycled::Unchanged(_) => None,
@@ -99,16 +123,16 @@ impl<R> Updated<R> {
         self.cycled.version()
     }
 
-    /// A read `at_least` this token sees the update.
+    /// A consumer's read of at least this token sees the update.
     #[must_use]
     pub fn token(&self) -> Token {
         self.cycled.token()
     }
 }
 
-impl Report {
-    /// Of an entry that is about to be put.
-    pub(crate) fn of(next: &Next) -> Report {
+impl CommitReport {
+    /// The report of an entry that is not put yet.
+    pub(crate) fn of(next: &Next) -> CommitReport {
         let types = next.follow.types.iter().map(|of_type| {
             let schema = next.state.schema().get(of_type.type_id);
             TypeReport {
@@ -119,7 +143,7 @@ impl Report {
                 changed: of_type.changed,
             }
         });
-        Report {
+        CommitReport {
             version: next.state.version(),
             types: types.collect(),
             delta_bytes: next.delta_bytes,
@@ -128,14 +152,14 @@ impl Report {
         }
     }
 
-    /// What changed in the type with this name.
+    /// What changed in the type with this name; `None` if nothing did.
     #[must_use]
     pub fn of_type(&self, name: &str) -> Option<&TypeReport> {
         self.types.iter().find(|of_type| of_type.name == name)
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for CommitReport {
     /// The roots' changes: `Movie: 3 added, 1 changed, 0 removed`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts: Vec<String> = Vec::new();

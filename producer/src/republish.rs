@@ -10,13 +10,13 @@ use cenote_state::record::Interner;
 use cenote_state::row::Row;
 use cenote_state::state::State;
 
-use crate::base::Base;
+use crate::base::CycleBase;
 use crate::cycle::populate::Input;
-use crate::error::CycleError;
+use crate::error::{CycleCause, RecordCause};
 use crate::framed::{frame_stored, unframe};
 
 /// All records of `old`, under the base's schema, in place of all that the base has.
-pub(crate) fn input(base: Base, old: &State, threads: usize) -> Result<Input, CycleError> {
+pub(crate) fn input(base: CycleBase, old: &State, threads: usize) -> Result<Input, CycleCause> {
     let old = old.relayout(base.state.schema().clone(), threads).map_err(crate::cycle::diff::DiffError::from)?;
     let schema = base.state.schema().clone();
     let roots = || schema.iter().filter(|(_, of_type)| of_type.is_root() && !of_type.fields.is_empty());
@@ -25,7 +25,7 @@ pub(crate) fn input(base: Base, old: &State, threads: usize) -> Result<Input, Cy
     for (id, _) in roots() {
         for ordinal in old.table(id).ordinals() {
             let row = copier.row(id, ordinal)?;
-            copier.input.add(id, &row)?;
+            copier.input.add(id, &row).map_err(RecordCause::from)?;
         }
     }
     Ok(copier.input)
@@ -40,7 +40,7 @@ struct Copier<'o> {
 
 impl Copier<'_> {
     /// The record in the input's ordinals.
-    fn row(&mut self, id: TypeId, ordinal: Ordinal) -> Result<Row, CycleError> {
+    fn row(&mut self, id: TypeId, ordinal: Ordinal) -> Result<Row, CycleCause> {
         let stored = self.old.table(id).row(ordinal).expect("a live ordinal has a row");
         let plans = self.input.base.plans.clone();
         let mut referred = Vec::new();
@@ -49,7 +49,7 @@ impl Copier<'_> {
             // Components nest as deep as types do, and no type contains itself.
             if !self.components.contains_key(&(component, ordinal)) {
                 let row = self.row(component, Ordinal(ordinal))?;
-                let given = self.input.intern(component, &row)?;
+                let given = self.input.intern(component, &row).map_err(RecordCause::from)?;
                 self.components.insert((component, ordinal), given.0);
             }
         }

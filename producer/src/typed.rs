@@ -24,8 +24,7 @@ pub(crate) struct Typed {
 
 /// A row made by hand that is not one of the type's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RowError {
+pub(crate) enum RowError {
     /// The type is not one of the producer's roots.
     #[error("type number {0} is not a root type of this producer; declare it where the producer is built")]
     Type(TypeId),

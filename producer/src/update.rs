@@ -1,4 +1,4 @@
-//! An update: just changes. Calls apply in order, and of those to one key the last stands.
+//! An update: changes only. They apply in order; the last change of a key counts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,13 +9,12 @@ use cenote_state::record::{KeyValue, Root};
 use cenote_state::row::Row;
 use cenote_state::schema::Schema;
 
-use crate::BoxError;
 use crate::cycle::populate::Input;
+use crate::error::{RecordCause, RecordError};
 use crate::typed::{RowError, Typed};
 
-/// Takes changes. All of them become one version, or none does.
-///
-/// Every method fails with the same boxed error that the closure does, so that any of them can be its last expression.
+/// Takes changes. All of them become one version, or none does. [`Producer::update`](crate::Producer::update) passes it to
+/// its closure.
 pub struct Update {
     input: Input,
     typed: Typed,
@@ -29,56 +28,130 @@ impl Update {
 
     /// Adds the record, or replaces the one with its key.
     ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://update-upsert").with::<Movie>().open().await?;
+    /// producer.update(|changes| Ok(changes.upsert(&Movie { id: 1 })?)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// If the record breaks a limit, or its type was not declared with `with`.
-    pub fn upsert<T: Root>(&mut self, record: &T) -> Result<(), BoxError> {
+    /// If the record exceeds a limit, or its type was not declared with `with`.
+    pub fn upsert<T: Root>(&mut self, record: &T) -> Result<(), RecordError> {
+        Ok(self.upsert_record(record)?)
+    }
+
+    fn upsert_record<T: Root>(&mut self, record: &T) -> Result<(), RecordCause> {
         let (id, row) = self.typed.write(record, &mut self.input)?;
         Ok(self.input.upsert(id, row)?)
     }
 
     /// Deletes the record with this key; `false` if there is none.
     ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://update-delete").with::<Movie>().open().await?;
+    /// let updated = producer.update(|changes| Ok(changes.delete::<Movie>(17)?)).await?;
+    /// assert!(!updated.value, "there was no movie 17");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// If its type was not declared with `with`.
-    pub fn delete<T: Root>(&mut self, key: <T::Key as KeyValue>::Borrowed<'_>) -> Result<bool, BoxError> {
-        let id = self.typed.id::<T>(self.input.base.state.schema())?;
+    pub fn delete<T: Root>(&mut self, key: <T::Key as KeyValue>::Borrowed<'_>) -> Result<bool, RecordError> {
+        let id = self.typed.id::<T>(self.input.base.state.schema()).map_err(RecordCause::from)?;
         Ok(T::Key::with(key, |key| self.input.delete(id, key)))
     }
 
     /// The same as [`upsert`](Update::upsert) for a row in canonical form: see [`Writer::add_row`](crate::Writer::add_row).
     ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// use cenote_producer::dynamic::Row;
+    ///
+    /// # #[derive(Record)]
+    /// # #[record(key = "code")]
+    /// # struct Country { code: String }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://update-row").with::<Country>().open().await?;
+    /// let country = producer.schema().find("Country").ok_or("the type is declared")?;
+    /// let mut row = Row::new(1);
+    /// row.set(0, |cell| cell.extend_from_slice(b"nl"));
+    /// producer.update(|changes| Ok(changes.upsert_row(country, &row)?)).await?;
+    /// assert!(producer.view().get::<Country>("nl").is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// If the row is not one of the type's: see [`RowError`].
-    pub fn upsert_row(&mut self, id: TypeId, row: &Row) -> Result<(), BoxError> {
+    /// As for [`Writer::add_row`](crate::Writer::add_row).
+    pub fn upsert_row(&mut self, id: TypeId, row: &Row) -> Result<(), RecordError> {
+        Ok(self.upsert_checked_row(id, row)?)
+    }
+
+    fn upsert_checked_row(&mut self, id: TypeId, row: &Row) -> Result<(), RecordCause> {
         self.typed.check_root(&self.input, id, row)?;
         Ok(self.input.upsert(id, row)?)
     }
 
     /// The same as [`delete`](Update::delete) for a key in canonical form.
     ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// use cenote_producer::dynamic::KeyRef;
+    ///
+    /// # #[derive(Record)]
+    /// # #[record(key = "code")]
+    /// # struct Country { code: String }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://update-key").with::<Country>().open().await?;
+    /// let country = producer.schema().find("Country").ok_or("the type is declared")?;
+    /// let updated = producer.update(|changes| Ok(changes.delete_key(country, KeyRef::Bytes(b"nl"))?)).await?;
+    /// assert!(!updated.value, "there was no such country");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// If the type is not one of the producer's.
-    pub fn delete_key(&mut self, id: TypeId, key: KeyRef<'_>) -> Result<bool, BoxError> {
+    /// If the type is not one of the producer's root types.
+    pub fn delete_key(&mut self, id: TypeId, key: KeyRef<'_>) -> Result<bool, RecordError> {
         if !self.typed.is_root(id) {
-            return Err(RowError::Type(id).into());
+            return Err(RecordCause::from(RowError::Type(id)).into());
         }
         Ok(self.input.delete(id, key))
     }
 
-    /// The ordinal of a component row for this update; equal rows have the same.
+    /// The ordinal of a component row, for the rows of this update; equal rows have the same. For an example see
+    /// [`Writer::intern_row`](crate::Writer::intern_row).
     ///
     /// # Errors
-    /// If the row is not one of the type's.
-    pub fn intern_row(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, BoxError> {
+    /// As for [`Writer::intern_row`](crate::Writer::intern_row).
+    pub fn intern_row(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, RecordError> {
         Ok(self.input.intern_row(component, row)?)
     }
 
-    /// Attaches a tag to the version. Nothing is written for a tag alone.
+    /// Attaches a tag to the version. The producer writes nothing for a tag alone. For an example see
+    /// [`Writer::tag`](crate::Writer::tag).
     pub fn tag(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.tags.insert(name.into(), value.into());
     }
 
-    /// The dataset's schema, whose numbers rows made by hand are in.
+    /// The dataset's schema. The type numbers of hand-made rows are its numbers. For an example see
+    /// [`Writer::schema`](crate::Writer::schema).
     #[must_use]
     pub fn schema(&self) -> &Arc<Schema> {
         self.input.base.state.schema()

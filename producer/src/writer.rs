@@ -1,18 +1,18 @@
-//! The writer: what a cycle's closure gives records to.
+//! The writer: takes the records that a cycle's closure gives.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cenote_state::ids::{Ordinal, TypeId};
-use cenote_state::record::{Root, WriteError};
+use cenote_state::record::Root;
 use cenote_state::row::Row;
 use cenote_state::schema::Schema;
 
-use crate::BoxError;
 use crate::cycle::populate::Input;
+use crate::error::{RecordCause, RecordError};
 use crate::typed::Typed;
 
-/// Takes the whole dataset, record by record.
+/// Takes the whole dataset, record by record. [`Producer::cycle`](crate::Producer::cycle) passes it to its closure.
 pub struct Writer {
     pub(crate) input: Input,
     typed: Typed,
@@ -25,55 +25,187 @@ impl Writer {
         Writer { input, typed, tags: BTreeMap::new(), added: 0 }
     }
 
-    /// Adds a record. A key that comes twice ends the cycle, once all records are there, with the first ten such keys.
+    /// Adds a record. A key that is added twice makes the cycle fail after its last record; the error names the first ten
+    /// such keys.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://writer-add").with::<Movie>().open().await?;
+    /// let movies = [Movie { id: 1 }, Movie { id: 2 }];
+    /// let cycled = producer.cycle(async |writer| Ok(movies.iter().try_for_each(|movie| writer.add(movie))?)).await?;
+    /// assert!(cycled.committed().is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// If the record breaks a limit, or its type was not declared with `with`.
-    pub fn add<T: Root>(&mut self, record: &T) -> Result<(), WriteError> {
+    /// If the record exceeds a limit, or its type was not declared with `with`.
+    pub fn add<T: Root>(&mut self, record: &T) -> Result<(), RecordError> {
+        self.add_record(record)?;
+        self.added += 1;
+        Ok(())
+    }
+
+    fn add_record<T: Root>(&mut self, record: &T) -> Result<(), RecordCause> {
         if !self.typed.add_same(record, &mut self.input)? {
             let (id, row) = self.typed.write(record, &mut self.input)?;
             self.input.add(id, row)?;
         }
-        self.added += 1;
         Ok(())
     }
 
-    /// Adds a record as a row in canonical form (see [`cenote_state::row`]), of a root type of the [`schema`].
-    /// Components come first, by [`intern_row`], and are referred to by the ordinals that it gives.
+    /// Adds a record as a row in canonical form (see [`dynamic`](crate::dynamic)), of a root type of the [`schema`].
+    /// Its components come first, by [`intern_row`]; the row refers to them by the ordinals that it returns.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// use cenote_producer::dynamic::Row;
+    ///
+    /// # #[derive(Record)]
+    /// # #[record(key = "code")]
+    /// # struct Country { code: String, people: i64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://writer-row").with::<Country>().open().await?;
+    /// let country = producer.schema().find("Country").ok_or("the type is declared")?;
+    /// let mut row = Row::new(2);
+    /// row.set(0, |cell| cell.extend_from_slice(b"nl"));
+    /// row.set(1, |cell| cell.extend_from_slice(&17_900_000_i64.to_le_bytes()));
+    /// producer.cycle(async |writer| Ok(writer.add_row(country, &row)?)).await?;
+    /// assert_eq!(producer.view().get::<Country>("nl").map(|country| country.people()), Some(17_900_000));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// If the row is not one of the type's, its cells are not canonical (a set or map is sorted and holds nothing twice), or
-    /// a reference leads nowhere: see [`RowError`](crate::RowError).
+    /// If the row is not one of the type's, a cell is not canonical (a set or map is sorted and holds nothing twice), a
+    /// reference leads nowhere, or the type is not one of the producer's root types.
     ///
     /// [`schema`]: Writer::schema
     /// [`intern_row`]: Writer::intern_row
-    pub fn add_row(&mut self, id: TypeId, row: &Row) -> Result<(), BoxError> {
-        self.typed.check_root(&self.input, id, row)?;
-        self.input.add(id, row)?;
+    pub fn add_row(&mut self, id: TypeId, row: &Row) -> Result<(), RecordError> {
+        self.add_checked_row(id, row)?;
         self.added += 1;
         Ok(())
     }
 
-    /// The ordinal of a component row for this cycle; equal rows have the same.
+    fn add_checked_row(&mut self, id: TypeId, row: &Row) -> Result<(), RecordCause> {
+        self.typed.check_root(&self.input, id, row)?;
+        Ok(self.input.add(id, row)?)
+    }
+
+    /// The ordinal of a component row, for the rows of this cycle; equal rows have the same.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// use cenote_producer::dynamic::Row;
+    ///
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, genre: Genre }
+    /// # #[derive(Record)]
+    /// # struct Genre { name: String }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://writer-intern").with::<Movie>().open().await?;
+    /// let schema = producer.schema().clone();
+    /// let (movie, genre) = (schema.find("Movie").ok_or("declared")?, schema.find("Genre").ok_or("declared")?);
+    /// producer
+    ///     .cycle(async |writer| {
+    ///         let mut row = Row::new(1);
+    ///         row.set(0, |cell| cell.extend_from_slice(b"drama"));
+    ///         let drama = writer.intern_row(genre, &row)?;
+    ///         let mut row = Row::new(2);
+    ///         row.set(0, |cell| cell.extend_from_slice(&1_u64.to_le_bytes()));
+    ///         row.set(1, |cell| cell.extend_from_slice(&drama.0.to_le_bytes()));
+    ///         Ok(writer.add_row(movie, &row)?)
+    ///     })
+    ///     .await?;
+    /// assert_eq!(producer.view().get::<Movie>(1).map(|movie| movie.genre().name()), Some("drama"));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// If the row is not one of the type's.
-    pub fn intern_row(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, BoxError> {
+    /// As for [`add_row`](Writer::add_row); the type is a component type.
+    pub fn intern_row(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, RecordError> {
         Ok(self.input.intern_row(component, row)?)
     }
 
-    /// Attaches a tag to the version, like the source's own version. Nothing is written for a tag alone.
+    /// Attaches a tag to the version, such as the source's version. The producer writes nothing for a tag alone.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://writer-tag").with::<Movie>().open().await?;
+    /// producer
+    ///     .cycle(async |writer| {
+    ///         writer.tag("release", "8.1.9");
+    ///         Ok(writer.add(&Movie { id: 1 })?)
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tag(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.tags.insert(name.into(), value.into());
     }
 
-    /// The dataset's schema, whose numbers rows made by hand are in.
+    /// The dataset's schema. The type numbers of hand-made rows are its numbers.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://writer-schema").with::<Movie>().open().await?;
+    /// producer
+    ///     .cycle(async |writer| {
+    ///         assert!(writer.schema().find("Movie").is_some());
+    ///         Ok(())
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn schema(&self) -> &Arc<Schema> {
         self.input.base.state.schema()
     }
 
-    /// How many records were added so far.
+    /// The number of records that were added so far.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://writer-added").with::<Movie>().open().await?;
+    /// producer
+    ///     .cycle(async |writer| {
+    ///         writer.add(&Movie { id: 1 })?;
+    ///         if writer.added() == 0 {
+    ///             return Err("the source is empty".into()); // ends the cycle, nothing is written
+    ///         }
+    ///         Ok(())
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn added(&self) -> u64 {
         self.added

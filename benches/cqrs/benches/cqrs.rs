@@ -15,8 +15,8 @@ use cenote_bench_cqrs::domain::{Change, Message, Query, Sum, World};
 use cenote_bench_cqrs::read::{NearCache, Queries, ReadStores, SqliteReadStores};
 use cenote_bench_cqrs::strategy::cenote::Linked;
 use cenote_bench_cqrs::strategy::cenote::records::{BY_CATEGORY, Page, Product};
-use cenote_consumer::Consumer;
-use cenote_producer::{Producer, Snapshots};
+use cenote_consumer::{Consumer, ReloadPolicy};
+use cenote_producer::{Producer, SnapshotPolicy};
 use criterion::{Criterion, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
 
@@ -42,7 +42,7 @@ fn sqlite(runtime: &Runtime, world: &World, folder: &Path) -> Queries {
 fn cenote(runtime: &Runtime, world: &World) -> Queries {
     runtime.block_on(async {
         let builder = Producer::builder("memory://cqrs-bench").with::<Product>().with::<Page>();
-        let mut producer = builder.snapshots(Snapshots::ByHand).open().await.expect("memory has no faults");
+        let mut producer = builder.snapshots(SnapshotPolicy::Manual).open().await.expect("memory has no faults");
         let fill = async |writer: &mut cenote_producer::Writer| {
             for product in world.all_products() {
                 writer.add(&Product::of(&product, 1, &world.reference))?;
@@ -54,7 +54,8 @@ fn cenote(runtime: &Runtime, world: &World) -> Queries {
         };
         producer.cycle(fill).await.expect("the world breaks no rule");
         let consumer = Consumer::builder("memory://cqrs-bench").with::<Product>().with::<Page>();
-        let consumer = consumer.index(&BY_CATEGORY).manual().open().await.expect("it was just published");
+        let consumer =
+            consumer.index(&BY_CATEGORY).reload(ReloadPolicy::Manual).open().await.expect("it was just published");
         Queries::Local(Arc::new(Linked(Arc::new(consumer))))
     })
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use cenote_bench_engine::peers::cenote::{BY_COUNTRY, Movie, PackedMovie};
 use cenote_bench_engine::workload::Catalog;
-use cenote_consumer::{Consumer, View};
-use cenote_producer::{Producer, Snapshots};
+use cenote_consumer::{Consumer, ConsumerBuilder, ReloadPolicy, View};
+use cenote_producer::{Producer, SnapshotPolicy};
 use cenote_state::blob;
 use cenote_state::ids::DatasetId;
 use cenote_store::env::Env;
@@ -38,11 +38,11 @@ impl World {
         let movies: Vec<Movie> = catalog.movies().map(|movie| Movie::from(&movie)).collect();
         let url = folder.path().display().to_string();
         let (producer, view) = runtime.block_on(async {
-            let builder = Producer::builder(&url).with::<Movie>().snapshots(Snapshots::ByHand);
+            let builder = Producer::builder(&url).with::<Movie>().snapshots(SnapshotPolicy::Manual);
             let mut producer = builder.open().await.expect("the dataset is made");
             cycle(&mut producer, &movies).await;
             producer.snapshot().await.expect("a snapshot is written");
-            let consumer = Consumer::builder(&url).with::<Movie>().index(&BY_COUNTRY).manual();
+            let consumer = Consumer::builder(&url).with::<Movie>().index(&BY_COUNTRY).reload(ReloadPolicy::Manual);
             let view = consumer.open().await.expect("the dataset opens").view();
             (producer, view)
         });
@@ -121,7 +121,7 @@ fn packed_view(world: &World) -> View {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let builder = Producer::builder(folder.path().display().to_string()).with::<PackedMovie>();
     world.runtime.block_on(async {
-        let mut producer = builder.snapshots(Snapshots::ByHand).open().await.expect("the dataset is made");
+        let mut producer = builder.snapshots(SnapshotPolicy::Manual).open().await.expect("the dataset is made");
         let cycled = producer.cycle(async |writer| {
             world.catalog.movies().try_for_each(|movie| writer.add(&PackedMovie::from(&movie)))?;
             Ok(())
@@ -141,7 +141,8 @@ fn blobs(criterion: &mut Criterion, world: &World) {
     let url = world.folder.path().display().to_string();
     group.bench_function("load", |bench| {
         bench.iter(|| {
-            let opened = world.runtime.block_on(Consumer::builder(&url).with::<Movie>().manual().open());
+            let opened =
+                world.runtime.block_on(Consumer::builder(&url).with::<Movie>().reload(ReloadPolicy::Manual).open());
             opened.expect("the dataset opens").version()
         });
     });
@@ -168,7 +169,7 @@ fn cycles(criterion: &mut Criterion, world: &mut World) {
                 changed.collect::<Vec<_>>()
             },
             |changed| {
-                let update = producer.update(|changes| changed.iter().try_for_each(|movie| changes.upsert(movie)));
+                let update = producer.update(|changes| changed.iter().try_for_each(|movie| Ok(changes.upsert(movie)?)));
                 runtime.block_on(update).expect("the update commits").version()
             },
             BatchSize::PerIteration,
@@ -181,10 +182,9 @@ fn cycles(criterion: &mut Criterion, world: &mut World) {
 fn refreshes(criterion: &mut Criterion, world: &mut World) {
     let url = world.folder.path().display().to_string();
     let World { runtime, producer, catalog, .. } = world;
-    let open =
-        |builder: cenote_consumer::Builder| Arc::new(runtime.block_on(builder.open()).expect("the dataset opens"));
-    let by_hand = open(Consumer::builder(&url).with::<Movie>().manual());
-    let watching = open(Consumer::builder(&url).with::<Movie>().poll(Duration::from_secs(3_600)));
+    let open = |builder: ConsumerBuilder| Arc::new(runtime.block_on(builder.open()).expect("the dataset opens"));
+    let by_hand = open(Consumer::builder(&url).with::<Movie>().reload(ReloadPolicy::Manual));
+    let watching = open(Consumer::builder(&url).with::<Movie>().reload(ReloadPolicy::Poll(Duration::from_secs(3_600))));
     let mut ratings = catalog.rating_integers();
     let mut repetition = 1_000_000;
     let mut update = |changes: u64| {
@@ -198,7 +198,7 @@ fn refreshes(criterion: &mut Criterion, world: &mut World) {
                 Movie::from(&movie)
             })
             .collect();
-        let update = producer.update(|changes| changed.iter().try_for_each(|movie| changes.upsert(movie)));
+        let update = producer.update(|changes| changed.iter().try_for_each(|movie| Ok(changes.upsert(movie)?)));
         runtime.block_on(update).expect("the update commits").token()
     };
     let mut group = criterion.benchmark_group("refresh");

@@ -5,11 +5,10 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote_consumer::{Consumer, OpenError, RefreshError, RefreshPath, Report};
+use cenote_consumer::error::{ErrorKind, LoadError, ReadError};
+use cenote_consumer::{Consumer, OpenError, RefreshError, RefreshPath, RefreshReport, ReloadPolicy};
 use cenote_state::ids::Version;
 use cenote_state::view::View;
-use cenote_store::load::LoadError;
-use cenote_store::log::ReadError;
 
 use super::audit;
 use super::record::{BY_GROUP, Content, Item, differs, index_differs};
@@ -53,7 +52,7 @@ pub(crate) struct Life {
     world: Rc<World>,
     name: &'static str,
     consumer: Consumer,
-    reports: Arc<Mutex<Vec<Report>>>,
+    reports: Arc<Mutex<Vec<RefreshReport>>>,
     /// The newest version that it was seen at.
     seen: Version,
     /// No further than this had the log come when it last looked.
@@ -94,9 +93,9 @@ pub(crate) async fn open(world: &Rc<World>, opening: Opening) -> Result<Life, Op
     if world.audit.borrow().has_checkpoint() {
         world.count(Outcome::StartedFromCheckpoint);
     }
-    let reports: Arc<Mutex<Vec<Report>>> = Arc::default();
+    let reports: Arc<Mutex<Vec<RefreshReport>>> = Arc::default();
     let heard = Arc::clone(&reports);
-    let builder = Consumer::on(world.store.clone())
+    let builder = Consumer::builder_on(world.store.clone())
         .env(world.env.clone())
         .with::<Item>()
         .index(&BY_GROUP)
@@ -104,12 +103,12 @@ pub(crate) async fn open(world: &Rc<World>, opening: Opening) -> Result<Life, Op
         .max_state_bytes(1 << 30)
         .on_refresh(move |report| heard.lock().expect("nothing panics here").push(report.clone()));
     let builder = match opening.poll {
-        Some(every) => builder.poll(every),
-        None => builder.manual(),
+        Some(every) => builder.reload(ReloadPolicy::Poll(every)),
+        None => builder.reload(ReloadPolicy::Manual),
     };
     let opened = builder.open().await;
-    if let Err(OpenError::Refresh { source, .. }) = &opened {
-        judge(world, opening.name, source);
+    if let Some(error) = opened.as_ref().err().and_then(OpenError::refresh_error) {
+        judge(world, opening.name, error);
     }
     let (consumer, world, name) = (opened?, world.clone(), opening.name);
     world.trace(format!("{name} opened at {}", consumer.version()));
@@ -218,20 +217,22 @@ impl Life {
 
 /// Counts what the error tells of, and fails if it tells of a bug.
 fn judge(world: &World, name: &str, error: &RefreshError) {
-    match error {
-        RefreshError::Read(ReadError::Missing { .. }) | RefreshError::Snapshot(LoadError::Missing { .. }) => {
-            world.count(Outcome::MissingObject);
-        }
-        RefreshError::Panicked { .. }
-        | RefreshError::Snapshot(LoadError::Panicked { .. })
-        | RefreshError::Schema { .. }
-        | RefreshError::Key { .. }
-        | RefreshError::Bind { .. }
-        | RefreshError::Index { .. }
-        | RefreshError::Parent { .. }
-        | RefreshError::Apply { .. }
-        | RefreshError::Differs { .. }
-        | RefreshError::TooLarge { .. } => world.fail(format!("{name}: {error}")),
-        _ => {}
+    if matches!(error.log_error(), Some(ReadError::Missing { .. }))
+        || matches!(error.load_error(), Some(LoadError::Missing { .. }))
+    {
+        world.count(Outcome::MissingObject);
+    }
+    let differs = matches!(
+        error.load_error(),
+        Some(
+            LoadError::Key { .. }
+                | LoadError::Parent { .. }
+                | LoadError::ParentDigest { .. }
+                | LoadError::Apply { .. }
+                | LoadError::Differs { .. }
+        )
+    );
+    if differs || error.is_too_large() || error.kind() == ErrorKind::Program {
+        world.fail(format!("{name}: {error}"));
     }
 }

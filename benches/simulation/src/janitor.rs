@@ -7,7 +7,7 @@ use cenote_store::log::{LogReader, LogWriter, Outcome as LogOutcome, WriterOptio
 
 use super::slot::Seat;
 use super::tally::Outcome;
-use super::world::{KEEP, World};
+use super::world::{RETENTION, World};
 
 /// A pass: a checkpoint now and then, a trim, a sweep. Says how far it came.
 pub(crate) async fn pass(world: &World, checkpoint: bool) -> Result<(), String> {
@@ -21,7 +21,7 @@ pub(crate) async fn pass(world: &World, checkpoint: bool) -> Result<(), String> 
             return Err(format!("its checkpoint is not there: {outcome:?}"));
         }
     }
-    let trimmed = trim(&mut writer, &KEEP).await.map_err(|error| {
+    let trimmed = trim(&mut writer, &RETENTION).await.map_err(|error| {
         if matches!(error, TrimError::NotCommitted(LogOutcome::Lost(_))) {
             world.count(Outcome::Lost);
         }

@@ -5,7 +5,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use cenote_producer::{BoxError, CycleError, Cycled, OpenError, Producer, Settled, SnapshotError};
+use cenote_producer::{BoxError, CycleError, Cycled, OpenError, Producer, Settled};
 use cenote_state::ids::Version;
 use cenote_store::log::Lost;
 
@@ -14,7 +14,7 @@ use super::dice::Dice;
 use super::record::{Content, Item, applied, changes, dataset, differs};
 use super::slot::{Mood, Seat};
 use super::tally::Outcome;
-use super::world::{KEEP, World};
+use super::world::{RETENTION, World};
 
 /// What a producer can be told to do.
 #[derive(Debug)]
@@ -93,18 +93,18 @@ async fn open(world: &World, opening: Opening) -> Result<Producer, OpenError> {
     if world.audit.borrow().has_checkpoint() {
         world.count(Outcome::StartedFromCheckpoint);
     }
-    let mut builder = Producer::on(world.store.clone())
+    let mut builder = Producer::builder_on(world.store.clone())
         .with::<Item>()
         .env(world.env.clone())
-        .holder(opening.name)
-        .keep(KEEP)
-        .next_within(NEXT_WITHIN)
+        .owner(opening.name)
+        .retention(RETENTION)
+        .heartbeat_interval(NEXT_WITHIN)
         .writer_options(|options| options.rules = world.rules);
     if opening.take_over {
         builder = builder.take_over();
     }
     let opened = builder.open().await;
-    if let Err(OpenError::Panicked(panicked)) = &opened {
+    if let Some(panicked) = opened.as_ref().err().and_then(OpenError::panicked) {
         world.fail(format!("{} opens: {panicked}", opening.name));
     }
     opened
@@ -148,7 +148,7 @@ impl Life {
                 self.committed(mark, version);
                 After::GoesOn
             }
-            Ok(Settled::NotCommitted | Settled::Nothing) => {
+            Ok(_) => {
                 self.doubt = None;
                 self.not_written(mark);
                 self.world.count(Outcome::Lost);
@@ -186,11 +186,11 @@ impl Life {
                     producer.republish(Version(version)).await
                 }
                 (None, None) => {
-                    let fill = |writer: &mut cenote_producer::Writer| -> Result<(), BoxError> {
+                    let fill = async |writer: &mut cenote_producer::Writer| -> Result<(), BoxError> {
                         writer.tag(MARK, tag);
                         after.values().try_for_each(|item| Ok(writer.add(item)?))
                     };
-                    producer.cycle_blocking(fill).await
+                    producer.cycle(fill).await
                 }
                 (None, Some(changed)) => {
                     let change = |update: &mut cenote_producer::Update| -> Result<(), BoxError> {
@@ -220,7 +220,7 @@ impl Life {
                 self.committed(mark, report.version);
                 After::GoesOn
             }
-            Ok(Ok(Cycled::Unchanged(_))) => {
+            Ok(Ok(_)) => {
                 if after != content {
                     world.fail(format!("{} changed something, and was told that nothing did", self.name));
                 }
@@ -253,12 +253,12 @@ impl Life {
     fn failed(&mut self, mark: usize, error: &CycleError) -> After {
         let (world, name) = (self.world.clone(), self.name);
         world.trace(format!("{name} failed with attempt {mark}: {error}"));
-        if let CycleError::Unknown(_) = error {
+        if error.unknown().is_some() {
             self.doubt(mark);
             return After::GoesOn;
         }
         self.doubt = None;
-        if let CycleError::MayHaveStood(_) = error {
+        if error.may_have_committed() {
             // Nobody will tell it more.
             world.book.borrow_mut().doubtful(mark);
             world.count(Outcome::ProducerMetTombstone);
@@ -266,23 +266,24 @@ impl Life {
         }
         self.not_written(mark);
         world.count(Outcome::Lost);
-        match error {
-            CycleError::Fenced(_) => {
+        match (error.is_fenced(), error.lost()) {
+            (true, _) => {
                 world.count(Outcome::Fenced);
                 if world.audit.borrow().epoch() <= self.epoch() {
                     world.fail(format!("{name} was fenced, and nobody opened"));
                 }
                 After::Ends
             }
-            CycleError::Lost(Lost::Trimmed { .. }) => {
+            (_, Some(Lost::Trimmed { .. })) => {
                 world.count(Outcome::ProducerMetTombstone);
                 After::Ends
             }
-            CycleError::Lost(Lost::Foreign { .. } | Lost::StaleParent { .. }) => {
+            (_, Some(Lost::Foreign { .. } | Lost::StaleParent { .. })) => {
                 world.fail(format!("{name} can't go on: {error} (I6)"));
                 After::Ends
             }
-            CycleError::Refused(_) | CycleError::Lost(_) | CycleError::Republish { .. } => After::GoesOn,
+            (_, Some(_)) => After::GoesOn,
+            _ if error.refused().is_some() || error.is_republish() => After::GoesOn,
             _ => {
                 world.fail(format!("{name}: {error}"));
                 After::Ends
@@ -295,9 +296,13 @@ impl Life {
         let told = made.as_ref().map(|report| report.version);
         self.world.trace(format!("{} makes a snapshot: {told:?}", self.name));
         match made {
-            Err(SnapshotError::Panicked(panicked)) => self.world.fail(format!("{}: {panicked}", self.name)),
-            Err(SnapshotError::Lost(_)) => self.world.count(Outcome::Lost),
-            _ => {}
+            Err(error) if error.lost().is_some() => self.world.count(Outcome::Lost),
+            Err(error) => {
+                if let Some(panicked) = error.panicked() {
+                    self.world.fail(format!("{}: {panicked}", self.name));
+                }
+            }
+            Ok(_) => {}
         }
         After::GoesOn
     }

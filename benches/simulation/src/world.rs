@@ -8,7 +8,7 @@ use std::time::Duration;
 use cenote_state::ids::Version;
 use cenote_store::env::Env;
 use cenote_store::load::{self, SnapshotToLoad};
-use cenote_store::log::retention::Keep;
+use cenote_store::log::retention::Retention;
 use cenote_store::log::{Body, Entry, Rules, Snapshot};
 use cenote_store::storage::Storage;
 use cenote_testing::faults::{FaultyStore, Latency, LatencyStore};
@@ -21,7 +21,7 @@ use super::tally::{Outcome, Tally, Trace};
 use super::{Failure, Plan, Summary};
 
 /// What retention keeps here: little, so that floors rise often.
-pub(crate) const KEEP: Keep = Keep { snapshots: 2, younger_than: Duration::from_secs(120) };
+pub(crate) const RETENTION: Retention = Retention::new().snapshots(2).younger_than(Duration::from_secs(120));
 
 /// Everything that actors share.
 pub(crate) struct World {
@@ -134,14 +134,8 @@ impl World {
         if entry.head.position.0 < audit.floor() || audit.taken.contains(&snapshot.object.name) {
             return Ok(());
         }
-        let what = SnapshotToLoad {
-            name: snapshot.object.name.clone(),
-            dataset: entry.head.dataset,
-            version: snapshot.version,
-            digest: snapshot.digest,
-            bytes_max: u64::MAX,
-            seed: 1,
-        };
+        let what =
+            SnapshotToLoad { dataset: entry.head.dataset, snapshot: snapshot.clone(), bytes_max: u64::MAX, seed: 1 };
         let loaded = load::snapshot(&self.truth, &self.env, &what, &|_, _| {}).now_or_never();
         let (state, _) = loaded
             .expect("memory answers at once")

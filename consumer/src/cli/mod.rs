@@ -9,8 +9,8 @@ mod verify;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cenote_consumer::{Consumer, View};
-use cenote_state::view::NamedTable;
+use cenote_consumer::dynamic::NamedTable;
+use cenote_consumer::{Consumer, OnEmpty, ReloadPolicy, View};
 use cenote_store::cli::{self, DatasetArgs, Failure};
 use cenote_store::log::LogReader;
 use clap::{Parser, Subcommand};
@@ -68,7 +68,8 @@ async fn newest_view(dataset: &DatasetArgs) -> Result<View, Failure> {
     }
     let spinner = ProgressBar::new_spinner().with_message(format!("loading {url}"));
     spinner.enable_steady_tick(Duration::from_millis(100));
-    let opened = Consumer::on(storage).manual().wait_for_first(Duration::ZERO).open().await;
+    let builder = Consumer::builder_on(storage).reload(ReloadPolicy::Manual);
+    let opened = builder.when_empty(OnEmpty::Wait(Duration::ZERO)).open().await;
     spinner.finish_and_clear();
     let consumer = opened?;
     let view = consumer.view();

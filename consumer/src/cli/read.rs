@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, IsTerminal, Write, stdout};
 
-use cenote_state::view::NamedRecord;
+use cenote_consumer::dynamic::NamedRecord;
 use cenote_store::cli::{DatasetArgs, Failure, print_line, written};
 use clap::Args;
 

@@ -1,13 +1,13 @@
 //! `verify`: proof that a version is whole.
 
-use cenote_consumer::{Verified, Version, verify};
-use cenote_store::cli::{DatasetArgs, Failure, counted, print_line};
-use cenote_store::env::Env;
+use cenote_consumer::error::ErrorKind;
+use cenote_consumer::{Verified, VerifiedType, Verifier, VerifyError, Version};
+use cenote_store::cli::{DatasetArgs, Failure, chain, counted, print_line};
 use clap::Args;
-use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-/// Read everything that a version names again, and work every digest out from its records
+/// Read every object of a version again, and compute every digest from its records
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Verify {
@@ -16,37 +16,46 @@ pub(super) struct Verify {
     /// The version; the newest by default
     #[arg(long)]
     version: Option<u64>,
-    /// Print one JSON object
+    /// Print one JSON object, also on damage: "whole" says which
     #[arg(long)]
     json: bool,
 }
 
 const EXAMPLES: &str = "\
-Walks the log from its floor to its tail, reads every snapshot up to the version, applies every delta, hashes every
-record, looks every key up, and counts every reference. Exit code 1 names the first damage. Keys that lead to no record
-are counted, too; they are no damage.
+Reads the log from its first entry to its last and every snapshot up to the version, applies every delta, hashes every
+record, looks up every key, and counts every reference. Exit code 1 on damage, and the message names the first damaged
+object. Keys that lead to no record are counted, too; they are no damage.
 
 Examples:
   cenote-consumer verify ./catalog
-  cenote-consumer verify s3://media/catalog --version 42 --json";
+  cenote-consumer verify s3://media/catalog --version 42 --json | jq .whole";
 
 impl Verify {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let storage = self.dataset.storage().await?;
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {percent}%").expect("the template is sound");
+        let url = &self.dataset.url;
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {percent}%").expect("the template is valid");
         let bar = ProgressBar::new(1).with_style(style);
-        let progress = |what: &'static str, done: u64, of: u64| {
-            bar.set_message(what);
-            bar.set_length(of);
-            bar.set_position(done);
-        };
-        let verified = verify(&storage, &Env::system(), self.version.map(Version), &progress).await;
-        bar.finish_and_clear();
-        let verified = verified?;
-        if self.json {
-            return print_line(as_json(&self.dataset.url, &verified));
+        let shown = bar.clone();
+        let mut verifier = Verifier::on(self.dataset.storage().await?).on_progress(move |progress| {
+            shown.set_message(progress.step);
+            shown.set_length(progress.total);
+            shown.set_position(progress.done);
+        });
+        if let Some(version) = self.version {
+            verifier = verifier.version(Version(version));
         }
-        as_text(&verified).iter().try_for_each(print_line)
+        let verified = verifier.run().await;
+        bar.finish_and_clear();
+        match verified {
+            Ok(verified) if self.json => print_line(whole_as_json(url, &verified)),
+            Ok(verified) => as_text(&verified).iter().try_for_each(print_line),
+            Err(error) => {
+                if self.json && error.kind() == ErrorKind::Damaged {
+                    print_line(damage_as_json(url, self.version, &error))?;
+                }
+                Err(error.into())
+            }
+        }
     }
 }
 
@@ -59,47 +68,41 @@ fn as_text(verified: &Verified) -> Vec<String> {
         format!("snapshots  {snapshots}"),
         format!("deltas     {} applied, each with the digests of its commit", HumanCount(verified.deltas)),
     ];
-    for of_type in &verified.types {
-        let found = if of_type.is_root {
-            "each found by its key".to_owned()
-        } else {
-            format!("all referred to, {} times", HumanCount(of_type.references))
-        };
-        let dangling = match of_type.dangling_keys {
-            0 => String::new(),
-            some => format!("; {} no record", counted_lead(some)),
-        };
-        lines.push(format!("{}: {} hashed, {found}{dangling}", of_type.name, counted(of_type.records, "record")));
-    }
+    lines.extend(verified.types.iter().map(type_as_text));
     lines.push(format!(
         "version {} is whole: digest {:032x}, {} read",
         verified.version,
         verified.digest,
-        counted(verified.bytes, "byte")
+        HumanBytes(verified.bytes)
     ));
     lines
 }
 
-fn counted_lead(keys: u64) -> String {
-    if keys == 1 { "1 key leads to".to_owned() } else { format!("{} keys lead to", HumanCount(keys)) }
+fn type_as_text(of_type: &VerifiedType) -> String {
+    let found = match of_type.is_root {
+        true => "each found by its key".to_owned(),
+        false => format!("all referred to, {} times", HumanCount(of_type.references)),
+    };
+    let dangling = match of_type.dangling_keys {
+        0 => String::new(),
+        1 => "; 1 key leads to no record".to_owned(),
+        keys => format!("; {} keys lead to no record", HumanCount(keys)),
+    };
+    format!("{}: {} hashed, {found}{dangling}", of_type.name, counted(of_type.records, "record"))
 }
 
-fn as_json(dataset: &str, verified: &Verified) -> Value {
-    let types: Vec<Value> = verified
-        .types
-        .iter()
-        .map(|of_type| {
-            json!({
-                "type": of_type.name,
-                "kind": if of_type.is_root { "root" } else { "component" },
-                "records": of_type.records,
-                "references": of_type.references,
-                "dangling_keys": of_type.dangling_keys,
-            })
+fn whole_as_json(url: &str, verified: &Verified) -> Value {
+    let types = verified.types.iter().map(|of_type| {
+        json!({
+            "type": of_type.name,
+            "kind": if of_type.is_root { "root" } else { "component" },
+            "records": of_type.records,
+            "references": of_type.references,
+            "dangling_keys": of_type.dangling_keys,
         })
-        .collect();
+    });
     json!({
-        "dataset": dataset,
+        "dataset": url,
         "whole": true,
         "version": verified.version,
         "committed_at": verified.committed_at.to_rfc3339(),
@@ -109,6 +112,11 @@ fn as_json(dataset: &str, verified: &Verified) -> Value {
         "snapshots": verified.snapshots,
         "deltas": verified.deltas,
         "bytes": verified.bytes,
-        "types": types,
+        "types": types.collect::<Vec<Value>>(),
     })
+}
+
+/// `version` is null for the newest.
+fn damage_as_json(url: &str, version: Option<u64>, error: &VerifyError) -> Value {
+    json!({ "dataset": url, "whole": false, "version": version, "error": chain(error) })
 }

@@ -1,15 +1,16 @@
-//! Following: the task that owns the consumer's writing side, and the order of a refresh.
+//! Following: the task's state, and the order of a refresh.
 //!
-//! look → plan → fetch → apply → compare → index → swap → tell. Whatever fails before the swap leaves readers with the
-//! view that they have; what was proven on the way there is not thrown away.
+//! look → plan → fetch → apply → compare → index → swap → report. A failure before the swap leaves readers with the view
+//! that they have; versions that were proven before the failure are still shown.
 //!
-//! Here: the look, and where to go. [`ways`] picks a way there, and the next when one fails; [`trip`] takes one.
+//! Here: reading the log, and which version to go to. [`routes`] chooses a route there, and another when one fails;
+//! [`attempt`] takes one.
 //!
 //! Rules: this task alone moves the view cell, forward only (I8); computations run off the async threads, panics
 //! contained; every future here may be dropped at any await, since nothing but the swap changes what others see.
 
-mod trip;
-mod ways;
+mod attempt;
+mod routes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,19 +20,19 @@ use cenote_store::env::Env;
 use cenote_store::log::{Entry, LogReader, ReadError, Rules};
 use cenote_store::storage::Storage;
 
-use crate::error::{RefreshFailed, Remedy};
+use crate::error::{Recovery, RefreshCause, RefreshError};
+use crate::inner::Inner;
+use crate::liveness::ProducerLiveness;
 use crate::memory::Budget;
-use crate::pulse::Pulse;
+use crate::program::Program;
 use crate::quarantine::Quarantine;
-use crate::refresh::{Program, RefreshError};
-use crate::shared::Shared;
-use trip::Trip;
+use attempt::RefreshAttempt;
 
-/// After so many entries one by one, the rest is read in parallel.
+/// After this many entries one by one, the rest is read in parallel.
 const ONE_BY_ONE: usize = 16;
-/// Entries that are kept for the next refresh, in bytes; beyond that they are read again.
+/// Bytes of entries that are kept for the next refresh; entries beyond that are read again.
 const KEPT_BYTES: u64 = 64 << 20;
-/// Times that the log is trimmed under us before a refresh gives up.
+/// How often a refresh plans again because the log was trimmed during it.
 const REPLANS: usize = 3;
 
 /// How far to go.
@@ -39,22 +40,22 @@ const REPLANS: usize = 3;
 pub(crate) enum Goal {
     /// To the newest version.
     Newest,
-    /// To this one.
+    /// To this version.
     Version(Version),
 }
 
 /// Follows one dataset.
 pub(crate) struct Follower {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) inner: Arc<Inner>,
     storage: Storage,
     program: Arc<Program>,
     dataset: Option<DatasetId>,
     reader: Option<LogReader>,
-    /// Commits behind the view that the reader has passed, without a gap up to its place.
+    /// Commits after the view that the reader has passed, without a gap up to its position.
     recent: Vec<Entry>,
     recent_bytes: u64,
     quarantine: Quarantine,
-    pulse: Pulse,
+    liveness: ProducerLiveness,
     budget: Budget,
     seed: u64,
     pub(crate) rules: Rules,
@@ -63,10 +64,10 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    pub(crate) fn new(shared: Arc<Shared>, storage: Storage, program: Arc<Program>, limit: u64, seed: u64) -> Follower {
-        let pulse = Pulse::new(shared.env.instant());
+    pub(crate) fn new(inner: Arc<Inner>, storage: Storage, program: Arc<Program>, limit: u64, seed: u64) -> Follower {
+        let liveness = ProducerLiveness::new(inner.env.instant());
         Follower {
-            shared,
+            inner,
             storage,
             program,
             dataset: None,
@@ -74,7 +75,7 @@ impl Follower {
             recent: Vec::new(),
             recent_bytes: 0,
             quarantine: Quarantine::default(),
-            pulse,
+            liveness,
             budget: Budget::new(limit),
             seed,
             rules: Rules::default(),
@@ -84,19 +85,19 @@ impl Follower {
     }
 
     fn env(&self) -> &Env {
-        &self.shared.env
+        &self.inner.env
     }
 
     fn version(&self) -> Version {
-        self.shared.cell.version()
+        self.inner.cell.version()
     }
 
-    /// Looks at the log and goes as far as `goal`.
-    pub(crate) async fn refresh(&mut self, goal: Goal) -> Result<Version, RefreshFailed> {
+    /// Reads the log and goes as far as `goal`.
+    pub(crate) async fn refresh(&mut self, goal: Goal) -> Result<Version, RefreshError> {
         let mut result = self.attempt(goal).await;
         for _ in 1..REPLANS {
             match &result {
-                Err(error) if error.remedy() == Remedy::Replan => {
+                Err(error) if error.cause().recovery() == Recovery::Replan => {
                     self.reader = None;
                     result = self.attempt(goal).await;
                 }
@@ -107,55 +108,55 @@ impl Follower {
         result.map(|()| self.version())
     }
 
-    async fn attempt(&mut self, goal: Goal) -> Result<(), RefreshFailed> {
-        let mut trip = Trip::starting(self.env().instant());
-        let looked = self.look(&mut trip).await;
-        trip.times.look = self.env().instant() - trip.started;
-        // What was read before the look failed still counts.
+    async fn attempt(&mut self, goal: Goal) -> Result<(), RefreshError> {
+        let mut attempt = RefreshAttempt::starting(self.env().instant());
+        let looked = self.look(&mut attempt).await;
+        attempt.times.look = self.env().instant() - attempt.started;
+        // Entries that were read before the look failed still count.
         if let Some(target) = self.target(goal)? {
-            self.reach(goal, target, &mut trip).await?;
+            self.reach(goal, target, &mut attempt).await?;
         }
-        looked.map_err(RefreshFailed::from)
+        looked.map_err(RefreshError::from)
     }
 
     /// Reads the log to its end.
-    async fn look(&mut self, trip: &mut Trip) -> Result<(), RefreshError> {
+    async fn look(&mut self, attempt: &mut RefreshAttempt) -> Result<(), RefreshCause> {
         let mut entries = 0;
         loop {
             let Some(reader) = self.reader.as_mut().filter(|_| entries < ONE_BY_ONE) else {
-                return self.start(trip).await;
+                return self.start(attempt).await;
             };
             let Some(entry) = reader.next().await? else { break };
             entries += 1;
-            self.pulse.entry(self.shared.env.instant());
-            self.keep(entry, trip);
+            self.liveness.entry(self.inner.env.instant());
+            self.keep(entry, attempt);
         }
         let now = self.env().instant();
-        if entries == 0 && self.pulse.is_check_due(now) {
+        if entries == 0 && self.liveness.is_check_due(now) {
             let hint = self.reader().check_end().await?;
-            self.pulse.hint(hint.as_ref(), now);
+            self.liveness.hint(hint.as_ref(), now);
         }
         Ok(())
     }
 
-    /// Takes an entry in that was read.
-    fn keep(&mut self, entry: Entry, trip: &mut Trip) {
-        trip.bytes += entry.bytes;
+    /// Keeps an entry that was read, if the view does not show it yet.
+    fn keep(&mut self, entry: Entry, attempt: &mut RefreshAttempt) {
+        attempt.bytes += entry.bytes;
         let version = Version(entry.head.position.0);
         if entry.commit().is_none() || version <= self.version() {
             return;
         }
-        self.shared.behind(version, entry.head.time);
+        self.inner.note_newer(version, entry.head.time);
         self.recent_bytes += entry.bytes;
         if self.recent_bytes > KEPT_BYTES {
-            // A consumer that can't go on must not gather the log; it reads again when it can.
+            // A consumer that can't go on must not collect the whole log; it reads again when it can.
             (self.recent_bytes, self.recent) = (entry.bytes, Vec::new());
         }
         self.recent.push(entry);
     }
 
-    /// Starts at the log's tail. That there is no log is an error only if there was one.
-    async fn start(&mut self, trip: &mut Trip) -> Result<(), RefreshError> {
+    /// Starts at the log's tail. A missing log is an error only if there was one before.
+    async fn start(&mut self, attempt: &mut RefreshAttempt) -> Result<(), RefreshCause> {
         let (reader, entries) = match LogReader::start_keeping(self.storage.clone(), self.rules, KEPT_BYTES).await {
             Err(ReadError::NotFound { .. }) if self.dataset.is_none() => return Ok(()),
             started => started?,
@@ -165,22 +166,22 @@ impl Follower {
         if found != expected {
             return Err(ReadError::Replaced { object: self.storage.url().to_owned(), expected, found }.into());
         }
-        self.pulse.entry(self.shared.env.instant());
-        self.pulse.check_soon();
+        self.liveness.entry(self.inner.env.instant());
+        self.liveness.check_soon();
         (self.recent, self.recent_bytes) = (Vec::new(), 0);
         self.reader = Some(reader);
-        entries.into_iter().for_each(|entry| self.keep(entry, trip));
+        entries.into_iter().for_each(|entry| self.keep(entry, attempt));
         Ok(())
     }
 
-    /// The version to go to; none if the view is there already.
-    fn target(&self, goal: Goal) -> Result<Option<Version>, RefreshError> {
+    /// The version to go to; none if the view shows it already.
+    fn target(&self, goal: Goal) -> Result<Option<Version>, RefreshCause> {
         let newest = self.reader.as_ref().map_or(Version::EMPTY, |reader| reader.outline().version);
         let current = self.version();
         match goal {
             Goal::Newest => Ok((newest > current).then_some(newest)),
-            Goal::Version(wanted) if wanted < current => Err(RefreshError::Backward { wanted, current }),
-            Goal::Version(wanted) if wanted > newest => Err(RefreshError::NoSuchVersion { wanted, newest }),
+            Goal::Version(wanted) if wanted < current => Err(RefreshCause::Backward { wanted, current }),
+            Goal::Version(wanted) if wanted > newest => Err(RefreshCause::NoSuchVersion { wanted, newest }),
             Goal::Version(wanted) => Ok((wanted > current).then_some(wanted)),
         }
     }
@@ -193,26 +194,25 @@ impl Follower {
         self.version() > Version::EMPTY
     }
 
-    /// What is known now, for the status.
-    fn note(&self, result: &Result<(), RefreshFailed>) {
+    /// Updates the status after a refresh.
+    fn note(&self, result: &Result<(), RefreshError>) {
         let now = self.env().now();
-        let broken = self.pulse.broken_for(self.env().instant());
+        let overdue = self.liveness.broken_for(self.env().instant());
         let newest = self.reader.as_ref().map(|reader| reader.outline().version);
-        let mut situation = self.shared.situation();
-        let before = situation.health();
-        situation.version = self.version();
-        situation.newest = newest.unwrap_or(situation.newest).max(situation.version);
-        situation.behind_since = (situation.newest > situation.version).then(|| situation.behind_since.unwrap_or(now));
-        situation.promise_broken_since = broken.map(|broken| Timestamp(now.0.saturating_sub(millis(broken))));
-        situation.quarantined = self.quarantine.version().map(|(version, why)| (version, why.clone()));
+        let mut status = self.inner.status_inner();
+        let before = status.health();
+        status.version = self.version();
+        status.newest = newest.unwrap_or(status.newest).max(status.version);
+        status.behind_since = (status.newest > status.version).then(|| status.behind_since.unwrap_or(now));
+        status.heartbeat_overdue_since = overdue.map(|overdue| Timestamp(now.0.saturating_sub(millis(overdue))));
+        status.quarantined = self.quarantine.version().map(|(version, error)| (version, error.clone()));
         match result {
-            Ok(()) => situation.succeeded(),
-            // A caller who asks for what can't be says nothing about the consumer.
-            Err(error) if error.is_callers() => {}
-            Err(error) => situation.failed(error.clone(), now),
+            Ok(()) => status.succeeded(),
+            Err(error) if error.cause().is_callers() => {}
+            Err(error) => status.failed(error.clone(), now),
         }
-        let after = situation.health();
-        drop(situation);
+        let after = status.health();
+        drop(status);
         if std::mem::discriminant(&before) != std::mem::discriminant(&after) {
             let error = result.as_ref().err().map(tracing::field::display);
             tracing::info!(url = self.storage.url(), %before, %after, error, "health changed");
@@ -222,11 +222,4 @@ impl Follower {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-impl RefreshError {
-    /// Whether the caller asked for what can't be.
-    fn is_callers(&self) -> bool {
-        matches!(self, RefreshError::Backward { .. } | RefreshError::NoSuchVersion { .. } | RefreshError::Closed)
-    }
 }

@@ -1,4 +1,4 @@
-//! The real `cenote-consumer`, run as people run it, on datasets that the producer library publishes.
+//! The program `cenote-consumer`, run as a process, on datasets that the producer library publishes.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -8,38 +8,38 @@ use serde_json::{Value, json as value};
 use tempfile::TempDir;
 
 /// A folder with a dataset in it, `catalog`.
-struct Desk {
+struct Catalog {
     folder: TempDir,
 }
 
-impl Desk {
-    fn new() -> Desk {
-        Desk { folder: tempfile::tempdir().expect("a temporary folder") }
+impl Catalog {
+    fn new() -> Catalog {
+        Catalog { folder: tempfile::tempdir().expect("a temporary folder") }
     }
 
-    fn catalog(&self) -> PathBuf {
+    fn path(&self) -> PathBuf {
         self.folder.path().join("catalog")
     }
 
-    /// Publishes the releases one after another, with a snapshot of the first; gives their versions.
+    /// Publishes the releases one after another, with a snapshot of the first; returns their versions.
     fn publish(&self, releases: &[&str]) -> Vec<u64> {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(async {
             let first = releases[0].to_owned();
-            let builder = Producer::builder(self.catalog().to_str().expect("a plain path"));
+            let builder = Producer::builder(self.path().to_str().expect("a plain path"));
             let mut producer = builder
                 .declare_with(move |_, registry| {
                     let key = [vec!["id".to_owned()]];
                     let mut lines = json::Lines::new("first", first.as_bytes());
                     Ok(registry.with_schema(&json::infer(&mut lines, "Movie", &key, &mut |_| {})?.schema))
                 })
-                .snapshots(cenote_producer::Snapshots::ByHand)
+                .snapshots(cenote_producer::SnapshotPolicy::Manual)
                 .open()
                 .await
                 .expect("it opens");
             let mut versions = Vec::new();
             for release in releases {
-                let cycled = producer.cycle_blocking(|writer| {
+                let cycled = producer.cycle(async |writer| {
                     json::fill(writer, "Movie", &mut json::Lines::new("release", release.as_bytes()), &mut |_| {})?;
                     Ok(())
                 });
@@ -48,7 +48,7 @@ impl Desk {
                     producer.snapshot().await.expect("a snapshot");
                 }
             }
-            // The last hint tells where the log ends, so that a newest entry that is gone is missed.
+            // The last hint names the end of the log, so that a newest entry that is deleted is missed.
             producer.close().await.expect("it closes");
             versions
         })
@@ -60,7 +60,7 @@ impl Desk {
         command.output().expect("the binary runs")
     }
 
-    /// What a command that succeeds prints.
+    /// The output of a command that succeeds.
     fn succeed(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
@@ -68,7 +68,7 @@ impl Desk {
         text(&output.stdout)
     }
 
-    /// What a command that fails says, and how it ends.
+    /// The exit code and the message of a command that fails.
     fn fail(&self, arguments: &[&str]) -> (i32, String) {
         let output = self.command(arguments);
         assert_eq!(text(&output.stdout), "", "{arguments:?}");
@@ -95,34 +95,34 @@ const SECOND: &str = r#"{"id":1,"title":"Up","score":0.2,"cast":[{"name":"Ann"},
 
 #[test]
 fn records_come_out_as_they_went_in() {
-    let desk = Desk::new();
-    desk.publish(&[FIRST]);
-    let scanned = desk.succeed(&["scan", "catalog", "Movie"]);
+    let catalog = Catalog::new();
+    catalog.publish(&[FIRST]);
+    let scanned = catalog.succeed(&["scan", "catalog", "Movie"]);
     let records = |text: &str| text.lines().map(parsed).collect::<Vec<_>>();
     assert_eq!(records(&scanned), records(FIRST));
-    assert_eq!(records(&desk.succeed(&["scan", "catalog", "Movie", "--json", "--limit", "2"])), records(FIRST)[..2]);
-    assert_eq!(desk.succeed(&["scan", "catalog", "Movie.cast", "--limit", "0"]), "");
-    assert_eq!(desk.succeed(&["scan", "catalog", "Movie.cast"]), "{\"name\":\"Ann\"}\n{\"name\":\"Bo\"}\n");
+    assert_eq!(records(&catalog.succeed(&["scan", "catalog", "Movie", "--json", "--limit", "2"])), records(FIRST)[..2]);
+    assert_eq!(catalog.succeed(&["scan", "catalog", "Movie.cast", "--limit", "0"]), "");
+    assert_eq!(catalog.succeed(&["scan", "catalog", "Movie.cast"]), "{\"name\":\"Ann\"}\n{\"name\":\"Bo\"}\n");
 
-    let got = desk.succeed(&["get", "catalog", "Movie", "1"]);
+    let got = catalog.succeed(&["get", "catalog", "Movie", "1"]);
     assert_eq!(got, format!("{}\n", FIRST.lines().next().expect("a line")), "one line: no terminal");
-    assert_eq!(parsed(&desk.succeed(&["get", "catalog", "Movie", "-3", "--json"]))["score"], Value::Null);
+    assert_eq!(parsed(&catalog.succeed(&["get", "catalog", "Movie", "-3", "--json"]))["score"], Value::Null);
 }
 
 #[test]
 fn the_newest_version_is_read() {
-    let desk = Desk::new();
-    let versions = desk.publish(&[FIRST, SECOND]);
-    assert_eq!(parsed(&desk.succeed(&["get", "catalog", "Movie", "1"]))["score"], value!(0.2));
-    let said = format!("error: no Movie has the key 2 in version {}\n", versions[1]);
-    assert_eq!(desk.fail(&["get", "catalog", "Movie", "2"]), (1, said));
+    let catalog = Catalog::new();
+    let versions = catalog.publish(&[FIRST, SECOND]);
+    assert_eq!(parsed(&catalog.succeed(&["get", "catalog", "Movie", "1"]))["score"], value!(0.2));
+    let message = format!("error: no Movie has the key 2 in version {}\n", versions[1]);
+    assert_eq!(catalog.fail(&["get", "catalog", "Movie", "2"]), (1, message));
 }
 
 #[test]
 fn stats_are_those_of_the_newest_version() {
-    let desk = Desk::new();
-    let versions = desk.publish(&[FIRST, SECOND]);
-    let stats = parsed(&desk.succeed(&["stats", "catalog", "--json"]));
+    let catalog = Catalog::new();
+    let versions = catalog.publish(&[FIRST, SECOND]);
+    let stats = parsed(&catalog.succeed(&["stats", "catalog", "--json"]));
     assert_eq!((&stats["version"], &stats["dataset"]), (&value!(versions[1]), &value!("catalog")));
     let [movies, cast] = [&stats["types"][0], &stats["types"][1]];
     assert_eq!((&movies["type"], &movies["kind"], &movies["records"]), (&value!("Movie"), &value!("root"), &value!(3)));
@@ -132,17 +132,17 @@ fn stats_are_those_of_the_newest_version() {
     let sum: u64 = [movies, cast].iter().map(|of_type| of_type["bytes"].as_u64().expect("bytes")).sum();
     assert_eq!(stats["bytes"], value!(sum));
 
-    let shown = desk.succeed(&["stats", "catalog"]);
+    let shown = catalog.succeed(&["stats", "catalog"]);
     assert!(shown.starts_with(&format!("version {}, committed at 20", versions[1])), "{shown}");
     let words = |line: &str| line.split_whitespace().take(3).map(str::to_owned).collect::<Vec<_>>();
     assert!(shown.lines().any(|line| words(line) == ["Movie.cast", "component", "3"]), "{shown}");
 }
 
 #[test]
-fn a_whole_version_is_proven() {
-    let desk = Desk::new();
-    let versions = desk.publish(&[FIRST, SECOND]);
-    let verified = parsed(&desk.succeed(&["verify", "catalog", "--json"]));
+fn a_whole_version_is_verified() {
+    let catalog = Catalog::new();
+    let versions = catalog.publish(&[FIRST, SECOND]);
+    let verified = parsed(&catalog.succeed(&["verify", "catalog", "--json"]));
     assert_eq!((&verified["whole"], &verified["version"]), (&value!(true), &value!(versions[1])));
     assert_eq!((&verified["snapshots"], &verified["deltas"]), (&value!([versions[0]]), &value!(2)), "{verified}");
     let types = value!([
@@ -150,15 +150,18 @@ fn a_whole_version_is_proven() {
         { "type": "Movie.cast", "kind": "component", "records": 3, "references": 4, "dangling_keys": 0 },
     ]);
     assert_eq!(verified["types"], types);
-    assert_eq!(verified["digest"], parsed(&desk.succeed(&["stats", "catalog", "--json"]))["digest"]);
+    assert_eq!(verified["digest"], parsed(&catalog.succeed(&["stats", "catalog", "--json"]))["digest"]);
 
-    let old = desk.succeed(&["verify", "catalog", "--version", &versions[0].to_string()]);
+    let old = catalog.succeed(&["verify", "catalog", "--version", &versions[0].to_string()]);
     assert!(old.contains("Movie.cast: 2 records hashed, all referred to, 3 times\n"), "{old}");
     assert!(old.contains(&format!("version {} is whole: digest ", versions[0])), "{old}");
-    let (code, said) = desk.fail(&["verify", "catalog", "--version", "99"]);
-    assert_eq!((code, said), (1, format!("error: there is no version 99 in the log: the newest is {}\n", versions[1])));
-    let (code, said) = desk.fail(&["verify", "catalog", "--version", "1"]);
-    assert!(code == 1 && said.starts_with("error: there is no version 1 in the log: "), "{said}");
+    let (code, message) = catalog.fail(&["verify", "catalog", "--version", "99"]);
+    assert_eq!(
+        (code, message),
+        (1, format!("error: there is no version 99 in the log: the newest is {}\n", versions[1]))
+    );
+    let (code, message) = catalog.fail(&["verify", "catalog", "--version", "1"]);
+    assert!(code == 1 && message.starts_with("error: there is no version 1 in the log: "), "{message}");
 }
 
 /// The only file in a folder of the dataset.
@@ -171,68 +174,88 @@ fn only_file(folder: &Path) -> PathBuf {
 
 #[test]
 fn damage_is_found_and_named() {
-    let desk = Desk::new();
-    let versions = desk.publish(&[FIRST, SECOND]);
-    let snapshot = only_file(&desk.catalog().join("snapshots"));
-    let entry = |version: u64| desk.catalog().join(format!("log/{version:020}"));
+    let catalog = Catalog::new();
+    let versions = catalog.publish(&[FIRST, SECOND]);
+    let snapshot = only_file(&catalog.path().join("snapshots"));
+    let entry = |version: u64| catalog.path().join(format!("log/{version:020}"));
     for (file, name) in [(snapshot.clone(), "snapshots/"), (entry(versions[1]), "log/"), (entry(versions[0]), "log/")] {
         let good = std::fs::read(&file).expect("it can be read");
         for at in [0, good.len() / 2, good.len() - 1] {
             let mut bad = good.clone();
             bad[at] ^= 0x10;
             std::fs::write(&file, &bad).expect("it can be written");
-            let (code, said) = desk.fail(&["verify", "catalog"]);
-            assert!(code == 1 && said.contains(name), "byte {at} of {}: {code} {said}", file.display());
+            let (code, message) = catalog.fail(&["verify", "catalog"]);
+            assert!(code == 1 && message.contains(name), "byte {at} of {}: {code} {message}", file.display());
         }
         std::fs::write(&file, &good[..good.len() - 1]).expect("it can be written");
-        let (code, said) = desk.fail(&["verify", "catalog"]);
-        assert!(code == 1 && said.contains(name), "cut off: {code} {said}");
+        let (code, message) = catalog.fail(&["verify", "catalog"]);
+        assert!(code == 1 && message.contains(name), "cut off: {code} {message}");
         std::fs::remove_file(&file).expect("it can be removed");
-        let (code, said) = desk.fail(&["verify", "catalog"]);
-        assert!(code == 1 && said.contains("missing"), "missing: {code} {said}");
+        let (code, message) = catalog.fail(&["verify", "catalog"]);
+        assert!(code == 1 && message.contains("missing"), "missing: {code} {message}");
         std::fs::write(&file, &good).expect("it can be written");
     }
-    desk.succeed(&["verify", "catalog"]);
+    catalog.succeed(&["verify", "catalog"]);
+}
+
+#[test]
+fn damage_is_reported_as_json() {
+    let catalog = Catalog::new();
+    let versions = catalog.publish(&[FIRST, SECOND]);
+    let entry = catalog.path().join(format!("log/{:020}", versions[1]));
+    let mut bytes = std::fs::read(&entry).expect("it can be read");
+    bytes[100] ^= 0x10;
+    std::fs::write(&entry, &bytes).expect("it can be written");
+    let output = catalog.command(&["verify", "catalog", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let damage = parsed(&text(&output.stdout));
+    assert_eq!((&damage["whole"], &damage["dataset"]), (&value!(false), &value!("catalog")));
+    let message = damage["error"].as_str().expect("a message");
+    assert!(message.contains(&format!("log/{:020}", versions[1])), "{message}");
+    assert_eq!(text(&output.stderr), format!("error: {message}\n"));
 }
 
 #[test]
 fn a_snapshot_of_another_dataset_is_found() {
-    let (desk, other) = (Desk::new(), Desk::new());
-    desk.publish(&[FIRST]);
+    let (catalog, other) = (Catalog::new(), Catalog::new());
+    catalog.publish(&[FIRST]);
     other.publish(&[FIRST]);
-    let [own, foreign] = [&desk, &other].map(|desk| only_file(&desk.catalog().join("snapshots")));
+    let [own, foreign] = [&catalog, &other].map(|catalog| only_file(&catalog.path().join("snapshots")));
     std::fs::copy(foreign, own).expect("it can be copied");
-    let (code, said) = desk.fail(&["verify", "catalog"]);
-    assert!(code == 1 && said.contains("it belongs to dataset"), "{code} {said}");
+    let (code, message) = catalog.fail(&["verify", "catalog"]);
+    assert!(code == 1 && message.contains("it belongs to dataset"), "{code} {message}");
 }
 
 #[test]
 fn wrong_use_ends_with_two_and_what_is_not_there_with_one() {
-    let desk = Desk::new();
-    let (code, said) = desk.fail(&["stats", "catalog"]);
-    assert!(code == 1 && said.contains("/catalog: nothing was published there yet, or the URL is wrong"), "{said}");
-    desk.publish(&[FIRST]);
-    let said = "error: the dataset has no type Film; it has Movie, Movie.cast\n".to_owned();
-    assert_eq!(desk.fail(&["scan", "catalog", "Film"]), (1, said));
-    let said = "error: \"two\" is no i64, which the key (id) of Movie needs\n".to_owned();
-    assert_eq!(desk.fail(&["get", "catalog", "Movie", "two"]), (2, said));
-    let said = "error: Movie.cast is a component and has no key; look at the records that hold it\n".to_owned();
-    assert_eq!(desk.fail(&["get", "catalog", "Movie.cast", "Ann"]), (2, said));
-    let (code, said) = desk.fail(&["stats", "ftp://x/y"]);
-    assert!(code == 2 && said.contains("`ftp://` is none of s3://"), "{code} {said}");
+    let catalog = Catalog::new();
+    let (code, message) = catalog.fail(&["stats", "catalog"]);
+    assert!(
+        code == 1 && message.contains("/catalog: nothing was published there yet, or the URL is wrong"),
+        "{message}"
+    );
+    catalog.publish(&[FIRST]);
+    let message = "error: the dataset has no type Film; it has Movie, Movie.cast\n".to_owned();
+    assert_eq!(catalog.fail(&["scan", "catalog", "Film"]), (1, message));
+    let message = "error: \"two\" is no i64, which the key (id) of Movie needs\n".to_owned();
+    assert_eq!(catalog.fail(&["get", "catalog", "Movie", "two"]), (2, message));
+    let message = "error: Movie.cast is a component and has no key; look at the records that hold it\n".to_owned();
+    assert_eq!(catalog.fail(&["get", "catalog", "Movie.cast", "Ann"]), (2, message));
+    let (code, message) = catalog.fail(&["stats", "ftp://x/y"]);
+    assert!(code == 2 && message.contains("`ftp://` is none of s3://"), "{code} {message}");
     for wrong in [&["get", "catalog"][..], &["fly"], &["scan", "catalog", "Movie", "--limit", "x"], &["verify"]] {
-        let (code, said) = desk.fail(wrong);
-        assert!(code == 2 && said.starts_with("error: "), "{wrong:?}: {code} {said}");
+        let (code, message) = catalog.fail(wrong);
+        assert!(code == 2 && message.starts_with("error: "), "{wrong:?}: {code} {message}");
     }
 }
 
 #[test]
 fn help_has_examples() {
-    let desk = Desk::new();
+    let catalog = Catalog::new();
     for arguments in
         [&["--help"][..], &["get", "--help"], &["scan", "--help"], &["stats", "--help"], &["verify", "--help"]]
     {
-        let help = desk.succeed(arguments);
+        let help = catalog.succeed(arguments);
         assert!(help.contains("Examples:\n  cenote-consumer "), "{help}");
     }
 }

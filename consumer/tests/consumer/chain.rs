@@ -1,6 +1,6 @@
 //! A dataset made by hand: commits, snapshots and faults that no producer would make.
 //!
-//! It writes by the log's own writer, so that order is right, and lets a test choose what is wrong.
+//! It writes by the log's writer, so that the order is right, and a test chooses what is wrong.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use cenote_state::schema::Schema;
 use cenote_state::state::State;
 use cenote_store::env::Env;
 use cenote_store::log::names::Folder;
-use cenote_store::log::retention::{Keep, trim};
+use cenote_store::log::retention::{Retention, trim};
 use cenote_store::log::{
     Body, Commit, DeltaPlace, LogReader, LogWriter, NewObject, ObjectRef, Outcome, Snapshot, WriterOptions,
 };
@@ -29,9 +29,9 @@ pub(crate) struct Chain {
     binding: Binding,
     writer: LogWriter,
     components: Components,
-    /// Puts deltas into objects of their own, however small.
+    /// Puts every delta into a separate object, however small.
     pub(crate) always_blobs: bool,
-    /// Spoils what the next commit says of itself.
+    /// What is wrong with the next commit or snapshot.
     pub(crate) spoil: Spoil,
 }
 
@@ -74,7 +74,7 @@ impl Interner for Components {
 }
 
 impl Chain {
-    /// Makes a dataset of these types, without a version.
+    /// Creates a dataset of these types, without a version.
     pub(crate) async fn create(storage: &Storage, env: &Env, with: impl FnOnce(Registry) -> Registry) -> Chain {
         let declared = with(Registry::new()).finish().expect("the types are sound");
         let mut schema = declared.schema().clone();
@@ -94,7 +94,7 @@ impl Chain {
         }
     }
 
-    /// Commits changes; gives the version.
+    /// Commits changes; returns the version.
     pub(crate) async fn commit(&mut self, edit: impl FnOnce(&mut Edit<'_>)) -> Version {
         let mut made = Edit { chain: self, rows: BTreeMap::new() };
         edit(&mut made);
@@ -148,7 +148,7 @@ impl Chain {
         self.put(self.state.clone(), new, None, None).await
     }
 
-    /// Commits the present state again under an entry of the test's own making.
+    /// Commits the new state by an entry that the test can spoil.
     pub(crate) async fn put(&mut self, old: State, new: State, delta: Option<Bytes>, tag: Option<&str>) -> Version {
         let spoil = std::mem::take(&mut self.spoil);
         let delta = delta.map(|delta| if spoil == Spoil::Delta { delta.slice(..delta.len() - 40) } else { delta });
@@ -192,7 +192,7 @@ impl Chain {
         version
     }
 
-    /// Writes a snapshot of the present version; its object can be spoiled.
+    /// Writes a snapshot of the newest version; its object can be spoiled.
     pub(crate) async fn snapshot(&mut self) -> ObjectRef {
         let (version, spoil) = (self.state.version(), std::mem::take(&mut self.spoil));
         let mut bytes = encode_snapshot(self.writer.outline().dataset, &self.state, 1).to_bytes().to_vec();
@@ -219,22 +219,22 @@ impl Chain {
     pub(crate) async fn trim(&mut self) {
         let outcome = self.writer.checkpoint().await.expect("a checkpoint");
         assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
-        let keep = Keep { snapshots: 1, younger_than: std::time::Duration::ZERO };
+        let keep = Retention::new().snapshots(1).younger_than(std::time::Duration::ZERO);
         trim(&mut self.writer, &keep).await.expect("trimmed");
     }
 
-    /// Puts the hint, as a live holder does.
+    /// Writes the hint, as a producer that is alive does.
     pub(crate) async fn beat(&self) {
         self.writer.heart().offer().await;
     }
 
-    /// Puts the last hint.
+    /// Writes the last hint.
     pub(crate) async fn close(&mut self) {
         assert!(self.writer.close().await.is_none());
     }
 }
 
-/// Packed columns get a table with the first commit.
+/// Gives packed columns a table with the first commit.
 fn bring_symbols(old: &State, changes: &mut Changes<'_>) {
     for (id, schema) in old.schema().iter().filter(|(id, _)| old.table(*id).symbols().is_none()) {
         let mut symbols = Symbols::default();

@@ -1,9 +1,10 @@
-//! Versions that can't be reached: by delta, by snapshot, at first, later, ever.
+//! Versions that can't be reached by delta, by snapshot, at the start or later.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote_consumer::{Consumer, Health, RefreshError, RefreshPath, Version};
+use cenote_consumer::error::{ErrorKind, LoadError};
+use cenote_consumer::{Consumer, Health, RefreshPath, Version};
 use cenote_store::env::Env;
 use cenote_store::log::{Body, names};
 use cenote_store::storage::Storage;
@@ -17,7 +18,7 @@ async fn chain_and_consumer() -> (Storage, Env, Chain, Consumer, FaultyStore) {
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     chain.always_blobs = true;
     chain.commit(|edit| (0..50).for_each(|id| edit.put(&movie(id, "first")))).await;
-    // Counts what it is told to let through slowly, too.
+    // Delayed requests count as fired, which the tests use to count reads.
     let reads = FaultyStore::new(env.clone());
     let consumer = manual(&reads.wrap(&storage), &env).open().await.expect("it opens");
     (storage, env, chain, consumer, reads)
@@ -61,7 +62,7 @@ async fn what_differs_from_its_commit_is_never_shown() {
         let next = chain.commit(|edit| edit.put(&movie(2, "good"))).await;
         consumer.refresh().await.expect_err("its parent is bad");
         assert_eq!(consumer.version(), first);
-        // A snapshot leads around it.
+        // A snapshot avoids it.
         chain.snapshot().await;
         assert_eq!(consumer.refresh().await.expect("the snapshot is good"), next);
         assert_eq!((consumer.status().health, quarantined(&consumer)), (Health::Fresh, None));
@@ -83,7 +84,7 @@ async fn snapshots_around_a_bad_version_are_rationed() {
     let tried = reads.fired();
     assert!(tried > 0, "the snapshot was tried");
     assert_eq!(consumer.version(), first);
-    // For an hour nobody loads another, good or bad, whatever comes.
+    // For an hour no other snapshot is loaded, good or bad.
     for round in 0..10 {
         chain.commit(|edit| edit.put(&movie(3, &format!("round {round}")))).await;
         chain.snapshot().await;
@@ -98,7 +99,7 @@ async fn snapshots_around_a_bad_version_are_rationed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_stands_still_is_not_tried_again_and_again() {
+async fn a_bad_version_is_not_tried_at_every_refresh() {
     let (_, env, mut chain, consumer, reads) = chain_and_consumer().await;
     reads.add(Rule::new(Fault::Slow(Duration::from_millis(1))).on(RequestKind::Get).prefix("blobs/"));
     chain.spoil = Spoil::Digest;
@@ -113,24 +114,25 @@ async fn what_stands_still_is_not_tried_again_and_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bit_that_flips_on_the_way_heals() {
+async fn a_bit_that_flips_in_transit_is_read_again() {
     let (_, env, mut chain, consumer, reads) = chain_and_consumer().await;
     reads.add(Rule::new(Fault::FlipBit(1_000)).on(RequestKind::Get).prefix("blobs/").times(1));
     let second = chain.commit(|edit| edit.put(&movie(1, "second"))).await;
     let error = consumer.refresh().await.expect_err("a bit flipped");
-    assert!(matches!(&*error, RefreshError::Altered { version, .. } if *version == second), "{error}");
+    assert!(matches!(error.load_error(), Some(LoadError::Altered { .. })), "{error}");
+    assert_eq!((error.version(), error.kind()), (Some(second), ErrorKind::Damaged));
     env.sleep(Duration::from_secs(80)).await;
     assert_eq!(consumer.refresh().await.expect("it heals"), second);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_blob_is_waited_for_and_then_gone_around() {
+async fn a_missing_blob_is_awaited_and_then_avoided() {
     let (storage, env, mut chain, consumer, _) = chain_and_consumer().await;
     let first = consumer.version();
     let second = chain.commit(|edit| edit.put(&movie(1, "second"))).await;
     let name = blob_of(&storage, second).await;
     let bytes = storage.get(&name).await.expect("it reads").expect("it is there");
-    storage.delete(&name).await.expect("it goes");
+    storage.delete(&name).await.expect("it is deleted");
     let error = consumer.refresh().await.expect_err("it is missing");
     assert!(error.to_string().contains(&name), "{error}");
     assert!(is_stale(&consumer));
@@ -139,17 +141,17 @@ async fn a_missing_blob_is_waited_for_and_then_gone_around() {
     assert_eq!(consumer.refresh().await.expect("it is there"), second);
 
     let third = chain.commit(|edit| edit.put(&movie(1, "third"))).await;
-    storage.delete(&blob_of(&storage, third).await).await.expect("it goes");
+    storage.delete(&blob_of(&storage, third).await).await.expect("it is deleted");
     consumer.refresh().await.expect_err("it may come");
     env.sleep(Duration::from_secs(400)).await;
     consumer.refresh().await.expect_err("it did not come");
     assert_eq!((consumer.version(), quarantined(&consumer)), (second, Some(third)));
     chain.snapshot().await;
-    assert_eq!(consumer.refresh().await.expect("the snapshot leads around it"), third);
+    assert_eq!(consumer.refresh().await.expect("the snapshot avoids it"), third);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_shows_what_is_good_and_says_what_is_not() {
+async fn a_start_serves_the_last_good_version_and_reports_the_bad_one() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     chain.commit(|edit| (0..50).for_each(|id| edit.put(&movie(id, "first")))).await;
@@ -163,7 +165,7 @@ async fn a_start_shows_what_is_good_and_says_what_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_goes_around_a_bad_snapshot() {
+async fn a_start_avoids_a_bad_snapshot() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     let long = "a title that makes a snapshot worth its bytes ".repeat(40);
@@ -176,9 +178,9 @@ async fn a_start_goes_around_a_bad_snapshot() {
     chain.snapshot().await;
     let last = chain.commit(|edit| edit.put(&movie(1, "last"))).await;
     let paths: Arc<Mutex<Vec<RefreshPath>>> = Arc::default();
-    let told = Arc::clone(&paths);
+    let sink = Arc::clone(&paths);
     let consumer = manual(&storage, &env)
-        .on_refresh(move |report| told.lock().unwrap().push(report.path))
+        .on_refresh(move |report| sink.lock().unwrap().push(report.path))
         .open()
         .await
         .expect("the older snapshot opens");
@@ -199,9 +201,9 @@ async fn a_consumer_that_slept_through_a_trim_starts_from_the_snapshot() {
     assert_eq!(consumer.view().get::<Movie>(1).expect("it is there").title(), "round 5");
 }
 
-/// A listener and a decoder that panic end nothing.
+/// A listener that panics does not end the consumer.
 #[tokio::test(start_paused = true)]
-async fn a_panicking_listener_ends_nothing() {
+async fn a_panicking_listener_does_not_end_the_consumer() {
     let (_, _, mut chain, consumer, _) = chain_and_consumer().await;
     consumer.on_refresh(|_| panic!("a listener's bug"));
     for _ in 0..2 {

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote_consumer::{Health, NotYet, OpenError, RefreshError, RefreshPath, Report, Token, Version};
+use cenote_consumer::error::ErrorKind;
+use cenote_consumer::{Consumer, Health, OnEmpty, RefreshPath, RefreshReport, ReloadPolicy, Token, Version};
 use cenote_store::env::Env;
 use cenote_testing::faults::LatencyStore;
 
@@ -43,7 +44,7 @@ async fn a_consumer_opens_and_follows() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_takes_a_snapshot_and_the_deltas_behind_it() {
+async fn a_start_loads_a_snapshot_and_the_deltas_after_it() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     let long = "a title that makes a snapshot worth its bytes ".repeat(40);
@@ -51,10 +52,10 @@ async fn a_start_takes_a_snapshot_and_the_deltas_behind_it() {
     let snapped = chain.commit(|edit| (0..300).for_each(|id| edit.put(&movie(id, "short")))).await;
     chain.snapshot().await;
     let last = chain.commit(|edit| edit.put(&movie(7, "last"))).await;
-    let reports: Arc<Mutex<Vec<Report>>> = Arc::default();
-    let told = Arc::clone(&reports);
+    let reports: Arc<Mutex<Vec<RefreshReport>>> = Arc::default();
+    let sink = Arc::clone(&reports);
     let consumer = manual(&storage, &env)
-        .on_refresh(move |report| told.lock().unwrap().push(report.clone()))
+        .on_refresh(move |report| sink.lock().unwrap().push(report.clone()))
         .open()
         .await
         .expect("it opens");
@@ -99,7 +100,7 @@ async fn ranges_of_a_snapshot_may_come_in_any_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_for_a_version_looks_for_it() {
+async fn waiting_for_a_version_refreshes() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     chain.commit(|edit| edit.put(&movie(1, "first"))).await;
@@ -108,10 +109,11 @@ async fn waiting_for_a_version_looks_for_it() {
     let view = consumer.view_at_least(Token::from(written), LONG).await.expect("it comes");
     assert_eq!(view.get::<Movie>(1).expect("it is there").title(), "second");
     let never = Token::from(Version(written.0 + 1));
-    match consumer.view_at_least(never, Duration::from_secs(3)).await {
-        Err(NotYet::TimedOut { wanted, have, .. }) => assert_eq!((wanted, have), (never.version(), written)),
-        other => panic!("{other:?}"),
-    }
+    let error = consumer.view_at_least(never, Duration::from_secs(3)).await.expect_err("it was not written");
+    assert!(error.is_timeout() && !error.is_closed(), "{error}");
+    let text =
+        format!("version {} did not come within 3000 ms; this consumer serves version {written}", never.version());
+    assert_eq!((error.to_string(), error.kind()), (text, ErrorKind::Retry));
     let (found, third) = futures::join!(consumer.view_at_least(never, LONG), async {
         env.sleep(Duration::from_secs(2)).await;
         chain.commit(|edit| edit.put(&movie(1, "third"))).await
@@ -120,7 +122,7 @@ async fn waiting_for_a_version_looks_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refresh_to_stops_where_it_is_told_and_never_goes_back() {
+async fn refresh_to_stops_at_its_version_and_never_goes_back() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     let mut versions = Vec::new();
@@ -128,24 +130,27 @@ async fn refresh_to_stops_where_it_is_told_and_never_goes_back() {
         versions.push(chain.commit(|edit| edit.put(&movie(1, &format!("round {round}")))).await);
     }
     let consumer = manual(&storage, &env).open().await.expect("it opens");
-    let behind = consumer.refresh_to(versions[1]).await.expect_err("it is there already");
-    assert!(matches!(&*behind, RefreshError::Backward { .. }), "{behind}");
+    let backward = consumer.refresh_to(versions[1]).await.expect_err("it is there already");
+    assert!(backward.is_backward(), "{backward}");
+    assert_eq!(backward.kind(), ErrorKind::Program);
     versions.push(chain.commit(|edit| edit.put(&movie(1, "six"))).await);
     versions.push(chain.commit(|edit| edit.put(&movie(1, "seven"))).await);
-    assert_eq!(consumer.refresh_to(versions[5]).await.expect("it stands there"), versions[5]);
+    assert_eq!(consumer.refresh_to(versions[5]).await.expect("there is a commit"), versions[5]);
     assert_eq!(consumer.view().get::<Movie>(1).expect("it is there").title(), "six");
-    assert!(matches!(consumer.status().health, Health::Stale { .. }), "it is asked to stay behind");
+    assert!(matches!(consumer.status().health, Health::Stale { .. }), "a newer version exists");
     let ahead = consumer.refresh_to(Version(99)).await.expect_err("no such version");
-    assert!(matches!(&*ahead, RefreshError::NoSuchVersion { .. }), "{ahead}");
+    assert!(ahead.is_no_such_version(), "{ahead}");
+    assert_eq!(ahead.kind(), ErrorKind::Program);
     assert_eq!(consumer.refresh().await.expect("it goes on"), versions[6]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn polling_sees_a_new_version_and_changed_tells() {
+async fn polling_finds_a_new_version_and_changed_returns_it() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     chain.commit(|edit| edit.put(&movie(1, "first"))).await;
-    let consumer = manual(&storage, &env).poll(Duration::from_secs(10)).open().await.expect("it opens");
+    let consumer =
+        manual(&storage, &env).reload(ReloadPolicy::Poll(Duration::from_secs(10))).open().await.expect("it opens");
     let started = env.instant();
     let (seen, version) =
         futures::join!(consumer.changed(), async { chain.commit(|edit| edit.put(&movie(1, "second"))).await });
@@ -154,22 +159,24 @@ async fn polling_sees_a_new_version_and_changed_tells() {
     assert!(took <= Duration::from_secs(12), "a poll is 10 s ± 20 %, this took {took:?}");
     assert_eq!(consumer.newer_than(Version(1)).await.expect("at once").version(), version);
     consumer.close().await;
-    assert!(matches!(consumer.changed().await, Err(NotYet::Closed)));
+    let closed = consumer.changed().await.expect_err("it is closed");
+    assert_eq!((closed.is_closed(), closed.kind()), (true, ErrorKind::Stop));
     assert_eq!(consumer.view().version(), version, "a closed consumer can still be read");
     let closed = consumer.refresh().await.expect_err("it is closed");
-    assert!(matches!(&*closed, RefreshError::Closed));
+    assert_eq!((closed.is_closed(), closed.kind()), (true, ErrorKind::Stop));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dataset_that_is_not_there_is_waited_for() {
+async fn open_waits_for_a_dataset_that_does_not_exist() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let started = env.instant();
     let error = manual(&storage, &env).open().await.expect_err("nothing was published");
-    assert!(matches!(&error, OpenError::NotFound { url, .. } if url == storage.url()), "{error}");
+    assert!(error.is_not_found() && error.to_string().contains(storage.url()), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Configuration);
     let waited = env.instant() - started;
     assert!(waited >= Duration::from_secs(60) && waited < Duration::from_secs(63), "{waited:?}");
 
-    let consumer = manual(&storage, &env).allow_empty().open().await.expect("it may be empty");
+    let consumer = manual(&storage, &env).when_empty(OnEmpty::Open).open().await.expect("it may be empty");
     assert_eq!((consumer.status().health, consumer.is_serving()), (Health::Empty, false));
     assert!(consumer.view().find(&BY_COUNTRY, "nl").is_empty());
     assert!(consumer.view().get::<Movie>(1).is_none());
@@ -203,7 +210,7 @@ fn a_program_without_a_runtime_reads_and_waits() {
     let storage = runtime.block_on(cenote_store::storage::Storage::open(&url, &[])).expect("a folder opens");
     let mut chain = runtime.block_on(Chain::create(&storage, &env, |registry| registry.with::<Movie>()));
     runtime.block_on(chain.commit(|edit| edit.put(&movie(1, "first"))));
-    let consumer = cenote_consumer::Consumer::builder(url).with::<Movie>().open_blocking().expect("it opens");
+    let consumer = Consumer::builder(url).with::<Movie>().open_blocking().expect("it opens");
     assert_eq!(
         consumer.with(|view| view.get::<Movie>(1).map(|movie| movie.title().to_owned())).as_deref(),
         Some("first")
@@ -214,16 +221,17 @@ fn a_program_without_a_runtime_reads_and_waits() {
     consumer.wait(consumer.close());
 }
 
-/// A local store is watched: nobody waits for a poll there.
+/// A local folder is watched: its changes are seen before the next poll.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_of_local_files_is_seen_at_once() {
+async fn a_change_of_local_files_is_seen_without_a_poll() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = folder.path().join("dataset").display().to_string();
     let env = Env::system();
     let storage = cenote_store::storage::Storage::open(&url, &[]).await.expect("a folder opens");
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     chain.commit(|edit| edit.put(&movie(1, "first"))).await;
-    let consumer = manual(&storage, &env).poll(Duration::from_secs(3_600)).open().await.expect("it opens");
+    let consumer =
+        manual(&storage, &env).reload(ReloadPolicy::Poll(Duration::from_secs(3_600))).open().await.expect("it opens");
     for round in 0..5 {
         let version = chain.commit(|edit| edit.put(&movie(1, &format!("round {round}")))).await;
         let seen = env.timeout(LONG, consumer.newer_than(Version(version.0 - 1))).await.expect("long before the poll");
@@ -231,16 +239,16 @@ async fn a_change_of_local_files_is_seen_at_once() {
     }
 }
 
-/// A service that starts before its producer: the folder itself comes later.
+/// A service that starts before its producer: the folder does not exist yet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_folder_that_comes_later_is_watched_then() {
+async fn a_folder_that_is_created_later_is_watched_from_then_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = folder.path().join("dataset").display().to_string();
     let env = Env::system();
-    let consumer = cenote_consumer::Consumer::builder(url.clone())
+    let consumer = Consumer::builder(url.clone())
         .with::<Movie>()
-        .poll(Duration::from_millis(50))
-        .allow_empty()
+        .reload(ReloadPolicy::Poll(Duration::from_millis(50)))
+        .when_empty(OnEmpty::Open)
         .open()
         .await
         .expect("it may be empty");

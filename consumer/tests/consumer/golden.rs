@@ -1,6 +1,6 @@
-//! A whole dataset, written once, read for ever: the folder `golden/<format>/` as this or an earlier release left it.
+//! A whole dataset, written once, and read by all later releases: the folder `golden/<format>/` as this or an earlier release left it.
 //!
-//! It has every kind of object: entries and tombstones, a delta in its entry and one of its own, a snapshot, a
+//! It has every kind of object: entries and tombstones, a delta in its entry and one in a separate object, a snapshot, a
 //! checkpoint, the hint. A format that changes gets a new folder, and the old ones stay: `CENOTE_GOLDEN=write cargo test
 //! -p cenote-consumer --test consumer golden` writes the newest one if it is not there, and never changes one that is.
 
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cenote_consumer::{Consumer, HashIndex, Version, verify};
+use cenote_consumer::{Consumer, HashIndex, ReloadPolicy, Verifier, Version};
 use cenote_producer::Producer;
 use cenote_state::{Key, Record};
 use cenote_store::env::Env;
@@ -90,7 +90,7 @@ fn films() -> BTreeMap<u64, Film> {
 }
 
 const FORMAT: &str = "1";
-/// The first film, as people read it.
+/// The first film as JSON.
 const FIRST: &str = r#"{"id":0,"title":"first №0","seen":true,"balance":-9223372036854775808,"rating":null,"ratio":-0.0,"mood":"Calm","poster":"","country":"nl","genres":[],"words":[],"scores":{},"next":1,"studio":["one","city"]}"#;
 const NEWEST: Version = Version(7);
 
@@ -166,8 +166,8 @@ async fn a_dataset_of_each_format_is_read() {
     assert!(matches!(first, Some(LogObject::Tombstone(_))));
 
     let env = Env::simulated(2);
-    let consumer = Consumer::on(storage.clone()).env(env.clone()).with::<Film>().with::<Studio>();
-    let consumer = consumer.index(&BY_COUNTRY).manual().open().await.expect("it opens");
+    let consumer = Consumer::builder_on(storage.clone()).env(env.clone()).with::<Film>().with::<Studio>();
+    let consumer = consumer.index(&BY_COUNTRY).reload(ReloadPolicy::Manual).open().await.expect("it opens");
     let view = consumer.view();
     assert_eq!(view.version(), NEWEST);
     assert_eq!(view.committed_at().to_rfc3339(), "2026-01-01T00:02:00.000Z");
@@ -175,8 +175,8 @@ async fn a_dataset_of_each_format_is_read() {
     let by_country = films().values().filter(|film| film.country == "be").count();
     assert_eq!(view.find(&BY_COUNTRY, "be").len(), by_country);
 
-    // Every object, every digest; the records as text, as people read them.
-    let verified = verify(&storage, &env, None, &|_, _, _| {}).await.expect("it is whole");
+    // Every object, every digest; a record as JSON.
+    let verified = Verifier::on(storage.clone()).env(env.clone()).run().await.expect("it is whole");
     assert_eq!(format!("{:032x}", verified.digest), "20c4873b371d313c291b463cff89791c");
     assert_eq!((verified.snapshots.as_slice(), verified.deltas), ([Version(2)].as_slice(), 2));
     let dangling: Vec<_> =
@@ -191,7 +191,7 @@ async fn a_dataset_of_each_format_is_read() {
     assert_eq!(json, FIRST);
 }
 
-/// What an earlier release left, this one's producer goes on from.
+/// The producer of this release goes on from the dataset of an earlier one.
 #[tokio::test(start_paused = true)]
 async fn a_producer_goes_on_from_each_format() {
     let copy = tempfile::tempdir().expect("a folder");
@@ -201,16 +201,25 @@ async fn a_producer_goes_on_from_each_format() {
         storage.put(&listed.name, bytes).await.expect("it is copied");
     }
     let env = Env::simulated(3);
-    let mut producer =
-        Producer::on(storage.clone()).env(env.clone()).with::<Film>().with::<Studio>().open().await.expect("it opens");
+    let mut producer = Producer::builder_on(storage.clone())
+        .env(env.clone())
+        .with::<Film>()
+        .with::<Studio>()
+        .open()
+        .await
+        .expect("it opens");
     check(&producer.view());
-    let consumer = Consumer::on(storage.clone()).env(env.clone()).with::<Film>().with::<Studio>().manual();
+    let consumer = Consumer::builder_on(storage.clone())
+        .env(env.clone())
+        .with::<Film>()
+        .with::<Studio>()
+        .reload(ReloadPolicy::Manual);
     let consumer = consumer.open().await.expect("it opens");
-    producer.update(|changes| changes.upsert(&film(7, "fourth"))).await.expect("it is published");
+    producer.update(|changes| Ok(changes.upsert(&film(7, "fourth"))?)).await.expect("it is published");
     producer.snapshot().await.expect("a snapshot");
-    producer.close().await.expect("goodbye");
+    producer.close().await.expect("it closes");
     consumer.refresh().await.expect("it refreshes");
     assert_eq!(consumer.view().get::<Film>(7).expect("it is there").to_owned(), film(7, "fourth"));
     assert_eq!(consumer.view().len::<Film>(), films().len() + 1);
-    verify(&storage, &env, None, &|_, _, _| {}).await.expect("it is whole");
+    Verifier::on(storage.clone()).env(env.clone()).run().await.expect("it is whole");
 }

@@ -1,8 +1,10 @@
-//! Health: each way of being unwell, and the way out of it. The view is served through all of them.
+//! Health: each state of it, and what ends it. The view is served through all of them.
 
+use std::error::Error;
 use std::time::Duration;
 
-use cenote_consumer::{Consumer, Health, Record};
+use cenote_consumer::error::ErrorKind;
+use cenote_consumer::{Consumer, Health, Record, ReloadPolicy};
 use cenote_store::env::Env;
 use cenote_store::log::{names, repair_checksums};
 use cenote_testing::faults::{Fault, FaultyStore, Rule};
@@ -14,7 +16,7 @@ fn health(consumer: &Consumer) -> Health {
     consumer.status().health
 }
 
-/// The movies as a producer has them that dropped the titles.
+/// The movies of a producer that dropped the titles.
 #[derive(Record)]
 #[record(key = "id", name = "Movie")]
 struct Untitled {
@@ -24,7 +26,7 @@ struct Untitled {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_away_makes_it_stale_until_it_is_back() {
+async fn an_unreachable_store_makes_it_stale_until_it_is_reachable() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     let first = chain.commit(|edit| edit.put(&movie(1, "first"))).await;
@@ -32,8 +34,8 @@ async fn a_store_that_is_away_makes_it_stale_until_it_is_back() {
     let consumer = manual(&faults.wrap(&storage), &env).open().await.expect("it opens");
     let second = chain.commit(|edit| edit.put(&movie(1, "second"))).await;
     faults.add(Rule::new(Fault::Unavailable));
-    let error = consumer.refresh().await.expect_err("the store is away");
-    assert!(error.is_retryable(), "{error}");
+    let error = consumer.refresh().await.expect_err("the store is unreachable");
+    assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
     let since = env.now();
     assert_eq!(health(&consumer), Health::Stale { since });
     env.sleep(Duration::from_secs(30)).await;
@@ -42,13 +44,13 @@ async fn a_store_that_is_away_makes_it_stale_until_it_is_back() {
     assert_eq!((consumer.view().version(), consumer.is_serving()), (first, true));
     assert!(consumer.status().last_error.is_some());
     faults.clear();
-    assert_eq!(consumer.refresh().await.expect("it is back"), second);
+    assert_eq!(consumer.refresh().await.expect("it is reachable"), second);
     assert_eq!(health(&consumer), Health::Fresh);
     assert!(consumer.status().last_error.is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_away_at_first_is_waited_for() {
+async fn open_waits_while_the_store_is_unreachable() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     let first = chain.commit(|edit| edit.put(&movie(1, "first"))).await;
@@ -62,12 +64,13 @@ async fn a_store_that_is_away_at_first_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broken_promise_makes_it_unknown_until_there_is_life() {
+async fn an_overdue_heartbeat_makes_it_unknown_until_one_comes() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     chain.commit(|edit| edit.put(&movie(1, "first"))).await;
     chain.beat().await;
-    let consumer = manual(&storage, &env).poll(Duration::from_secs(10)).open().await.expect("it opens");
+    let consumer =
+        manual(&storage, &env).reload(ReloadPolicy::Poll(Duration::from_secs(10))).open().await.expect("it opens");
     for _ in 0..20 {
         env.sleep(Duration::from_secs(10)).await;
         chain.beat().await;
@@ -84,11 +87,11 @@ async fn a_broken_promise_makes_it_unknown_until_there_is_life() {
     assert_eq!(health(&consumer), Health::Fresh);
     chain.close().await;
     env.sleep(Duration::from_secs(1_000)).await;
-    assert_eq!(health(&consumer), Health::Fresh, "who closed promises nothing");
+    assert_eq!(health(&consumer), Health::Fresh, "a producer that closed promises nothing");
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_dataset_under_the_name_is_not_followed() {
+async fn another_dataset_at_the_url_is_not_followed() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     for round in 0..3 {
@@ -113,7 +116,7 @@ async fn another_dataset_under_the_name_is_not_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_entry_of_a_newer_release_asks_for_an_upgrade() {
+async fn an_entry_of_a_newer_release_needs_an_upgrade() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     let first = chain.commit(|edit| edit.put(&movie(1, "first"))).await;
@@ -138,17 +141,20 @@ async fn a_schema_that_does_not_fit_is_incompatible_until_it_does() {
     let first = chain.commit(|edit| edit.put(&movie(1, "first"))).await;
     let consumer = manual(&storage, &env).open().await.expect("it opens");
     let titles = chain.state.schema().types[0].fields.iter().find(|field| field.name == "title").cloned();
-    chain
+    let untitled = chain
         .evolve(
             |registry| registry.with::<Untitled>(),
             |schema| schema.types[0].fields.retain(|field| field.name != "title"),
         )
         .await;
-    let error = consumer.refresh().await.expect_err("the titles are gone");
-    assert!(error.to_string().contains("Movie.title"), "{error}");
+    let error = consumer.refresh().await.expect_err("the titles were dropped");
+    assert_eq!(error.to_string(), format!("version {untitled} does not fit the program's records"));
+    let source = error.source().expect("it has a source");
+    assert!(source.to_string().contains("Movie.title"), "{source}");
+    assert_eq!(error.kind(), ErrorKind::Program);
     assert_eq!((health(&consumer), consumer.view().version()), (Health::Incompatible, first));
     let again = consumer.refresh().await.expect_err("nothing new: not tried again");
-    assert!(std::sync::Arc::ptr_eq(&error, &again));
+    assert!(std::ptr::addr_eq(source, again.source().expect("it has a source")), "it is the same error");
     // Another column of that name, which every row has: as a producer would, after an empty dataset.
     chain
         .evolve(
@@ -176,7 +182,12 @@ async fn a_state_that_is_too_large_is_refused() {
     let consumer = manual(&storage, &env).max_state_bytes(100_000).open().await.expect("it opens");
     chain.commit(|edit| (0..10_000).for_each(|id| edit.put(&movie(id, "one of many")))).await;
     let error = consumer.refresh().await.expect_err("too large");
-    assert!(error.to_string().contains("raise max_state_bytes"), "{error}");
+    let source = error.source().map(ToString::to_string).unwrap_or_default();
+    assert!(
+        error.is_too_large() && format!("{error}: {source}").contains("raise max_state_bytes"),
+        "{error}: {source}"
+    );
+    assert_eq!(error.kind(), ErrorKind::Configuration);
     assert_eq!(consumer.version(), first);
     assert!(matches!(health(&consumer), Health::Stale { .. }));
 }

@@ -11,7 +11,7 @@ mod whole_views;
 
 use std::time::Duration;
 
-use cenote_consumer::{Builder, Consumer, HashIndex, Record};
+use cenote_consumer::{Consumer, ConsumerBuilder, HashIndex, Record, ReloadPolicy};
 use cenote_store::env::Env;
 use cenote_store::storage::Storage;
 
@@ -35,7 +35,7 @@ fn movie(id: u64, title: &str) -> Movie {
     Movie { id, title: title.to_owned(), country: country.to_owned(), rating: None, plot }
 }
 
-/// A dataset in memory that nobody else has.
+/// A dataset in memory for one test.
 async fn memory() -> Storage {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -43,9 +43,13 @@ async fn memory() -> Storage {
     Storage::open(&url, &[]).await.expect("memory opens")
 }
 
-/// A consumer of movies that looks when it is told to.
-fn manual(storage: &Storage, env: &Env) -> Builder {
-    Consumer::on(storage.clone()).env(env.clone()).with::<Movie>().index(&BY_COUNTRY).manual()
+/// A consumer of movies that refreshes only when a test calls it.
+fn manual(storage: &Storage, env: &Env) -> ConsumerBuilder<Storage> {
+    Consumer::builder_on(storage.clone())
+        .env(env.clone())
+        .with::<Movie>()
+        .index(&BY_COUNTRY)
+        .reload(ReloadPolicy::Manual)
 }
 
 /// Longer than anything takes in virtual time.

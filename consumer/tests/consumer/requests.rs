@@ -1,4 +1,4 @@
-//! What a start, a poll and a refresh ask of the store.
+//! How many requests a start, a poll and a refresh send to the store.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn a_start_a_poll_and_a_refresh_make_the_requests_that_they_should() {
     let counting = CountingStore::new();
     let consumer = manual(&counting.wrap(&storage), &env).open().await.expect("it opens");
     let start = counting.take();
-    // The probe, and the key behind the tail.
+    // The probe, and the key after the tail.
     assert_eq!(start.of(RequestKind::Head), 2, "{start:?}");
     // The hint, its entry's head, the entries since the beginning, the snapshot's footer and its one range.
     let gets = start.of(RequestKind::Get);
@@ -37,7 +37,7 @@ async fn a_start_a_poll_and_a_refresh_make_the_requests_that_they_should() {
 
     consumer.refresh().await.expect("nothing new");
     let checked = counting.take();
-    assert!(checked.total() <= 4, "the first poll looks behind the end: {checked:?}");
+    assert!(checked.total() <= 4, "the first poll checks the end of the log: {checked:?}");
     for _ in 0..5 {
         consumer.refresh().await.expect("nothing new");
         let poll = counting.take();
@@ -59,5 +59,5 @@ async fn a_start_a_poll_and_a_refresh_make_the_requests_that_they_should() {
     consumer.refresh().await.expect("it refreshes");
     let refresh = counting.take();
     assert_eq!(refresh.total(), 3, "the entry, its blob, and that it is the last: {refresh:?}");
-    assert_eq!(refresh.of(RequestKind::List), 0, "nobody lists");
+    assert_eq!(refresh.of(RequestKind::List), 0, "nothing is listed");
 }

@@ -1,4 +1,4 @@
-//! Views that are held, and who frees them.
+//! Views that are held, and what frees them.
 
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -14,7 +14,7 @@ fn table(view: &View) -> &Arc<cenote_state::table::Table> {
     &view.state().tables()[0]
 }
 
-/// I2, I3: a view that is held does not change, whatever happens beside it.
+/// I2, I3: a view that is held does not change, whatever is published meanwhile.
 #[tokio::test(start_paused = true)]
 async fn held_views_stay_what_they_were() {
     let (storage, env) = (memory().await, Env::simulated(1));
@@ -27,7 +27,7 @@ async fn held_views_stay_what_they_were() {
             .commit(|edit| {
                 (0..200).filter(|id| id % 20 != round).for_each(|id| edit.put(&movie(id, &format!("round {round}"))));
                 edit.delete::<Movie>(if round == 1 { 2 } else { 1_000 + round - 1 });
-                edit.put(&movie(1_000 + round, "comes and goes"));
+                edit.put(&movie(1_000 + round, "in one version only"));
             })
             .await;
         consumer.refresh().await.expect("it refreshes");
@@ -47,10 +47,9 @@ async fn held_views_stay_what_they_were() {
     assert_eq!(consumer.status().old_views.held, 19);
 }
 
-/// I4: a look that goes on for long holds up neither the next version nor other looks, and a refresh that waits for its
-/// store holds up nobody.
+/// I4: a long read delays neither the next version nor other reads, and a refresh that waits for its store delays no read.
 #[tokio::test]
-async fn looks_and_refreshes_do_not_wait_for_each_other() {
+async fn reads_and_refreshes_do_not_wait_for_each_other() {
     let (storage, env) = (memory().await, Env::system());
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     let first = chain.commit(|edit| edit.put(&movie(1, "first"))).await;
@@ -64,7 +63,7 @@ async fn looks_and_refreshes_do_not_wait_for_each_other() {
         move || {
             consumer.with(|view| {
                 inside.send(()).expect("the test waits for it");
-                may_leave.recv().expect("the test says when");
+                may_leave.recv().expect("the test sends it");
                 view.version()
             })
         }
@@ -89,9 +88,9 @@ async fn looks_and_refreshes_do_not_wait_for_each_other() {
     assert!(!refreshing.is_finished());
 }
 
-/// I3: a reader that lets the last handle go pays nothing; the consumer's task frees the view.
+/// I3: a reader that drops the last handle frees nothing; the consumer's task frees the view.
 #[tokio::test(start_paused = true)]
-async fn a_reader_does_not_free_what_it_lets_go() {
+async fn a_reader_does_not_free_the_view_that_it_drops() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
     chain.commit(|edit| (0..200).for_each(|id| edit.put(&movie(id, "first")))).await;
@@ -108,7 +107,7 @@ async fn a_reader_does_not_free_what_it_lets_go() {
     drop(old);
     assert!(watched.upgrade().is_some(), "the reader freed it");
     env.sleep(Duration::from_secs(1)).await;
-    assert!(watched.upgrade().is_none(), "nobody freed it");
+    assert!(watched.upgrade().is_none(), "the task did not free it");
     assert_eq!(consumer.status().old_views.held, 0);
 }
 
@@ -127,7 +126,7 @@ async fn a_view_outlives_its_consumer() {
     assert!(watched.upgrade().is_none(), "the last view frees where it is dropped");
 }
 
-/// A version is as old as its commit, by whatever way one comes to it, and after the commit's entry has gone.
+/// A version has the time of its commit, by whichever route it is reached, and after the commit's entry was trimmed.
 #[tokio::test(start_paused = true)]
 async fn a_view_of_a_snapshot_alone_knows_when_it_was_committed() {
     let (storage, env) = (memory().await, Env::simulated(1));
@@ -139,7 +138,7 @@ async fn a_view_of_a_snapshot_alone_knows_when_it_was_committed() {
     env.sleep(Duration::from_secs(1_000)).await;
     chain.snapshot().await;
     let by_entry = manual(&storage, &env).open().await.expect("it opens").view();
-    // Now a checkpoint tells of the snapshot, and its own entry is read no more; its commit's is a tombstone.
+    // Now a checkpoint names the snapshot, so that the snapshot's entry is not read; the commit's entry is a tombstone.
     chain.trim().await;
     let by_checkpoint = manual(&storage, &env).open().await.expect("it opens").view();
     for view in [&by_entry, &by_checkpoint] {

@@ -1,4 +1,4 @@
-//! Whole views: readers on many threads, and never half a version (I2).
+//! Whole views: readers on several threads never see a part of a version (I2).
 //!
 //! Money moves between accounts and vaults, two types with an index; in every view the sums over both, the counts by
 //! index and the key look-ups agree. A build that swaps type by type must fail this.
@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use cenote_consumer::{Builder, Consumer, HashIndex, Record, View};
+use cenote_consumer::storage::Storage;
+use cenote_consumer::{Consumer, ConsumerBuilder, HashIndex, Record, ReloadPolicy, View};
 use cenote_store::env::Env;
 
 use crate::chain::Chain;
@@ -61,7 +62,10 @@ fn flaw(view: &View) -> Option<String> {
     (by_key != TOTAL).then(|| format!("version {}: by key there is {by_key}", view.version()))
 }
 
-/// Reads views until told to stop; `Err` has the first flaw.
+/// Reads views until `done`.
+///
+/// # Errors
+/// The first flaw.
 fn read(consumer: &Consumer, done: &AtomicBool, views: &AtomicU64) -> Result<(), String> {
     let mut held = Vec::new();
     let mut last = 0;
@@ -83,8 +87,15 @@ fn read(consumer: &Consumer, done: &AtomicBool, views: &AtomicU64) -> Result<(),
     Ok(())
 }
 
-/// Runs `versions` transfers beside two readers, until they have seen `views`; gives the first flaw.
-async fn run(versions: u64, views_min: u64, build: impl FnOnce(Builder) -> Builder) -> Result<u64, String> {
+/// Runs `versions` transfers while two readers read, until they have read `views_min` views.
+///
+/// # Errors
+/// The first flaw.
+async fn run(
+    versions: u64,
+    views_min: u64,
+    build: impl FnOnce(ConsumerBuilder<Storage>) -> ConsumerBuilder<Storage>,
+) -> Result<u64, String> {
     let (storage, env) = (memory().await, Env::system());
     let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Account>().with::<Vault>()).await;
     let mut cents = [[100_i64; EACH as usize], [0; EACH as usize]];
@@ -96,7 +107,7 @@ async fn run(versions: u64, views_min: u64, build: impl FnOnce(Builder) -> Build
             }
         })
         .await;
-    let builder = Consumer::on(storage.clone()).env(env).manual();
+    let builder = Consumer::builder_on(storage.clone()).env(env).reload(ReloadPolicy::Manual);
     let builder = builder.with::<Account>().with::<Vault>().index(&RICH_ACCOUNTS).index(&RICH_VAULTS);
     let consumer = Arc::new(build(builder).open().await.expect("it opens"));
     let (done, views) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
@@ -149,6 +160,6 @@ async fn views_are_whole() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn swapping_type_by_type_is_caught() {
-    let flaw = run(100_000, u64::MAX, Builder::torn_swaps).await.expect_err("torn views were not seen");
+    let flaw = run(100_000, u64::MAX, ConsumerBuilder::torn_swaps).await.expect_err("torn views were not seen");
     assert!(flaw.contains("version"), "{flaw}");
 }

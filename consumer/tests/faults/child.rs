@@ -1,6 +1,6 @@
-//! Child processes: this program again, playing one part that the environment names.
+//! Child processes: this program again, doing one job that the environment names.
 //!
-//! A child says a last word on its standard output, then waits to be killed, or ends.
+//! A child reports lines on its standard output, then waits to be killed, or ends.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -10,134 +10,134 @@ use cenote_store::env::Env;
 use cenote_store::storage::Storage;
 use cenote_testing::faults::{Moment, StepStore};
 
-use crate::diary::{Diary, life};
+use crate::script::{self, Journal};
 use crate::{disk, racing};
 
-const PART: &str = "CENOTE_TEST_CHILD";
-/// What a line of a child begins with: the test harness says other things.
-const WORD: &str = "child says: ";
+const JOB: &str = "CENOTE_TEST_CHILD";
+/// What a reported line begins with: the test harness prints other lines.
+const PREFIX: &str = "child reports: ";
 
 /// What a child does.
 #[derive(Clone, Debug)]
-pub(crate) enum Part {
-    /// Lives the diary's life; stands still at this store call.
-    Life { dataset: PathBuf, diary: PathBuf, number: usize, moment: Moment },
+pub(crate) enum Job {
+    /// Runs the script; stops at this store call.
+    Script { dataset: PathBuf, journal: PathBuf, number: usize, moment: Moment },
     /// Races a rival for the dataset.
-    Racer { dataset: PathBuf, name: String },
+    Race { dataset: PathBuf, name: String },
     /// Publishes more than the disk takes.
     FullDisk { dataset: PathBuf },
 }
 
-impl Part {
+impl Job {
     fn encode(&self) -> String {
         match self {
-            Part::Life { dataset, diary, number, moment } => {
-                format!("life|{}|{}|{number}|{moment:?}", dataset.display(), diary.display())
+            Job::Script { dataset, journal, number, moment } => {
+                format!("script|{}|{}|{number}|{moment:?}", dataset.display(), journal.display())
             }
-            Part::Racer { dataset, name } => format!("racer|{}|{name}", dataset.display()),
-            Part::FullDisk { dataset } => format!("disk|{}", dataset.display()),
+            Job::Race { dataset, name } => format!("race|{}|{name}", dataset.display()),
+            Job::FullDisk { dataset } => format!("disk|{}", dataset.display()),
         }
     }
 
-    fn decode(text: &str) -> Part {
+    fn decode(text: &str) -> Job {
         let parts: Vec<&str> = text.split('|').collect();
         match *parts {
-            ["life", dataset, diary, number, moment] => Part::Life {
+            ["script", dataset, journal, number, moment] => Job::Script {
                 dataset: dataset.into(),
-                diary: diary.into(),
+                journal: journal.into(),
                 number: number.parse().expect("a number"),
                 moment: if moment == "Before" { Moment::Before } else { Moment::After },
             },
-            ["racer", dataset, name] => Part::Racer { dataset: dataset.into(), name: name.to_owned() },
-            ["disk", dataset] => Part::FullDisk { dataset: dataset.into() },
-            _ => panic!("no such part: {text}"),
+            ["race", dataset, name] => Job::Race { dataset: dataset.into(), name: name.to_owned() },
+            ["disk", dataset] => Job::FullDisk { dataset: dataset.into() },
+            _ => panic!("no such job: {text}"),
         }
     }
 }
 
-/// A process that plays a part.
+/// A process that does a job.
 pub(crate) struct Child {
     process: std::process::Child,
     lines: BufReader<std::process::ChildStdout>,
 }
 
 impl Child {
-    pub(crate) fn start(part: &Part) -> Child {
-        let own = std::env::current_exe().expect("this program has a file");
-        Child::spawn(Command::new(own), part)
+    pub(crate) fn start(job: &Job) -> Child {
+        let program = std::env::current_exe().expect("this program has a file");
+        Child::spawn(Command::new(program), job)
     }
 
     /// The same under a shell that runs `before` first, like a limit.
-    pub(crate) fn start_under(before: &str, part: &Part) -> Child {
-        let own = std::env::current_exe().expect("this program has a file");
+    pub(crate) fn start_under(before: &str, job: &Job) -> Child {
+        let program = std::env::current_exe().expect("this program has a file");
         let mut shell = Command::new("sh");
-        shell.arg("-c").arg(format!("{before}; exec \"$0\" \"$@\"")).arg(own);
-        Child::spawn(shell, part)
+        shell.arg("-c").arg(format!("{before}; exec \"$0\" \"$@\"")).arg(program);
+        Child::spawn(shell, job)
     }
 
-    fn spawn(mut command: Command, part: &Part) -> Child {
-        command.args(["--exact", "child::plays_its_part", "--nocapture", "--test-threads=1"]);
-        command.env(PART, part.encode()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    fn spawn(mut command: Command, job: &Job) -> Child {
+        command.args(["--exact", "child::does_its_job", "--nocapture", "--test-threads=1"]);
+        command.env(JOB, job.encode()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut process = command.spawn().expect("this program starts again");
         let lines = BufReader::new(process.stdout.take().expect("it is piped"));
         Child { process, lines }
     }
 
-    /// The next thing that the child says; none at its end.
-    pub(crate) fn word(&mut self) -> Option<String> {
+    /// The next line that the child reports; none at its end.
+    pub(crate) fn line(&mut self) -> Option<String> {
         loop {
             let mut line = String::new();
             if self.lines.read_line(&mut line).expect("the pipe can be read") == 0 {
                 return None;
             }
             // The harness may have begun the line.
-            if let Some((_, word)) = line.trim_end().split_once(WORD) {
-                return Some(word.to_owned());
+            if let Some((_, reported)) = line.trim_end().split_once(PREFIX) {
+                return Some(reported.to_owned());
             }
         }
     }
 
-    /// Waits for its last word, then kills it: SIGKILL, nothing runs after it.
-    pub(crate) fn kill_when_it_says_so(mut self) -> String {
-        let word = self.word().expect("a child that dies says so first");
+    /// Waits for a line, then kills the child by SIGKILL: nothing runs in it after that.
+    pub(crate) fn kill_after_a_line(mut self) -> String {
+        let line = self.line().expect("a child reports before it is killed");
         self.process.kill().expect("a child can be killed");
-        self.process.wait().expect("it is gone");
-        word
+        self.process.wait().expect("it has ended");
+        line
     }
 
-    /// All that it says, and whether it ended well.
+    /// All lines, and whether the child succeeded.
     pub(crate) fn all(mut self) -> (Vec<String>, bool) {
-        let words = std::iter::from_fn(|| self.word()).collect();
-        (words, self.process.wait().expect("it ends").success())
+        let lines = std::iter::from_fn(|| self.line()).collect();
+        (lines, self.process.wait().expect("it ends").success())
     }
 }
 
-/// Says a word to the parent.
-pub(crate) fn say(word: &str) {
+/// Reports a line to the parent.
+pub(crate) fn report(line: &str) {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{WORD}{word}").and_then(|()| out.flush()).expect("the parent listens");
+    writeln!(out, "{PREFIX}{line}").and_then(|()| out.flush()).expect("the parent listens");
 }
 
 #[test]
-fn plays_its_part() {
-    let Ok(part) = std::env::var(PART) else { return };
+fn does_its_job() {
+    let Ok(job) = std::env::var(JOB) else { return };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let open = async |dataset: &PathBuf| Storage::open(&dataset.display().to_string(), &[]).await.expect("it opens");
-    match Part::decode(&part) {
-        Part::Life { dataset, diary, number, moment } => runtime.block_on(async {
-            let (killer, diary) = (StepStore::kill_at(number, moment), Diary::in_file(diary));
+    match Job::decode(&job) {
+        Job::Script { dataset, journal, number, moment } => runtime.block_on(async {
+            let (killer, journal) = (StepStore::kill_at(number, moment), Journal::in_file(journal));
             let storage = killer.wrap(&open(&dataset).await);
-            let ended = killer.until_killed(life(storage, Env::system(), &diary)).await;
-            say(if ended.is_some() { "lived" } else { "at the call" });
+            let ended = killer.until_killed(script::run(storage, Env::system(), &journal)).await;
+            report(if ended.is_some() { "finished" } else { "at the call" });
             std::future::pending::<()>().await;
         }),
-        Part::Racer { dataset, name } => runtime.block_on(async {
-            say("ready");
-            for line in racing::race(open(&dataset).await, Env::system(), &name).await {
-                say(&line.to_string());
+        Job::Race { dataset, name } => runtime.block_on(async {
+            report("ready");
+            for outcome in racing::race(open(&dataset).await, Env::system(), &name).await {
+                report(&outcome.to_string());
             }
         }),
-        Part::FullDisk { dataset } => runtime.block_on(async { disk::publish_too_much(open(&dataset).await).await }),
+        Job::FullDisk { dataset } => runtime.block_on(async { disk::publish_too_much(open(&dataset).await).await }),
     }
 }

@@ -14,7 +14,7 @@ use cenote_store::storage::Storage;
 pub(crate) enum Object {
     /// The newest log entry.
     Entry,
-    /// The newest delta that is an object of its own.
+    /// The newest delta that is a separate object.
     Blob,
     /// The snapshot.
     Snapshot,
@@ -31,12 +31,12 @@ pub(crate) enum Object {
 pub(crate) enum Damage {
     Truncated,
     Flipped,
-    /// Has the bytes of another object that may stand in such a place.
+    /// Has the bytes of another object of such a kind.
     Swapped,
     Missing,
-    /// Says that it is of the next format; checksums are right.
+    /// Has the number of the next format; checksums are right.
     Newer,
-    /// Its first bytes, which say whose it is, have a bit flipped.
+    /// A bit of its first bytes, which name the dataset, is flipped.
     HeaderFlipped,
 }
 
@@ -62,7 +62,7 @@ impl Object {
     }
 }
 
-/// An object as it was: to be put back.
+/// An object before the damage.
 pub(crate) struct Undo {
     name: String,
     bytes: Bytes,
@@ -121,7 +121,7 @@ fn newer(object: Object, mut bytes: Vec<u8>) -> Bytes {
     bytes.into()
 }
 
-/// A producer of a newer release takes over and commits a delta in a format of its own; its entry names it rightly.
+/// A producer of a newer release takes over and commits a delta in a newer format; its entry names it correctly.
 pub(crate) async fn commit_newer(storage: &Storage, env: &Env) {
     let reader = LogReader::start(storage.clone()).await.expect("a log");
     let options = WriterOptions { take_over: true, ..WriterOptions::default() };

@@ -1,34 +1,37 @@
-//! Killed at every step: before and after every store call of a producer's life, and `kill -9` of a real process at
-//! each on files. The next producer goes on, and no version is ever half there (I6).
+//! A producer that is killed before and after every store call of its script, in memory and as a real process by `kill -9`
+//! on files. The next producer goes on, and no version is ever partly visible (I6).
 
+use cenote_consumer::OnEmpty;
 use cenote_store::env::Env;
 use cenote_store::log::retention::sweep;
 use cenote_store::log::{LogReader, Rules};
 use cenote_store::storage::Storage;
 use cenote_testing::faults::{Moment, RequestKind, Step, StepStore};
 
-use crate::child::{Child, Part};
-use crate::diary::{Diary, Told, contents, life};
-use crate::world::{Content, consumer, content, memory, producer, publish, small};
+use crate::child::{Child, Job};
+use crate::dataset::{Content, consumer, content, memory, producer, publish, small};
+use crate::script::{self, Acks, Journal, contents};
 use cenote_testing::log_walk::walk;
 
-/// What readers see after a death: the last acknowledged content, or the one that was being published.
-async fn seen(storage: &Storage, env: &Env, told: Told, at: &str) -> usize {
+/// What readers see after the producer was killed: the last acknowledged content, or the one that was being published.
+async fn seen(storage: &Storage, env: &Env, acks: Acks, at: &str) -> usize {
     let contents = contents();
-    let opened = consumer(storage, env).allow_empty().open().await.unwrap_or_else(|error| panic!("{at}: {error}"));
+    let opened =
+        consumer(storage, env).when_empty(OnEmpty::Open).open().await.unwrap_or_else(|error| panic!("{at}: {error}"));
     let seen = content(&opened.view());
     let number = contents.iter().rposition(|known| *known == seen);
     let number = number.unwrap_or_else(|| panic!("{at}: no content is {seen:?}"));
-    assert!(number == told.acknowledged || number == told.tried, "{at}: content {number} is seen, {told:?}");
+    assert!(number == acks.acknowledged || number == acks.tried, "{at}: content {number} is seen, {acks:?}");
     number
 }
 
 /// The next producer goes on from what readers see, a consumer that had opened follows, and nothing is lost on the way.
-async fn goes_on(storage: &Storage, env: &Env, told: Told, at: &str) {
-    let first = seen(storage, env, told, at).await;
+async fn goes_on(storage: &Storage, env: &Env, acks: Acks, at: &str) {
+    let first = seen(storage, env, acks, at).await;
     let mut next = producer(storage, env).open().await.unwrap_or_else(|error| panic!("{at}: {error}"));
-    assert_eq!(content(&next.view()), contents()[first], "{at}: what readers saw stays decided");
-    let follower = consumer(storage, env).allow_empty().open().await.unwrap_or_else(|error| panic!("{at}: {error}"));
+    assert_eq!(content(&next.view()), contents()[first], "{at}: what readers saw does not change");
+    let follower =
+        consumer(storage, env).when_empty(OnEmpty::Open).open().await.unwrap_or_else(|error| panic!("{at}: {error}"));
     assert_eq!(content(&follower.view()), contents()[first], "{at}");
     let after: Content = small(7, "after");
     publish(&mut next, &after).await.unwrap_or_else(|error| panic!("{at}: {error}"));
@@ -42,7 +45,7 @@ async fn goes_on(storage: &Storage, env: &Env, told: Told, at: &str) {
     every_name_is_there(storage, at).await;
 }
 
-/// What a live entry names is there, and after a sweep nothing else is.
+/// Every object that a live entry names exists, and after a sweep no other.
 async fn every_name_is_there(storage: &Storage, at: &str) {
     sweep(storage, Rules::default()).await.unwrap_or_else(|error| panic!("{at}: {error}"));
     let reader = LogReader::start(storage.clone()).await.unwrap_or_else(|error| panic!("{at}: {error}"));
@@ -52,16 +55,16 @@ async fn every_name_is_there(storage: &Storage, at: &str) {
         named.extend(entry.body.object().map(|object| object.name.clone()));
     }
     for name in &named {
-        assert!(storage.size(name).await.unwrap().is_some(), "{at}: {name} is named and not there");
+        assert!(storage.size(name).await.unwrap().is_some(), "{at}: {name} is named and does not exist");
     }
     for folder in ["blobs", "snapshots", "checkpoints"] {
         for listed in storage.list(folder, None).await.unwrap() {
-            assert!(named.contains(&listed.name), "{at}: {} is garbage that stayed", listed.name);
+            assert!(named.contains(&listed.name), "{at}: {} is garbage that was not swept", listed.name);
         }
     }
 }
 
-fn kinds_are_all_there(steps: &[Step]) {
+fn assert_all_kinds(steps: &[Step]) {
     let has = |kind: RequestKind, prefix: &str| {
         assert!(steps.iter().any(|step| step.kind == kind && step.key.starts_with(prefix)), "no {kind:?} of {prefix}");
     };
@@ -76,19 +79,19 @@ fn kinds_are_all_there(steps: &[Step]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_death_before_or_after_any_store_call_loses_nothing() {
-    let (recorder, storage, diary) = (StepStore::new(), memory(), Diary::new());
-    life(recorder.wrap(&storage), Env::simulated(1), &diary).await;
-    assert_eq!(seen(&storage, &Env::simulated(2), diary.told(), "the whole life").await, contents().len() - 1);
+async fn a_kill_before_or_after_any_store_call_loses_nothing() {
+    let (recorder, storage, journal) = (StepStore::new(), memory(), Journal::new());
+    script::run(recorder.wrap(&storage), Env::simulated(1), &journal).await;
+    assert_eq!(seen(&storage, &Env::simulated(2), journal.acks(), "the whole script").await, contents().len() - 1);
     let steps = recorder.steps();
-    kinds_are_all_there(&steps);
+    assert_all_kinds(&steps);
     for (number, step) in steps.iter().enumerate() {
         for moment in [Moment::Before, Moment::After] {
             let at = format!("{moment:?} step {number}, {:?} {}", step.kind, step.key);
-            let (storage, diary, killer) = (memory(), Diary::new(), StepStore::kill_at(number, moment));
-            let ended = killer.until_killed(life(killer.wrap(&storage), Env::simulated(1), &diary)).await;
-            assert!(ended.is_none(), "{at}: it lived");
-            goes_on(&storage, &Env::simulated(2), diary.told(), &at).await;
+            let (storage, journal, killer) = (memory(), Journal::new(), StepStore::kill_at(number, moment));
+            let ended = killer.until_killed(script::run(killer.wrap(&storage), Env::simulated(1), &journal)).await;
+            assert!(ended.is_none(), "{at}: it was not killed");
+            goes_on(&storage, &Env::simulated(2), journal.acks(), &at).await;
         }
     }
 }
@@ -99,20 +102,21 @@ fn a_process_killed_at_any_store_call_on_files_loses_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut number = 0;
     let mut finished = false;
-    // How many calls there are depends on time (the heart beats): it is over when a life ends by itself.
+    // How many calls there are depends on time (there are heartbeats): the loop ends when a script finishes.
     while !finished {
         for moment in [Moment::Before, Moment::After] {
             let place = folder.path().join(format!("{number}-{moment:?}"));
-            let (dataset, diary) = (place.join("dataset"), place.join("diary"));
+            let (dataset, journal) = (place.join("dataset"), place.join("journal"));
             std::fs::create_dir_all(&place).expect("a folder");
             let at = format!("{moment:?} call {number} of a process");
-            let child = Child::start(&Part::Life { dataset: dataset.clone(), diary: diary.clone(), number, moment });
-            finished = child.kill_when_it_says_so() == "lived";
-            let told = Diary::read_file(&diary);
-            assert!(!finished || told.acknowledged == contents().len() - 1, "{at}: {told:?}");
+            let child =
+                Child::start(&Job::Script { dataset: dataset.clone(), journal: journal.clone(), number, moment });
+            finished = child.kill_after_a_line() == "finished";
+            let acks = Journal::read_file(&journal);
+            assert!(!finished || acks.acknowledged == contents().len() - 1, "{at}: {acks:?}");
             runtime.block_on(async {
                 let storage = Storage::open(&dataset.display().to_string(), &[]).await.expect("a folder opens");
-                goes_on(&storage, &Env::system(), told, &at).await;
+                goes_on(&storage, &Env::system(), acks, &at).await;
             });
             std::fs::remove_dir_all(&place).expect("the folder can go");
         }

@@ -1,15 +1,15 @@
-//! When things go wrong: producer and consumer together, on stores that fail, with deaths at every step and rivals.
+//! When something fails: producer and consumer together, on stores that fail, killed at every step, and with rivals.
 //!
-//! One program, so that it is linked once; it also plays the child processes of its own tests (`child`).
+//! One program, so that it is linked once; it also runs the child processes of its own tests (`child`).
 
+mod cases;
 mod child;
 mod damage;
-mod diary;
+mod dataset;
 mod disk;
 mod killed;
+mod messages;
 mod races;
 mod races_http;
 mod racing;
-mod rows;
-mod table;
-mod world;
+mod script;

@@ -3,7 +3,7 @@
 use cenote_store::env::Env;
 use cenote_testing::s3_server::S3Server;
 
-use crate::racing::{Line, judge, race};
+use crate::racing::{Outcome, check, race};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_producers_race_50_times_over_http() {
@@ -15,10 +15,10 @@ async fn two_producers_race_50_times_over_http() {
         let env = Env::system();
         let racer = |name: &'static str| env.spawn(race(storage.clone(), env.clone(), name));
         let (one, two) = (racer("one"), racer("two"));
-        let mut told: Vec<Line> = one.await.expect("it does not panic");
-        told.extend(two.await.expect("it does not panic"));
-        rivals_met += usize::from(told.iter().any(|line| !line.committed));
-        judge(&storage, &env, &told, &format!("round {round}: {told:?}")).await;
+        let mut outcomes: Vec<Outcome> = one.await.expect("it does not panic");
+        outcomes.extend(two.await.expect("it does not panic"));
+        rivals_met += usize::from(outcomes.iter().any(|outcome| !outcome.committed));
+        check(&storage, &env, &outcomes, &format!("round {round}: {outcomes:?}")).await;
     }
     assert!(rivals_met > 5, "the rivals met in {rivals_met} of 50 rounds only");
 }

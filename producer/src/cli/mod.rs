@@ -56,9 +56,9 @@ struct Place {
 /// How a producer takes its turn.
 #[derive(Args)]
 struct Turn {
-    /// Who publishes, for people who look at the log
+    /// The name of this producer, for people who look at the log
     #[arg(long, default_value = "cenote-producer")]
-    holder: String,
+    owner: String,
     /// Don't wait for a producer that seems to be alive: fence it
     #[arg(long)]
     take_over: bool,
@@ -149,8 +149,8 @@ impl Place {
 }
 
 impl Turn {
-    fn take(&self, builder: ProducerBuilder) -> ProducerBuilder {
-        let builder = builder.holder(&self.holder);
+    fn take(&self, builder: ProducerBuilder<Storage>) -> ProducerBuilder<Storage> {
+        let builder = builder.owner(&self.owner);
         if self.take_over { builder.take_over() } else { builder }
     }
 }

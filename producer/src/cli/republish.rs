@@ -36,7 +36,7 @@ impl Republish {
         // Looked at first, so that a wrong URL doesn't make a dataset.
         let storage = self.place.storage().await?;
         LogReader::start(storage.clone()).await?;
-        let builder = self.turn.take(Producer::on(storage));
+        let builder = self.turn.take(Producer::builder_on(storage));
         let mut producer = builder.declare_with(|chain, registry| Ok(registry.with_schema(chain))).open().await?;
         let republished = producer.republish(Version(self.version)).await;
         // Also after a failure, so that the next producer need not wait.

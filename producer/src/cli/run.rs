@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cenote_producer::json::{self, JsonError, Lines};
-use cenote_producer::{BoxError, CycleError, Cycled, OpenError, Producer};
+use cenote_producer::json::{self, Lines};
+use cenote_producer::{BoxError, CycleError, Cycled, Producer};
 use cenote_state::record::Registry;
 use cenote_state::schema::{Schema, TypeSchema};
 use cenote_state::view::View;
@@ -91,7 +91,7 @@ impl Run {
     }
 
     async fn open(&self, learned: Arc<Mutex<Learned>>) -> Result<Producer, Failure> {
-        let builder = self.turn.take(Producer::on(self.place.storage().await?));
+        let builder = self.turn.take(Producer::builder_on(self.place.storage().await?));
         let declaration = Declaration {
             file: self.file.clone(),
             type_name: self.type_name.clone(),
@@ -100,12 +100,12 @@ impl Run {
             learned,
         };
         let opened = builder.declare_with(move |chain, registry| declaration.declare(chain, registry)).open().await;
-        opened.map_err(|error| match error {
-            OpenError::DeclareWith(error) => match error.downcast::<WrongUse>() {
-                Ok(wrong) => Failure::usage(wrong.0),
-                Err(error) => Failure { code: 1, message: super::chain(error.as_ref()) },
+        opened.map_err(|error| match error.declare_with() {
+            Some(cause) => match cause.downcast_ref::<WrongUse>() {
+                Some(wrong) => Failure::usage(wrong.0.clone()),
+                None => Failure { code: 1, message: super::chain(cause.as_ref()) },
             },
-            error => error.into(),
+            None => error.into(),
         })
     }
 
@@ -114,7 +114,7 @@ impl Run {
             let view = producer.view();
             view.named(&self.type_name).map_or(0, |table| table.len())
         };
-        let cycle = producer.cycle_blocking(|writer| {
+        let cycle = producer.cycle(async |writer| {
             for (name, value) in &self.tags {
                 writer.tag(name, value);
             }
@@ -138,19 +138,16 @@ impl Run {
 
     /// The error for people: with the file's lines where the library knows keys only.
     fn explained(&self, error: CycleError, schema: &Schema) -> Failure {
-        match error {
-            CycleError::DuplicateKeys(found) => {
-                let of_type = schema.find(&found.type_name).map(|id| schema.get(id));
-                match of_type.map(|of_type: &TypeSchema| json::explain_duplicates(&self.file, of_type, &found)) {
-                    Some(Ok(explained) | Err(explained)) => explained.into(),
-                    None => found.into(),
-                }
-            }
-            CycleError::Populate(error) => match error.downcast::<JsonError>() {
-                Ok(error) => Failure::from(*error),
-                Err(error) => Failure { code: 1, message: super::chain(error.as_ref()) },
-            },
-            error => error.into(),
+        if let Some(found) = error.duplicate_keys() {
+            let of_type = schema.find(&found.type_name).map(|id| schema.get(id));
+            return match of_type.map(|of_type: &TypeSchema| json::explain_duplicates(&self.file, of_type, found)) {
+                Some(Ok(explained) | Err(explained)) => explained.into(),
+                None => found.clone().into(),
+            };
+        }
+        match error.closure() {
+            Some(cause) => Failure { code: 1, message: super::chain(cause.as_ref()) },
+            None => error.into(),
         }
     }
 

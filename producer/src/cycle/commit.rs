@@ -1,4 +1,4 @@
-//! Commit: what the log is asked to put.
+//! Propose: the entry that the producer puts into the log.
 
 use std::collections::BTreeMap;
 
@@ -14,26 +14,26 @@ use super::validate::Validated;
 use super::verify::Verified;
 use crate::base::Follow;
 
-/// What a commit says beside its change.
+/// What a commit holds besides its change.
 pub(crate) struct CommitNotes {
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) republishes: Option<Version>,
     /// The newest commit's schema.
     pub(crate) parent_schema: Schema,
-    /// The newest commit's digest, which the schema change may differ from.
+    /// The newest commit's digest. A schema change may have changed it for the state that the cycle starts from.
     pub(crate) parent_digest: u128,
-    /// A name for the delta, should it need an object of its own.
+    /// A name for the delta, if it needs a separate object.
     pub(crate) blob: ObjectName,
 }
 
-/// An entry to put, and how the producer goes on once it stands.
+/// An entry to put, and how the producer goes on after it.
 pub(crate) struct Proposal {
     pub(crate) body: Body,
     pub(crate) object: Option<NewObject>,
     pub(crate) next: Next,
 }
 
-/// How the producer goes on once the entry stands.
+/// How the producer goes on after the entry was committed.
 #[derive(Debug)]
 pub(crate) struct Next {
     pub(crate) state: State,
@@ -43,8 +43,8 @@ pub(crate) struct Next {
 }
 
 impl Validated {
-    /// The entry for this change.
-    pub(crate) fn commit(self, notes: CommitNotes) -> Proposal {
+    /// The entry for this change. It is not put yet.
+    pub(crate) fn propose(self, notes: CommitNotes) -> Proposal {
         let Validated(Verified { before, after, bytes, follow }) = self;
         let delta_bytes = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
         let (delta, object) = match bytes {
@@ -72,7 +72,7 @@ impl Validated {
     }
 }
 
-/// The digests by column that differ.
+/// The digests by column that changed.
 fn changed_digests(before: &State, after: &State) -> Vec<(TypeId, ColumnId, u128)> {
     let mut changed = Vec::new();
     for (old, new) in before.tables().iter().zip(after.tables()) {

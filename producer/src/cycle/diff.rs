@@ -22,7 +22,7 @@ use cenote_state::state::State;
 
 use super::populate::{Input, RootInput};
 use super::train::new_symbols;
-use crate::base::{Base, Follow, TypeFollow};
+use crate::base::{CycleBase, Follow, TypeFollow};
 use crate::content::Fresh;
 use crate::framed::{changed_fields, unframe};
 use crate::plan::Plans;
@@ -36,7 +36,7 @@ const SAMPLE_ROWS: usize = 1_024;
 /// The change that a cycle found.
 pub(crate) struct Diffed {
     /// What it was found against.
-    pub(crate) base: Base,
+    pub(crate) base: CycleBase,
     /// What turns the base's state into the next.
     pub(crate) delta: Delta,
     /// What the next state's sums must be, by type.
@@ -47,15 +47,10 @@ pub(crate) struct Diffed {
 
 /// Why an input can't become a version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DiffError {
-    /// A type has no more room.
+pub(crate) enum DiffError {
     #[error("{type_name} has no free ordinals; a type holds 4,294,967,295 records")]
-    OrdinalsExhausted {
-        /// The type.
-        type_name: String,
-    },
-    /// The schema has a key that can't be one: only a schema made by hand gets here.
+    OrdinalsExhausted { type_name: String },
+    /// Only a schema made by hand has such a key.
     #[error(transparent)]
     Key(#[from] KeyError),
 }
@@ -105,7 +100,7 @@ impl Input {
     }
 }
 
-fn changes(root: &RootInput, id: TypeId, base: &Base) -> RootChanges {
+fn changes(root: &RootInput, id: TypeId, base: &CycleBase) -> RootChanges {
     let table = base.state.table(id);
     let mut changes = RootChanges::default();
     if root.replaces {
@@ -137,7 +132,7 @@ fn changes(root: &RootInput, id: TypeId, base: &Base) -> RootChanges {
 }
 
 /// Counts references: of roots first, then of the fresh components that they lead to; orphans last.
-fn recount(base: &Base, fresh: &[Fresh], roots: &[RootInput], changes: &[RootChanges]) -> Recounted {
+fn recount(base: &CycleBase, fresh: &[Fresh], roots: &[RootInput], changes: &[RootChanges]) -> Recounted {
     let (state, plans) = (&base.state, &*base.plans);
     let counts: Vec<u32> = fresh.iter().map(Fresh::len).collect();
     let mut recount = Recount::new(state, plans, &base.references, &counts);
@@ -180,10 +175,10 @@ impl<'i> Incoming<'i> {
 
 /// Decides how many rows a segment has, for types that get their first records.
 fn with_segment_rows(
-    mut base: Base,
+    mut base: CycleBase,
     incoming: &Incoming<'_>,
     symbols: &BTreeMap<TypeId, Arc<Symbols>>,
-) -> Result<Base, DiffError> {
+) -> Result<CycleBase, DiffError> {
     let mut schema = base.state.schema().as_ref().clone();
     for (of_type, id) in schema.types.iter_mut().zip((0..).map(TypeId)) {
         let table = base.state.table(id);
@@ -217,7 +212,7 @@ fn segment_rows_log2<'r>(
     Some((rows.ilog2() as u8).min(limits::SEGMENT_ROWS_LOG2))
 }
 
-fn allocate(base: &Base, id: TypeId, count: usize) -> Result<Vec<u32>, DiffError> {
+fn allocate(base: &CycleBase, id: TypeId, count: usize) -> Result<Vec<u32>, DiffError> {
     base.ordinals.allocate(&base.state, id, count).ok_or_else(|| {
         let type_name = base.state.schema().get(id).name.clone();
         DiffError::OrdinalsExhausted { type_name }
@@ -233,7 +228,7 @@ struct Numbers {
 }
 
 impl Numbers {
-    fn new(base: &Base, recounted: &Recounted) -> Result<Numbers, DiffError> {
+    fn new(base: &CycleBase, recounted: &Recounted) -> Result<Numbers, DiffError> {
         let ceilings = base.state.tables().iter().map(|table| table.ordinal_ceiling()).collect();
         let mut given = Vec::new();
         for (counts, id) in recounted.fresh.iter().zip((0..).map(TypeId)) {

@@ -1,15 +1,14 @@
-//! A cycle: populate → diff → encode → verify → validate → commit, each a type that the next step consumes.
+//! A cycle: populate → diff → encode → verify → validate → propose. Each step consumes the type that the step before made.
 //!
 //! ```text
 //! Input          what the user gives, row by row                       (populate)
 //! Input          .diff()      what of it is new, and which ordinals it gets
 //! Diffed         .encode()    the delta as it will be written
-//! Encoded        .verify()    read again, applied to the old state, digests compared
-//! Verified       .validate()  the user's say, on the old view and the new
-//! Validated      .commit()    what the log is asked to put
+//! Encoded        .verify()    decoded again, applied to the old state, digests compared
+//! Verified       .validate()  the validators see the old view and the new one
+//! Validated      .propose()   the entry that the producer puts into the log
 //! ```
-//! Nothing leaves the process before the log is asked, so whatever fails before ends the cycle with nothing visible
-//! (I6).
+//! Nothing leaves the process before the entry is put, so a step that fails ends the cycle with nothing visible (I6).
 
 pub(crate) mod commit;
 pub(crate) mod diff;

@@ -14,9 +14,9 @@ use cenote_state::record::{Interner, WriteError};
 use cenote_state::row::{RECORD_BYTES_MAX, Row};
 use cenote_state::schema::TypeSchema;
 
-use crate::BoxError;
-use crate::base::Base;
+use crate::base::CycleBase;
 use crate::content::Fresh;
+use crate::error::RecordCause;
 use crate::framed::{Strings, cells, frame, is_same};
 use crate::key::{Components, KeyBuffer, key_bytes};
 use crate::typed::RowError;
@@ -26,7 +26,7 @@ const NAMED_KEYS: usize = 10;
 
 /// What a cycle or an update was given so far.
 pub(crate) struct Input {
-    pub(crate) base: Base,
+    pub(crate) base: CycleBase,
     /// By type; those of roots stay empty.
     pub(crate) fresh: Vec<Fresh>,
     /// By type; those of components stay empty.
@@ -80,6 +80,7 @@ struct Duplicates {
     "{count} records of {type_name} came under a key that was taken, the first: {}; add each record once",
     .first.join("; ")
 )]
+#[non_exhaustive]
 pub struct DuplicateKeys {
     /// The type.
     pub type_name: String,
@@ -91,7 +92,7 @@ pub struct DuplicateKeys {
 
 impl Input {
     /// Nothing given. The records of the types in `replaced` go unless they are given again.
-    pub(crate) fn new(base: Base, replaced: &[TypeId]) -> Input {
+    pub(crate) fn new(base: CycleBase, replaced: &[TypeId]) -> Input {
         let types = base.state.schema().types.len();
         let mut roots: Vec<RootInput> = (0..types).map(|_| RootInput::default()).collect();
         for id in replaced {
@@ -207,7 +208,7 @@ impl Input {
     }
 
     /// The ordinal of a component row made by hand, which is checked first.
-    pub(crate) fn intern_row(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, BoxError> {
+    pub(crate) fn intern_row(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, RecordCause> {
         if self.base.state.schema().types.get(component.index()).is_none_or(TypeSchema::is_root) {
             return Err(RowError::Component(component).into());
         }

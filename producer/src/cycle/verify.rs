@@ -1,8 +1,7 @@
-//! Verify: the delta as written is read again, applied to the old state, and the result compared with what the user
-//! gave.
+//! Verify: the encoded delta is decoded again, applied to the old state, and the result compared with what the user gave.
 //!
-//! Two paths must agree: the digest that the diff summed from the user's rows, and the digest of the state that every
-//! reader will come to. A difference is a bug of ours or broken memory, and never reaches the log.
+//! Two computations must agree: the digest that the diff summed from the user's rows, and the digest of the state that every
+//! reader will have. A difference is a bug in Cenote or broken memory, and never reaches the log.
 
 use bytes::Bytes;
 use cenote_state::blob::{BlobError, decode_delta};
@@ -13,7 +12,7 @@ use cenote_state::state::State;
 use super::encode::Encoded;
 use crate::base::Follow;
 
-/// A change whose bytes lead where they should.
+/// A change whose bytes lead to the right state.
 pub(crate) struct Verified {
     /// The old state, under the new schema.
     pub(crate) before: State,
@@ -25,30 +24,19 @@ pub(crate) struct Verified {
 
 /// The delta does not lead to the state that it was made for. Nothing was written; report it as a bug.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum VerifyError {
-    /// It can't be read again.
-    #[error("the delta can't be read again: {0}; nothing was written, please report this")]
+pub(crate) enum VerifyError {
+    #[error("the delta can't be decoded again: nothing was written, please report this")]
     Decode(#[from] BlobError),
-    /// It does not fit the state that it was made from.
-    #[error("the delta does not fit its parent: {0}; nothing was written, please report this")]
+    #[error("the delta does not fit its parent: nothing was written, please report this")]
     Apply(#[from] ApplyError),
-    /// It leads elsewhere.
     #[error(
-        "type {type_name} has the digest {found:032x} where {expected:032x} was given; nothing was written, please report this"
+        "type {type_name} has the digest {found:032x} after the delta, and {expected:032x} was given: nothing was written, please report this"
     )]
-    Digest {
-        /// The type.
-        type_name: String,
-        /// Of what the user gave.
-        expected: u128,
-        /// Of what readers would see.
-        found: u128,
-    },
+    Digest { type_name: String, expected: u128, found: u128 },
 }
 
 impl Encoded {
-    /// Reads back, applies, compares.
+    /// Decodes, applies, compares.
     pub(crate) fn verify(self, version: Version, threads: usize) -> Result<Verified, VerifyError> {
         let Encoded { diffed, dataset, bytes } = self;
         let before = diffed.base.state;

@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::error::{Fault, JsonError, Problem};
 use super::lines::Lines;
 use super::read::RowReader;
-use crate::{BoxError, DuplicateKeys, Writer};
+use crate::error::DuplicateKeys;
+use crate::{BoxError, Writer};
 
 /// Adds a record for every line; gives their number. `progress` hears of bytes read.
 ///
@@ -19,7 +20,7 @@ use crate::{BoxError, DuplicateKeys, Writer};
 /// # use cenote_producer::{Producer, json};
 /// # async fn publish(producer: &mut Producer) -> Result<(), Box<dyn std::error::Error>> {
 /// let path = std::path::Path::new("movies.jsonl");
-/// producer.cycle_blocking(|writer| {
+/// producer.cycle(async |writer| {
 ///     json::fill(writer, "Movie", &mut json::Lines::open(path)?, &mut |_bytes| {})?;
 ///     Ok(())
 /// }).await?;

@@ -31,23 +31,24 @@ pub trait Validator: Send + Sync + 'static {
     fn validate(&self, old: &View, new: &View) -> Result<(), BoxError>;
 }
 
-/// A validator refused a version. Nothing was written; fix the input, or the validator.
+/// A validator refused a version. Nothing was written; fix the source of the records, or the validator.
 #[derive(Debug, thiserror::Error)]
-#[error("the version was refused by {validator}: {source}")]
+#[error("the validator {validator} refused the version")]
+#[non_exhaustive]
 pub struct ValidationError {
-    /// Which one.
+    /// Its name.
     pub validator: String,
-    /// Why.
+    /// Its reason.
     pub source: BoxError,
 }
 
 /// A validator made of a closure.
-pub(crate) struct Own<F> {
+pub(crate) struct ClosureValidator<F> {
     pub(crate) name: String,
     pub(crate) check: F,
 }
 
-impl<F: Fn(&View, &View) -> Result<(), BoxError> + Send + Sync + 'static> Validator for Own<F> {
+impl<F: Fn(&View, &View) -> Result<(), BoxError> + Send + Sync + 'static> Validator for ClosureValidator<F> {
     fn name(&self) -> String {
         self.name.clone()
     }

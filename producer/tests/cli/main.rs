@@ -89,7 +89,7 @@ fn releases_are_published_listed_and_brought_back() {
     assert_eq!(again, "unchanged: version 2 has the same 3 records of Movie; nothing was written\n");
 
     desk.write("movies.jsonl", SECOND);
-    let second = json(&desk.run(&["--json", "--holder", "tests"]));
+    let second = json(&desk.run(&["--json", "--owner", "tests"]));
     let counts = ["added", "changed", "removed", "components_added", "components_removed", "records"];
     assert_eq!(counts.map(|name| second[name].as_u64().expect(name)), [2, 1, 1, 1, 0, 4], "{second}");
     assert_eq!((&second["unchanged"], &second["schema_changed"]), (&Value::Bool(false), &Value::Bool(false)));

@@ -29,3 +29,21 @@ pub enum ErrorKind {
     /// Upgrade this program: the dataset uses a newer format.
     Upgrade,
 }
+
+/// The messages of an error and of its sources, joined by colons: what a program shows.
+///
+/// ```
+/// let wrong = "x".parse::<u8>().expect_err("it is no number");
+/// assert_eq!(cenote_store::error::with_sources(&wrong), "invalid digit found in string");
+/// ```
+#[must_use]
+pub fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -14,8 +14,8 @@ use cenote_bench_engine::peers::cenote::Movie;
 use cenote_bench_engine::workload::Catalog;
 use cenote_bench_support::machine::process_memory;
 use cenote_bench_support::numbers::count;
-use cenote_consumer::Consumer;
-use cenote_producer::{Producer, Snapshots};
+use cenote_consumer::{Consumer, ReloadPolicy};
+use cenote_producer::{Producer, SnapshotPolicy};
 use clap::Parser;
 use serde_json::json;
 
@@ -67,7 +67,7 @@ async fn main() -> Outcome<ExitCode> {
 }
 
 async fn publish(url: &str, records: u64) -> Outcome<()> {
-    let mut producer = Producer::builder(url).with::<Movie>().snapshots(Snapshots::ByHand).open().await?;
+    let mut producer = Producer::builder(url).with::<Movie>().snapshots(SnapshotPolicy::Manual).open().await?;
     let catalog = Catalog::new(records);
     let filled = producer.cycle(async |writer| {
         catalog.movies().try_for_each(|movie| writer.add(&Movie::from(&movie)))?;
@@ -83,7 +83,7 @@ async fn publish(url: &str, records: u64) -> Outcome<()> {
 /// Anonymous memory only: pages of the program itself are read from its file as it runs.
 async fn consume(url: &str) -> Outcome<()> {
     let before = process_memory()?.anonymous;
-    let consumer = Consumer::builder(url).with::<Movie>().manual().open().await?;
+    let consumer = Consumer::builder(url).with::<Movie>().reload(ReloadPolicy::Manual).open().await?;
     let counted = consumer.view().state().memory_bytes();
     println!("{counted} {}", process_memory()?.anonymous - before);
     Ok(())

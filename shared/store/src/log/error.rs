@@ -1,5 +1,6 @@
 //! What can be wrong with the log, by what the caller does about it.
 
+use crate::error::ErrorKind;
 use crate::storage::StorageError;
 use cenote_state::codec::CodecError;
 use cenote_state::ids::{DatasetId, Position};
@@ -47,6 +48,16 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            DecodeError::NotCenote { .. } => ErrorKind::Configuration,
+            DecodeError::NeedsUpgrade { .. } => ErrorKind::Upgrade,
+            DecodeError::Damaged { .. } | DecodeError::TooLarge { .. } => ErrorKind::Damaged,
+        }
+    }
+
     pub(crate) fn damaged(object: &str, cause: impl Into<String>) -> DecodeError {
         DecodeError::Damaged { object: object.to_owned(), cause: cause.into() }
     }
@@ -121,6 +132,19 @@ pub enum ReadError {
 impl ReadError {
     pub(crate) fn damaged(object: impl Into<String>, cause: impl Into<String>) -> ReadError {
         ReadError::Damaged { object: object.into(), cause: cause.into() }
+    }
+
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            ReadError::Storage(error) => error.kind(),
+            ReadError::Decode(error) => error.kind(),
+            ReadError::NotFound { .. } => ErrorKind::Configuration,
+            ReadError::Replaced { .. } => ErrorKind::Stop,
+            ReadError::Trimmed { .. } => ErrorKind::Retry,
+            ReadError::Missing { .. } | ReadError::Damaged { .. } => ErrorKind::Damaged,
+        }
     }
 
     /// Whether the same call may succeed later without anybody's help.

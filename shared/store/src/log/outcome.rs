@@ -169,7 +169,7 @@ impl Pending {
 #[non_exhaustive]
 pub enum Refused {
     /// Larger than an entry may be, or it contradicts itself.
-    #[error("the entry can't be written: {0}")]
+    #[error("the entry cannot be written")]
     Encode(#[source] DecodeError),
     /// The object that it names could not be put. Nobody names it: try again.
     #[error("the object that the entry would name could not be put")]
@@ -198,7 +198,7 @@ pub enum Refused {
     },
     /// The log that the writer appended to is not there any more: somebody deleted it, or made another dataset in its
     /// place. Stop, find out who; then open the dataset anew.
-    #[error("the log that this writer appended to is gone: {0}")]
+    #[error("the log that this writer appended to is gone")]
     Gone(#[source] ReadError),
     /// A checkpoint that is due before anything else stays unknown: settle it.
     #[error("the checkpoint at log position {position} is not settled: settle it, then append again")]

@@ -22,18 +22,45 @@ use super::writer::LogWriter;
 use crate::storage::{Storage, StorageError};
 use cenote_state::ids::{Position, Timestamp};
 
-/// What to keep.
+/// What is kept when the log is trimmed: the newest snapshots, young ones, and all entries after the oldest of these.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use cenote_store::log::retention::Retention;
+///
+/// let two_days = Retention::new().snapshots(1).younger_than(Duration::from_secs(2 * 24 * 60 * 60));
+/// assert_ne!(two_days, Retention::default());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Keep {
-    /// The newest snapshots: so many. Default: 3.
-    pub snapshots: usize,
-    /// Every snapshot younger than this. Default: a day.
-    pub younger_than: Duration,
+pub struct Retention {
+    snapshots: usize,
+    younger_than: Duration,
 }
 
-impl Default for Keep {
-    fn default() -> Keep {
-        Keep { snapshots: 3, younger_than: Duration::from_secs(24 * 60 * 60) }
+impl Retention {
+    /// The default: the newest 3 snapshots, and every one younger than a day.
+    #[must_use]
+    pub const fn new() -> Retention {
+        Retention { snapshots: 3, younger_than: Duration::from_secs(24 * 60 * 60) }
+    }
+
+    /// Keeps this many of the newest snapshots. Default: 3.
+    #[must_use]
+    pub const fn snapshots(self, newest: usize) -> Retention {
+        Retention { snapshots: newest, ..self }
+    }
+
+    /// Keeps every snapshot younger than this. Default: a day.
+    #[must_use]
+    pub const fn younger_than(self, age: Duration) -> Retention {
+        Retention { younger_than: age, ..self }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Retention {
+        Retention::new()
     }
 }
 
@@ -66,12 +93,12 @@ pub enum TrimError {
     Storage(#[from] StorageError),
 }
 
-/// Raises the floor as far as `keep` allows, and finishes what an earlier trim left.
+/// Raises the floor as far as `retention` allows, and finishes what an earlier trim left.
 ///
 /// # Errors
 /// See [`TrimError`]; running it again is always safe.
-pub async fn trim(writer: &mut LogWriter, keep: &Keep) -> Result<Trimmed, TrimError> {
-    let floor = wanted_floor(writer, keep);
+pub async fn trim(writer: &mut LogWriter, retention: &Retention) -> Result<Trimmed, TrimError> {
+    let floor = wanted_floor(writer, retention);
     if floor > writer.outline().floor && floor > writer.outline().checkpoint {
         // Starts go by the newest checkpoint, so there must be one that is kept.
         committed(writer.checkpoint().await?)?;
@@ -91,10 +118,12 @@ pub async fn trim(writer: &mut LogWriter, keep: &Keep) -> Result<Trimmed, TrimEr
     Ok(done)
 }
 
-fn wanted_floor(writer: &LogWriter, keep: &Keep) -> Position {
-    let day = u64::try_from(keep.younger_than.as_millis()).unwrap_or(u64::MAX);
-    let younger_than = Timestamp(writer.env.now().0.saturating_sub(day));
-    writer.rules().floor_limit(writer.outline(), keep.snapshots, younger_than)
+/// Where the log would begin after a trim.
+#[must_use]
+pub fn wanted_floor(writer: &LogWriter, retention: &Retention) -> Position {
+    let age = u64::try_from(retention.younger_than.as_millis()).unwrap_or(u64::MAX);
+    let younger_than = Timestamp(writer.env.now().0.saturating_sub(age));
+    writer.rules().floor_limit(writer.outline(), retention.snapshots, younger_than)
 }
 
 fn committed(outcome: Outcome) -> Result<(), TrimError> {

@@ -7,6 +7,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use crate::error::{ErrorKind, with_sources};
+
 /// An operation on a store failed.
 ///
 /// An error of a write leaves open whether it landed.
@@ -86,13 +88,25 @@ impl StorageError {
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> StorageError {
         let (object, source) = (object.into(), source.into());
-        let remedy = remedy(&object, operation, kind, &chain(source.as_ref()));
+        let remedy = remedy(&object, operation, kind, &with_sources(source.as_ref()));
         StorageError { object, operation, kind, source, remedy }
     }
 
     /// Sorts an error of `object_store`.
     pub(super) fn classify(object: String, operation: Operation, source: object_store::Error) -> StorageError {
         StorageError::new(object, operation, kind_of(&source), source)
+    }
+
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self.kind {
+            StorageErrorKind::Unavailable | StorageErrorKind::Timeout | StorageErrorKind::Other => ErrorKind::Retry,
+            StorageErrorKind::Denied | StorageErrorKind::Full | StorageErrorKind::Configuration => {
+                ErrorKind::Configuration
+            }
+            StorageErrorKind::TooLarge => ErrorKind::Damaged,
+        }
     }
 
     /// Whether the same call may succeed in a while without anyone doing anything.
@@ -127,7 +141,7 @@ fn kind_of(error: &object_store::Error) -> StorageErrorKind {
             StorageErrorKind::Configuration
         }
         error if is_bucket_missing(error) => StorageErrorKind::Configuration,
-        error if asked_for_credentials(&chain(error)) => StorageErrorKind::Denied,
+        error if asked_for_credentials(&with_sources(error)) => StorageErrorKind::Denied,
         // S3's 409: two conditional writes met; which of them landed is open.
         Error::AlreadyExists { .. } => StorageErrorKind::Unavailable,
         _ => kind_of_chain(error),
@@ -194,7 +208,7 @@ fn kind_of_transport(_error: &(dyn StdError + 'static)) -> Option<StorageErrorKi
 
 /// The status of an HTTP answer, from the text: `object_store` keeps the type to itself.
 pub(super) fn http_status(error: &(dyn StdError + 'static)) -> Option<u16> {
-    let text = chain(error);
+    let text = with_sources(error);
     if text.contains("redirect without LOCATION") {
         return Some(301);
     }
@@ -204,7 +218,7 @@ pub(super) fn http_status(error: &(dyn StdError + 'static)) -> Option<u16> {
 
 /// Whether "not found" speaks of the bucket and not of the key.
 pub(super) fn is_bucket_missing(error: &object_store::Error) -> bool {
-    let text = chain(error);
+    let text = with_sources(error);
     ["NoSuchBucket", "ContainerNotFound", "bucket does not exist"].iter().any(|sign| text.contains(sign))
 }
 
@@ -216,18 +230,6 @@ fn asked_for_credentials(said: &str) -> bool {
 /// Whether a read began behind the object's end.
 fn begins_behind_end(said: &str) -> bool {
     ["status code: 416", "Wanted range starting at"].iter().any(|sign| said.contains(sign))
-}
-
-/// Every message of the chain; the sources of `object_store` repeat each other, which does no harm here.
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(current) = cause {
-        text.push_str(": ");
-        text.push_str(&current.to_string());
-        cause = current.source();
-    }
-    text
 }
 
 fn remedy(object: &str, operation: Operation, kind: StorageErrorKind, said: &str) -> String {

@@ -5,7 +5,7 @@
 use super::{Storage, StorageError};
 
 /// Where a dataset is, for builders. Implemented by [`DatasetUrl`] and [`Storage`] only.
-pub trait Location: sealed::Sealed + Send {
+pub trait Location: sealed::Sealed + Send + 'static {
     /// The dataset's URL, for messages.
     fn url(&self) -> &str;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cenote_store::env::Env;
-use cenote_store::log::retention::{Keep, trim};
+use cenote_store::log::retention::{Retention, trim};
 use cenote_store::log::{LogReader, LogWriter, Lost, Outcome, ReadError, Rule, Rules, WriterOptions};
 use cenote_store::storage::Storage;
 use cenote_testing::faults::{Fault, FaultyStore, Moment, RequestKind, Rule as FaultRule, StepStore};
@@ -88,7 +88,7 @@ async fn without_rule_4_a_crash_in_a_trim_leaves_names_without_objects() {
             }
             let killer = StepStore::kill_at(number, Moment::After);
             let start = LogReader::start(killer.wrap(&storage));
-            let keep = Keep { snapshots: 1, younger_than: Duration::ZERO };
+            let keep = Retention::new().snapshots(1).younger_than(Duration::ZERO);
             killer
                 .until_killed(async {
                     let reader = start.await.unwrap();

@@ -1,7 +1,7 @@
 //! A crash between any two steps (rule 1, I6): what was told stands, the rest is garbage, the next one goes on.
 
 use cenote_store::env::Env;
-use cenote_store::log::retention::{Keep, sweep, trim};
+use cenote_store::log::retention::{Retention, sweep, trim};
 use cenote_store::log::{Outcome, Rules};
 use cenote_store::storage::Storage;
 use cenote_testing::faults::{Moment, StepStore};
@@ -24,7 +24,7 @@ async fn life(storage: Storage, env: Env, told: &std::sync::Mutex<Vec<String>>) 
         position(writer.publish(object, body).await.unwrap());
         writer.heart().offer().await;
     }
-    let keep = Keep { snapshots: 3, younger_than: std::time::Duration::ZERO };
+    let keep = Retention::new().snapshots(3).younger_than(std::time::Duration::ZERO);
     trim(&mut writer, &keep).await.expect("it is trimmed");
     writer.close().await;
 }
@@ -70,7 +70,7 @@ async fn a_crash_between_any_two_steps_hurts_nobody() {
             assert!(ended.is_none(), "{at}");
             let mut next = open(&storage, &env, taking_over("two")).await.unwrap_or_else(|e| panic!("{at}: {e}"));
             committed(&mut next, "after the crash").await;
-            let keep = Keep { snapshots: 3, younger_than: std::time::Duration::ZERO };
+            let keep = Retention::new().snapshots(3).younger_than(std::time::Duration::ZERO);
             trim(&mut next, &keep).await.unwrap_or_else(|error| panic!("{at}: {error}"));
             let (object, body) = snapshot(&next);
             assert!(matches!(next.publish(object, body).await, Ok(Outcome::Committed(_))), "{at}");

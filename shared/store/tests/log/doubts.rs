@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cenote_state::ids::{Epoch, Position};
 use cenote_store::env::Env;
-use cenote_store::log::retention::{Keep, trim};
+use cenote_store::log::retention::{Retention, trim};
 use cenote_store::log::{Kind, LogWriter, Lost, Outcome};
 use cenote_store::storage::Storage;
 use cenote_testing::faults::{Fault, FaultyStore, RequestKind, Rule};
@@ -31,7 +31,7 @@ async fn trim_past_it(rival: &mut LogWriter) {
         let (object, body) = snapshot(rival);
         position(rival.publish(object, body).await.unwrap());
     }
-    trim(rival, &Keep { snapshots: 1, younger_than: Duration::ZERO }).await.unwrap();
+    trim(rival, &Retention::new().snapshots(1).younger_than(Duration::ZERO)).await.unwrap();
 }
 
 /// A writer whose commit `doubtful` met this fault, and whose caller dropped the call two seconds later.

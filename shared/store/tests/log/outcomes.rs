@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cenote_state::ids::Position;
 use cenote_store::env::Env;
-use cenote_store::log::retention::{Keep, trim};
+use cenote_store::log::retention::{Retention, trim};
 use cenote_store::log::{Body, Kind, LogWriter, Lost, Outcome, Refused, Trim};
 use cenote_store::storage::Storage;
 use cenote_testing::faults::{Fault, FaultyStore, LatencyStore, Odds, RequestKind, Rule};
@@ -109,7 +109,7 @@ async fn what_was_trimmed_before_its_writer_looked_may_have_stood() {
             let (object, body) = snapshot(&rival);
             position(rival.publish(object, body).await.unwrap());
         }
-        trim(&mut rival, &Keep { snapshots: 1, younger_than: Duration::ZERO }).await.unwrap();
+        trim(&mut rival, &Retention::new().snapshots(1).younger_than(Duration::ZERO)).await.unwrap();
         match first.settle().await.expect("it is in flight") {
             Outcome::Lost(Lost::MayHaveStood { kind: Kind::Commit, position: Position(2), cause }) => {
                 assert!(matches!(*cause, Lost::Trimmed { position: Position(2), .. }), "{cause}");

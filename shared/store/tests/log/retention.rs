@@ -7,14 +7,14 @@ use cenote_state::ids::{Epoch, Position, Version};
 use cenote_store::env::Env;
 use cenote_store::log::names::{Folder, ObjectName};
 use cenote_store::log::plan::{CostModel, Have, plan};
-use cenote_store::log::retention::{Keep, Trimmed, sweep, trim};
+use cenote_store::log::retention::{Retention, Trimmed, sweep, trim};
 use cenote_store::log::{Body, LogReader, LogWriter, Lost, Outcome, ReadError, Refused, Rule, Rules, Snapshot};
 use cenote_store::storage::Storage;
 
 use crate::house::{blob_commit, committed, memory, open, options, position, put, reader, snapshot, taking_over};
 use cenote_testing::log_walk::walk;
 
-const KEEP: Keep = Keep { snapshots: 3, younger_than: Duration::ZERO };
+const RETENTION: Retention = Retention::new().snapshots(3).younger_than(Duration::ZERO);
 
 /// Five rounds of commit, blob commit, snapshot: snapshots of versions 3, 6, 9, 12, 15.
 async fn rounds(storage: &Storage, env: &Env) -> LogWriter {
@@ -38,16 +38,16 @@ async fn a_trim_keeps_what_it_must_and_a_second_has_nothing_to_do() {
     let mut sleeper = sleeper;
     sleeper.next().await.unwrap();
     // The day keeps all five.
-    let kept = trim(&mut writer, &Keep::default()).await.unwrap();
+    let kept = trim(&mut writer, &Retention::default()).await.unwrap();
     assert_eq!((kept.tombstones, kept.deleted), (3, 1)); // the oldest snapshot's version and what is before it
-    let done = trim(&mut writer, &KEEP).await.unwrap();
+    let done = trim(&mut writer, &RETENTION).await.unwrap();
     assert_eq!(done.floor, Position(10));
     let entries = walk(&storage).await;
     assert_eq!(entries[0].position, 10);
     // Blobs at 3, 6, 9 and the snapshots that entries 4 and 7 named are gone.
     assert_eq!(storage.list("blobs", None).await.unwrap().len(), 2);
     assert_eq!(storage.list("snapshots", None).await.unwrap().len(), 3);
-    let again = trim(&mut writer, &KEEP).await.unwrap();
+    let again = trim(&mut writer, &RETENTION).await.unwrap();
     assert_eq!(again, Trimmed { floor: Position(10), tombstones: 0, deleted: 0 });
     // Whoever slept is told; whoever starts finds the three snapshots.
     assert!(matches!(sleeper.next().await, Err(ReadError::Trimmed { .. })));
@@ -72,7 +72,7 @@ async fn a_writer_that_slept_meets_a_tombstone_and_ends() {
         let (object, body) = snapshot(&other);
         position(other.publish(object, body).await.unwrap());
     }
-    trim(&mut other, &Keep { snapshots: 1, younger_than: Duration::ZERO }).await.unwrap();
+    trim(&mut other, &Retention::new().snapshots(1).younger_than(Duration::ZERO)).await.unwrap();
     assert!(matches!(put(&mut sleeper, "late").await, Outcome::Lost(Lost::Trimmed { position: Position(2), .. })));
     assert!(matches!(put(&mut sleeper, "again").await, Outcome::Lost(Lost::Trimmed { .. })));
     assert!(cenote_testing::log_walk::positions_of(&walk(&storage).await, "late").is_empty());
@@ -83,7 +83,7 @@ async fn a_janitor_trims_under_a_live_producer() {
     let (env, storage) = (Env::simulated(3), memory());
     let mut producer = rounds(&storage, &env).await;
     let mut janitor = LogWriter::join(&reader(&storage).await.unwrap(), env.clone(), options("janitor"));
-    trim(&mut janitor, &KEEP).await.unwrap();
+    trim(&mut janitor, &RETENTION).await.unwrap();
     // The producer lost positions to entries of its own epoch: the same commit goes to the next.
     let next = committed(&mut producer, "goes on").await;
     assert_eq!(next, janitor.outline().position.next());
@@ -105,7 +105,7 @@ async fn a_janitor_trims_under_a_live_producer() {
 async fn a_sweep_takes_garbage_and_nothing_else() {
     let (env, storage) = (Env::simulated(4), memory());
     let mut writer = rounds(&storage, &env).await;
-    trim(&mut writer, &KEEP).await.unwrap();
+    trim(&mut writer, &RETENTION).await.unwrap();
     let before = all_objects(&storage).await;
     let put = |position, epoch, id| {
         let name =

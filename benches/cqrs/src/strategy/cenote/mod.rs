@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cenote_consumer::{Consumer, Health};
+use cenote_consumer::{Consumer, Health, ReloadPolicy};
 use cenote_state::ids::Version;
 use cenote_store::env::Env;
 use cenote_store::storage::Storage;
@@ -50,8 +50,8 @@ const DEPLOYMENT: Duration = Duration::from_secs(60);
 // glue: cenote-cycle, cenote-update
 /// Opens the dataset as a service would.
 pub async fn open_reader(storage: Storage, poll: Duration) -> Answer<Arc<Consumer>> {
-    let builder = Consumer::on(storage).with::<records::Product>().with::<records::Page>();
-    Ok(Arc::new(builder.index(&records::BY_CATEGORY).poll(poll).open().await?))
+    let builder = Consumer::builder_on(storage).with::<records::Product>().with::<records::Page>();
+    Ok(Arc::new(builder.index(&records::BY_CATEGORY).reload(ReloadPolicy::Poll(poll)).open().await?))
 }
 
 /// Answers from the consumer that is linked into this program.
@@ -310,7 +310,7 @@ impl Running for Cenote {
         let (version, _) = self.request(Request::Cycle).await?;
         let consumer = self.consumer().ok_or("the reader is being restarted")?;
         let wait = self.settings.outage + self.poll * 4 + Duration::from_secs(10);
-        consumer.view_at_least(version.into(), wait).await?;
+        consumer.view_at_least(version, wait).await?;
         Ok(began.elapsed())
     }
 

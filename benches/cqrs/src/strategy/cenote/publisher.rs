@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use cenote_producer::{BoxError, CycleError, Cycled, Keep, Producer, RecordCountVariance, Update, Writer};
+use cenote_producer::error::ErrorKind;
+use cenote_producer::{BoxError, CycleError, Cycled, Producer, RecordCountVariance, Retention, Update, Writer};
 use cenote_state::ids::Version;
 use cenote_state::view::View;
 use cenote_store::storage::Storage;
@@ -122,12 +123,12 @@ impl Publisher {
                 Err(error) => error,
             };
             match error.downcast_ref::<CycleError>() {
-                Some(CycleError::Fenced(_)) => {
+                Some(error) if error.is_fenced() => {
                     Metrics::count(&self.fenced, 1);
                     return Err(Replaced.into());
                 }
-                Some(CycleError::Validation(_)) => Metrics::count(&self.metrics.refused, 1),
-                Some(error) if error.is_retryable() => Metrics::count(&self.metrics.retries, 1),
+                Some(error) if error.validation().is_some() => Metrics::count(&self.metrics.refused, 1),
+                Some(error) if error.kind() == ErrorKind::Retry => Metrics::count(&self.metrics.retries, 1),
                 _ => return Err(error),
             }
             clock::sleep(pause).await;
@@ -154,8 +155,8 @@ struct Job<'a> {
 impl Job<'_> {
     async fn open(&mut self, storage: Storage) -> Answer<()> {
         // It is deployed once; should the last one still be about, this fences it.
-        let keep = Keep { younger_than: self.publisher.settings.versions, ..Keep::default() };
-        let builder = Producer::on(storage).take_over().holder("cqrs").keep(keep);
+        let keep = Retention::new().younger_than(self.publisher.settings.versions);
+        let builder = Producer::builder_on(storage).take_over().owner("cqrs").retention(keep);
         let builder = if self.knows_weight {
             let variance = RecordCountVariance::of::<Product>(0.5);
             builder.with::<Product>().with::<Page>().validate(variance).validate_with("prices", prices::<Product>)
@@ -315,14 +316,19 @@ impl Mapping {
             Change::Product(product) => {
                 let product = self.product(product, message.version);
                 if self.knows_weight {
-                    changes.upsert(&product)
+                    Ok(changes.upsert(&product)?)
                 } else {
-                    changes.upsert(&before::Product::from(product))
+                    Ok(changes.upsert(&before::Product::from(product))?)
                 }
             }
             Change::Page(page) => {
                 let page = Page::of(page, message.version);
-                if self.knows_weight { changes.upsert(&page) } else { changes.upsert(&before::Page::from(page)) }
+                if self.knows_weight {
+                    changes.upsert(&page)?;
+                } else {
+                    changes.upsert(&before::Page::from(page))?;
+                }
+                Ok(())
             }
             Change::PageGone(id) => {
                 if self.knows_weight { changes.delete::<Page>(*id) } else { changes.delete::<before::Page>(*id) }?;

@@ -7,8 +7,8 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
-use cenote_consumer::{Consumer, View};
-use cenote_producer::{Producer, Snapshots, Update, Writer};
+use cenote_consumer::{Consumer, ReloadPolicy, View};
+use cenote_producer::{Producer, SnapshotPolicy, Update, Writer};
 use cenote_state::ids::Version;
 use cenote_store::env::Env;
 
@@ -42,7 +42,7 @@ impl<F: Film> System for Cenote<F> {
             Place::Folder(folder) => folder.display().to_string(),
         };
         let runtime = runtime()?;
-        let builder = Producer::builder(url).with::<F>().snapshots(Snapshots::ByHand);
+        let builder = Producer::builder(url).with::<F>().snapshots(SnapshotPolicy::Manual);
         let producer = runtime.block_on(builder.open())?;
         let on_files = matches!(place, Place::Folder(_));
         Ok(Box::new(Job::<F> { runtime, producer, on_files, films: PhantomData }))
@@ -90,7 +90,8 @@ impl<F: Film> Produce for Job<F> {
     }
 
     fn update(&mut self, movies: &[Source], changed: &[usize]) -> Answer<Published> {
-        let change = |changes: &mut Update| changed.iter().try_for_each(|at| changes.upsert(&F::from(&movies[*at])));
+        let change =
+            |changes: &mut Update| changed.iter().try_for_each(|at| Ok(changes.upsert(&F::from(&movies[*at]))?));
         let updated = self.runtime.block_on(self.producer.update(change))?;
         let stored = updated.cycled.committed().map(|report| report.delta_bytes);
         Ok(Published { version: updated.version().0, stored, compressed: stored })
@@ -127,7 +128,7 @@ impl<F: Film> Service<F> {
 
 impl<F: Film> Consume for Service<F> {
     fn load(&mut self, version: u64) -> Answer<()> {
-        let builder = Consumer::builder(&self.url).with::<F>().manual().start_at(Version(version));
+        let builder = Consumer::builder(&self.url).with::<F>().reload(ReloadPolicy::Manual).start_at(Version(version));
         self.consumer = None;
         self.consumer = Some(Arc::new(self.runtime.block_on(builder.open())?));
         Ok(())
@@ -184,7 +185,11 @@ impl<F: Film> Consume for Service<F> {
 
     fn index_countries(&mut self) -> Answer<()> {
         let version = self.consumer()?.version();
-        let builder = Consumer::builder(&self.url).with::<F>().index(&F::BY_COUNTRY).manual().start_at(version);
+        let builder = Consumer::builder(&self.url)
+            .with::<F>()
+            .index(&F::BY_COUNTRY)
+            .reload(ReloadPolicy::Manual)
+            .start_at(version);
         self.consumer = Some(Arc::new(self.runtime.block_on(builder.open())?));
         Ok(())
     }

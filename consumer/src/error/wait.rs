@@ -1,0 +1,92 @@
+//! Why a view that a caller waited for did not come.
+
+use std::time::Duration;
+
+use cenote_state::ids::Version;
+use cenote_store::error::ErrorKind;
+
+use super::RefreshError;
+
+/// A view that a caller waited for did not come. Its source is the failure of the last refresh, if that failed.
+///
+/// ```
+/// use cenote_consumer::{Consumer, OnEmpty, Version};
+/// # use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let consumer = Consumer::builder("memory://wait-error").when_empty(OnEmpty::Open).open().await?;
+/// let error = consumer.view_at_least(Version(3), Duration::from_millis(5)).await.unwrap_err();
+/// assert!(error.is_timeout());
+/// assert_eq!(error.to_string(), "version 3 did not come within 5 ms; this consumer serves version 0");
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct WaitError(#[from] WaitCause);
+
+/// Why the view did not come.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum WaitCause {
+    #[error("version {wanted} did not come within {} ms; this consumer serves version {current}", .waited.as_millis())]
+    TimedOut {
+        wanted: Version,
+        current: Version,
+        waited: Duration,
+        #[source]
+        last_error: Option<RefreshError>,
+    },
+    #[error("the consumer is closed; open another to see newer versions")]
+    Closed,
+}
+
+impl WaitError {
+    /// What the caller can do: after a timeout, what it can do about the last refresh.
+    ///
+    /// ```
+    /// # use cenote_consumer::error::{ErrorKind, WaitError};
+    /// fn should_retry(error: &WaitError) -> bool {
+    ///     error.kind() == ErrorKind::Retry
+    /// }
+    /// ```
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match &self.0 {
+            WaitCause::TimedOut { last_error, .. } => last_error.as_ref().map_or(ErrorKind::Retry, RefreshError::kind),
+            WaitCause::Closed => ErrorKind::Stop,
+        }
+    }
+
+    /// Whether the time was up.
+    ///
+    /// ```
+    /// # use cenote_consumer::{Consumer, Version};
+    /// # use std::time::Duration;
+    /// # async fn example(consumer: &Consumer, written: Version) {
+    /// match consumer.view_at_least(written, Duration::from_secs(1)).await {
+    ///     Err(error) if error.is_timeout() => println!("stale: {error}"),
+    ///     result => drop(result),
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.0, WaitCause::TimedOut { .. })
+    }
+
+    /// Whether the consumer was closed: nothing newer will come.
+    ///
+    /// ```
+    /// # use cenote_consumer::Consumer;
+    /// # async fn example(consumer: &Consumer) {
+    /// while let Ok(view) = consumer.changed().await {
+    ///     println!("version {}", view.version());
+    /// }
+    /// assert!(consumer.changed().await.is_err_and(|error| error.is_closed()));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self.0, WaitCause::Closed)
+    }
+}

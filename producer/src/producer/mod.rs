@@ -1,0 +1,427 @@
+//! The producer: owns a dataset, and turns what it is given into versions.
+//!
+//! It does one thing at a time, and settles what an earlier call left before it does anything else.
+
+mod publish;
+
+use std::sync::Arc;
+
+use cenote_state::ids::{Epoch, TypeId, Version};
+use cenote_state::record::Binding;
+use cenote_state::schema::Schema;
+use cenote_state::state::State;
+use cenote_state::view::View;
+use cenote_store::env::Env;
+use cenote_store::log::retention::Retention;
+use cenote_store::log::{LogReader, LogWriter, WriterOptions};
+
+use crate::BoxError;
+use crate::chain::Chain;
+use crate::cycle::populate::Input;
+use crate::error::{CycleCause, CycleError, SnapshotCause, SnapshotError};
+use crate::heartbeat::HeartbeatTask;
+use crate::load::Loader;
+use crate::metrics::Metrics;
+use crate::open::start;
+use crate::report::{Cycled, Settled, Updated};
+use crate::republish;
+use crate::snapshot::{Job, SnapshotPolicy, SnapshotReport, Snapshots};
+use crate::typed::Typed;
+use crate::update::Update;
+use crate::validators::Validator;
+use crate::writer::Writer;
+use publish::Notes;
+
+/// Owns a dataset and publishes its versions. The [crate's page](crate) has a whole program.
+///
+/// Every method that writes may be dropped half-way: the next call settles what was under way. Dropping the producer
+/// stops its background work. [`close`](Producer::close) also marks the dataset as free; without it, the next producer
+/// waits until the last [heartbeat](crate::ProducerBuilder::heartbeat_interval) is too old.
+pub struct Producer {
+    chain: Chain,
+    types: Types,
+    settings: Settings,
+    snapshots: Snapshots,
+    metrics: Metrics,
+    /// Held, so that it ends with the producer.
+    _heartbeat: HeartbeatTask,
+}
+
+/// The program's types, in the dataset's numbers.
+pub(crate) struct Types {
+    pub(crate) binding: Arc<Binding>,
+    pub(crate) roots: Arc<[TypeId]>,
+}
+
+/// How a producer works, by its builder.
+pub(crate) struct Settings {
+    pub(crate) env: Env,
+    pub(crate) loader: Loader,
+    pub(crate) writer: WriterOptions,
+    pub(crate) validators: Arc<[Arc<dyn Validator>]>,
+    pub(crate) snapshots: SnapshotPolicy,
+    pub(crate) retention: Retention,
+}
+
+impl Producer {
+    pub(crate) fn new(chain: Chain, types: Types, settings: Settings, heartbeat: HeartbeatTask) -> Producer {
+        let metrics = Metrics::new(chain.log().storage().url());
+        Producer { chain, types, settings, snapshots: Snapshots::default(), metrics, _heartbeat: heartbeat }
+    }
+
+    /// Publishes the whole dataset: the records that the closure adds replace all records of the types that were declared
+    /// with `with`. Other types stay as they are. If nothing differs, nothing is written.
+    ///
+    /// The closure may read its source with `.await`, or hold synchronous code; code that blocks for long blocks the task
+    /// that calls this.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://producer-cycle").with::<Movie>().open().await?;
+    /// let movies = [Movie { id: 1 }, Movie { id: 2 }];
+    /// let cycled = producer
+    ///     .cycle(async |writer| {
+    ///         for movie in &movies {
+    ///             writer.add(movie)?;
+    ///         }
+    ///         Ok(())
+    ///     })
+    ///     .await?;
+    /// println!("version {}", cycled.version());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`CycleError`]. Unless the outcome is [unknown](CycleError::unknown), readers see no trace of the cycle.
+    pub async fn cycle<F>(&mut self, fill: F) -> Result<Cycled, CycleError>
+    where
+        F: AsyncFnOnce(&mut Writer) -> Result<(), BoxError>,
+    {
+        let started = self.settings.env.instant();
+        self.chain.settle().await?;
+        let mut writer = Writer::new(Input::new(self.chain.base().clone(), &self.types.roots), self.typed());
+        fill(&mut writer).await.map_err(CycleCause::of_closure)?;
+        let (input, tags) = writer.into_parts();
+        Ok(self.publish(input, Notes { tags, republishes: None }, started).await?)
+    }
+
+    /// Publishes changes only. They apply in order; the last change of a key counts. All of them become one version.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://producer-update").with::<Movie>().open().await?;
+    /// let updated = producer
+    ///     .update(|changes| {
+    ///         changes.upsert(&Movie { id: 1, title: "Heat".into() })?;
+    ///         Ok(changes.delete::<Movie>(2)?)
+    ///     })
+    ///     .await?;
+    /// assert!(!updated.value, "there was no movie 2");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`cycle`](Producer::cycle).
+    pub async fn update<R>(
+        &mut self,
+        change: impl FnOnce(&mut Update) -> Result<R, BoxError>,
+    ) -> Result<Updated<R>, CycleError> {
+        let started = self.settings.env.instant();
+        self.chain.settle().await?;
+        let mut update = Update::new(Input::new(self.chain.base().clone(), &[]), self.typed());
+        let value = change(&mut update).map_err(CycleCause::of_closure)?;
+        let (input, tags) = update.into_parts();
+        let cycled = self.publish(input, Notes { tags, republishes: None }, started).await?;
+        Ok(Updated { value, cycled })
+    }
+
+    /// Publishes the records of an old version again, as the newest version, under today's schema. The validators are not
+    /// asked: the version passed them before.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://producer-republish").with::<Movie>().open().await?;
+    /// let good = producer.update(|changes| Ok(changes.upsert(&Movie { id: 1 })?)).await?.version();
+    /// producer.update(|changes| Ok(changes.delete::<Movie>(1)?)).await?; // a mistake
+    /// producer.republish(good).await?;
+    /// assert!(producer.view().get::<Movie>(1).is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`cycle`](Producer::cycle); also if the log does not have the version any more, or it can't be loaded.
+    pub async fn republish(&mut self, version: Version) -> Result<Cycled, CycleError> {
+        let started = self.settings.env.instant();
+        self.chain.settle().await?;
+        let failed = |source| CycleCause::Republish { version, source: Box::new(source) };
+        // Snapshots and trims are made in the background, so this producer's picture of the log may be old.
+        let reader = start(self.chain.log().storage(), &self.settings.writer).await.map_err(failed)?;
+        let old = self.settings.loader.load(&reader, version).await.map_err(failed)?;
+        let (base, threads) = (self.chain.base().clone(), self.settings.env.threads());
+        let input = self.settings.env.cpu(move || republish::input(base, &old.state, threads)).await;
+        let input = input.map_err(CycleCause::from)??;
+        Ok(self.publish(input, Notes { republishes: Some(version), ..Notes::default() }, started).await?)
+    }
+
+    /// Finds out what became of an earlier call that was dropped, or whose outcome was [unknown](CycleError::unknown). All
+    /// other methods do so first.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// use cenote_producer::Settled;
+    ///
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://producer-settle").with::<Movie>().open().await?;
+    /// match producer.settle().await? {
+    ///     Settled::Committed(version) => println!("the earlier call committed version {version}"),
+    ///     Settled::NotCommitted => println!("the earlier call committed nothing"),
+    ///     _ => println!("there was none"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the outcome is still [unknown](CycleError::unknown), can't be known any more
+    /// ([`may_have_committed`](CycleError::may_have_committed)), or another producer [took over](CycleError::is_fenced).
+    pub async fn settle(&mut self) -> Result<Settled, CycleError> {
+        Ok(self.chain.settle().await?)
+    }
+
+    /// Makes a snapshot of the newest version now, and waits for it. If one is being made already, waits for that first.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://producer-snapshot").with::<Movie>().open().await?;
+    /// producer.update(|changes| Ok(changes.upsert(&Movie { id: 1 })?)).await?;
+    /// let snapshot = producer.snapshot().await?;
+    /// assert_eq!(snapshot.version, producer.version());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`SnapshotError`].
+    ///
+    /// # Panics
+    /// Never: the snapshot that is waited for was started.
+    pub async fn snapshot(&mut self) -> Result<SnapshotReport, SnapshotError> {
+        // If the one that is being made fails, it has said so in the program's log.
+        self.snapshots.finished().await;
+        if self.version() == Version::EMPTY {
+            return Err(SnapshotCause::Empty.into());
+        }
+        self.start_snapshot();
+        self.snapshots.finished().await.expect("a snapshot was started")
+    }
+
+    /// Waits for the snapshot that is being made in the background; `None` if there is none.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://producer-finished").with::<Movie>().open().await?;
+    /// if let Some(finished) = producer.finished_snapshot().await {
+    ///     println!("{} bytes", finished?.bytes);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn finished_snapshot(&mut self) -> Option<Result<SnapshotReport, SnapshotError>> {
+        self.snapshots.finished().await
+    }
+
+    /// Settles what is under way, waits for a snapshot that is being made, and marks the dataset as free for other
+    /// producers. After that, the producer can read, and no longer write.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let mut producer = Producer::builder("memory://producer-close").with::<Movie>().open().await?;
+    /// producer.close().await?;
+    /// // The next producer need not wait.
+    /// let next = Producer::builder("memory://producer-close").with::<Movie>().open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`settle`](Producer::settle); the producer can then be closed again.
+    pub async fn close(&mut self) -> Result<(), CycleError> {
+        self.chain.settle().await?;
+        self.snapshots.finished().await;
+        Ok(self.chain.close().await?)
+    }
+
+    /// The newest committed version, for the types that were declared.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://producer-view").with::<Movie>().open().await?;
+    /// producer.update(|changes| Ok(changes.upsert(&Movie { id: 1 })?)).await?;
+    /// assert_eq!(producer.view().len::<Movie>(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn view(&self) -> View {
+        let committed_at = self.chain.committed().committed_at;
+        View::new(self.chain.base().state.clone(), self.types.binding.clone(), committed_at)
+    }
+
+    /// The number of the newest committed version; [`Version::EMPTY`] before the first.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record, Version};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let producer = Producer::builder("memory://producer-version").with::<Movie>().open().await?;
+    /// assert_eq!(producer.version(), Version::EMPTY);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.chain.version()
+    }
+
+    /// The schema of the next version.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let producer = Producer::builder("memory://producer-schema").with::<Movie>().open().await?;
+    /// assert_eq!(producer.schema().to_string(), "Movie (root, key id)\n    id: u64\n");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn schema(&self) -> &Arc<Schema> {
+        self.chain.base().state.schema()
+    }
+
+    /// The dataset's URL, without a slash at its end.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let producer = Producer::builder("memory://producer-url").with::<Movie>().open().await?;
+    /// assert_eq!(producer.url(), "memory://producer-url");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.chain.log().storage().url()
+    }
+
+    /// This producer's epoch: one higher than that of the producer before it.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let producer = Producer::builder("memory://producer-epoch").with::<Movie>().open().await?;
+    /// assert_eq!(producer.epoch().0, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.chain.log().epoch()
+    }
+
+    fn typed(&self) -> Typed {
+        Typed::new(self.view(), self.types.roots.clone())
+    }
+
+    fn start_snapshot(&mut self) {
+        let (log, committed, settings) = (self.chain.log(), self.chain.committed(), &self.settings);
+        let reader = LogReader::at(log.storage().clone(), log.outline().clone());
+        let job = Job {
+            env: settings.env.clone(),
+            writer: LogWriter::join(&reader, settings.env.clone(), settings.writer.clone()),
+            reader,
+            state: committed.state.clone(),
+            committed_at: committed.committed_at,
+            retention: settings.retention,
+            bytes_max: settings.loader.bytes_max,
+        };
+        self.snapshots.start(&settings.env, job, self.metrics.clone());
+    }
+}
+
+impl std::fmt::Debug for Producer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Producer").field("url", &self.url()).field("version", &self.version()).finish_non_exhaustive()
+    }
+}
+
+/// For tests.
+#[doc(hidden)]
+impl Producer {
+    /// The state that readers have.
+    #[must_use]
+    pub fn committed_state(&self) -> &State {
+        &self.chain.committed().state
+    }
+
+    /// Asserts that the indexes, which follow commit by commit, are those of the state.
+    pub fn check_invariants(&self) {
+        self.chain.check_invariants();
+    }
+}

@@ -1,0 +1,119 @@
+//! Making one snapshot: write it, prove it, name it in the log, trim the log.
+//!
+//! The job has a separate log writer, which joins the producer's epoch, so that a commit never waits for a snapshot. If
+//! both put an entry at one position, the second moves on to the next.
+//!
+//! Rules: a snapshot is read back from storage, its records are hashed again, and its digest is compared with its commit's
+//! before an entry names it; the log is trimmed after that, and retention decides what is kept.
+
+use std::time::Duration;
+
+use cenote_state::blob::encode_snapshot;
+use cenote_state::digest::{Sums, state_digest};
+use cenote_state::ids::Timestamp;
+use cenote_state::state::State;
+use cenote_store::env::{Env, Instant};
+use cenote_store::load::{self, SnapshotToLoad};
+use cenote_store::log::names::Folder;
+use cenote_store::log::retention::{self, Retention, Trimmed};
+use cenote_store::log::{Body, LogReader, LogWriter, NewObject, Outcome, Snapshot};
+
+use super::SnapshotReport;
+use crate::error::{SnapshotCause, Unknown};
+
+/// One snapshot to make.
+pub(crate) struct Job {
+    pub(crate) env: Env,
+    /// The log as it was when the job was made, and the storage.
+    pub(crate) reader: LogReader,
+    /// Joined to the log in the producer's epoch.
+    pub(crate) writer: LogWriter,
+    pub(crate) state: State,
+    pub(crate) committed_at: Timestamp,
+    pub(crate) retention: Retention,
+    pub(crate) bytes_max: u64,
+}
+
+impl Job {
+    /// Makes it, names it, trims.
+    pub(crate) async fn run(mut self) -> Result<SnapshotReport, SnapshotCause> {
+        let started = self.env.instant();
+        let snapshot = self.write().await?;
+        self.prove(&snapshot).await?;
+        let (version, bytes) = (snapshot.version, snapshot.object.length);
+        settled(self.writer.append(Body::Snapshot(snapshot)).await?)?;
+        let took = self.since(started);
+        let trimmed = self.trim().await?;
+        tracing::info!(%version, bytes, ?took, floor = %trimmed.floor, "snapshot made");
+        Ok(SnapshotReport { version, bytes, took, trimmed })
+    }
+
+    /// Trims the log if that removes a snapshot. Entries before the oldest snapshot are kept until then, because a reader
+    /// that is a little late still needs them.
+    async fn trim(&mut self) -> Result<Trimmed, SnapshotCause> {
+        let outline = self.writer.outline();
+        let floor = retention::wanted_floor(&self.writer, &self.retention);
+        let oldest = outline.snapshots.first().map(|kept| kept.snapshot.version.position().next());
+        if oldest.is_none_or(|oldest| floor <= oldest) {
+            return Ok(Trimmed { floor: outline.floor, ..Trimmed::default() });
+        }
+        Ok(retention::trim(&mut self.writer, &self.retention).await?)
+    }
+
+    async fn write(&self) -> Result<Snapshot, SnapshotCause> {
+        let (dataset, threads, state) = (self.reader.outline().dataset, self.env.threads(), self.state.clone());
+        let blob = self.env.cpu(move || encode_snapshot(dataset, &state, threads)).await?;
+        let version = self.state.version();
+        let name = self.writer.object_name(Folder::Snapshots, Some(version));
+        let object = NewObject { name, parts: blob.parts };
+        let reference = object.reference();
+        self.reader.storage().put_large(&reference.name, object.parts).await?;
+        let (digest, committed_at) = (self.state.digest(), self.committed_at);
+        Ok(Snapshot { version, object: reference, digest, committed_at })
+    }
+
+    async fn prove(&self, snapshot: &Snapshot) -> Result<(), SnapshotCause> {
+        let rules = self.writer.rules();
+        if !rules.reads_back() {
+            return Ok(());
+        }
+        let what = SnapshotToLoad {
+            dataset: self.reader.outline().dataset,
+            snapshot: snapshot.clone(),
+            bytes_max: self.bytes_max,
+            seed: self.state.seed(),
+        };
+        let (read, _) = load::snapshot(self.reader.storage(), &self.env, &what, &|_, _| {}).await?;
+        let found = self.env.cpu(move || recomputed_digest(&read)).await?;
+        if rules.is_proven(snapshot.digest, found) {
+            return Ok(());
+        }
+        Err(SnapshotCause::Digest { version: snapshot.version, expected: snapshot.digest, found })
+    }
+
+    fn since(&self, started: Instant) -> Duration {
+        self.env.instant() - started
+    }
+}
+
+fn settled(outcome: Outcome) -> Result<(), SnapshotCause> {
+    match outcome {
+        Outcome::Committed(_) => Ok(()),
+        Outcome::Lost(lost) => Err(lost.into()),
+        Outcome::Fenced(fenced) => Err(fenced.into()),
+        Outcome::Unknown(pending) => Err(Unknown::of(&pending).into()),
+    }
+}
+
+/// The state's digest from its records, not from the sums that it carries.
+fn recomputed_digest(state: &State) -> u128 {
+    let mut scratch = Vec::new();
+    state_digest(state.tables().iter().map(|table| {
+        let mut sums = Sums::new(table.layout().columns.len());
+        for ordinal in table.ordinals() {
+            let row = table.row(ordinal).expect("a live ordinal has a row");
+            sums.add_stored(ordinal, row, &mut scratch);
+        }
+        (table.layout().type_id, sums.total())
+    }))
+}
