@@ -86,7 +86,7 @@ impl Watcher {
         if self.local.is_some() {
             return;
         }
-        let Some(log) = self.storage.is_local().map(|folder| folder.join("log")).filter(|log| log.is_dir()) else {
+        let Some(log) = self.storage.local_folder().map(|folder| folder.join("log")).filter(|log| log.is_dir()) else {
             return;
         };
         let changed = Arc::clone(&self.changed);

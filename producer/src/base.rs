@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use cenote_state::ids::TypeId;
+use cenote_state::keys::KeyPlan;
 use cenote_state::schema::KeyError;
 use cenote_state::state::State;
 
@@ -59,6 +60,14 @@ impl CycleBase {
             plans: Arc::new(plans),
             state,
         })
+    }
+
+    /// How the keys of a root type are read.
+    ///
+    /// # Panics
+    /// If the type is a component: only roots are added.
+    pub(crate) fn key_plan(&self, id: TypeId) -> &KeyPlan {
+        self.state.table(id).key_plan().expect("only roots are added, and they have keys")
     }
 
     /// Moves on to a committed state. No clone should be left by now: an index that is shared is copied first.

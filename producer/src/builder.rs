@@ -244,7 +244,7 @@ impl<L: Location> ProducerBuilder<L> {
     /// producer may take the dataset when it has seen none for longer. Default: 15 s; the producer writes one three times
     /// as often.
     pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
-        self.writer.next_within = interval;
+        self.writer.heartbeat_interval = interval;
         self
     }
 

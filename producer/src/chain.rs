@@ -62,7 +62,9 @@ impl Chain {
                 return Err(fenced.into());
             }
             // A lost checkpoint says nothing about the version: the version comes after it, and was not put.
-            Some(Outcome::Lost(lost @ Lost::MayHaveStood { kind: Kind::Commit, .. })) if self.in_flight.is_some() => {
+            Some(Outcome::Lost(lost @ Lost::MayHaveCommitted { kind: Kind::Commit, .. }))
+                if self.in_flight.is_some() =>
+            {
                 self.in_flight = None;
                 return Err(lost.into());
             }

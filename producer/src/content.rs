@@ -1,15 +1,15 @@
 //! Which component records there are, found by their content: equal records are one record.
 //!
-//! A hash of the framed record finds candidates, bytes decide. The indexes are persistent: a cycle reads the last
-//! version's and brings its own additions along, so that one that fails leaves nothing behind (I6). They are made
+//! A hash of the row finds candidates, bytes decide. The indexes are persistent: a cycle reads the last
+//! version's and keeps what it adds apart, so that a cycle that fails changes nothing (I6). They are made
 //! from the state when a producer opens, and follow each commit at its cost.
 
 use cenote_state::ids::{Ordinal, TypeId};
 use cenote_state::index::KeyIndex;
+use cenote_state::row::{Row, RowMut, RowRef};
 use cenote_state::state::State;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::framed::{Strings, frame_stored};
+use crate::arena::Rows;
 
 /// The live component records of one state, by content.
 #[derive(Clone)]
@@ -36,14 +36,14 @@ impl Content {
         Content { seed, types, distinct: distinct.into_iter().all(|distinct| distinct) }
     }
 
-    /// Whether equal records are one record, as far as their hashes tell.
+    /// Whether equal records are one record, judged by their hashes.
     pub(crate) fn is_distinct(&self) -> bool {
         self.distinct
     }
 
-    /// The hash by which a framed record is found.
-    pub(crate) fn hash(&self, framed: &[u8]) -> u64 {
-        xxh3_64_with_seed(framed, self.seed)
+    /// The hash by which a row is found.
+    pub(crate) fn hash(&self, row: RowRef<'_>) -> u64 {
+        row.hash(self.seed)
     }
 
     /// The record with this content, in the state that the index is of. `scratch` is overwritten.
@@ -52,20 +52,17 @@ impl Content {
         state: &State,
         id: TypeId,
         hash: u64,
-        framed: &[u8],
+        row: RowRef<'_>,
         scratch: &mut Vec<u8>,
     ) -> Option<Ordinal> {
         let table = state.table(id);
         let found = self.types[id.index()].find(hash, |ordinal| {
-            let row = table.row(Ordinal(ordinal)).expect("the index names live rows only");
-            scratch.clear();
-            frame_stored(row, scratch);
-            scratch == framed
+            table.row(Ordinal(ordinal)).expect("the index names live rows only").is_row(row, scratch)
         });
         found.map(Ordinal)
     }
 
-    /// Follows a commit: what went from `old`, what came in `new`.
+    /// Follows a commit: what was removed from `old`, what was added in `new`.
     pub(crate) fn follow(&mut self, id: TypeId, old: &State, removed: &[u32], new: &State, added: &[u32]) {
         let Content { seed, types, .. } = self;
         let (seed, index) = (*seed, &mut types[id.index()]);
@@ -74,7 +71,7 @@ impl Content {
             *index = KeyIndex::build(&entries(new, id, seed));
             return;
         }
-        let mut scratch = Vec::new();
+        let mut scratch = Row::default();
         for ordinal in removed {
             let hash = stored_hash(old, id, *ordinal, seed, &mut scratch);
             let found = index.remove(hash, *ordinal);
@@ -82,7 +79,7 @@ impl Content {
         }
         for ordinal in added {
             let hash = stored_hash(new, id, *ordinal, seed, &mut scratch);
-            index.insert(hash, *ordinal, &mut |other| stored_hash(new, id, other, seed, &mut Vec::new()));
+            index.insert(hash, *ordinal, &mut |other| stored_hash(new, id, other, seed, &mut Row::default()));
         }
     }
 
@@ -94,7 +91,7 @@ impl Content {
         for table in state.tables().iter().filter(|table| table.key_plan().is_none()) {
             let id = table.layout().type_id;
             let index = &self.types[id.index()];
-            index.check_invariants(&mut |ordinal| stored_hash(state, id, ordinal, self.seed, &mut Vec::new()));
+            index.check_invariants(&mut |ordinal| stored_hash(state, id, ordinal, self.seed, &mut Row::default()));
             let mut named: Vec<u32> = index.iter().collect();
             named.sort_unstable();
             assert!(named.iter().copied().eq(table.ordinals().map(|ordinal| ordinal.0)), "components of type {id}");
@@ -104,7 +101,7 @@ impl Content {
 
 /// Every live record of a component type.
 fn entries(state: &State, id: TypeId, seed: u64) -> Vec<(u64, u32)> {
-    let mut scratch = Vec::new();
+    let mut scratch = Row::default();
     let entry = |ordinal: Ordinal| (stored_hash(state, id, ordinal.0, seed, &mut scratch), ordinal.0);
     state.table(id).ordinals().map(entry).collect()
 }
@@ -115,37 +112,40 @@ fn are_distinct(entries: &[(u64, u32)]) -> bool {
     hashes.is_sorted_by(|left, right| left < right)
 }
 
-fn stored_hash(state: &State, id: TypeId, ordinal: u32, seed: u64, scratch: &mut Vec<u8>) -> u64 {
-    let row = state.table(id).row(Ordinal(ordinal)).expect("a live ordinal has a row");
-    scratch.clear();
-    frame_stored(row, scratch);
-    xxh3_64_with_seed(scratch, seed)
+fn stored_hash(state: &State, id: TypeId, ordinal: u32, seed: u64, scratch: &mut Row) -> u64 {
+    state.table(id).row(Ordinal(ordinal)).expect("a live ordinal has a row").write_to(scratch);
+    RowRef::from(&*scratch).hash(seed)
 }
 
 /// Component records of one type that a cycle brings and the last version lacks, in the order in which they came.
 #[derive(Default)]
 pub(crate) struct Fresh {
-    rows: Strings,
+    rows: Rows,
     hashes: Vec<u64>,
     index: KeyIndex,
 }
 
 impl Fresh {
     /// The number of the record with this content, which is now there if it wasn't.
-    pub(crate) fn intern(&mut self, hash: u64, framed: &[u8]) -> u32 {
+    pub(crate) fn intern(&mut self, hash: u64, row: RowRef<'_>) -> u32 {
         let Fresh { rows, hashes, index } = self;
-        if let Some(number) = index.find(hash, |number| rows.get(number) == framed) {
+        if let Some(number) = index.find(hash, |number| rows.get(number) == row) {
             return number;
         }
-        let number = rows.push(framed);
+        let number = rows.push(row);
         hashes.push(hash);
         index.insert(hash, number, &mut |other| hashes[other as usize]);
         number
     }
 
-    /// The framed record with this number.
-    pub(crate) fn get(&self, number: u32) -> &[u8] {
+    /// The row with this number.
+    pub(crate) fn get(&self, number: u32) -> RowRef<'_> {
         self.rows.get(number)
+    }
+
+    /// The same, to be renumbered once nothing is looked up any more.
+    pub(crate) fn get_mut(&mut self, number: u32) -> RowMut<'_> {
+        self.rows.get_mut(number)
     }
 
     /// How many there are.

@@ -9,7 +9,7 @@ pub(crate) struct HeartbeatTask(Task<()>);
 
 impl HeartbeatTask {
     pub(crate) fn start(log: &LogWriter, env: &Env) -> HeartbeatTask {
-        HeartbeatTask(env.spawn(log.heart().beat()))
+        HeartbeatTask(env.spawn(log.heartbeat().beat()))
     }
 }
 

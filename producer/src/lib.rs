@@ -112,13 +112,14 @@
 
 #![forbid(unsafe_code)]
 
+mod arena;
 mod base;
 mod builder;
 mod chain;
+mod check;
 mod content;
 mod cycle;
 pub mod error;
-mod framed;
 mod heartbeat;
 /// Reads JSON Lines for the program. No part of the library's interface.
 #[cfg(feature = "cli")]

@@ -1,7 +1,7 @@
 //! Which ordinals new records get.
 //!
-//! New records go into the tail segment until it is full; else into one with at least a quarter of its ordinals free,
-//! or the emptiest when the dead share of the table passes an eighth; else into a new one. So few segments are
+//! New records are put into the tail segment until it is full; then into one with at least a quarter of its ordinals free,
+//! or the emptiest if the dead share of the table passes an eighth; else into a new one. So few segments are
 //! touched, and never many for a little.
 //!
 //! Rules: an ordinal freed in one version is reused from the next only, which holds because ordinals are chosen from
@@ -94,7 +94,7 @@ impl Free {
         of_type
     }
 
-    /// Makes room for so many segments, all of their ordinals free; or forgets those behind.
+    /// Makes room for so many segments, all of their ordinals free; or forgets those after them.
     fn resize(&mut self, segments: usize) {
         for number in segments..self.free.len() {
             self.change(number, |_| 0);

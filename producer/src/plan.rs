@@ -1,16 +1,11 @@
-//! What the producer asks of every row, worked out once per schema: where its references are, and what its key is.
+//! What the producer looks up in every row, worked out once per schema: what its cells are, and where its references are.
 //!
 //! Rows come in canonical form ([`cenote_state::row`]), from a user or from a segment; a plan walks both.
 
-use std::collections::BTreeMap;
-
-use cenote_state::ids::{ColumnId, Ordinal, TypeId};
-use cenote_state::layout::ValueForm;
-use cenote_state::row::{CellForm, Row};
-use cenote_state::schema::{KeyError, Schema, Shape, ValueKind};
+use cenote_state::ids::{ColumnId, TypeId};
+use cenote_state::row::{CellForm, CellReader, ElementForm, Order, RowMut, RowRef, Sorter};
+use cenote_state::schema::{KeyError, Schema};
 use cenote_state::segment::RowAt;
-
-use crate::key::KeyReader;
 
 /// Plans for all types of a schema.
 pub(crate) struct Plans {
@@ -23,28 +18,14 @@ pub(crate) struct TypePlan {
     pub(crate) columns: Vec<ColumnId>,
     /// What its cells are, in the same order.
     pub(crate) cells: Vec<CellForm>,
-    /// How its key is read; none for a component.
-    pub(crate) key: Option<KeyReader>,
     /// The fields that hold component ordinals.
-    references: Vec<(usize, References)>,
+    references: Vec<usize>,
 }
 
-/// How a field holds component ordinals.
-enum References {
-    One(TypeId),
-    List(TypeId),
-    /// Sorted by ordinal.
-    Set(TypeId),
-    Map(MapPart, MapPart),
-}
+/// Bytes of a count.
+const COUNT: usize = size_of::<u32>();
 
-/// The keys or the values of a map.
-struct MapPart {
-    /// The component that they are ordinals of.
-    target: Option<TypeId>,
-    /// Canonical bytes of each; none if they come with their length.
-    bytes: Option<usize>,
-}
+const CHECKED: &str = "cells are written or checked by this process before they come here";
 
 impl Plans {
     /// The plans for a schema.
@@ -61,197 +42,134 @@ impl Plans {
 
 impl TypePlan {
     fn new(schema: &Schema, id: TypeId) -> Result<TypePlan, KeyError> {
-        let of_type = schema.get(id);
-        let mut references = Vec::new();
-        for (index, field) in of_type.fields.iter().enumerate() {
-            if let Some(found) = References::of(schema, &field.shape)? {
-                references.push((index, found));
-            }
-        }
-        // A type that was removed keeps its place without fields, and has no key to read.
-        let has_key = of_type.is_root() && !of_type.fields.is_empty();
-        let key = if has_key { Some(KeyReader::new(schema, id)?) } else { None };
-        let cells = of_type.fields.iter().map(|field| CellForm::new(schema, &field.shape));
-        Ok(TypePlan {
-            columns: of_type.fields.iter().map(|field| field.column).collect(),
-            cells: cells.collect::<Result<_, _>>()?,
-            key,
-            references,
-        })
+        let fields = &schema.get(id).fields;
+        let cells = fields.iter().map(|field| CellForm::new(schema, &field.shape));
+        let cells: Vec<CellForm> = cells.collect::<Result<_, _>>()?;
+        let references = (0..cells.len()).filter(|field| cells[*field].has_components()).collect();
+        Ok(TypePlan { columns: fields.iter().map(|field| field.column).collect(), cells, references })
     }
 
     /// Whether the field holds component ordinals.
     pub(crate) fn refers_by(&self, field: usize) -> bool {
-        self.references.iter().any(|(other, _)| *other == field)
+        self.references.contains(&field)
     }
 
     /// Visits every component ordinal in a row, each as often as it is there.
-    pub(crate) fn references(&self, row: &Row, mut visit: impl FnMut(TypeId, u32)) {
-        for (field, references) in &self.references {
+    pub(crate) fn references(&self, row: RowRef<'_>, mut visit: impl FnMut(TypeId, u32)) {
+        for field in &self.references {
             if let Some(cell) = row.cell(*field) {
-                references.visit(cell, &mut visit);
+                visit_cell(&self.cells[*field], cell, &mut visit);
             }
         }
     }
 
     /// The same for a record that a segment holds.
     pub(crate) fn stored_references(&self, row: RowAt<'_>, mut visit: impl FnMut(TypeId, u32)) {
-        for (field, references) in &self.references {
+        for field in &self.references {
             let cell = row.cell(*field);
             if !cell.is_present() {
                 continue;
             }
-            match references {
-                References::One(id) => visit(*id, cell.image() as u32),
-                References::List(id) | References::Set(id) => {
+            match &self.cells[*field] {
+                CellForm::One(form) => form.component().iter().for_each(|id| visit(*id, cell.scalar() as u32)),
+                CellForm::List(form) | CellForm::Set(form) => {
                     let elements = cell.elements();
-                    (0..elements.len()).for_each(|index| visit(*id, elements.image(index) as u32));
+                    let Some(id) = form.component() else { continue };
+                    (0..elements.len()).for_each(|index| visit(id, elements.scalar(index) as u32));
                 }
-                References::Map(key, value) => {
+                CellForm::Map(key, value) => {
                     let (keys, values) = cell.entries();
-                    for (part, elements) in [(key, keys), (value, values)] {
-                        let Some(id) = part.target else { continue };
-                        (0..elements.len()).for_each(|index| visit(id, elements.image(index) as u32));
+                    for (form, elements) in [(key, keys), (value, values)] {
+                        let Some(id) = form.component() else { continue };
+                        (0..elements.len()).for_each(|index| visit(id, elements.scalar(index) as u32));
                     }
                 }
             }
         }
     }
 
-    /// Copies a row with every component ordinal replaced.
-    pub(crate) fn renumbered(&self, row: &Row, number: impl Fn(TypeId, u32) -> u32, out: &mut Row) {
-        out.clear(row.columns());
-        for column in 0..row.columns() {
-            let Some(cell) = row.cell(column) else { continue };
-            let found = self.references.iter().find(|(field, _)| *field == column);
-            out.set(column, |bytes| match found {
-                Some((_, references)) => references.renumber(cell, &number, bytes),
-                None => bytes.extend_from_slice(cell),
-            });
+    /// Replaces every component ordinal in a row, in place: an ordinal is as long as another. Sets, and maps by
+    /// component, are sorted again.
+    pub(crate) fn renumber(&self, mut row: RowMut<'_>, number: impl Fn(TypeId, u32) -> u32) {
+        for field in &self.references {
+            if let Some(cell) = row.cell(*field) {
+                renumber_cell(&self.cells[*field], cell, &number);
+            }
         }
     }
 }
 
-impl References {
-    fn of(schema: &Schema, shape: &Shape) -> Result<Option<References>, KeyError> {
-        Ok(match shape {
-            Shape::One(kind) => kind.component().map(References::One),
-            Shape::List(kind) => kind.component().map(References::List),
-            Shape::Set(kind) => kind.component().map(References::Set),
-            Shape::Map(key, value) if key.component().is_some() || value.component().is_some() => {
-                Some(References::Map(MapPart::new(schema, key)?, MapPart::new(schema, value)?))
-            }
-            Shape::Map(..) => None,
-        })
-    }
-
-    fn visit(&self, cell: &[u8], visit: &mut impl FnMut(TypeId, u32)) {
-        match self {
-            References::One(id) => visit(*id, u32_at(cell, 0)),
-            References::List(id) | References::Set(id) => {
-                (4..cell.len()).step_by(4).for_each(|at| visit(*id, u32_at(cell, at)));
-            }
-            References::Map(key, value) => {
-                let mut rest = &cell[4..];
-                while !rest.is_empty() {
-                    for part in [key, value] {
-                        let bytes = part.take(&mut rest);
-                        if let Some(id) = part.target {
-                            visit(id, u32_at(bytes, 0));
-                        }
-                    }
+fn visit_cell(form: &CellForm, cell: &[u8], visit: &mut impl FnMut(TypeId, u32)) {
+    match form {
+        CellForm::One(form) => form.component().iter().for_each(|id| visit(*id, ordinal_in(cell))),
+        CellForm::List(form) | CellForm::Set(form) => {
+            let (ordinals, _) = cell[COUNT..].as_chunks();
+            let Some(id) = form.component() else { return };
+            ordinals.iter().for_each(|ordinal| visit(id, u32::from_le_bytes(*ordinal)));
+        }
+        CellForm::Map(key, value) => {
+            let mut reader = CellReader::new(&cell[COUNT..]);
+            while !reader.is_empty() {
+                for form in [key, value] {
+                    let bytes = reader.element(form.width()).expect(CHECKED);
+                    form.component().iter().for_each(|id| visit(*id, ordinal_in(bytes)));
                 }
             }
         }
     }
-
-    /// Appends the cell with its ordinals replaced.
-    fn renumber(&self, cell: &[u8], number: &impl Fn(TypeId, u32) -> u32, out: &mut Vec<u8>) {
-        match self {
-            References::One(id) => push_number(*id, cell, number, out),
-            References::List(id) => {
-                out.extend_from_slice(&cell[..4]);
-                (4..cell.len()).step_by(4).for_each(|at| push_number(*id, &cell[at..], number, out));
-            }
-            References::Set(id) => {
-                out.extend_from_slice(&cell[..4]);
-                let mut ordinals: Vec<u32> =
-                    (4..cell.len()).step_by(4).map(|at| number(*id, u32_at(cell, at))).collect();
-                ordinals.sort_unstable();
-                ordinals.iter().for_each(|ordinal| out.extend_from_slice(&ordinal.to_le_bytes()));
-            }
-            References::Map(key, value) => {
-                out.extend_from_slice(&cell[..4]);
-                renumber_entries(key, value, &cell[4..], number, out);
-            }
-        }
-    }
 }
 
-/// The entries of a map with their ordinals replaced; sorted by key again if keys are ordinals.
-fn renumber_entries(
-    key: &MapPart,
-    value: &MapPart,
-    mut entries: &[u8],
-    number: &impl Fn(TypeId, u32) -> u32,
-    out: &mut Vec<u8>,
-) {
-    let mut sorted: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
-    while !entries.is_empty() {
-        let mut entry = Vec::new();
-        for part in [key, value] {
-            let bytes = part.take(&mut entries);
-            match part.target {
-                Some(id) => push_number(id, bytes, number, &mut entry),
-                None => part.push(bytes, &mut entry),
+fn renumber_cell(form: &CellForm, cell: &mut [u8], number: &impl Fn(TypeId, u32) -> u32) {
+    let renumber = |form: &ElementForm, ordinal: &mut [u8]| {
+        if let Some(id) = form.component() {
+            ordinal.copy_from_slice(&number(id, ordinal_in(ordinal)).to_le_bytes());
+        }
+    };
+    match form {
+        CellForm::One(form) => renumber(form, cell),
+        CellForm::List(form) => {
+            let (ordinals, _) = cell[COUNT..].as_chunks_mut::<4>();
+            ordinals.iter_mut().for_each(|ordinal| renumber(form, ordinal));
+        }
+        CellForm::Set(form) => {
+            let (ordinals, _) = cell[COUNT..].as_chunks_mut::<4>();
+            ordinals.iter_mut().for_each(|ordinal| renumber(form, ordinal));
+            ordinals.sort_unstable_by_key(|ordinal| u32::from_le_bytes(*ordinal));
+        }
+        CellForm::Map(key, value) => {
+            let mut at = COUNT;
+            while at < cell.len() {
+                for form in [key, value] {
+                    let mut rest = CellReader::new(&cell[at..]);
+                    let len = rest.element(form.width()).expect(CHECKED).len();
+                    let end = cell.len() - rest.rest().len();
+                    renumber(form, &mut cell[end - len..end]);
+                    at = end;
+                }
+            }
+            if key.component().is_some() {
+                sort_entries(value, cell);
             }
         }
-        if key.target.is_some() {
-            sorted.insert(u32_at(&entry, 0), entry);
-        } else {
-            out.extend_from_slice(&entry);
-        }
-    }
-    sorted.values().for_each(|entry| out.extend_from_slice(entry));
-}
-
-impl MapPart {
-    fn new(schema: &Schema, kind: &ValueKind) -> Result<MapPart, KeyError> {
-        let bytes = match schema.value_form(kind)? {
-            ValueForm::Image(image) => Some(image.canonical_bytes()),
-            ValueForm::Text | ValueForm::Bytes => None,
-        };
-        Ok(MapPart { target: kind.component(), bytes })
-    }
-
-    /// The next of these in a map's canonical bytes, without its length.
-    fn take<'a>(&self, rest: &mut &'a [u8]) -> &'a [u8] {
-        let (start, len) = match self.bytes {
-            Some(bytes) => (0, bytes),
-            None => (4, u32_at(rest, 0) as usize),
-        };
-        let (taken, after) = rest[start..].split_at(len);
-        *rest = after;
-        taken
-    }
-
-    fn push(&self, bytes: &[u8], out: &mut Vec<u8>) {
-        if self.bytes.is_none() {
-            out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-        }
-        out.extend_from_slice(bytes);
     }
 }
 
-fn push_number(id: TypeId, bytes: &[u8], number: &impl Fn(TypeId, u32) -> u32, out: &mut Vec<u8>) {
-    out.extend_from_slice(&number(id, u32_at(bytes, 0)).to_le_bytes());
+/// Sorts a map by its keys, which are ordinals.
+fn sort_entries(value: &ElementForm, cell: &mut [u8]) {
+    let mut sorter = Sorter::default();
+    let mut reader = CellReader::new(&cell[COUNT..]);
+    while !reader.is_empty() {
+        let key = reader.take(size_of::<u32>()).expect(CHECKED);
+        let value = reader.element(value.width()).expect(CHECKED);
+        sorter.push_entry(key, value);
+    }
+    sorter.sort(Order::Unsigned);
+    let mut sorted = Vec::with_capacity(cell.len());
+    sorter.write([false, value.is_sized()], &mut sorted);
+    cell.copy_from_slice(&sorted);
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("canonical bytes were written by this process"))
-}
-
-/// The ordinal in a cell that holds one reference.
-pub(crate) fn ordinal_in(cell: &[u8]) -> Ordinal {
-    Ordinal(u32_at(cell, 0))
+/// The ordinal in the bytes of one reference.
+fn ordinal_in(bytes: &[u8]) -> u32 {
+    u32::from_le_bytes(bytes.try_into().expect(CHECKED))
 }

@@ -1,7 +1,7 @@
-//! How often each component record is referred to, so that orphans go at a cost that follows the change.
+//! How often each component record is referred to, so that orphans are removed at a cost that follows the change.
 //!
 //! Counts are made from the state when a producer opens. A cycle counts its changes apart ([`Recount`]): they join the
-//! counts once the commit stands, so that a cycle that fails leaves nothing behind (I6).
+//! counts once the commit is in the log, so that a cycle that fails changes nothing (I6).
 //!
 //! Rule: what is counted is every place that holds the ordinal, in live records of all types; a live component has at
 //! least one.
@@ -36,7 +36,7 @@ impl References {
         References { counts }
     }
 
-    /// Live components that nobody refers to: a schema change that drops a column leaves such behind.
+    /// Live components without a reference: a schema change that drops a column leaves some.
     pub(crate) fn orphans(&self, state: &State) -> Vec<(TypeId, u32)> {
         let tables = state.tables().iter().filter(|table| table.key_plan().is_none());
         let of_table = |table: &Table| {
@@ -83,7 +83,7 @@ impl References {
 
 /// What a cycle changes in the counts: of records that the last version has, and of those that the cycle brings.
 ///
-/// A fresh record's number is its provisional ordinal: behind all that the last version's table has room for.
+/// A fresh record's provisional ordinal is its number after all ordinals that the last version's table has room for.
 pub(crate) struct Recount<'a> {
     state: &'a State,
     plans: &'a Plans,
@@ -91,12 +91,12 @@ pub(crate) struct Recount<'a> {
     known: BTreeMap<(TypeId, u32), i64>,
     /// By type and number.
     fresh: Vec<Vec<u64>>,
-    /// Fresh records that got their first reference and whose own are still to be counted.
+    /// Fresh records that got their first reference, and whose references are still to be counted.
     reached: Vec<(TypeId, u32)>,
 }
 
 impl<'a> Recount<'a> {
-    /// Nothing changed yet; `fresh` says how many records of each type the cycle brings.
+    /// Nothing changed yet; `fresh` is how many records of each type the cycle brings.
     pub(crate) fn new(state: &'a State, plans: &'a Plans, before: &'a References, fresh: &[u32]) -> Recount<'a> {
         let fresh = fresh.iter().map(|count| vec![0; *count as usize]).collect();
         Recount { state, plans, before, known: BTreeMap::new(), fresh, reached: Vec::new() }
@@ -116,19 +116,19 @@ impl<'a> Recount<'a> {
         }
     }
 
-    /// A fresh record that is referred to and whose own references must be added now.
+    /// A fresh record that is referred to, and whose references must be added now.
     pub(crate) fn next_reached(&mut self) -> Option<(TypeId, u32)> {
         self.reached.pop()
     }
 
-    /// A record of the last version goes, or gets other references: all that it has are taken away.
+    /// A record of the last version is removed, or gets other references: all that it has are subtracted.
     pub(crate) fn remove_all(&mut self, id: TypeId, ordinal: u32) {
         let row = self.state.table(id).row(Ordinal(ordinal)).expect("only records that are there go");
         let known = &mut self.known;
         self.plans.of(id).stored_references(row, |id, target| *known.entry((id, target)).or_default() -= 1);
     }
 
-    /// Takes the orphans away, and what only they referred to, and so on: all that go, ascending.
+    /// Removes the orphans, and what only they referred to, and so on. Returns all that are removed, ascending.
     fn orphans(&mut self, suspects: &[(TypeId, u32)]) -> Vec<(TypeId, u32)> {
         let is_orphan = |recount: &Self, id: TypeId, ordinal: u32| {
             let change = recount.known.get(&(id, ordinal)).copied().unwrap_or(0);
@@ -167,6 +167,6 @@ pub(crate) struct Recounted {
     pub(crate) fresh: Vec<Vec<u64>>,
     /// Changes in the references to records of the last version.
     pub(crate) known: BTreeMap<(TypeId, u32), i64>,
-    /// Records of the last version that go, ascending.
+    /// Records of the last version that are removed, ascending.
     pub(crate) orphans: Vec<(TypeId, u32)>,
 }

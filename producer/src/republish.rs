@@ -13,7 +13,6 @@ use cenote_state::state::State;
 use crate::base::CycleBase;
 use crate::cycle::populate::Input;
 use crate::error::{CycleCause, RecordCause};
-use crate::framed::{frame_stored, unframe};
 
 /// All records of `old`, under the base's schema, in place of all that the base has.
 pub(crate) fn input(base: CycleBase, old: &State, threads: usize) -> Result<Input, CycleCause> {
@@ -53,11 +52,10 @@ impl Copier<'_> {
                 self.components.insert((component, ordinal), given.0);
             }
         }
-        let (mut framed, mut row, mut renumbered) = (Vec::new(), Row::default(), Row::default());
-        frame_stored(stored, &mut framed);
-        unframe(&framed, stored.columns(), &mut row);
+        let mut row = Row::default();
+        stored.write_to(&mut row);
         let components = &self.components;
-        plans.of(id).renumbered(&row, |id, ordinal| components[&(id, ordinal)], &mut renumbered);
-        Ok(renumbered)
+        plans.of(id).renumber((&mut row).into(), |id, ordinal| components[&(id, ordinal)]);
+        Ok(row)
     }
 }

@@ -1,13 +1,14 @@
-//! From a program's records, or rows made by hand, to what a cycle takes.
+//! From a program's records to the rows that a cycle takes.
 
 use std::sync::Arc;
 
-use cenote_state::ids::{Ordinal, TypeId};
+use cenote_state::ids::TypeId;
 use cenote_state::record::{Root, RowWriter, WriteError};
-use cenote_state::row::{Defect, Row};
-use cenote_state::schema::{Field, Schema, TypeSchema};
+use cenote_state::row::Row;
+use cenote_state::schema::Schema;
 use cenote_state::view::View;
 
+use crate::check::RowError;
 use crate::cycle::populate::Input;
 
 /// Writes records to rows; buffers are reused from record to record.
@@ -22,90 +23,13 @@ pub(crate) struct Typed {
     known: Vec<Option<TypeId>>,
 }
 
-/// A row made by hand that is not one of the type's.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum RowError {
-    /// The type is not one of the producer's roots.
-    #[error("type number {0} is not a root type of this producer; declare it where the producer is built")]
-    Type(TypeId),
-    /// Too few or too many cells.
-    #[error("a row of {type_name} has {found} cells where the type has {expected} fields")]
-    Cells {
-        /// The type.
-        type_name: String,
-        /// Its fields.
-        expected: usize,
-        /// The row's cells.
-        found: usize,
-    },
-    /// A value that every record must have is absent.
-    #[error("{type_name}.{field} has no value, and every record must have one")]
-    Absent {
-        /// The type.
-        type_name: String,
-        /// The field.
-        field: String,
-    },
-    /// A cell whose bytes are not canonical for its field.
-    #[error("the bytes of {type_name}.{field} are not those of a {kind}")]
-    Bytes {
-        /// The type.
-        type_name: String,
-        /// The field.
-        field: String,
-        /// What they should be.
-        kind: String,
-    },
-    /// A set, or a map, that is not in order.
-    #[error(
-        "{type_name}.{field} is not sorted by value, or holds a value twice; sort its elements, or its keys, and write each once"
-    )]
-    Order {
-        /// The type.
-        type_name: String,
-        /// The field.
-        field: String,
-    },
-    /// A reference that leads nowhere.
-    #[error(
-        "{type_name}.{field} refers to {component} {ordinal}, which does not exist; intern its row first and use the ordinal returned"
-    )]
-    Dangling {
-        /// The type.
-        type_name: String,
-        /// The field.
-        field: String,
-        /// The type that it refers to.
-        component: String,
-        /// The ordinal that no record of the last version or of this cycle has.
-        ordinal: Ordinal,
-    },
-    /// The type is not one whose rows are interned.
-    #[error("type number {0} is not a component type of the dataset; add rows of root types instead")]
-    Component(TypeId),
-}
-
-impl RowError {
-    /// What is wrong with one field of a row of `of_type`.
-    pub(crate) fn of(defect: Defect, schema: &Schema, of_type: &TypeSchema, field: &Field) -> RowError {
-        let (type_name, field_name) = (of_type.name.clone(), field.name.clone());
-        match defect {
-            Defect::Bytes => RowError::Bytes { type_name, field: field_name, kind: schema.display_field(field) },
-            Defect::Order => RowError::Order { type_name, field: field_name },
-            Defect::Dangling(id, ordinal) => {
-                RowError::Dangling { type_name, field: field_name, component: schema.get(id).name.clone(), ordinal }
-            }
-        }
-    }
-}
-
 impl Typed {
     pub(crate) fn new(view: View, roots: Arc<[TypeId]>) -> Typed {
         Typed { roots, view, writer: RowWriter::new(), row: Row::default(), known: Vec::new() }
     }
 
-    /// Adds a record that the last version has as it is, without writing it. `false` where that can't be told, and it
-    /// is to be written.
+    /// Adds a record that the last version has as it is, without writing it. `false` if that is
+    /// not known, and the record must be written.
     pub(crate) fn add_same<T: Root>(&mut self, record: &T, input: &mut Input) -> Result<bool, WriteError> {
         let id = self.id::<T>(input.base.state.schema())?;
         Ok(self.view.find_same(record).is_some_and(|ordinal| input.add_same(id, ordinal)))

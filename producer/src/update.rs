@@ -9,9 +9,10 @@ use cenote_state::record::{KeyValue, Root};
 use cenote_state::row::Row;
 use cenote_state::schema::Schema;
 
+use crate::check::RowError;
 use crate::cycle::populate::Input;
 use crate::error::{RecordCause, RecordError};
-use crate::typed::{RowError, Typed};
+use crate::typed::Typed;
 
 /// Takes changes. All of them become one version, or none does. [`Producer::update`](crate::Producer::update) passes it to
 /// its closure.

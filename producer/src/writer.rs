@@ -89,14 +89,15 @@ impl Writer {
     /// [`schema`]: Writer::schema
     /// [`intern_row`]: Writer::intern_row
     pub fn add_row(&mut self, id: TypeId, row: &Row) -> Result<(), RecordError> {
-        self.add_checked_row(id, row)?;
-        self.added += 1;
-        Ok(())
+        self.typed.check_root(&self.input, id, row).map_err(RecordCause::from)?;
+        self.add_canonical(id, row)
     }
 
-    fn add_checked_row(&mut self, id: TypeId, row: &Row) -> Result<(), RecordCause> {
-        self.typed.check_root(&self.input, id, row)?;
-        Ok(self.input.add(id, row)?)
+    /// The same for a row of a root type whose cells this crate wrote.
+    pub(crate) fn add_canonical(&mut self, id: TypeId, row: &Row) -> Result<(), RecordError> {
+        self.input.add(id, row).map_err(RecordCause::from)?;
+        self.added += 1;
+        Ok(())
     }
 
     /// The ordinal of a component row, for the rows of this cycle; equal rows have the same.

@@ -32,15 +32,22 @@ fn the_same_seed_gives_the_same_trace() {
 
 /// A seed, for each rule, with which its absence is seen. What goes wrong is what the rule is there to prevent:
 ///
-/// - R1: an entry names a checkpoint, a delta or a snapshot that is not there;
-/// - R2: a caller was told "not written", and it lands;
-/// - R3: a superseded producer writes on, and the log does not follow;
-/// - R4: tombstones stand above the floor, or live entries name what is gone;
-/// - R5: a sweep takes what its writer is about to name;
-/// - R6: a lost entry is taken for the end of the log;
-/// - R7: a snapshot that rotted on its way is named.
-const SEEDS: [(Rule, u64); 7] =
-    [(Rule::R1, 2), (Rule::R2, 2), (Rule::R3, 2), (Rule::R4, 2), (Rule::R5, 1), (Rule::R6, 2), (Rule::R7, 2)];
+/// - `ObjectsBeforeEntry`: an entry names a checkpoint, a delta or a snapshot that is not there;
+/// - `SettlePuts`: a caller was told "not written", and it lands;
+/// - `SingleOwner`: a superseded producer writes on, and the log does not follow;
+/// - `TrimOrder`: tombstones stand above the floor, or live entries name what is gone;
+/// - `Garbage`: a sweep takes what its writer is about to name;
+/// - `EndOfLog`: a lost entry is taken for the end of the log;
+/// - `ReadBack`: a snapshot that rotted on its way is named.
+const SEEDS: [(Rule, u64); 7] = [
+    (Rule::ObjectsBeforeEntry, 2),
+    (Rule::SettlePuts, 2),
+    (Rule::SingleOwner, 2),
+    (Rule::TrimOrder, 2),
+    (Rule::Garbage, 1),
+    (Rule::EndOfLog, 2),
+    (Rule::ReadBack, 2),
+];
 
 #[test]
 fn each_broken_rule_makes_something_fail() {
@@ -55,7 +62,7 @@ fn each_broken_rule_makes_something_fail() {
 /// for all there is.
 #[test]
 fn without_rule_6_producers_and_consumers_go_wrong() {
-    let goes_wrong = |seed| simulate(seed, STEPS, Some(Rule::R6)).expect_err("nobody kept rule 6").what;
+    let goes_wrong = |seed| simulate(seed, STEPS, Some(Rule::EndOfLog)).expect_err("nobody kept rule 6").what;
     let (anew, end) = (goes_wrong(2), goes_wrong(1));
     assert!(anew.contains("it follows another entry than the one before it"), "{anew}");
     assert!(end.contains("for the end, and the newest entry is gone"), "{end}");
@@ -63,6 +70,6 @@ fn without_rule_6_producers_and_consumers_go_wrong() {
 
 #[test]
 fn a_failure_is_seen_again() {
-    let fail = || simulate(2, STEPS, Some(Rule::R4)).expect_err("rule 4 was not kept");
+    let fail = || simulate(2, STEPS, Some(Rule::TrimOrder)).expect_err("rule 4 was not kept");
     assert_eq!(fail(), fail());
 }

@@ -87,12 +87,12 @@ fn visit_references(
         }
         let mut visit_all = |kind: &ValueKind, elements: Elements<'_>| {
             let Some(id) = kind.component() else { return Ok(()) };
-            (0..elements.len()).try_for_each(|at| visit(&field.name, id, Ordinal(elements.image(at) as u32)))
+            (0..elements.len()).try_for_each(|at| visit(&field.name, id, Ordinal(elements.scalar(at) as u32)))
         };
         match &field.shape {
             Shape::One(kind) => {
                 if let Some(id) = kind.component() {
-                    visit(&field.name, id, Ordinal(cell.image() as u32))?;
+                    visit(&field.name, id, Ordinal(cell.scalar() as u32))?;
                 }
             }
             Shape::List(kind) | Shape::Set(kind) => visit_all(kind, cell.elements())?,

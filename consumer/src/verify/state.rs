@@ -75,7 +75,7 @@ fn check_keys(state: &State) -> Result<(), String> {
         let Some(plan) = table.key_plan() else { continue };
         for ordinal in table.ordinals() {
             let row = table.row(ordinal).ok_or_else(|| no_row(&of_type.name, ordinal))?;
-            match plan.with_key(row, state, |key| table.find(key, state)) {
+            match plan.with_key(row, state.tables(), |key| table.find(key, state.tables())) {
                 Some(found) if found == ordinal => {}
                 Some(found) => return Err(format!("records {found} and {ordinal} of {} have one key", of_type.name)),
                 None => return Err(format!("record {ordinal} of {} is not found by its key", of_type.name)),

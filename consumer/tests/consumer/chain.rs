@@ -225,7 +225,7 @@ impl Chain {
 
     /// Writes the hint, as a producer that is alive does.
     pub(crate) async fn beat(&self) {
-        self.writer.heart().offer().await;
+        self.writer.heartbeat().offer().await;
     }
 
     /// Writes the last hint.
@@ -272,7 +272,7 @@ impl Edit<'_> {
 
     fn find<T: Root>(&self, id: TypeId, key: <T::Key as KeyValue>::Borrowed<'_>) -> Option<Ordinal> {
         let state = &self.chain.state;
-        T::Key::with(key, |key| state.table(id).find(key, state))
+        T::Key::with(key, |key| state.table(id).find(key, state.tables()))
     }
 
     /// An ordinal that was free before this commit.

@@ -15,7 +15,7 @@ use cenote_state::digest::{Sums, cell_digest, stored_cell_digest};
 use cenote_state::ids::{Ordinal, TypeId};
 use cenote_state::layout::Layout;
 use cenote_state::packed::Symbols;
-use cenote_state::row::Row;
+use cenote_state::row::{RowMut, RowRef};
 use cenote_state::schema::{KeyError, limits};
 use cenote_state::segment::SegmentBuilder;
 use cenote_state::state::State;
@@ -24,7 +24,6 @@ use super::populate::{Input, RootInput};
 use super::train::new_symbols;
 use crate::base::{CycleBase, Follow, TypeFollow};
 use crate::content::Fresh;
-use crate::framed::{changed_fields, unframe};
 use crate::plan::Plans;
 use crate::references::{Recount, Recounted};
 
@@ -74,7 +73,7 @@ struct Changed {
 impl Input {
     /// Finds what changes.
     pub(crate) fn diff(self) -> Result<Diffed, DiffError> {
-        let Input { base, fresh, roots, .. } = self;
+        let Input { base, mut fresh, mut roots, .. } = self;
         let changes: Vec<RootChanges> =
             roots.iter().zip(0..).map(|(root, id)| changes(root, TypeId(id), &base)).collect();
         let recounted = recount(&base, &fresh, &roots, &changes);
@@ -83,7 +82,7 @@ impl Input {
         let base = with_segment_rows(base, &incoming, &symbols)?;
         let numbers = Numbers::new(&base, &recounted)?;
         let mut emitter = Emitter::new(&base.state, &base.plans, &numbers, symbols);
-        for (index, (fresh, root)) in fresh.iter().zip(&roots).enumerate() {
+        for (index, (fresh, root)) in fresh.iter_mut().zip(&mut roots).enumerate() {
             let id = TypeId(index as u16);
             if base.state.schema().get(id).is_root() {
                 let changes = &changes[index];
@@ -106,19 +105,17 @@ fn changes(root: &RootInput, id: TypeId, base: &CycleBase) -> RootChanges {
     if root.replaces {
         changes.removed = table.live().iter().filter(|ordinal| !root.was_seen(*ordinal)).collect();
     }
-    let plan = base.plans.of(id);
-    let (mut row, mut scratch) = (Row::default(), Vec::new());
+    let (plan, key, mut scratch) = (base.plans.of(id), table.key_plan(), Vec::new());
     for (ordinal, value) in &root.known {
         let Some(value) = *value else {
             changes.removed.push(*ordinal);
             continue;
         };
         let stored = table.row(Ordinal(*ordinal)).expect("a known record has a row");
-        unframe(root.rows.get(value), stored.columns(), &mut row);
         // A key that leads through a component can be the same though the component is another: its index entry
         // hangs on the reference, so the record moves.
-        let fields = changed_fields(&row, stored, &mut scratch);
-        if fields.iter().any(|field| plan.key.as_ref().is_some_and(|key| key.has_field(*field))) {
+        let fields = stored.changed_fields(root.rows.get(value), &mut scratch);
+        if key.is_some_and(|key| key.fields().any(|field| fields.contains(&field))) {
             changes.removed.push(*ordinal);
             changes.added.push(value);
         } else {
@@ -136,20 +133,16 @@ fn recount(base: &CycleBase, fresh: &[Fresh], roots: &[RootInput], changes: &[Ro
     let (state, plans) = (&base.state, &*base.plans);
     let counts: Vec<u32> = fresh.iter().map(Fresh::len).collect();
     let mut recount = Recount::new(state, plans, &base.references, &counts);
-    let mut row = Row::default();
     for ((root, changes), id) in roots.iter().zip(changes).zip((0..).map(TypeId)) {
-        let columns = plans.of(id).columns.len();
         let relinked = || changes.changed.iter().filter(|changed| changed.relinked);
         let gone = changes.removed.iter().chain(relinked().map(|changed| &changed.ordinal));
         gone.for_each(|ordinal| recount.remove_all(id, *ordinal));
         for number in relinked().map(|changed| &changed.number).chain(&changes.added) {
-            unframe(root.rows.get(*number), columns, &mut row);
-            plans.of(id).references(&row, |id, ordinal| recount.add(id, ordinal));
+            plans.of(id).references(root.rows.get(*number), |id, ordinal| recount.add(id, ordinal));
         }
     }
     while let Some((id, number)) = recount.next_reached() {
-        unframe(fresh[id.index()].get(number), plans.of(id).columns.len(), &mut row);
-        plans.of(id).references(&row, |id, ordinal| recount.add(id, ordinal));
+        plans.of(id).references(fresh[id.index()].get(number), |id, ordinal| recount.add(id, ordinal));
     }
     recount.finish(&base.orphans)
 }
@@ -163,8 +156,8 @@ struct Incoming<'i> {
 }
 
 impl<'i> Incoming<'i> {
-    /// The framed records of a type: a root's changed ones, then its new ones; a component's fresh ones.
-    fn rows(&self, id: TypeId) -> impl Iterator<Item = &'i [u8]> + use<'i> {
+    /// The rows of a type: a root's changed ones, then its new ones; a component's fresh ones.
+    fn rows(&self, id: TypeId) -> impl Iterator<Item = RowRef<'i>> + use<'i> {
         let index = id.index();
         let (root, changes, components) = (&self.roots[index], &self.changes[index], &self.fresh[index]);
         let numbers = changes.changed.iter().map(|changed| &changed.number).chain(&changes.added);
@@ -198,14 +191,10 @@ fn with_segment_rows(
 fn segment_rows_log2<'r>(
     layout: &Layout,
     symbols: Option<&Arc<Symbols>>,
-    rows: impl Iterator<Item = &'r [u8]>,
+    rows: impl Iterator<Item = RowRef<'r>>,
 ) -> Option<u8> {
     let mut builder = SegmentBuilder::new(layout, symbols);
-    let mut row = Row::default();
-    for framed in rows.take(SAMPLE_ROWS) {
-        unframe(framed, layout.columns.len(), &mut row);
-        builder.push(&row);
-    }
+    rows.take(SAMPLE_ROWS).for_each(|row| builder.push(row));
     let count = builder.rows() as usize;
     let mean = builder.finish(0).memory_bytes().checked_div(count)?.max(1);
     let rows = (SEGMENT_BYTES / mean).max(1);
@@ -265,8 +254,6 @@ struct Emitter<'s> {
     changes: Changes<'s>,
     sums: Vec<Sums>,
     types: Vec<TypeFollow>,
-    row: Row,
-    renumbered: Row,
     scratch: Vec<u8>,
 }
 
@@ -286,18 +273,17 @@ impl<'s> Emitter<'s> {
             changes,
             sums: state.tables().iter().map(|table| table.sums().clone()).collect(),
             types: Vec::new(),
-            row: Row::default(),
-            renumbered: Row::default(),
             scratch: Vec::new(),
         }
     }
 
-    fn component(&mut self, id: TypeId, fresh: &Fresh, removed: Vec<u32>) {
+    fn component(&mut self, id: TypeId, fresh: &mut Fresh, removed: Vec<u32>) {
         self.remove(id, &removed);
         let numbers = self.numbers;
         let mut added = Vec::new();
         for (number, ordinal) in (0..).zip(&numbers.given[id.index()]) {
             if let Some(ordinal) = *ordinal {
+                self.renumber(id, fresh.get_mut(number));
                 self.add(id, ordinal, fresh.get(number));
                 added.push(ordinal);
             }
@@ -305,12 +291,14 @@ impl<'s> Emitter<'s> {
         self.follow(id, removed, added, 0);
     }
 
-    fn root(&mut self, id: TypeId, root: &RootInput, changes: &RootChanges, ordinals: Vec<u32>) {
+    fn root(&mut self, id: TypeId, root: &mut RootInput, changes: &RootChanges, ordinals: Vec<u32>) {
         self.remove(id, &changes.removed);
         for changed in &changes.changed {
+            self.renumber(id, root.rows.get_mut(changed.number));
             self.patch(id, changed.ordinal, root.rows.get(changed.number));
         }
         for (ordinal, number) in ordinals.iter().zip(&changes.added) {
+            self.renumber(id, root.rows.get_mut(*number));
             self.add(id, *ordinal, root.rows.get(*number));
         }
         self.follow(id, changes.removed.clone(), ordinals, changes.changed.len() as u64);
@@ -326,35 +314,31 @@ impl<'s> Emitter<'s> {
         }
     }
 
-    fn add(&mut self, id: TypeId, ordinal: u32, framed: &[u8]) {
-        self.read(id, framed);
-        self.sums[id.index()].add_row(Ordinal(ordinal), &self.plans.of(id).columns, &self.renumbered);
-        self.changes.add(id, Ordinal(ordinal), &self.renumbered);
+    fn add(&mut self, id: TypeId, ordinal: u32, row: RowRef<'_>) {
+        self.sums[id.index()].add_row(Ordinal(ordinal), &self.plans.of(id).columns, row);
+        self.changes.add(id, Ordinal(ordinal), row);
     }
 
-    fn patch(&mut self, id: TypeId, ordinal: u32, framed: &[u8]) {
-        self.read(id, framed);
+    fn patch(&mut self, id: TypeId, ordinal: u32, row: RowRef<'_>) {
         let ordinal = Ordinal(ordinal);
         let stored = self.state.table(id).row(ordinal).expect("only records that are there change");
-        let fields = changed_fields(&self.renumbered, stored, &mut self.scratch);
+        let fields = stored.changed_fields(row, &mut self.scratch);
         let columns = &self.plans.of(id).columns;
         for field in &fields {
             let before = stored_cell_digest(ordinal, stored.cell(*field), &mut self.scratch);
-            let after = self.renumbered.cell(*field).map_or(0, |cell| cell_digest(ordinal, columns[*field], cell));
+            let after = row.cell(*field).map_or(0, |cell| cell_digest(ordinal, columns[*field], cell));
             let sum = &mut self.sums[id.index()].columns[*field];
             *sum = sum.wrapping_sub(before).wrapping_add(after);
         }
         if !fields.is_empty() {
-            self.changes.patch(id, ordinal, &fields, &self.renumbered);
+            self.changes.patch(id, ordinal, &fields, row);
         }
     }
 
-    /// Puts the record into `renumbered`, with the ordinals that its components were given.
-    fn read(&mut self, id: TypeId, framed: &[u8]) {
-        let plan = self.plans.of(id);
-        unframe(framed, plan.columns.len(), &mut self.row);
-        let numbers = self.numbers;
-        plan.renumbered(&self.row, |id, ordinal| numbers.get(id, ordinal), &mut self.renumbered);
+    /// Gives a row the ordinals that its components were given, instead of their provisional ones. Each row comes here
+    /// once.
+    fn renumber(&self, id: TypeId, row: RowMut<'_>) {
+        self.plans.of(id).renumber(row, |id, ordinal| self.numbers.get(id, ordinal));
     }
 
     fn follow(&mut self, type_id: TypeId, removed: Vec<u32>, added: Vec<u32>, changed: u64) {

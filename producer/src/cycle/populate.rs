@@ -11,15 +11,13 @@ use cenote_state::ids::{Ordinal, TypeId};
 use cenote_state::index::KeyIndex;
 use cenote_state::keys::KeyRef;
 use cenote_state::record::{Interner, WriteError};
-use cenote_state::row::{RECORD_BYTES_MAX, Row};
+use cenote_state::row::{RECORD_BYTES_MAX, Row, RowRef};
 use cenote_state::schema::TypeSchema;
 
+use crate::arena::{Rows, Strings};
 use crate::base::CycleBase;
 use crate::content::Fresh;
-use crate::error::RecordCause;
-use crate::framed::{Strings, cells, frame, is_same};
-use crate::key::{Components, KeyBuffer, key_bytes};
-use crate::typed::RowError;
+use crate::key::{CycleComponents, CycleRow};
 
 /// Keys that are named when some were added twice.
 const NAMED_KEYS: usize = 10;
@@ -36,9 +34,8 @@ pub(crate) struct Input {
 
 #[derive(Default)]
 struct Scratch {
-    framed: Vec<u8>,
     candidate: Vec<u8>,
-    key: KeyBuffer,
+    key: Vec<u8>,
 }
 
 /// What was given of one root type.
@@ -52,8 +49,8 @@ pub(crate) struct RootInput {
     pub(crate) known: BTreeMap<u32, Option<u32>>,
     /// Records that the last version lacks.
     pub(crate) new: NewRecords,
-    /// The rows that the numbers above stand for, framed.
-    pub(crate) rows: Strings,
+    /// The rows that the numbers above stand for.
+    pub(crate) rows: Rows,
     duplicates: Duplicates,
 }
 
@@ -106,30 +103,34 @@ impl Input {
 
     /// A record of a cycle: its key must be new to the cycle.
     pub(crate) fn add(&mut self, id: TypeId, row: &Row) -> Result<(), WriteError> {
-        self.check(id, row)?;
-        self.read_key(id, row);
-        let Input { base, roots, scratch, .. } = self;
-        let root = &mut roots[id.index()];
-        let is_new = match base.state.table(id).find_row(scratch.key.get(), &base.state) {
+        self.check_size(id, row)?;
+        let row = RowRef::from(row);
+        let Input { base, fresh, roots, scratch } = self;
+        let (plan, root) = (base.key_plan(id), &mut roots[id.index()]);
+        let components = CycleComponents { state: &base.state, fresh };
+        let key = plan.read(CycleRow::Given(row), components, &mut scratch.key);
+        let is_new = match base.state.table(id).find_row(key, base.state.tables()) {
             Some((ordinal, stored)) => {
                 let is_new = root.see(ordinal);
-                if is_new && !is_same(row, stored, &mut scratch.candidate) {
-                    let number = root.keep(row, &mut scratch.framed);
-                    root.known.insert(ordinal.0, Some(number));
+                if is_new && !stored.is_row(row, &mut scratch.candidate) {
+                    root.known.insert(ordinal.0, Some(root.rows.push(row)));
                 }
                 is_new
             }
             None => {
-                let number = root.new.number(scratch.key.get(), base.state.seed());
+                let number = root.new.number(key, base.state.seed());
                 let is_new = root.new.rows[number].is_none();
                 if is_new {
-                    root.new.rows[number] = Some(root.keep(row, &mut scratch.framed));
+                    root.new.rows[number] = Some(root.rows.push(row));
                 }
                 is_new
             }
         };
         if !is_new {
-            self.duplicate(id);
+            root.duplicates.count += 1;
+            if root.duplicates.first.len() < NAMED_KEYS {
+                root.duplicates.first.push(plan.display(key));
+            }
         }
         Ok(())
     }
@@ -140,23 +141,24 @@ impl Input {
         self.base.content.is_distinct() && self.roots[id.index()].see(ordinal)
     }
 
-    /// A record of an update: whatever its key had before, this stands.
+    /// A record of an update: it replaces whatever its key had before.
     pub(crate) fn upsert(&mut self, id: TypeId, row: &Row) -> Result<(), WriteError> {
-        self.check(id, row)?;
-        self.read_key(id, row);
-        let Input { base, roots, scratch, .. } = self;
+        self.check_size(id, row)?;
+        let row = RowRef::from(row);
+        let Input { base, fresh, roots, scratch } = self;
         let root = &mut roots[id.index()];
-        match base.state.table(id).find_row(scratch.key.get(), &base.state) {
-            Some((ordinal, stored)) if is_same(row, stored, &mut scratch.candidate) => {
+        let components = CycleComponents { state: &base.state, fresh };
+        let key = base.key_plan(id).read(CycleRow::Given(row), components, &mut scratch.key);
+        match base.state.table(id).find_row(key, base.state.tables()) {
+            Some((ordinal, stored)) if stored.is_row(row, &mut scratch.candidate) => {
                 root.known.remove(&ordinal.0);
             }
             Some((ordinal, _)) => {
-                let number = root.keep(row, &mut scratch.framed);
-                root.known.insert(ordinal.0, Some(number));
+                root.known.insert(ordinal.0, Some(root.rows.push(row)));
             }
             None => {
-                let number = root.new.number(scratch.key.get(), base.state.seed());
-                root.new.rows[number] = Some(root.keep(row, &mut scratch.framed));
+                let number = root.new.number(key, base.state.seed());
+                root.new.rows[number] = Some(root.rows.push(row));
             }
         }
         Ok(())
@@ -165,56 +167,13 @@ impl Input {
     /// The record with this key goes; says whether there was one.
     pub(crate) fn delete(&mut self, id: TypeId, key: KeyRef<'_>) -> bool {
         let root = &mut self.roots[id.index()];
-        match self.base.state.table(id).find(key, &self.base.state) {
+        match self.base.state.table(id).find(key, self.base.state.tables()) {
             Some(ordinal) => root.known.insert(ordinal.0, None) != Some(None),
             None => match root.new.find(key, self.base.state.seed()) {
                 Some(number) => root.new.rows[number].take().is_some(),
                 None => false,
             },
         }
-    }
-
-    /// Checks a row made by hand, of a type of the dataset: its cells, their canonical bytes, and that each reference leads
-    /// to a component of the last version or of this cycle.
-    pub(crate) fn check_row(&self, id: TypeId, row: &Row) -> Result<(), RowError> {
-        let schema = self.base.state.schema();
-        let of_type = schema.types.get(id.index()).ok_or(RowError::Type(id))?;
-        let (expected, found) = (of_type.fields.len(), row.columns());
-        if found != expected {
-            return Err(RowError::Cells { type_name: of_type.name.clone(), expected, found });
-        }
-        let mut exists = |id: TypeId, ordinal: Ordinal| self.is_component(id, ordinal);
-        for (index, (field, form)) in of_type.fields.iter().zip(&self.base.plans.of(id).cells).enumerate() {
-            match row.cell(index) {
-                None if field.sparse => {}
-                None => {
-                    return Err(RowError::Absent { type_name: of_type.name.clone(), field: field.name.clone() });
-                }
-                Some(cell) => {
-                    form.check(cell, &mut exists).map_err(|defect| RowError::of(defect, schema, of_type, field))?
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a row may refer to this component: a live one of the last version, or one that this cycle interned.
-    fn is_component(&self, id: TypeId, ordinal: Ordinal) -> bool {
-        let table = self.base.state.table(id);
-        match ordinal.0.checked_sub(table.ordinal_ceiling()) {
-            Some(number) => number < self.fresh[id.index()].len(),
-            None => table.is_live(ordinal),
-        }
-    }
-
-    /// The ordinal of a component row made by hand, which is checked first.
-    pub(crate) fn intern_row(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, RecordCause> {
-        if self.base.state.schema().types.get(component.index()).is_none_or(TypeSchema::is_root) {
-            return Err(RowError::Component(component).into());
-        }
-        self.check_row(component, row)?;
-        self.check(component, row)?;
-        Ok(self.intern(component, row)?)
     }
 
     /// The keys that were given twice, of the first type that has some.
@@ -224,24 +183,8 @@ impl Input {
         Some(DuplicateKeys { type_name, count: root.duplicates.count, first: root.duplicates.first.clone() })
     }
 
-    fn read_key(&mut self, id: TypeId, row: &Row) {
-        let mut key = std::mem::take(&mut self.scratch.key);
-        let reader = self.base.plans.of(id).key.as_ref().expect("only roots are added, and they have keys");
-        reader.read(row, &*self, &mut key);
-        self.scratch.key = key;
-    }
-
-    fn duplicate(&mut self, id: TypeId) {
-        let Input { base, roots, scratch, .. } = self;
-        let duplicates = &mut roots[id.index()].duplicates;
-        duplicates.count += 1;
-        if duplicates.first.len() < NAMED_KEYS {
-            let reader = base.plans.of(id).key.as_ref().expect("only roots are added, and they have keys");
-            key_bytes(scratch.key.get(), |key| duplicates.first.push(reader.display(key)));
-        }
-    }
-
-    fn check(&self, id: TypeId, row: &Row) -> Result<(), WriteError> {
+    /// Checks the limit that every record must keep.
+    pub(crate) fn check_size(&self, id: TypeId, row: &Row) -> Result<(), WriteError> {
         if row.bytes() <= RECORD_BYTES_MAX {
             return Ok(());
         }
@@ -260,35 +203,18 @@ fn largest(schema: &TypeSchema, row: &Row) -> String {
 impl Interner for Input {
     fn intern(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, WriteError> {
         let Input { base, fresh, scratch, .. } = self;
-        scratch.framed.clear();
-        frame(row, &mut scratch.framed);
-        let hash = base.content.hash(&scratch.framed);
-        let found = base.content.find(&base.state, component, hash, &scratch.framed, &mut scratch.candidate);
+        let row = RowRef::from(row);
+        let hash = base.content.hash(row);
+        let found = base.content.find(&base.state, component, hash, row, &mut scratch.candidate);
         if let Some(ordinal) = found {
             return Ok(ordinal);
         }
-        let number = fresh[component.index()].intern(hash, &scratch.framed);
+        let number = fresh[component.index()].intern(hash, row);
         let ordinal = base.state.table(component).ordinal_ceiling().checked_add(number);
         ordinal
             .filter(|ordinal| *ordinal < u32::MAX)
             .map(Ordinal)
             .ok_or_else(|| WriteError::OrdinalsExhausted { type_name: base.state.schema().get(component).name.clone() })
-    }
-}
-
-impl Components for Input {
-    fn cell(&self, id: TypeId, ordinal: Ordinal, field: usize, out: &mut Vec<u8>) {
-        let table = self.base.state.table(id);
-        match ordinal.0.checked_sub(table.ordinal_ceiling()) {
-            Some(number) => {
-                let cell = cells(self.fresh[id.index()].get(number)).nth(field).flatten();
-                out.extend_from_slice(cell.expect("a key leads through fields that always have a value"));
-            }
-            None => {
-                let row = table.row(ordinal).expect("the interner gives ordinals of live records");
-                row.cell(field).canonical(out);
-            }
-        }
     }
 }
 
@@ -305,12 +231,6 @@ impl RootInput {
     pub(crate) fn was_seen(&self, ordinal: u32) -> bool {
         self.seen[ordinal as usize / 64] >> (ordinal % 64) & 1 == 1
     }
-
-    fn keep(&mut self, row: &Row, framed: &mut Vec<u8>) -> u32 {
-        framed.clear();
-        frame(row, framed);
-        self.rows.push(framed)
-    }
 }
 
 impl NewRecords {
@@ -321,7 +241,7 @@ impl NewRecords {
         }
         let hash = key.hash(seed);
         let number = self.rows.len();
-        key_bytes(key, |bytes| self.keys.push(bytes));
+        key.with_bytes(|bytes| self.keys.push(bytes));
         self.hashes.push(hash);
         self.rows.push(None);
         let hashes = &self.hashes;
@@ -330,7 +250,7 @@ impl NewRecords {
     }
 
     fn find(&self, key: KeyRef<'_>, seed: u64) -> Option<usize> {
-        let is_same = |number| key_bytes(key, |bytes| self.keys.get(number) == bytes);
+        let is_same = |number| key.with_bytes(|bytes| self.keys.get(number) == bytes);
         self.index.find(key.hash(seed), is_same).map(|number| number as usize)
     }
 }

@@ -12,10 +12,9 @@ use std::sync::Arc;
 
 use cenote_state::ids::TypeId;
 use cenote_state::packed::{SymbolTable, Symbols, TABLES_MAX, TRAINING_BYTES_MIN};
+use cenote_state::row::RowRef;
 use cenote_state::schema::limits;
 use cenote_state::state::State;
-
-use crate::framed::cells;
 
 /// Values that are looked at; the training itself draws some of them.
 const SAMPLE_VALUES: usize = 16 << 10;
@@ -25,8 +24,11 @@ const OLDER_FOR_EACH: usize = 64;
 /// But so many at least: text of 16 bytes is enough for a table however little comes at a time.
 const OLDER_MIN: usize = 1 << 10;
 
-/// The tables of the types that get new ones: the old, then the new. `rows` are a type's new records, framed.
-pub(crate) fn new_symbols<'r>(state: &State, rows: impl Fn(TypeId) -> Vec<&'r [u8]>) -> BTreeMap<TypeId, Arc<Symbols>> {
+/// The tables of the types that get new ones: the old, then the new. `rows` are a type's new records.
+pub(crate) fn new_symbols<'r>(
+    state: &State,
+    rows: impl Fn(TypeId) -> Vec<RowRef<'r>>,
+) -> BTreeMap<TypeId, Arc<Symbols>> {
     let mut found = BTreeMap::new();
     let mut room =
         limits::COLUMNS - state.tables().iter().filter_map(|table| table.symbols()).map(|all| all.len()).sum::<usize>();
@@ -53,11 +55,10 @@ pub(crate) fn new_symbols<'r>(state: &State, rows: impl Fn(TypeId) -> Vec<&'r [u
 }
 
 /// A table from the new records' values, and from older ones where these are few; none if all of it is little text.
-fn table_for(state: &State, id: TypeId, field: usize, rows: &[&[u8]]) -> Option<SymbolTable> {
+fn table_for(state: &State, id: TypeId, field: usize, rows: &[RowRef<'_>]) -> Option<SymbolTable> {
     let stride = rows.len().div_ceil(SAMPLE_VALUES).max(1);
     let sampled = rows.iter().step_by(stride);
-    let mut values: Vec<Cow<'_, [u8]>> =
-        sampled.filter_map(|row| cells(row).nth(field).flatten().map(Cow::Borrowed)).collect();
+    let mut values: Vec<Cow<'_, [u8]>> = sampled.filter_map(|row| row.cell(field).map(Cow::Borrowed)).collect();
     // A cycle without text of its own would bring a table for nothing.
     if values.iter().all(|value| value.is_empty()) {
         return None;

@@ -90,7 +90,7 @@ impl From<RecordCause> for CycleCause {
 impl From<Lost> for CycleCause {
     fn from(lost: Lost) -> CycleCause {
         match lost {
-            Lost::MayHaveStood { .. } => CycleCause::MayHaveCommitted(lost),
+            Lost::MayHaveCommitted { .. } => CycleCause::MayHaveCommitted(lost),
             lost => CycleCause::Lost(lost),
         }
     }

@@ -3,7 +3,7 @@
 use cenote_state::record::WriteError;
 use cenote_store::error::ErrorKind;
 
-use crate::typed::RowError;
+use crate::check::RowError;
 
 /// A record, a row or a key was refused. Nothing of it was taken; the closure can go on with other records.
 ///

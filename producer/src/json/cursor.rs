@@ -1,7 +1,7 @@
 //! A cursor in a line of JSON: pulls one value after another, and keeps none.
 //!
 //! serde_json makes large whole numbers floats and rounds some floats twice; here a number is its text until its type
-//! is known. Escaped strings go through serde_json, all else is looked at in place.
+//! is known. Escaped strings are decoded by serde_json, all else is read in place.
 //!
 //! Rules (I9): nesting is limited; every step moves forward; whatever isn't JSON by RFC 8259 is an error with its place.
 
@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use super::error::{Problem, shortened};
 
-/// Objects and arrays may stand so deep in each other.
+/// Objects and arrays may be nested so deep.
 const DEPTH_MAX: usize = 128;
 
 /// What a value is, by its first character.
@@ -166,13 +166,13 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Passes over a value; whether it says nothing: `null`, or an array or object of nothing else.
-    pub(super) fn says_nothing(&mut self) -> Result<bool, Problem> {
+    /// Passes over a value. Returns whether it is empty: `null`, or an array or object of nothing else.
+    pub(super) fn is_empty_value(&mut self) -> Result<bool, Problem> {
         let mut nothing = true;
         match self.peek()? {
             Token::Null => self.null()?,
-            Token::Array => self.array(|cursor, _| cursor.says_nothing().map(|more| nothing &= more))?,
-            Token::Object => self.object(|cursor, _| cursor.says_nothing().map(|more| nothing &= more))?,
+            Token::Array => self.array(|cursor, _| cursor.is_empty_value().map(|more| nothing &= more))?,
+            Token::Object => self.object(|cursor, _| cursor.is_empty_value().map(|more| nothing &= more))?,
             _ => {
                 self.skip()?;
                 nothing = false;

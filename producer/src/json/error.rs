@@ -1,4 +1,4 @@
-//! What can be wrong with a line, said so that it can be mended: file, line, field, and what to do.
+//! What can be wrong with a line, with all that is needed to correct it: file, line, field, and what to do.
 
 use cenote_state::record::WriteError;
 use cenote_state::row::RECORD_BYTES_MAX;
@@ -56,7 +56,7 @@ pub enum Problem {
     Malformed {
         /// The place in the line, in characters from 1.
         column: usize,
-        /// What could stand there.
+        /// What is expected there.
         expected: &'static str,
     },
     /// A line that is no record.
@@ -73,7 +73,7 @@ pub enum Problem {
     WrongType {
         /// What is there.
         found: String,
-        /// What the schema says.
+        /// What the schema has.
         expected: String,
         /// What to write instead.
         remedy: &'static str,
@@ -109,7 +109,7 @@ pub enum Problem {
         "{number} is out of range: {kind} goes from {min} to {max}; correct it, or write it as a string in another field"
     )]
     OutOfRange {
-        /// As it stands there.
+        /// As it is written.
         number: String,
         /// The type.
         kind: String,
@@ -121,7 +121,7 @@ pub enum Problem {
     /// A whole number that a float would change.
     #[error("{number} can't be held exactly by {kind}; round it, or write it as a string in another field")]
     NotExact {
-        /// As it stands there.
+        /// As it is written.
         number: String,
         /// The float type.
         kind: &'static str,
@@ -129,7 +129,7 @@ pub enum Problem {
     /// A field of the key isn't there.
     #[error("missing, but part of the key; give every record a value for it, or take another key")]
     MissingKey,
-    /// Keys that stand on several lines.
+    /// Keys that several lines have.
     #[error(
         "{} of {type_name} under a key that an earlier line has; keep one line for each: {}",
         counted(*.count),
@@ -146,7 +146,7 @@ pub enum Problem {
     /// A field that every record must have isn't there.
     #[error("missing, but the dataset has no Option there ({expected}); give it a value")]
     Missing {
-        /// What the schema says.
+        /// What the schema has.
         expected: String,
     },
     /// A field that the dataset's type doesn't have.
@@ -198,7 +198,7 @@ pub enum Problem {
     Write(#[from] WriteError),
 }
 
-/// Lines named for each key that stands on several.
+/// Lines named for each key that several have.
 const NAMED_LINES: usize = 10;
 
 fn counted(records: u64) -> String {

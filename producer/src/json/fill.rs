@@ -14,7 +14,7 @@ use super::read::RowReader;
 use crate::error::DuplicateKeys;
 use crate::{BoxError, Writer};
 
-/// Adds a record for every line; gives their number. `progress` hears of bytes read.
+/// Adds a record for every line; returns their number. `progress` is called with the bytes read.
 ///
 /// ```no_run
 /// # use cenote_producer::{Producer, json};
@@ -38,19 +38,19 @@ pub fn fill<R: Read>(
     let schema = writer.schema().clone();
     let root = schema.find(type_name).filter(|id| schema.get(*id).is_root());
     let root = root.ok_or_else(|| format!("{type_name} is no root type of the dataset; declare it first"))?;
-    let mut reader = RowReader::new(&schema, root);
+    let mut reader = RowReader::new(&schema, root)?;
     let file = lines.file().to_owned();
     let (mut row, mut records) = (Row::default(), 0);
     while let Some((line, text)) = lines.next()? {
         reader.read(&file, line, text, &mut writer.input, &mut row)?;
-        writer.add_row(root, &row)?;
+        writer.add_canonical(root, &row)?;
         records += 1;
         progress(lines.bytes());
     }
     Ok(records)
 }
 
-/// Says on which lines the keys stand that a cycle was given twice: reads the file once more.
+/// Names the lines of keys that a cycle was given twice: reads the file once more.
 ///
 /// # Errors
 /// If the file can't be read.

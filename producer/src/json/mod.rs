@@ -5,7 +5,7 @@
 //! ([`RowReader`]). Numbers are read from their text, so that nothing passes through an f64 on its way to an integer,
 //! and floats are rounded once, correctly.
 //!
-//! | JSON | inferred | and where the dataset's schema says so |
+//! | JSON | inferred | by the dataset's schema also |
 //! | --- | --- | --- |
 //! | whole number | `i64`; `u64` if one is above `i64`'s range | any integer whose range it fits; a float that holds it exactly |
 //! | number with a fraction or an exponent | `f64` | `f32` |
@@ -18,8 +18,8 @@
 //!
 //! Rules: whole numbers and fractions in one field are an `f64` only if every whole number is exactly one; a number
 //! never changes its value on the way in. A field that is null or empty (`null`, `[]`, `{}`) on every line has no type
-//! yet: it is left out, and said to be; and where the type lacks a field, such a value says nothing and is skipped,
-//! any other is an error. Fields stand in the order in which they are first met. Blank lines are skipped.
+//! yet: it is left out and reported. If the type lacks a field, such a value is skipped, and any other is an error.
+//! Fields have the order in which they are first met. Blank lines are skipped.
 //!
 //! Every error names the file, the line, the field, and what to do.
 

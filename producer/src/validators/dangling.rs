@@ -92,7 +92,7 @@ impl KeyField {
         }
         let target = new.table(self.target);
         let mut look = |key: KeyRef<'_>| {
-            if target.find(key, new).is_none() {
+            if target.find(key, new.tables()).is_none() {
                 report(ordinal);
             }
         };
@@ -113,7 +113,7 @@ impl KeyField {
 
     fn one(&self, cell: Cell<'_>, look: &mut impl FnMut(KeyRef<'_>)) {
         match self.form {
-            KeyForm::Image => look(KeyRef::Image(cell.image())),
+            KeyForm::Scalar => look(KeyRef::Scalar(cell.scalar())),
             KeyForm::Text => look(KeyRef::Bytes(cell.text().as_bytes())),
             KeyForm::Bytes | KeyForm::Composite(_) => look(KeyRef::Bytes(cell.bytes())),
         }
@@ -122,7 +122,7 @@ impl KeyField {
     fn many(&self, elements: &Elements<'_>, look: &mut impl FnMut(KeyRef<'_>)) {
         for index in 0..elements.len() {
             match self.form {
-                KeyForm::Image => look(KeyRef::Image(elements.image(index))),
+                KeyForm::Scalar => look(KeyRef::Scalar(elements.scalar(index))),
                 KeyForm::Text => look(KeyRef::Bytes(elements.text(index).as_bytes())),
                 KeyForm::Bytes | KeyForm::Composite(_) => look(KeyRef::Bytes(elements.bytes(index))),
             }

@@ -10,6 +10,7 @@ mod dangling;
 
 use cenote_state::ids::TypeId;
 use cenote_state::record::Root;
+use cenote_state::row::Row;
 use cenote_state::state::State;
 use cenote_state::table::Table;
 use cenote_state::view::View;
@@ -17,7 +18,6 @@ use cenote_state::view::View;
 pub use dangling::DanglingKeys;
 
 use crate::BoxError;
-use crate::framed::frame_stored;
 
 /// Says whether a version may be written.
 pub trait Validator: Send + Sync + 'static {
@@ -193,17 +193,14 @@ fn changed_segments<'t>(old: &'t Table, new: &'t Table) -> impl Iterator<Item = 
 ///
 /// An ordinal that is live in both is one record: a freed one is not reused in the same version.
 fn changed_records(old: &Table, new: &Table) -> usize {
-    let (mut before, mut after) = (Vec::new(), Vec::new());
+    let (mut before, mut scratch) = (Row::default(), Vec::new());
     let mut is_changed = |ordinal: u32| {
         let ordinal = cenote_state::ids::Ordinal(ordinal);
         let (Some(old), Some(new)) = (old.row(ordinal), new.row(ordinal).filter(|_| new.is_live(ordinal))) else {
             return true;
         };
-        before.clear();
-        after.clear();
-        frame_stored(old, &mut before);
-        frame_stored(new, &mut after);
-        before != after
+        old.write_to(&mut before);
+        !new.is_row((&before).into(), &mut scratch)
     };
     changed_segments(old, new).flat_map(|number| old.live_in(number)).filter(|ordinal| is_changed(*ordinal)).count()
 }

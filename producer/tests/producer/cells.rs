@@ -220,6 +220,9 @@ fn components_by_hand_are_checked() {
         });
         filled.await.unwrap();
         assert!(producer.view().get::<Outer>(5).is_some());
-        assert!(u32::with(5, |key| producer.view().state().table(outer).find(key, producer.view().state())).is_some());
+        assert!(
+            u32::with(5, |key| producer.view().state().table(outer).find(key, producer.view().state().tables()))
+                .is_some()
+        );
     });
 }

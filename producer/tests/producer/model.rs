@@ -183,7 +183,7 @@ impl World {
             self.versions.push((version, self.now.clone()));
         }
         let table = view.state().table(view.schema().find("Movie").unwrap());
-        let ordinal = |id: &u64| table.find(KeyRef::Image(*id), view.state()).unwrap().0;
+        let ordinal = |id: &u64| table.find(KeyRef::Scalar(*id), view.state().tables()).unwrap().0;
         let ordinals: BTreeMap<u64, u32> = self.now.keys().map(|id| (*id, ordinal(id))).collect();
         for (id, ordinal) in &ordinals {
             match self.ordinals.get(id) {

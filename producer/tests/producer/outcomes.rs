@@ -217,7 +217,7 @@ fn a_commit_that_was_trimmed_before_it_was_settled_may_have_stood() {
         assert!(error.may_have_committed() && error.kind() == ErrorKind::Stop, "{error}");
         let expected = "the version may have been committed: open the dataset again and see what it holds";
         assert_eq!(error.to_string(), expected);
-        assert!(matches!(error.lost(), Some(Lost::MayHaveStood { position: Position(3), .. })), "{error:?}");
+        assert!(matches!(error.lost(), Some(Lost::MayHaveCommitted { position: Position(3), .. })), "{error:?}");
         assert_eq!(first.settle().await.unwrap(), Settled::Nothing, "it was told");
         let error = upsert(&mut first, 5).await.unwrap_err();
         assert!(error.lost().is_some() && !error.may_have_committed(), "this one was never put: {error}");

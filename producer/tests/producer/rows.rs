@@ -19,7 +19,7 @@ async fn declared() -> Schema {
     producer.schema().as_ref().clone()
 }
 
-fn image(row: &mut Row, field: usize, value: i64) {
+fn scalar(row: &mut Row, field: usize, value: i64) {
     row.set(field, |out| out.extend_from_slice(&value.to_le_bytes()));
 }
 
@@ -33,7 +33,7 @@ fn rows_are_records_without_structs() {
         let country = |code: &str, people: i64| {
             let mut row = Row::new(2);
             row.set(0, |out| out.extend_from_slice(code.as_bytes()));
-            image(&mut row, 1, people);
+            scalar(&mut row, 1, people);
             row
         };
         producer.cycle(async |writer| Ok(writer.add_row(id, &country("nl", 17))?)).await.unwrap();
@@ -60,7 +60,7 @@ fn rows_that_are_not_canonical_are_refused() {
         let id = producer.schema().find("Country").unwrap();
         let mut not_text = Row::new(2);
         not_text.set(0, |out| out.push(0xFF));
-        image(&mut not_text, 1, 1);
+        scalar(&mut not_text, 1, 1);
         let mut no_people = Row::new(2);
         no_people.set(0, |out| out.extend_from_slice(b"nl"));
         let mut short = no_people.clone();
@@ -133,7 +133,7 @@ fn freed_ordinals_are_filled_segment_by_segment() {
         assert_eq!(rows, 8, "a segment is about 64 KiB");
         let ordinal = |producer: &Producer, key: u64| {
             let view = producer.view();
-            view.state().table(id).find(KeyRef::Image(key), view.state()).unwrap().0
+            view.state().table(id).find(KeyRef::Scalar(key), view.state().tables()).unwrap().0
         };
         // One from each of eight segments, an eighth of it: not worth touching them.
         let scattered =

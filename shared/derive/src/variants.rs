@@ -103,6 +103,7 @@ fn values(owner: &Ident, krate: &TokenStream) -> TokenStream {
             type Owned = #owner;
             type Ref<'v> = #owner;
             const VARIABLE: bool = false;
+            const ORDER: #krate::__derive::Order = #krate::__derive::Order::Unsigned;
             const HAS_DEFAULT: bool = <#owner as #krate::__derive::Enum>::DEFAULT.is_some();
 
             fn declare(field: &mut #krate::__derive::FieldDeclaration<'_>) -> #krate::__derive::ValueKind {
@@ -116,16 +117,13 @@ fn values(owner: &Ident, krate: &TokenStream) -> TokenStream {
             ) -> ::core::result::Result<(), #krate::__derive::WriteError> {
                 #krate::__derive::write_enum(*value, binding, out, context)
             }
-            fn compare(left: &[u8], right: &[u8]) -> ::core::cmp::Ordering {
-                #krate::__derive::compare_unsigned(left, right)
-            }
             #[inline]
             fn read<'v, __Source: #krate::__derive::Source<'v>>(
                 source: __Source,
                 binding: &'v #krate::__derive::ValueBinding,
                 _: #krate::__derive::Scope<'v>,
             ) -> #owner {
-                #krate::__derive::read_enum(source.image(), binding)
+                #krate::__derive::read_enum(source.scalar(), binding)
             }
             #[inline]
             fn is_same<'v, __Source: #krate::__derive::Source<'v>>(
@@ -134,7 +132,7 @@ fn values(owner: &Ident, krate: &TokenStream) -> TokenStream {
                 binding: &'v #krate::__derive::ValueBinding,
                 _: #krate::__derive::Scope<'v>,
             ) -> bool {
-                #krate::__derive::compare_enum(source.image(), *value, binding).is_eq()
+                #krate::__derive::compare_enum(source.scalar(), *value, binding).is_eq()
             }
             fn absent<'v>() -> <#owner as #krate::__derive::Value>::Ref<'v> {
                 <#owner as #krate::__derive::Enum>::DEFAULT.expect("absent enums are read only where there is a default")
@@ -154,7 +152,7 @@ fn values(owner: &Ident, krate: &TokenStream) -> TokenStream {
                 wanted: #owner,
                 binding: &#krate::__derive::ValueBinding,
             ) -> ::core::cmp::Ordering {
-                #krate::__derive::compare_enum(source.image(), wanted, binding)
+                #krate::__derive::compare_enum(source.scalar(), wanted, binding)
             }
         }
         #krate::__one_value!([] #owner, #krate::__derive);

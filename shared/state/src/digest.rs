@@ -12,7 +12,7 @@
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::ids::{ColumnId, Ordinal, TypeId};
-use crate::row::Row;
+use crate::row::RowRef;
 use crate::segment::{Cell, RowAt};
 
 /// The column number of a record's presence.
@@ -65,7 +65,7 @@ impl Sums {
     }
 
     /// Adds a record that the user gave. Returns what it adds in all.
-    pub fn add_row(&mut self, ordinal: Ordinal, columns: &[ColumnId], row: &Row) -> u128 {
+    pub fn add_row(&mut self, ordinal: Ordinal, columns: &[ColumnId], row: RowRef<'_>) -> u128 {
         let before = self.total();
         self.presence = self.presence.wrapping_add(presence_digest(ordinal));
         for (index, column) in columns.iter().enumerate() {

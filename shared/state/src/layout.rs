@@ -8,7 +8,7 @@
 //!
 //! | a field holds | slots of a row | lanes |
 //! | --- | --- | --- |
-//! | one number, float, enum, reference | its image | |
+//! | one number, float, enum, reference | its scalar | |
 //! | one string; one byte field | start in the text heap; start in the byte heap | |
 //! | one packed string | start in the byte heap, number of its symbol table | |
 //! | list or set of numbers | start in the byte heap | elements |
@@ -63,11 +63,11 @@ pub struct Presence {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
     /// A number in a slot.
-    Image {
+    Scalar {
         /// The slot.
         slot: usize,
         /// What the number is.
-        kind: ImageKind,
+        kind: ScalarKind,
     },
     /// A region of text.
     Text(Region),
@@ -91,13 +91,13 @@ impl Form {
     #[must_use]
     pub fn has_region(&self, slot: usize) -> bool {
         let of_many = |many: &Many| match many {
-            Many::Images { region, .. } => region.slot == slot,
+            Many::Scalars { region, .. } => region.slot == slot,
             Many::Texts { ends, content, .. } | Many::Blobs { ends, content, .. } => {
                 ends.slot == slot || content.slot == slot
             }
         };
         match self {
-            Form::Image { .. } => false,
+            Form::Scalar { .. } => false,
             Form::Text(region) | Form::Bytes(region) | Form::Packed { region, .. } => region.slot == slot,
             Form::Many(many) => of_many(many),
             Form::Map(keys, values) => of_many(keys) || of_many(values),
@@ -107,8 +107,8 @@ impl Form {
 
 /// What a number means; decides its canonical bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ImageKind {
-    /// An integer, bool or image-formed key: 8 canonical bytes.
+pub enum ScalarKind {
+    /// An integer, bool or scalar-formed key: 8 canonical bytes.
     Number,
     /// An enum of so many variants: 8 canonical bytes.
     Variant(u32),
@@ -133,13 +133,13 @@ pub struct Region {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Many {
     /// Numbers of the lane's width.
-    Images {
+    Scalars {
         /// Their region of the byte heap.
         region: Region,
         /// Their width and base.
         lane: usize,
         /// What they are.
-        kind: ImageKind,
+        kind: ScalarKind,
     },
     /// Strings.
     Texts {
@@ -165,20 +165,20 @@ pub enum Many {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueForm {
     /// As a number.
-    Image(ImageKind),
+    Scalar(ScalarKind),
     /// As text.
     Text,
     /// As bytes.
     Bytes,
 }
 
-impl ImageKind {
+impl ScalarKind {
     /// Canonical bytes of one such value.
     #[must_use]
     pub fn canonical_bytes(self) -> usize {
         match self {
-            ImageKind::F32 | ImageKind::Component(_) => 4,
-            ImageKind::Number | ImageKind::Variant(_) | ImageKind::F64 => 8,
+            ScalarKind::F32 | ScalarKind::Component(_) => 4,
+            ScalarKind::Number | ScalarKind::Variant(_) | ScalarKind::F64 => 8,
         }
     }
 }
@@ -187,15 +187,15 @@ impl Schema {
     /// The form of one value of this kind.
     pub fn value_form(&self, kind: &ValueKind) -> Result<ValueForm, KeyError> {
         Ok(match kind {
-            ValueKind::Bool | ValueKind::Int(_) | ValueKind::UInt(_) => ValueForm::Image(ImageKind::Number),
-            ValueKind::Enum(names) => ValueForm::Image(ImageKind::Variant(names.len() as u32)),
-            ValueKind::F32 => ValueForm::Image(ImageKind::F32),
-            ValueKind::F64 => ValueForm::Image(ImageKind::F64),
-            ValueKind::Component(id) | ValueKind::Dedup(id) => ValueForm::Image(ImageKind::Component(*id)),
+            ValueKind::Bool | ValueKind::Int(_) | ValueKind::UInt(_) => ValueForm::Scalar(ScalarKind::Number),
+            ValueKind::Enum(names) => ValueForm::Scalar(ScalarKind::Variant(names.len() as u32)),
+            ValueKind::F32 => ValueForm::Scalar(ScalarKind::F32),
+            ValueKind::F64 => ValueForm::Scalar(ScalarKind::F64),
+            ValueKind::Component(id) | ValueKind::Dedup(id) => ValueForm::Scalar(ScalarKind::Component(*id)),
             ValueKind::String => ValueForm::Text,
             ValueKind::Bytes => ValueForm::Bytes,
             ValueKind::Key(id) => match self.key_form(*id)? {
-                KeyForm::Image => ValueForm::Image(ImageKind::Number),
+                KeyForm::Scalar => ValueForm::Scalar(ScalarKind::Number),
                 KeyForm::Text => ValueForm::Text,
                 KeyForm::Bytes | KeyForm::Composite(_) => ValueForm::Bytes,
             },
@@ -251,7 +251,7 @@ impl Maker {
                 Form::Packed { region: self.byte_region(None), table: self.slot(false) }
             }
             Shape::One(kind) => match schema.value_form(kind)? {
-                ValueForm::Image(image) => Form::Image { slot: self.slot(signed(kind)), kind: image },
+                ValueForm::Scalar(scalar) => Form::Scalar { slot: self.slot(signed(kind)), kind: scalar },
                 ValueForm::Text => Form::Text(self.text_region()),
                 ValueForm::Bytes => Form::Bytes(self.byte_region(None)),
             },
@@ -265,10 +265,10 @@ impl Maker {
     }
 
     fn many(&mut self, form: ValueForm, signed: bool) -> Many {
-        let lane = self.lane(signed && matches!(form, ValueForm::Image(_)));
+        let lane = self.lane(signed && matches!(form, ValueForm::Scalar(_)));
         let region = self.byte_region(Some(lane));
         match form {
-            ValueForm::Image(kind) => Many::Images { region, lane, kind },
+            ValueForm::Scalar(kind) => Many::Scalars { region, lane, kind },
             ValueForm::Text => Many::Texts { ends: region, lane, content: self.text_region() },
             ValueForm::Bytes => Many::Blobs { ends: region, lane, content: self.byte_region(None) },
         }
@@ -309,7 +309,7 @@ impl Maker {
     fn finish(mut self) -> Layout {
         let slots = self.layout.signed.len();
         let place = |many: &mut Many| match many {
-            Many::Images { lane, .. } | Many::Texts { lane, .. } | Many::Blobs { lane, .. } => {
+            Many::Scalars { lane, .. } | Many::Texts { lane, .. } | Many::Blobs { lane, .. } => {
                 *lane = *lane - LANE + slots
             }
         };
@@ -325,7 +325,7 @@ impl Maker {
                     place(keys);
                     place(values);
                 }
-                Form::Image { .. } | Form::Text(_) | Form::Bytes(_) | Form::Packed { .. } => {}
+                Form::Scalar { .. } | Form::Text(_) | Form::Bytes(_) | Form::Packed { .. } => {}
             }
         }
         self.layout.signed.append(&mut self.lanes);

@@ -48,6 +48,7 @@ pub mod __derive {
     pub use crate::keys::KeyRef;
     pub use crate::record::bind::ValueBinding;
     pub use crate::record::*;
+    pub use crate::row::Order;
     pub use crate::schema::{Shape, ValueKind};
     pub use crate::segment::Cell;
 }

@@ -140,6 +140,6 @@ impl State {
     /// # Panics
     /// When one is broken: for tests and debug builds.
     pub fn check_invariants(&self) {
-        self.tables.iter().for_each(|table| table.check_invariants(self));
+        self.tables.iter().for_each(|table| table.check_invariants(&self.tables));
     }
 }

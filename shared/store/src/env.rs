@@ -70,12 +70,6 @@ impl Env {
         self.inner.threads
     }
 
-    /// The same environment, with computations limited to `threads`.
-    #[must_use]
-    pub fn with_threads(&self, threads: usize) -> Env {
-        Env::new(self.random(), self.inner.simulated, threads.max(1))
-    }
-
     /// The wall clock.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]

@@ -153,7 +153,7 @@ fn beginnings_are_read(of: Golden) {
     assert_eq!(tombstone.encode(), of.golden("tombstone-0"));
     let hint = Hint::decode(names::HINT, &of.golden("hint-0")).expect("a hint");
     assert_eq!((hint.dataset, hint.position, hint.epoch, hint.beat), (DATASET, Position(42), Epoch(3), 7));
-    assert_eq!((hint.holder.as_deref(), hint.next_within.as_secs()), (Some("host-1"), 15));
+    assert_eq!((hint.holder.as_deref(), hint.heartbeat_interval.as_secs()), (Some("host-1"), 15));
     assert_eq!(hint.encode(), of.golden("hint-0"));
     assert_eq!(Hint::decode(names::HINT, &of.golden("hint-1")).expect("a hint").holder, None);
     let outline = Outline::decode("checkpoints/x", &of.golden("checkpoint-0")).expect("a checkpoint");

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run -p cenote-simulation --bin simulate -- --seed 7 --steps 200000
-//! cargo run -p cenote-simulation --bin simulate -- --seed 1 --break R4 --trace
+//! cargo run -p cenote-simulation --bin simulate -- --seed 1 --break TrimOrder --trace
 //! ```
 
 #![forbid(unsafe_code)]
@@ -19,7 +19,7 @@ use clap::Parser;
 Examples:
   simulate --seed 7 --steps 200000      ten nights in one
   simulate --seeds 20                   twenty seeds, from --seed on
-  simulate --seed 1 --break R4          must fail: rule 4 of order is not kept
+  simulate --seed 1 --break TrimOrder   must fail: this rule of order is not kept
   simulate --seed 1 --steps 500 --trace every line of what happens
 
 Exit code: 0 if all went well, 1 if something must not have happened, 2 if the command is wrong.")]
@@ -33,7 +33,7 @@ struct Cli {
     /// Steps for each seed.
     #[arg(long, default_value_t = 20_000)]
     steps: u64,
-    /// A rule of order that nobody keeps, R1 to R7: something must then fail.
+    /// A rule of order that is not kept, by its name: something must then fail.
     #[arg(long = "break", value_name = "RULE", value_parser = rule)]
     broken: Option<Rule>,
     /// Prints every line of the trace.
@@ -43,7 +43,7 @@ struct Cli {
 
 fn rule(name: &str) -> Result<Rule, String> {
     let known = Rule::ALL.into_iter().find(|rule| format!("{rule:?}").eq_ignore_ascii_case(name));
-    known.ok_or_else(|| "the rules are R1 to R7".to_owned())
+    known.ok_or_else(|| format!("the rules are {:?}", Rule::ALL))
 }
 
 fn main() -> ExitCode {

@@ -1,4 +1,4 @@
-//! What schema the records of a file have, if nobody said so before.
+//! The schema of a file's records, for a type that the dataset does not have yet.
 //!
 //! One pass over the lines; what is kept is one tree of field names, with what was seen where first, so that an error
 //! can name both lines that don't go together. The rules are in the [module's table](super).
@@ -17,7 +17,7 @@ use super::number::{is_exact_f64, is_whole, out_of_range};
 #[cfg(test)]
 mod tests;
 
-/// What a file says about its records.
+/// What was found out about a file's records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inferred {
     /// The root type, then its components.
@@ -28,7 +28,8 @@ pub struct Inferred {
     pub left_out: Vec<String>,
 }
 
-/// Reads the lines to their end. `key` has the paths of the key's parts; `progress` hears of bytes read.
+/// Reads the lines to their end. `key` has the paths of the key's parts; `progress` is called with the
+/// bytes read.
 pub fn infer<R: Read>(
     lines: &mut Lines<R>,
     type_name: &str,
@@ -274,7 +275,7 @@ impl Numbers {
             (Some(fraction_line), Some(line), ..) => Err((line, Problem::Inexact { fraction_line })),
             (Some(_), None, ..) => Ok(ValueKind::F64),
             (None, _, Some((line, number)), ..) => {
-                // Only the range of both integer types together says what could be written.
+                // What could be written is the range of both integer types together.
                 Err((*line, out_of_range("a whole number", number, i64::MIN, u64::MAX)))
             }
             (None, _, None, Some(line), Some(negative_line)) => Err((line, Problem::MixedSigns { negative_line })),

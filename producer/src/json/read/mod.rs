@@ -1,7 +1,7 @@
 //! From a line to a row of the chain's schema.
 //!
-//! Values are written where they stand in the line; what is kept between lines are buffers. Components are written
-//! before the cell that refers to them, and become ordinals by way of the [`Interner`].
+//! Values are read in place; only buffers are kept between lines. Components are written before the cell that refers to
+//! them, and the [`Interner`] makes ordinals of them.
 //!
 //! Rules: sets and maps are sorted by value and hold nothing twice (see [`row`](cenote_state::row)); limits are
 //! checked before bytes are copied; a value that does not fit is an error, never another value.
@@ -11,12 +11,11 @@ use std::sync::Arc;
 
 use cenote_state::ids::TypeId;
 use cenote_state::record::Interner;
-use cenote_state::row::{RECORD_BYTES_MAX, Row};
-use cenote_state::schema::{Schema, Shape, TypeSchema, ValueKind};
+use cenote_state::row::{CellForm, ElementForm, RECORD_BYTES_MAX, Row, Sorter, push_count, push_element_with};
+use cenote_state::schema::{Field, KeyError, Schema, Shape, TypeSchema, ValueKind};
 
 use super::cursor::{Cursor, Token};
 use super::error::{Fault, JsonError, Problem};
-use value::{Keys, Sorter};
 
 mod value;
 
@@ -28,16 +27,21 @@ mod tests;
 pub struct RowReader {
     schema: Arc<Schema>,
     root: TypeId,
-    /// By type: the fields by name, and those that are part of the root's key.
-    types: Vec<TypeFields>,
-    keys: Keys,
+    types: Arc<[TypeFields]>,
     spare: Vec<Spare>,
+    sorters: Vec<Sorter>,
 }
 
-#[derive(Debug, Default)]
+/// What is worked out once of one type.
+#[derive(Debug)]
 struct TypeFields {
     by_name: HashMap<String, usize>,
+    /// What the cells are, by field.
+    cells: Vec<CellForm>,
+    /// Whether the root's key leads through the field.
     is_key: Vec<bool>,
+    /// The kinds of a root's key parts; those of a `Key<T>` in it are T's. None for a component.
+    key: Vec<ValueKind>,
 }
 
 /// What a record needs while it is read.
@@ -49,16 +53,20 @@ struct Spare {
 
 impl RowReader {
     /// For records of the root type `root` of this schema, the chain's.
-    #[must_use]
-    pub fn new(schema: &Arc<Schema>, root: TypeId) -> RowReader {
-        let mut types: Vec<TypeFields> = schema.types.iter().map(TypeFields::new).collect();
-        for path in schema.get(root).key_paths() {
-            mark_key(schema, root, path, &mut types);
+    ///
+    /// # Errors
+    /// If the key of a root is not sound: only a schema made by hand has such a key.
+    pub fn new(schema: &Arc<Schema>, root: TypeId) -> Result<RowReader, KeyError> {
+        let types = schema.iter().map(|(id, _)| TypeFields::new(schema, id));
+        let mut types: Vec<TypeFields> = types.collect::<Result<_, _>>()?;
+        for path in schema.resolve_key(root)? {
+            path.fields(root).for_each(|(id, field)| types[id.index()].is_key[field] = true);
         }
-        RowReader { keys: Keys::new(schema), schema: Arc::clone(schema), root, types, spare: Vec::new() }
+        let (schema, types) = (Arc::clone(schema), types.into());
+        Ok(RowReader { schema, root, types, spare: Vec::new(), sorters: Vec::new() })
     }
 
-    /// Reads one line into `row`, which is cleared first; its components go to `interner`.
+    /// Reads one line into `row`, which is cleared first, and its components to `interner`.
     pub fn read(
         &mut self,
         file: &str,
@@ -90,26 +98,26 @@ impl RowReader {
         row: &mut Row,
         seen: &mut Vec<bool>,
     ) -> Result<(), Fault> {
-        let schema = Arc::clone(&self.schema);
-        let of_type = schema.get(id);
+        let (schema, types) = (Arc::clone(&self.schema), Arc::clone(&self.types));
+        let (of_type, plan) = (schema.get(id), &types[id.index()]);
         row.clear(of_type.fields.len());
         seen.clear();
         seen.resize(of_type.fields.len(), false);
         cursor.object(|cursor, name| {
-            let field = self.types[id.index()].by_name.get(name.as_ref()).copied();
+            let field = plan.by_name.get(name.as_ref()).copied();
             let read = match field {
                 Some(field) if std::mem::replace(&mut seen[field], true) => Err(Problem::FieldTwice.into()),
-                Some(field) => self.field(of_type, field, cursor, interner, row),
+                Some(field) => self.field((of_type, plan), field, cursor, interner, row),
                 None => unknown(of_type, cursor),
             };
             read.map_err(|fault| fault.within(&name))
         })?;
-        self.check_missing(id, of_type, row)
+        self.check_missing(of_type, plan, row)
     }
 
     fn field(
         &mut self,
-        of_type: &TypeSchema,
+        (of_type, plan): (&TypeSchema, &TypeFields),
         index: usize,
         cursor: &mut Cursor<'_>,
         interner: &mut dyn Interner,
@@ -120,20 +128,25 @@ impl RowReader {
             return Ok(cursor.null()?);
         }
         let field = &of_type.fields[index];
-        row.set(index, |out| match &field.shape {
-            Shape::One(kind) => self.value(kind, cursor, interner, out),
-            Shape::List(kind) => self.list(field, kind, cursor, interner, out),
-            Shape::Set(kind) => self.set(field, kind, cursor, interner, out),
-            Shape::Map(key, value) => self.map(field, [key, value], cursor, interner, out),
+        row.set(index, |out| match (&field.shape, &plan.cells[index]) {
+            (Shape::List(kind), CellForm::List(form)) => self.list(field, (kind, form), cursor, interner, out),
+            (Shape::Set(kind), CellForm::Set(form)) => self.set(field, (kind, form), cursor, interner, out),
+            (Shape::Map(key, value), CellForm::Map(key_form, value_form)) => {
+                self.map(field, [(key, key_form), (value, value_form)], cursor, interner, out)
+            }
+            (shape, _) => {
+                let kind = shape.kinds().next().expect("every shape has a kind");
+                self.value(kind, cursor, interner, out)
+            }
         })
     }
 
-    fn check_missing(&self, id: TypeId, of_type: &TypeSchema, row: &Row) -> Result<(), Fault> {
+    fn check_missing(&self, of_type: &TypeSchema, plan: &TypeFields, row: &Row) -> Result<(), Fault> {
         for (index, field) in of_type.fields.iter().enumerate() {
             if field.optional || row.cell(index).is_some() {
                 continue;
             }
-            let problem = match self.types[id.index()].is_key[index] {
+            let problem = match plan.is_key[index] {
                 true => Problem::MissingKey,
                 false => Problem::Missing { expected: self.schema.display_field(field) },
             };
@@ -144,20 +157,19 @@ impl RowReader {
 
     fn list(
         &mut self,
-        field: &cenote_state::schema::Field,
-        kind: &ValueKind,
+        field: &Field,
+        (kind, form): (&ValueKind, &ElementForm),
         cursor: &mut Cursor<'_>,
         interner: &mut dyn Interner,
         out: &mut Vec<u8>,
     ) -> Result<(), Fault> {
         self.expect(cursor, Token::Array, || self.schema.display_field(field), "write an array")?;
-        let framed = self.keys.is_variable(kind);
         let count_at = out.len();
-        out.extend_from_slice(&[0; 4]);
+        push_count(0, out);
         let mut count: u32 = 0;
         cursor.array(|cursor, index| {
             count = index as u32 + 1;
-            let written = framing(framed, out, |out| self.element(kind, cursor, interner, out));
+            let written = push_element_with(form.is_sized(), out, |out| self.element(kind, cursor, interner, out));
             written.map_err(|fault| fault.at(index))
         })?;
         out[count_at..count_at + 4].copy_from_slice(&count.to_le_bytes());
@@ -166,43 +178,51 @@ impl RowReader {
 
     fn set(
         &mut self,
-        field: &cenote_state::schema::Field,
-        kind: &ValueKind,
+        field: &Field,
+        (kind, form): (&ValueKind, &ElementForm),
         cursor: &mut Cursor<'_>,
         interner: &mut dyn Interner,
         out: &mut Vec<u8>,
     ) -> Result<(), Fault> {
         self.expect(cursor, Token::Array, || self.schema.display_field(field), "write an array")?;
-        let mut sorter = Sorter::default();
+        let mut sorter = self.sorter();
         cursor.array(|cursor, index| {
             let key = sorter.key(|bytes| self.element(kind, cursor, interner, bytes));
             key.and_then(|()| check_room(out.len() + sorter.bytes())).map_err(|fault| fault.at(index))
         })?;
-        sorter.sort(self.keys.order(kind));
-        sorter.write(self.keys.is_variable(kind), false, out);
+        sorter.sort(form.order());
+        sorter.write([form.is_sized(), false], out);
+        self.sorters.push(sorter);
         Ok(())
     }
 
     fn map(
         &mut self,
-        field: &cenote_state::schema::Field,
-        [key, value]: [&ValueKind; 2],
+        field: &Field,
+        [(key, key_form), (value, value_form)]: [(&ValueKind, &ElementForm); 2],
         cursor: &mut Cursor<'_>,
         interner: &mut dyn Interner,
         out: &mut Vec<u8>,
     ) -> Result<(), Fault> {
         self.expect(cursor, Token::Object, || self.schema.display_field(field), "write an object")?;
-        let mut sorter = Sorter::default();
+        let mut sorter = self.sorter();
         cursor.object(|cursor, name| {
             let entry = sorter.key(|bytes| self.map_key(key, &name, interner, bytes));
             let entry = entry.and_then(|()| sorter.value(|bytes| self.element(value, cursor, interner, bytes)));
             entry.and_then(|()| check_room(out.len() + sorter.bytes())).map_err(|fault| fault.within(&name))
         })?;
-        if !sorter.sort(self.keys.order(key)) {
+        if !sorter.sort(key_form.order()) {
             return Err(Problem::FieldTwice.into());
         }
-        sorter.write(self.keys.is_variable(key), self.keys.is_variable(value), out);
+        sorter.write([key_form.is_sized(), value_form.is_sized()], out);
+        self.sorters.push(sorter);
         Ok(())
+    }
+
+    fn sorter(&mut self) -> Sorter {
+        let mut sorter = self.sorters.pop().unwrap_or_default();
+        sorter.clear();
+        sorter
     }
 
     /// A value within a list, set or map.
@@ -251,26 +271,23 @@ impl RowReader {
 }
 
 impl TypeFields {
-    fn new(of_type: &TypeSchema) -> TypeFields {
+    fn new(schema: &Schema, id: TypeId) -> Result<TypeFields, KeyError> {
+        let of_type = schema.get(id);
         let names = of_type.fields.iter().enumerate().map(|(index, field)| (field.name.clone(), index));
-        TypeFields { by_name: names.collect(), is_key: vec![false; of_type.fields.len()] }
-    }
-}
-
-/// Marks the fields that a key path leads through.
-fn mark_key(schema: &Schema, root: TypeId, path: &[String], types: &mut [TypeFields]) {
-    let mut at = root;
-    for name in path {
-        let Some(field) = schema.get(at).field(name) else { return };
-        types[at.index()].is_key[field] = true;
-        if let Shape::One(ValueKind::Component(next)) = schema.get(at).fields[field].shape {
-            at = next;
-        }
+        let cells = of_type.fields.iter().map(|field| CellForm::new(schema, &field.shape));
+        // A component has no key, and a removed type has none that leads anywhere.
+        let key = schema.key_leaves(id).unwrap_or_default();
+        Ok(TypeFields {
+            by_name: names.collect(),
+            cells: cells.collect::<Result<_, _>>()?,
+            is_key: vec![false; of_type.fields.len()],
+            key: key.into_iter().cloned().collect(),
+        })
     }
 }
 
 fn unknown(of_type: &TypeSchema, cursor: &mut Cursor<'_>) -> Result<(), Fault> {
-    if cursor.says_nothing()? {
+    if cursor.is_empty_value()? {
         return Ok(());
     }
     Err(Problem::UnknownField { type_name: of_type.name.clone() }.into())
@@ -284,22 +301,5 @@ fn check_room(bytes: usize) -> Result<(), Fault> {
 fn append(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Fault> {
     check_room(out.len().saturating_add(bytes.len()))?;
     out.extend_from_slice(bytes);
-    Ok(())
-}
-
-/// Writes a value with its length before it, if its kind asks for that.
-fn framing(
-    framed: bool,
-    out: &mut Vec<u8>,
-    write: impl FnOnce(&mut Vec<u8>) -> Result<(), Fault>,
-) -> Result<(), Fault> {
-    if !framed {
-        return write(out);
-    }
-    append(out, &[0; 4])?;
-    let start = out.len();
-    write(out)?;
-    let length = (out.len() - start) as u32;
-    out[start - 4..start].copy_from_slice(&length.to_le_bytes());
     Ok(())
 }

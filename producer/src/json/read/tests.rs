@@ -1,4 +1,4 @@
-//! A line and a struct that say the same make the same row.
+//! A line and a struct with the same values make the same row.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -79,7 +79,7 @@ fn world() -> World {
     let schema = Arc::new(declared.schema().clone());
     let root = schema.find("Movie").expect("declared");
     let binding = Binding::new(&declared, &schema).expect("its own schema");
-    World { reader: RowReader::new(&schema, root), binding, interned: Interned::default() }
+    World { reader: RowReader::new(&schema, root).unwrap(), binding, interned: Interned::default() }
 }
 
 fn movie() -> Movie {
@@ -112,7 +112,7 @@ const MOVIE: &str = r#"{"id":18446744073709551615,"title":"Up \"and\" over\n\u00
  "facts":{"b":"","a":"x"},"votes":{"3":{"name":"Cy"},"-3":{"name":"Bo","age":7}},"tags":["z","é","z"],
  "languages":["nl","fr","nl"],"more":null,"still":[{"x":[]}]}"#;
 
-/// Cells, with ordinals replaced by what they stand for: the two sides meet components in different orders.
+/// Cells, with ordinals replaced by what they refer to: the two sides meet components in different orders.
 fn read(world: &mut World, line: &str) -> Result<Row, String> {
     let mut row = Row::default();
     let World { reader, interned, .. } = world;

@@ -43,7 +43,7 @@ impl State {
         let records = self.with_tables(self.schema().clone(), tables.clone());
         for (of_type, edit) in gathered.iter().zip(&edits) {
             let table = &mut tables[of_type.type_id.index()];
-            let indexed = table.reindexed(edit, self, &records, threads);
+            let indexed = table.reindexed(edit, self.tables(), records.tables(), threads);
             *table = Arc::new(indexed.map_err(|source| self.misfit(of_type.type_id, source))?);
         }
         Ok(self.with_tables(self.schema().clone(), tables).with_version(version))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::ids::{Ordinal, TypeId};
 use crate::layout::Layout;
 use crate::packed::Symbols;
-use crate::row::Row;
+use crate::row::{Row, RowRef};
 use crate::schema::Schema;
 use crate::segment::SegmentBuilder;
 use crate::state::State;
@@ -88,12 +88,13 @@ impl<'s> Changes<'s> {
     }
 
     /// A record comes. Ordinals of a type ascend from call to call.
-    pub fn add(&mut self, id: TypeId, ordinal: Ordinal, row: &Row) {
-        self.types[id.index()].add(ordinal.0, row);
+    pub fn add<'r>(&mut self, id: TypeId, ordinal: Ordinal, row: impl Into<RowRef<'r>>) {
+        self.types[id.index()].add(ordinal.0, row.into());
     }
 
     /// A record gets new values in these fields (ascending): the row's cells there.
-    pub fn patch(&mut self, id: TypeId, ordinal: Ordinal, fields: &[usize], row: &Row) {
+    pub fn patch<'r>(&mut self, id: TypeId, ordinal: Ordinal, fields: &[usize], row: impl Into<RowRef<'r>>) {
+        let row = row.into();
         let patches = self.types[id.index()].patched.entry(fields.to_vec()).or_default();
         patches.rows.push((ordinal.0, patches.cells.len()));
         for field in fields {
@@ -130,7 +131,7 @@ impl<'s> Changes<'s> {
 }
 
 impl<'s> TypeChanges<'s> {
-    fn add(&mut self, ordinal: u32, row: &Row) {
+    fn add(&mut self, ordinal: u32, row: RowRef<'_>) {
         let last = self.open.as_ref().and_then(|open| open.ordinals.last().copied());
         debug_assert!(last.is_none_or(|last| last < ordinal), "added ordinals ascend");
         if last.is_some_and(|last| self.parts(last, ordinal)) {

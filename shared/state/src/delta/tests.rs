@@ -88,7 +88,7 @@ pub(crate) fn delta(state: &State, model: &BTreeMap<i64, Record>, step: &Step) -
     }
     let mut free = (0..).filter(|ordinal| !table.is_live(Ordinal(*ordinal))).map(Ordinal);
     for (key, change) in step {
-        let found = table.find(KeyRef::Image(*key as u64), state);
+        let found = table.find(KeyRef::Scalar(*key as u64), state.tables());
         match (found, change) {
             (None, Some(record)) => changes.add(ROOT, free.next().unwrap(), &row(*key, record)),
             (Some(ordinal), None) => changes.remove(ROOT, ordinal),
@@ -125,12 +125,12 @@ pub(crate) fn read(state: &State) -> BTreeMap<i64, Record> {
         let row = table.row(ordinal).unwrap();
         let elements = row.cell(3).elements();
         let record = Record {
-            number: row.cell(1).image() as i32,
+            number: row.cell(1).scalar() as i32,
             text: row.cell(2).is_present().then(|| row.cell(2).text().to_owned()),
-            list: (0..elements.len()).map(|index| elements.image(index) as u16).collect(),
+            list: (0..elements.len()).map(|index| elements.scalar(index) as u16).collect(),
             story: row.cell(4).packed_text().into(),
         };
-        (row.cell(KEY).image() as i64, record)
+        (row.cell(KEY).scalar() as i64, record)
     });
     records.collect()
 }
@@ -189,8 +189,8 @@ proptest! {
             let mut sums = Sums::new(5);
             let columns: Vec<_> = state.table(ROOT).layout().columns.iter().map(|column| column.id).collect();
             for (key, record) in &model {
-                let ordinal = state.table(ROOT).find(KeyRef::Image(*key as u64), &state).unwrap();
-                sums.add_row(ordinal, &columns, &row(*key, record));
+                let ordinal = state.table(ROOT).find(KeyRef::Scalar(*key as u64), state.tables()).unwrap();
+                sums.add_row(ordinal, &columns, (&row(*key, record)).into());
             }
             prop_assert_eq!(&sums, state.table(ROOT).sums());
         }

@@ -80,8 +80,8 @@ impl<'v> RecordAt<'v> {
 impl<'v> Scope<'v> {
     /// The component record that a reference leads to.
     #[inline(always)]
-    pub(crate) fn component(self, binding: &ValueBinding, image: u64) -> RecordAt<'v> {
-        let ordinal = Ordinal(image as u32);
+    pub(crate) fn component(self, binding: &ValueBinding, scalar: u64) -> RecordAt<'v> {
+        let ordinal = Ordinal(scalar as u32);
         let row = self.row(binding.chain, ordinal);
         row.prefetch();
         RecordAt::new(row, self.view.binding_at(binding.declared), self, ordinal)
@@ -89,12 +89,12 @@ impl<'v> Scope<'v> {
 
     /// Asks for up to [`TOGETHER`] component records, in stages as the key look-up of many does.
     #[inline]
-    pub(crate) fn ask_components(self, binding: &ValueBinding, images: impl Iterator<Item = u64> + Clone) {
+    pub(crate) fn ask_components(self, binding: &ValueBinding, scalars: impl Iterator<Item = u64> + Clone) {
         let table = self.view.state.table(binding.chain);
-        images.clone().for_each(|image| table.ask_segment(Ordinal(image as u32)));
+        scalars.clone().for_each(|scalar| table.ask_segment(Ordinal(scalar as u32)));
         let mut rows = [None; TOGETHER];
-        for (row, image) in rows.iter_mut().zip(images) {
-            *row = table.row(Ordinal(image as u32));
+        for (row, scalar) in rows.iter_mut().zip(scalars) {
+            *row = table.row(Ordinal(scalar as u32));
             row.iter().for_each(|row| row.prefetch());
         }
         if let Some(text) = table.first_text() {
@@ -104,8 +104,8 @@ impl<'v> Scope<'v> {
 
     /// The text of a deduplicated string.
     #[inline(always)]
-    pub(crate) fn dedup(self, binding: &ValueBinding, image: u64) -> &'v str {
-        self.row(binding.chain, Ordinal(image as u32)).cell(DEDUP_FIELD).text()
+    pub(crate) fn dedup(self, binding: &ValueBinding, scalar: u64) -> &'v str {
+        self.row(binding.chain, Ordinal(scalar as u32)).cell(DEDUP_FIELD).text()
     }
 
     #[inline(always)]

@@ -155,7 +155,10 @@ fn root_remedy(declared: &str) -> &'static str {
 }
 
 impl Binding {
-    /// Finds everything declared in `chain`, or says all that does not fit.
+    /// Finds everything declared in `chain`.
+    ///
+    /// # Errors
+    /// All that does not fit.
     pub fn new(declared: &Declared, chain: &Schema) -> Result<Binding, BindError> {
         let mut binder = Binder { whole: declared, declared: declared.schema(), chain, problems: Vec::new() };
         let types = declared.schema().iter().map(|(id, schema)| binder.type_binding(id, schema));
@@ -236,7 +239,7 @@ impl Binder<'_> {
         }
     }
 
-    /// Where the columns of a type of the chain stand. It is a function of the schema, so the tables have the same.
+    /// The layout of a type of the chain. It follows from the schema alone, so the tables have the same.
     fn layout(&mut self, chain: TypeId) -> Option<Layout> {
         match Layout::new(self.chain, chain) {
             Ok(layout) => Some(layout),
@@ -267,7 +270,7 @@ impl Binder<'_> {
         hints: &FieldHints,
         found: Option<&TypeSchema>,
     ) -> (Option<usize>, [ValueBinding; 2]) {
-        // Without the type there is no row whose fields could be asked for.
+        // Without the type there is no row to read fields of.
         let Some(found) = found else { return Default::default() };
         let type_name = || declared.name.clone();
         let has_default = field.optional || hints.default;

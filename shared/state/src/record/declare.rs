@@ -1,7 +1,7 @@
 //! From structs to a declared schema: what `with::<T>()` collects, and what it refuses.
 //!
 //! Types are met by way of the fields that hold them, so that a program names its roots only. The numbers given here
-//! are the program's own; they meet the dataset's by name.
+//! are the program's; they meet the dataset's by name.
 
 use crate::ids::{ColumnId, TypeId};
 use crate::schema::{
@@ -35,8 +35,8 @@ impl Registry {
         self
     }
 
-    /// Declares the types of a schema that no Rust types stand for; its roots count as named. Numbers in it are its
-    /// own: what it declares meets the dataset's by name.
+    /// Declares the types of a schema, for programs without Rust types for them; its roots count as named. What the
+    /// schema declares meets the dataset's types by name, so its numbers need not be theirs.
     #[must_use]
     pub fn with_schema(mut self, schema: &Schema) -> Registry {
         // A removed type keeps its number and has no fields: it is not declared.
@@ -84,7 +84,10 @@ impl Registry {
         all
     }
 
-    /// The declaration, or the first thing that is wrong with it.
+    /// The declaration.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
     pub fn finish(self) -> Result<Declared, DeclareError> {
         if let Some(problem) = self.problem {
             return Err(problem);
@@ -152,7 +155,7 @@ impl TypeDeclaration<'_> {
     }
 }
 
-/// Takes what a field says about its values.
+/// Takes what a field declares about its values.
 #[derive(Debug)]
 pub struct FieldDeclaration<'r> {
     registry: &'r mut Registry,
@@ -205,7 +208,7 @@ impl FieldDeclaration<'_> {
     }
 }
 
-/// What a value is, in a schema of its own.
+/// What a value is, in a schema made for it alone.
 pub(crate) fn kind_of<V: Value>() -> (Schema, ValueKind) {
     let mut registry = Registry::new();
     let id = registry.add_type("", &[]);

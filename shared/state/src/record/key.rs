@@ -9,18 +9,18 @@ use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 
 use crate::keys::{KeyBuf, KeyRef};
+use crate::row::{CellReader, Order, push_sized};
 use crate::schema::ValueKind;
 use crate::view::View;
 
 use super::bind::ValueBinding;
-use super::value::{compare_signed, compare_unsigned};
 use super::{Element, FieldDeclaration, Ordered, Root, Scope, Sealed, Source, Value, WriteContext, WriteError};
 
 /// The form of a key's canonical bytes, known to the compiler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyShape {
     /// One integer or bool.
-    Image {
+    Scalar {
         /// Whether it is ordered as a signed number.
         signed: bool,
     },
@@ -64,11 +64,11 @@ pub trait KeyValue: Sealed + Sized + 'static {
     fn read(key: KeyRef<'_>) -> Option<Self::Borrowed<'_>>;
 }
 
-macro_rules! image_key {
+macro_rules! scalar_key {
     ($signed:literal, $wide:ty: $($key:ty),*) => { $(
         impl KeyValue for $key {
             type Borrowed<'a> = $key;
-            const SHAPE: KeyShape = KeyShape::Image { signed: $signed };
+            const SHAPE: KeyShape = KeyShape::Scalar { signed: $signed };
 
             #[inline]
             fn borrow(&self) -> $key {
@@ -76,19 +76,19 @@ macro_rules! image_key {
             }
             #[inline(always)]
             fn with<R>(key: $key, look: impl FnOnce(KeyRef<'_>) -> R) -> R {
-                look(KeyRef::Image(<$wide>::from(key) as u64))
+                look(KeyRef::Scalar(<$wide>::from(key) as u64))
             }
             fn write_part(key: $key, out: &mut Vec<u8>) {
                 out.extend_from_slice(&<$wide>::from(key).to_le_bytes());
             }
             fn read_part(bytes: &mut &[u8]) -> Option<$key> {
-                let (image, rest) = bytes.split_first_chunk()?;
+                let (scalar, rest) = bytes.split_first_chunk()?;
                 *bytes = rest;
-                from_image(u64::from_le_bytes(*image) as $wide)
+                from_scalar(u64::from_le_bytes(*scalar) as $wide)
             }
             fn read(key: KeyRef<'_>) -> Option<$key> {
                 match key {
-                    KeyRef::Image(image) => from_image(image as $wide),
+                    KeyRef::Scalar(scalar) => from_scalar(scalar as $wide),
                     KeyRef::Bytes(_) => None,
                 }
             }
@@ -96,16 +96,16 @@ macro_rules! image_key {
     )* };
 }
 
-image_key!(true, i64: i8, i16, i32, i64);
-image_key!(false, u64: u8, u16, u32, u64);
+scalar_key!(true, i64: i8, i16, i32, i64);
+scalar_key!(false, u64: u8, u16, u32, u64);
 
-fn from_image<W, K: TryFrom<W>>(image: W) -> Option<K> {
-    image.try_into().ok()
+fn from_scalar<W, K: TryFrom<W>>(scalar: W) -> Option<K> {
+    scalar.try_into().ok()
 }
 
 impl KeyValue for bool {
     type Borrowed<'a> = bool;
-    const SHAPE: KeyShape = KeyShape::Image { signed: false };
+    const SHAPE: KeyShape = KeyShape::Scalar { signed: false };
 
     fn borrow(&self) -> bool {
         *self
@@ -117,23 +117,17 @@ impl KeyValue for bool {
         u8::write_part(u8::from(key), out);
     }
     fn read_part(bytes: &mut &[u8]) -> Option<bool> {
-        u8::read_part(bytes).map(|image| image != 0)
+        u8::read_part(bytes).map(|scalar| scalar != 0)
     }
     fn read(key: KeyRef<'_>) -> Option<bool> {
-        <u8 as KeyValue>::read(key).map(|image| image != 0)
+        <u8 as KeyValue>::read(key).map(|scalar| scalar != 0)
     }
-}
-
-fn write_sized(bytes: &[u8], out: &mut Vec<u8>) {
-    let length = u32::try_from(bytes.len()).expect("a key fits a record, which has at most 16 MiB");
-    out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(bytes);
 }
 
 fn read_sized<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let (length, rest) = bytes.split_first_chunk()?;
-    let (part, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    *bytes = rest;
+    let mut reader = CellReader::new(bytes);
+    let part = reader.sized()?;
+    *bytes = reader.rest();
     Some(part)
 }
 
@@ -152,7 +146,7 @@ macro_rules! byte_key {
                 look(KeyRef::Bytes($as_bytes))
             }
             fn write_part($key: &$borrowed, out: &mut Vec<u8>) {
-                write_sized($as_bytes, out);
+                push_sized($as_bytes, out);
             }
             fn read_part<'a>(bytes: &mut &'a [u8]) -> Option<&'a $borrowed> {
                 let $bytes = read_sized(bytes)?;
@@ -160,7 +154,7 @@ macro_rules! byte_key {
             }
             fn read(key: KeyRef<'_>) -> Option<&$borrowed> {
                 match key {
-                    KeyRef::Image(_) => None,
+                    KeyRef::Scalar(_) => None,
                     KeyRef::Bytes($bytes) => $from_bytes,
                 }
             }
@@ -216,7 +210,7 @@ macro_rules! tuple_key {
             }
             fn read(key: KeyRef<'_>) -> Option<Self::Borrowed<'_>> {
                 match key {
-                    KeyRef::Image(_) => None,
+                    KeyRef::Scalar(_) => None,
                     KeyRef::Bytes(mut bytes) => Self::read_part(&mut bytes).filter(|_| bytes.is_empty()),
                 }
             }
@@ -349,7 +343,12 @@ impl<'v, T: Root> KeyOf<'v, T> {
 impl<T: Root> Value for Key<T> {
     type Owned = Key<T>;
     type Ref<'v> = KeyOf<'v, T>;
-    const VARIABLE: bool = !matches!(T::Key::SHAPE, KeyShape::Image { .. });
+    const VARIABLE: bool = !matches!(T::Key::SHAPE, KeyShape::Scalar { .. });
+    const ORDER: Order = match T::Key::SHAPE {
+        KeyShape::Scalar { signed: true } => Order::Signed,
+        KeyShape::Scalar { signed: false } => Order::Unsigned,
+        KeyShape::Text | KeyShape::Bytes | KeyShape::Composite => Order::Bytewise,
+    };
     const HAS_DEFAULT: bool = false;
 
     fn declare(field: &mut FieldDeclaration<'_>) -> ValueKind {
@@ -362,21 +361,14 @@ impl<T: Root> Value for Key<T> {
         context: &mut WriteContext<'_>,
     ) -> Result<(), WriteError> {
         match &value.canonical {
-            KeyBuf::Image(image) => context.append(out, &image.to_le_bytes()),
+            KeyBuf::Scalar(scalar) => context.append(out, &scalar.to_le_bytes()),
             KeyBuf::Bytes(bytes) => context.append(out, bytes),
-        }
-    }
-    fn compare(left: &[u8], right: &[u8]) -> Ordering {
-        match T::Key::SHAPE {
-            KeyShape::Image { signed: true } => compare_signed(left, right),
-            KeyShape::Image { signed: false } => compare_unsigned(left, right),
-            _ => left.cmp(right),
         }
     }
     #[inline(always)]
     fn read<'v, S: Source<'v>>(source: S, _: &'v ValueBinding, _: Scope<'v>) -> KeyOf<'v, T> {
         KeyOf::new(match T::Key::SHAPE {
-            KeyShape::Image { .. } => KeyRef::Image(source.image()),
+            KeyShape::Scalar { .. } => KeyRef::Scalar(source.scalar()),
             KeyShape::Text => KeyRef::Bytes(source.text().as_bytes()),
             KeyShape::Bytes | KeyShape::Composite => KeyRef::Bytes(source.bytes()),
         })
@@ -398,13 +390,13 @@ crate::__one_value!([T: Root] Key<T>, crate::__derive);
 impl<T: Root> Ordered for Key<T> {
     fn compare_at<'v, S: Source<'v>>(source: S, wanted: KeyOf<'_, T>, _: &ValueBinding) -> Ordering {
         match (T::Key::SHAPE, wanted.canonical) {
-            (KeyShape::Image { signed: true }, KeyRef::Image(image)) => {
-                source.image().cast_signed().cmp(&image.cast_signed())
+            (KeyShape::Scalar { signed: true }, KeyRef::Scalar(scalar)) => {
+                source.scalar().cast_signed().cmp(&scalar.cast_signed())
             }
-            (KeyShape::Image { .. }, KeyRef::Image(image)) => source.image().cmp(&image),
+            (KeyShape::Scalar { .. }, KeyRef::Scalar(scalar)) => source.scalar().cmp(&scalar),
             (KeyShape::Text, KeyRef::Bytes(bytes)) => source.text().as_bytes().cmp(bytes),
             (_, KeyRef::Bytes(bytes)) => source.bytes().cmp(bytes),
-            (_, KeyRef::Image(_)) => unreachable!("keys of one type have one form"),
+            (_, KeyRef::Scalar(_)) => unreachable!("keys of one type have one form"),
         }
     }
 }
@@ -421,18 +413,18 @@ impl<T: Root> KeyValue for Key<T> {
     }
     fn write_part(key: KeyOf<'_, T>, out: &mut Vec<u8>) {
         match (T::Key::SHAPE, key.canonical) {
-            (_, KeyRef::Image(image)) => out.extend_from_slice(&image.to_le_bytes()),
+            (_, KeyRef::Scalar(scalar)) => out.extend_from_slice(&scalar.to_le_bytes()),
             // Its parts are among ours.
             (KeyShape::Composite, KeyRef::Bytes(bytes)) => out.extend_from_slice(bytes),
-            (_, KeyRef::Bytes(bytes)) => write_sized(bytes, out),
+            (_, KeyRef::Bytes(bytes)) => push_sized(bytes, out),
         }
     }
     fn read_part<'a>(bytes: &mut &'a [u8]) -> Option<KeyOf<'a, T>> {
         let canonical = match T::Key::SHAPE {
-            KeyShape::Image { .. } => {
-                let (image, rest) = bytes.split_first_chunk()?;
+            KeyShape::Scalar { .. } => {
+                let (scalar, rest) = bytes.split_first_chunk()?;
                 *bytes = rest;
-                KeyRef::Image(u64::from_le_bytes(*image))
+                KeyRef::Scalar(u64::from_le_bytes(*scalar))
             }
             KeyShape::Text | KeyShape::Bytes => KeyRef::Bytes(read_sized(bytes)?),
             KeyShape::Composite => {
@@ -500,7 +492,7 @@ impl<T: Root> Copy for KeyOf<'_, T> {}
 impl<T: Root> PartialEq for KeyOf<'_, T> {
     fn eq(&self, other: &Self) -> bool {
         match (self.canonical, other.canonical) {
-            (KeyRef::Image(left), KeyRef::Image(right)) => left == right,
+            (KeyRef::Scalar(left), KeyRef::Scalar(right)) => left == right,
             (KeyRef::Bytes(left), KeyRef::Bytes(right)) => left == right,
             _ => false,
         }
@@ -518,7 +510,7 @@ impl<T: Root> PartialEq<Key<T>> for KeyOf<'_, T> {
 impl<T: Root> fmt::Debug for KeyOf<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.canonical {
-            KeyRef::Image(image) => write!(f, "Key({image})"),
+            KeyRef::Scalar(scalar) => write!(f, "Key({scalar})"),
             KeyRef::Bytes(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) => write!(f, "Key({text:?})"),
                 Err(_) => write!(f, "Key({bytes:?})"),

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use std::fmt::Debug;
 use std::ops::Range;
 
+use crate::row::Order;
 use crate::schema::ValueKind;
 use crate::segment::{Cell, Elements};
 
@@ -27,14 +28,20 @@ pub trait Value: Sealed + 'static {
     /// Whether elements have their length before them.
     #[doc(hidden)]
     const VARIABLE: bool;
-    /// Whether `#[record(default)]` can stand on a field of it.
+    /// The order of sets of these, and of maps with these as keys, on canonical bytes.
+    #[doc(hidden)]
+    const ORDER: Order;
+    /// Whether a field of it can have `#[record(default)]`.
     #[doc(hidden)]
     const HAS_DEFAULT: bool;
 
-    /// Says what it is.
+    /// Declares what it is.
     #[doc(hidden)]
     fn declare(field: &mut FieldDeclaration<'_>) -> ValueKind;
     /// Appends its canonical bytes (see [`row`](crate::row)).
+    ///
+    /// # Errors
+    /// If the record passes a limit, or the chain's schema lacks an enum variant.
     #[doc(hidden)]
     fn write(
         value: &Self::Owned,
@@ -42,21 +49,18 @@ pub trait Value: Sealed + 'static {
         out: &mut Vec<u8>,
         context: &mut WriteContext<'_>,
     ) -> Result<(), WriteError>;
-    /// The order of sets and maps, on canonical bytes.
-    #[doc(hidden)]
-    fn compare(left: &[u8], right: &[u8]) -> Ordering;
     /// Reads it in place.
     #[doc(hidden)]
     fn read<'v, S: Source<'v>>(source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> Self::Ref<'v>;
-    /// Asks for what these elements would be read from, so that the cache misses of neighbours overlap. Only what leads to
-    /// other rows has something to ask for.
+    /// Prefetches what these elements will be read from, so that the cache misses of neighbours overlap. Only values that
+    /// lead to other rows have something to prefetch.
     #[doc(hidden)]
     #[inline(always)]
     fn ask<'v>(_elements: Elements<'v>, _range: Range<usize>, _binding: &'v ValueBinding, _scope: Scope<'v>) {}
-    /// Whether what stands here has the canonical bytes that `value` would be written with.
+    /// Whether the stored value has the canonical bytes that `value` would be written with.
     #[doc(hidden)]
     fn is_same<'v, S: Source<'v>>(value: &Self::Owned, source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> bool;
-    /// What an absent value reads as; asked only where there is a default.
+    /// What an absent value reads as; called only if there is a default.
     #[doc(hidden)]
     fn absent<'v>() -> Self::Ref<'v>;
     /// A copy of what was read.
@@ -75,7 +79,7 @@ pub trait Element: Value {}
 
 /// A value that can be searched for: anything but floats, components and deduplicated text.
 pub trait Ordered: Value {
-    /// What stands in the set compares to `wanted` so.
+    /// How the stored value compares to `wanted`.
     fn compare_at<'v, S: Source<'v>>(source: S, wanted: Self::Ref<'_>, binding: &ValueBinding) -> Ordering;
 }
 
@@ -90,7 +94,7 @@ pub trait MapKey: Ordered {}
 /// A place that a value is read from: a cell, or an element of one.
 pub trait Source<'v>: Sealed + Copy {
     /// A number.
-    fn image(self) -> u64;
+    fn scalar(self) -> u64;
     /// Text.
     fn text(self) -> &'v str;
     /// Bytes.
@@ -99,8 +103,8 @@ pub trait Source<'v>: Sealed + Copy {
 
 impl<'v> Source<'v> for Cell<'v> {
     #[inline(always)]
-    fn image(self) -> u64 {
-        Cell::image(self)
+    fn scalar(self) -> u64 {
+        Cell::scalar(self)
     }
     #[inline(always)]
     fn text(self) -> &'v str {
@@ -114,8 +118,8 @@ impl<'v> Source<'v> for Cell<'v> {
 
 impl<'v> Source<'v> for (Elements<'v>, usize) {
     #[inline(always)]
-    fn image(self) -> u64 {
-        self.0.image(self.1)
+    fn scalar(self) -> u64 {
+        self.0.scalar(self.1)
     }
     #[inline(always)]
     fn text(self) -> &'v str {
@@ -127,7 +131,7 @@ impl<'v> Source<'v> for (Elements<'v>, usize) {
     }
 }
 
-/// Makes a [`Value`] the whole of a field as well. The derive says the same of enums.
+/// Makes a [`Value`] the whole of a field as well. The derive does the same for enums.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __one_value {
@@ -172,29 +176,13 @@ macro_rules! __one_value {
     };
 }
 
-pub(crate) fn compare_signed(left: &[u8], right: &[u8]) -> Ordering {
-    image(left).cast_signed().cmp(&image(right).cast_signed())
-}
-
-#[doc(hidden)]
-#[must_use]
-pub fn compare_unsigned(left: &[u8], right: &[u8]) -> Ordering {
-    image(left).cmp(&image(right))
-}
-
-/// Up to 8 little-endian bytes.
-fn image(bytes: &[u8]) -> u64 {
-    let mut all = [0; 8];
-    all[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(all)
-}
-
 macro_rules! number {
-    ($number:ty, $kind:expr, $value:ident => $to_image:expr, $image:ident => $from_image:expr, $compare:ident) => {
+    ($number:ty, $kind:expr, $value:ident => $to_scalar:expr, $scalar:ident => $from_scalar:expr, $order:ident) => {
         impl Value for $number {
             type Owned = $number;
             type Ref<'v> = $number;
             const VARIABLE: bool = false;
+            const ORDER: Order = Order::$order;
             const HAS_DEFAULT: bool = true;
             fn declare(field: &mut FieldDeclaration<'_>) -> ValueKind {
                 field.plain($kind)
@@ -206,21 +194,18 @@ macro_rules! number {
                 _: &mut WriteContext<'_>,
             ) -> Result<(), WriteError> {
                 let $value = *value;
-                out.extend_from_slice(&$to_image.to_le_bytes());
+                out.extend_from_slice(&$to_scalar.to_le_bytes());
                 Ok(())
-            }
-            fn compare(left: &[u8], right: &[u8]) -> Ordering {
-                $compare(left, right)
             }
             #[inline(always)]
             fn read<'v, S: Source<'v>>(source: S, _: &'v ValueBinding, _: Scope<'v>) -> $number {
-                let $image = source.image();
-                $from_image
+                let $scalar = source.scalar();
+                $from_scalar
             }
             #[inline]
             fn is_same<'v, S: Source<'v>>(value: &$number, source: S, _: &'v ValueBinding, _: Scope<'v>) -> bool {
                 let $value = *value;
-                source.image() == $to_image as u64
+                source.scalar() == $to_scalar as u64
             }
             fn absent<'v>() -> Self::Ref<'v> {
                 <$number>::default()
@@ -234,35 +219,35 @@ macro_rules! number {
 }
 
 macro_rules! integer {
-    ($number:ty, $kind:ident, $wide:ty, $compare:ident) => {
+    ($number:ty, $kind:ident, $wide:ty, $order:ident) => {
         number!(
             $number, ValueKind::$kind(size_of::<$number>() as u8),
-            value => <$wide>::from(value), image => image as $number, $compare
+            value => <$wide>::from(value), scalar => scalar as $number, $order
         );
         impl Ordered for $number {
             fn compare_at<'v, S: Source<'v>>(source: S, wanted: $number, _: &ValueBinding) -> Ordering {
-                (source.image() as $wide).cmp(&<$wide>::from(wanted))
+                (source.scalar() as $wide).cmp(&<$wide>::from(wanted))
             }
         }
     };
 }
 
-integer!(i8, Int, i64, compare_signed);
-integer!(i16, Int, i64, compare_signed);
-integer!(i32, Int, i64, compare_signed);
-integer!(i64, Int, i64, compare_signed);
-integer!(u8, UInt, u64, compare_unsigned);
-integer!(u16, UInt, u64, compare_unsigned);
-integer!(u32, UInt, u64, compare_unsigned);
-integer!(u64, UInt, u64, compare_unsigned);
-number!(bool, ValueKind::Bool, value => u64::from(value), image => image != 0, compare_unsigned);
+integer!(i8, Int, i64, Signed);
+integer!(i16, Int, i64, Signed);
+integer!(i32, Int, i64, Signed);
+integer!(i64, Int, i64, Signed);
+integer!(u8, UInt, u64, Unsigned);
+integer!(u16, UInt, u64, Unsigned);
+integer!(u32, UInt, u64, Unsigned);
+integer!(u64, UInt, u64, Unsigned);
+number!(bool, ValueKind::Bool, value => u64::from(value), scalar => scalar != 0, Unsigned);
 // By bits, so that every NaN survives.
-number!(f32, ValueKind::F32, value => value.to_bits(), image => f32::from_bits(image as u32), compare_unsigned);
-number!(f64, ValueKind::F64, value => value.to_bits(), image => f64::from_bits(image), compare_unsigned);
+number!(f32, ValueKind::F32, value => value.to_bits(), scalar => f32::from_bits(scalar as u32), Unsigned);
+number!(f64, ValueKind::F64, value => value.to_bits(), scalar => f64::from_bits(scalar), Unsigned);
 
 impl Ordered for bool {
     fn compare_at<'v, S: Source<'v>>(source: S, wanted: bool, _: &ValueBinding) -> Ordering {
-        (source.image() != 0).cmp(&wanted)
+        (source.scalar() != 0).cmp(&wanted)
     }
 }
 
@@ -282,6 +267,7 @@ macro_rules! heap {
             type Owned = $owned;
             type Ref<'v> = &'v $borrowed;
             const VARIABLE: bool = true;
+            const ORDER: Order = Order::Bytewise;
             const HAS_DEFAULT: bool = true;
             fn declare(field: &mut FieldDeclaration<'_>) -> ValueKind {
                 field.plain(ValueKind::$kind)
@@ -293,9 +279,6 @@ macro_rules! heap {
                 context: &mut WriteContext<'_>,
             ) -> Result<(), WriteError> {
                 context.append(out, value.$as_bytes())
-            }
-            fn compare(left: &[u8], right: &[u8]) -> Ordering {
-                left.cmp(right)
             }
             #[inline(always)]
             fn read<'v, S: Source<'v>>(source: S, _: &'v ValueBinding, _: Scope<'v>) -> &'v $borrowed {
@@ -332,6 +315,7 @@ impl Value for Dedup {
     type Owned = String;
     type Ref<'v> = &'v str;
     const VARIABLE: bool = false;
+    const ORDER: Order = Order::Unsigned;
     const HAS_DEFAULT: bool = true;
     fn declare(field: &mut FieldDeclaration<'_>) -> ValueKind {
         field.dedup()
@@ -346,16 +330,13 @@ impl Value for Dedup {
         out.extend_from_slice(&ordinal.0.to_le_bytes());
         Ok(())
     }
-    fn compare(left: &[u8], right: &[u8]) -> Ordering {
-        compare_unsigned(left, right)
-    }
     #[inline(always)]
     fn read<'v, S: Source<'v>>(source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> &'v str {
-        scope.dedup(binding, source.image())
+        scope.dedup(binding, source.scalar())
     }
     #[inline]
     fn is_same<'v, S: Source<'v>>(value: &String, source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> bool {
-        scope.dedup(binding, source.image()) == value
+        scope.dedup(binding, source.scalar()) == value
     }
     fn absent<'v>() -> Self::Ref<'v> {
         ""
@@ -370,6 +351,7 @@ impl<T: Component> Value for T {
     type Owned = T;
     type Ref<'v> = T::Ref<'v>;
     const VARIABLE: bool = false;
+    const ORDER: Order = Order::Unsigned;
     const HAS_DEFAULT: bool = false;
     fn declare(field: &mut FieldDeclaration<'_>) -> ValueKind {
         field.component::<T>()
@@ -384,20 +366,17 @@ impl<T: Component> Value for T {
         out.extend_from_slice(&ordinal.0.to_le_bytes());
         Ok(())
     }
-    fn compare(left: &[u8], right: &[u8]) -> Ordering {
-        compare_unsigned(left, right)
-    }
     #[inline(always)]
     fn read<'v, S: Source<'v>>(source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> T::Ref<'v> {
-        T::view(scope.component(binding, source.image()))
+        T::view(scope.component(binding, source.scalar()))
     }
     #[inline]
     fn ask<'v>(elements: Elements<'v>, range: Range<usize>, binding: &'v ValueBinding, scope: Scope<'v>) {
-        scope.ask_components(binding, range.map(|index| elements.image(index)));
+        scope.ask_components(binding, range.map(|index| elements.scalar(index)));
     }
     #[inline]
     fn is_same<'v, S: Source<'v>>(value: &T, source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> bool {
-        value.is_same(scope.component(binding, source.image()))
+        value.is_same(scope.component(binding, source.scalar()))
     }
     fn absent<'v>() -> Self::Ref<'v> {
         unreachable!("a component has no default; the derive and the binding refuse it")
@@ -419,9 +398,9 @@ pub trait Enum: Sealed + Copy + Debug + PartialEq + 'static {
     /// The variant marked `#[default]`.
     const DEFAULT: Option<Self>;
 
-    /// The place among the names.
+    /// The index of its name.
     fn number(self) -> u32;
-    /// The variant at a place among the names.
+    /// The variant whose name has this index.
     fn from_number(number: u32) -> Self;
 }
 
@@ -445,16 +424,16 @@ pub fn write_enum<E: Enum>(
 #[doc(hidden)]
 #[inline(always)]
 #[must_use]
-pub fn read_enum<E: Enum>(image: u64, binding: &ValueBinding) -> E {
-    E::from_number(binding.to_declared[image as usize])
+pub fn read_enum<E: Enum>(scalar: u64, binding: &ValueBinding) -> E {
+    E::from_number(binding.to_declared[scalar as usize])
 }
 
-/// What stands in a set compares to an enum's variant so: by the chain's numbers.
+/// How a stored enum number compares to a variant: by the chain's numbers.
 #[doc(hidden)]
 #[must_use]
-pub fn compare_enum<E: Enum>(image: u64, wanted: E, binding: &ValueBinding) -> Ordering {
+pub fn compare_enum<E: Enum>(scalar: u64, wanted: E, binding: &ValueBinding) -> Ordering {
     let wanted = binding.to_chain.get(wanted.number() as usize).copied().unwrap_or(ABSENT);
-    image.cmp(&u64::from(wanted))
+    scalar.cmp(&u64::from(wanted))
 }
 
 /// A variant's name in the dataset.

@@ -1,15 +1,13 @@
 //! From a struct to a row in canonical form (see [`row`](crate::row)).
 //!
 //! The row is in the chain's numbers: columns, enum variants and component ordinals are translated on the way.
-//! Components are written first, each into a row of its own, and become ordinals by way of an [`Interner`].
+//! Components are written first, each into a separate row, and an [`Interner`] makes ordinals of them.
 //!
 //! Rules: sets and maps are sorted by value and hold nothing twice; limits are checked before bytes are copied; rows
 //! and buffers are reused, so that a record costs no allocation once they have grown.
 
-use std::cmp::Ordering;
-
 use crate::ids::{Ordinal, TypeId};
-use crate::row::{LIST_ELEMENTS_MAX, RECORD_BYTES_MAX, Row};
+use crate::row::{LIST_ELEMENTS_MAX, RECORD_BYTES_MAX, Row, Sorter, push_count, push_element_with};
 
 use super::at::DEDUP_FIELD;
 use super::bind::{TypeBinding, ValueBinding};
@@ -18,6 +16,9 @@ use super::{Binding, Element, Field, Record, Value};
 /// Turns component rows into ordinals: equal rows into the same one.
 pub trait Interner {
     /// The ordinal of this row among those of `component`, a type of the chain.
+    ///
+    /// # Errors
+    /// If the type has no ordinal left.
     fn intern(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, WriteError>;
 }
 
@@ -81,7 +82,15 @@ struct Pool {
     sorters: Vec<Sorter>,
 }
 
-/// What a write needs beside the value: where things go, and where it stands, for errors.
+impl Pool {
+    fn sorter(&mut self) -> Sorter {
+        let mut sorter = self.sorters.pop().unwrap_or_default();
+        sorter.clear();
+        sorter
+    }
+}
+
+/// What a write needs besides the value: the binding, the interner, and the field being written, for errors.
 pub struct WriteContext<'w> {
     binding: &'w Binding,
     interner: &'w mut dyn Interner,
@@ -110,7 +119,10 @@ impl RowWriter {
         RowWriter::default()
     }
 
-    /// Writes `record` into `row`, which is cleared first; its components go to `interner`.
+    /// Writes `record` into `row`, which is cleared first, and its components to `interner`.
+    ///
+    /// # Errors
+    /// If the record passes a limit, or its type was not declared.
     pub fn write<T: Record>(
         &mut self,
         record: &T,
@@ -195,6 +207,9 @@ impl<'w> WriteContext<'w> {
 
 impl<'w> RecordWriter<'_, 'w> {
     /// Writes the declared field at `index`.
+    ///
+    /// # Errors
+    /// If the record passes a limit, or the chain's schema lacks an enum variant.
     pub fn field<F: Field>(&mut self, index: usize, value: &F::Owned) -> Result<(), WriteError> {
         F::write(value, index, self)
     }
@@ -218,6 +233,9 @@ impl<'w> RecordWriter<'_, 'w> {
 
 impl CellWriter<'_, '_, '_> {
     /// One value.
+    ///
+    /// # Errors
+    /// Those of [`RecordWriter::field`].
     pub fn one<V: Value>(self, value: &V::Owned) -> Result<(), WriteError> {
         V::write(value, &self.bindings[0], self.out, self.context)
     }
@@ -225,9 +243,12 @@ impl CellWriter<'_, '_, '_> {
     /// A list: the elements as they come.
     pub(crate) fn list<V: Element>(self, values: &[V::Owned]) -> Result<(), WriteError> {
         self.context.check_elements(values.len())?;
-        self.out.extend_from_slice(&(values.len() as u32).to_le_bytes());
+        push_count(values.len(), self.out);
         for value in values {
-            write_element::<V>(value, &self.bindings[0], self.out, self.context)?;
+            push_element_with(V::VARIABLE, self.out, |out| {
+                V::write(value, &self.bindings[0], out, self.context)?;
+                self.context.check_room(out.len(), 0)
+            })?;
         }
         Ok(())
     }
@@ -238,16 +259,14 @@ impl CellWriter<'_, '_, '_> {
         values: impl ExactSizeIterator<Item = &'a V::Owned>,
     ) -> Result<(), WriteError> {
         self.context.check_elements(values.len())?;
-        let mut sorter = self.context.pool.sorters.pop().unwrap_or_default();
+        let mut sorter = self.context.pool.sorter();
         for value in values {
-            sorter.begin();
-            V::write(value, &self.bindings[0], &mut sorter.bytes, self.context)?;
-            sorter.end_key();
-            self.context.check_room(self.out.len(), sorter.bytes.len())?;
+            sorter.key(|out| V::write(value, &self.bindings[0], out, self.context))?;
+            self.context.check_room(self.out.len(), sorter.bytes())?;
         }
-        sorter.sort(V::compare);
-        sorter.write(V::VARIABLE, false, self.out);
-        sorter.put_back(&mut self.context.pool.sorters);
+        sorter.sort(V::ORDER);
+        sorter.write([V::VARIABLE, false], self.out);
+        self.context.pool.sorters.push(sorter);
         Ok(())
     }
 
@@ -257,102 +276,15 @@ impl CellWriter<'_, '_, '_> {
         entries: impl ExactSizeIterator<Item = (&'a K::Owned, &'a V::Owned)>,
     ) -> Result<(), WriteError> {
         self.context.check_elements(entries.len())?;
-        let mut sorter = self.context.pool.sorters.pop().unwrap_or_default();
+        let mut sorter = self.context.pool.sorter();
         for (key, value) in entries {
-            sorter.begin();
-            K::write(key, &self.bindings[0], &mut sorter.bytes, self.context)?;
-            sorter.end_key();
-            V::write(value, &self.bindings[1], &mut sorter.bytes, self.context)?;
-            sorter.end_value();
-            self.context.check_room(self.out.len(), sorter.bytes.len())?;
+            sorter.key(|out| K::write(key, &self.bindings[0], out, self.context))?;
+            sorter.value(|out| V::write(value, &self.bindings[1], out, self.context))?;
+            self.context.check_room(self.out.len(), sorter.bytes())?;
         }
-        sorter.sort(K::compare);
-        sorter.write(K::VARIABLE, V::VARIABLE, self.out);
-        sorter.put_back(&mut self.context.pool.sorters);
+        sorter.sort(K::ORDER);
+        sorter.write([K::VARIABLE, V::VARIABLE], self.out);
+        self.context.pool.sorters.push(sorter);
         Ok(())
     }
-}
-
-fn write_element<V: Value>(
-    value: &V::Owned,
-    binding: &ValueBinding,
-    out: &mut Vec<u8>,
-    context: &mut WriteContext<'_>,
-) -> Result<(), WriteError> {
-    let length_at = out.len();
-    if V::VARIABLE {
-        out.extend_from_slice(&[0; 4]);
-    }
-    let start = out.len();
-    V::write(value, binding, out, context)?;
-    context.check_room(out.len(), 0)?;
-    if V::VARIABLE {
-        let length = (out.len() - start) as u32;
-        out[length_at..start].copy_from_slice(&length.to_le_bytes());
-    }
-    Ok(())
-}
-
-/// Elements or entries on their way into order.
-#[derive(Debug, Default)]
-struct Sorter {
-    bytes: Vec<u8>,
-    spans: Vec<Span>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    start: usize,
-    key_end: usize,
-    end: usize,
-}
-
-impl Sorter {
-    fn begin(&mut self) {
-        let start = self.bytes.len();
-        self.spans.push(Span { start, key_end: start, end: start });
-    }
-
-    fn end_key(&mut self) {
-        let end = self.bytes.len();
-        let span = self.spans.last_mut().expect("begin was called");
-        (span.key_end, span.end) = (end, end);
-    }
-
-    fn end_value(&mut self) {
-        self.spans.last_mut().expect("begin was called").end = self.bytes.len();
-    }
-
-    fn sort(&mut self, compare: fn(&[u8], &[u8]) -> Ordering) {
-        let Sorter { bytes, spans } = self;
-        let by_key =
-            |left: &Span, right: &Span| compare(&bytes[left.start..left.key_end], &bytes[right.start..right.key_end]);
-        // Most sets come sorted already, from a BTreeSet.
-        if !spans.is_sorted_by(|left, right| by_key(left, right).is_lt()) {
-            // Stable, so that of equal keys the first stands.
-            spans.sort_by(by_key);
-            spans.dedup_by(|later, first| by_key(later, first).is_eq());
-        }
-    }
-
-    fn write(&self, variable_key: bool, variable_value: bool, out: &mut Vec<u8>) {
-        out.extend_from_slice(&(self.spans.len() as u32).to_le_bytes());
-        for span in &self.spans {
-            write_part(&self.bytes[span.start..span.key_end], variable_key, out);
-            write_part(&self.bytes[span.key_end..span.end], variable_value, out);
-        }
-    }
-
-    fn put_back(mut self, pool: &mut Vec<Sorter>) {
-        self.bytes.clear();
-        self.spans.clear();
-        pool.push(self);
-    }
-}
-
-fn write_part(bytes: &[u8], variable: bool, out: &mut Vec<u8>) {
-    if variable {
-        out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-    }
-    out.extend_from_slice(bytes);
 }

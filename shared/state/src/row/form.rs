@@ -1,6 +1,6 @@
 //! What the cells of a type are in canonical bytes, worked out once from the schema.
 //!
-//! Everything that reads, checks, sorts or renumbers canonical bytes asks a [`CellForm`], so that the rules of the table
+//! Everything that reads, checks, sorts or renumbers canonical bytes uses a [`CellForm`], so that the rules of the table
 //! in [`row`](super) are written once.
 
 use std::cmp::Ordering;
@@ -166,8 +166,8 @@ impl Order {
     #[must_use]
     pub fn compare(self, left: &[u8], right: &[u8]) -> Ordering {
         match self {
-            Order::Signed => scalar(left).cast_signed().cmp(&scalar(right).cast_signed()),
-            Order::Unsigned => scalar(left).cmp(&scalar(right)),
+            Order::Signed => scalar_of(left).cast_signed().cmp(&scalar_of(right).cast_signed()),
+            Order::Unsigned => scalar_of(left).cmp(&scalar_of(right)),
             Order::Bytewise => left.cmp(right),
         }
     }
@@ -176,7 +176,7 @@ impl Order {
 /// The number in canonical bytes, of which a number has 4 or 8.
 #[inline]
 #[must_use]
-pub fn scalar(bytes: &[u8]) -> u64 {
+pub fn scalar_of(bytes: &[u8]) -> u64 {
     match (bytes.first_chunk(), bytes.first_chunk()) {
         (Some(eight), _) => u64::from_le_bytes(*eight),
         (None, Some(four)) => u64::from(u32::from_le_bytes(*four)),

@@ -1,13 +1,13 @@
 //! Reading canonical bytes: cells that this process wrote, and cells that a program brings as bytes.
 //!
-//! One reader serves both. It answers `None` where bytes end too early, and never reads past their end (I9); a caller
-//! whose bytes were written or checked by this process says so in an `expect`.
+//! One reader serves both. It returns `None` if bytes end too early, and never reads past their end (I9). A caller
+//! whose bytes this process wrote or checked has an `expect` with that reason.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 
 use crate::ids::{Ordinal, TypeId};
 
-use super::form::scalar;
+use super::form::scalar_of;
 use super::{CellForm, ElementForm, LIST_ELEMENTS_MAX};
 
 /// Walks canonical bytes from the front.
@@ -38,6 +38,12 @@ impl<'a> CellReader<'a> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
+    }
+
+    /// All bytes that were not taken.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// The next bytes.
@@ -71,7 +77,19 @@ impl<'a> CellReader<'a> {
 }
 
 impl CellForm {
-    /// Checks a cell whose bytes come from outside. `exists` says whether a component has this ordinal.
+    /// Checks a cell whose bytes come from outside. `exists` returns whether a component has this ordinal.
+    ///
+    /// ```
+    /// # use cenote_state::row::{CellForm, Defect, ElementForm};
+    /// let set = CellForm::Set(ElementForm::Unsigned(4));
+    /// let cell = |numbers: [u64; 2]| {
+    ///     let [first, second] = numbers.map(u64::to_le_bytes);
+    ///     [2_u32.to_le_bytes().as_slice(), &first, &second].concat()
+    /// };
+    /// assert_eq!(set.check(&cell([3, 9]), &mut |_, _| false), Ok(()));
+    /// assert_eq!(set.check(&cell([9, 3]), &mut |_, _| false), Err(Defect::Order));
+    /// assert_eq!(set.check(&cell([3, 1 << 32]), &mut |_, _| false), Err(Defect::Bytes));
+    /// ```
     ///
     /// # Errors
     /// The first [`Defect`].
@@ -120,19 +138,19 @@ impl ElementForm {
             return Err(Defect::Bytes);
         }
         let is_sound = match self {
-            ElementForm::Bool => scalar(bytes) <= 1,
+            ElementForm::Bool => scalar_of(bytes) <= 1,
             ElementForm::Signed(width) => {
-                let (number, spare) = (scalar(bytes).cast_signed(), spare_bits(*width));
+                let (number, spare) = (scalar_of(bytes).cast_signed(), spare_bits(*width));
                 number.wrapping_shl(spare).wrapping_shr(spare) == number
             }
             ElementForm::Unsigned(width) => {
-                let (number, spare) = (scalar(bytes), spare_bits(*width));
+                let (number, spare) = (scalar_of(bytes), spare_bits(*width));
                 number.wrapping_shl(spare).wrapping_shr(spare) == number
             }
-            ElementForm::Variant(count) => scalar(bytes) < u64::from(*count),
+            ElementForm::Variant(count) => scalar_of(bytes) < u64::from(*count),
             ElementForm::F32 | ElementForm::F64 | ElementForm::Bytes => true,
             ElementForm::Component(id) => {
-                let ordinal = Ordinal(u32::try_from(scalar(bytes)).map_err(|_| Defect::Bytes)?);
+                let ordinal = Ordinal(u32::try_from(scalar_of(bytes)).map_err(|_| Defect::Bytes)?);
                 return if exists(*id, ordinal) { Ok(()) } else { Err(Defect::Dangling(*id, ordinal)) };
             }
             ElementForm::Text => std::str::from_utf8(bytes).is_ok(),
@@ -151,4 +169,85 @@ impl ElementForm {
 /// Bits of a scalar that an integer of so many bytes leaves unused.
 fn spare_bits(bytes: u8) -> u32 {
     u64::BITS.saturating_sub(u32::from(bytes).saturating_mul(8))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn element() -> impl Strategy<Value = ElementForm> {
+        let width = prop_oneof![Just(1), Just(2), Just(4), Just(8)];
+        let leaf = prop_oneof![
+            Just(ElementForm::Bool),
+            width.clone().prop_map(ElementForm::Signed),
+            width.prop_map(ElementForm::Unsigned),
+            (0..4_u32).prop_map(ElementForm::Variant),
+            Just(ElementForm::F32),
+            Just(ElementForm::F64),
+            Just(ElementForm::Component(TypeId(0))),
+            Just(ElementForm::Text),
+            Just(ElementForm::Bytes),
+        ];
+        let parts = proptest::collection::vec(leaf.clone(), 2..4).prop_map(|parts| ElementForm::Parts(parts.into()));
+        prop_oneof![8 => leaf, 1 => parts]
+    }
+
+    fn cell_form() -> impl Strategy<Value = CellForm> {
+        prop_oneof![
+            element().prop_map(CellForm::One),
+            element().prop_map(CellForm::List),
+            element().prop_map(CellForm::Set),
+            (element(), element()).prop_map(|(key, value)| CellForm::Map(key, value)),
+        ]
+    }
+
+    /// Mostly small numbers, so that counts and lengths fit what follows now and then.
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        proptest::collection::vec(prop_oneof![6 => Just(0), 3 => 0..9_u8, 1 => any::<u8>()], 0..48)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// I9: no bytes panic; and of those that pass, every element is read again, in order.
+        #[test]
+        fn any_bytes_are_checked(form in cell_form(), bytes in bytes()) {
+            let passed = form.check(&bytes, &mut |_, ordinal| ordinal.0 < 3).is_ok();
+            let (elements, is_sorted) = match &form {
+                CellForm::One(_) => return Ok(()),
+                CellForm::List(element) => (vec![element], false),
+                CellForm::Set(element) => (vec![element], true),
+                CellForm::Map(key, value) => (vec![key, value], true),
+            };
+            if !passed {
+                return Ok(());
+            }
+            let mut reader = CellReader::new(&bytes);
+            let mut keys = Vec::new();
+            for _ in 0..reader.u32().expect("a count was checked") {
+                let values: Option<Vec<_>> = elements.iter().map(|form| reader.element(form.width())).collect();
+                keys.extend(values.expect("elements were checked").first().copied());
+            }
+            prop_assert!(reader.is_empty());
+            let order = elements.iter().map(|form| form.order()).next().expect("there is one");
+            prop_assert!(!is_sorted || keys.is_sorted_by(|left, right| order.compare(left, right).is_lt()));
+        }
+    }
+
+    #[test]
+    fn keys_of_several_parts_are_checked_part_by_part() {
+        let form = CellForm::One(ElementForm::Parts([ElementForm::Unsigned(1), ElementForm::Text].into()));
+        let key = |number: u64, text: &[u8]| {
+            let length = u32::try_from(text.len()).expect("it is short").to_le_bytes();
+            [number.to_le_bytes().as_slice(), &length, text].concat()
+        };
+        let check = |bytes: &[u8]| form.check(bytes, &mut |_, _| false);
+        assert_eq!(check(&key(7, b"nl")), Ok(()));
+        assert_eq!(check(&key(256, b"nl")), Err(Defect::Bytes));
+        assert_eq!(check(&key(7, &[0xFF])), Err(Defect::Bytes));
+        assert_eq!(check(&[key(7, b"nl"), vec![0]].concat()), Err(Defect::Bytes));
+        assert_eq!(check(&7_u64.to_le_bytes()), Err(Defect::Bytes));
+    }
 }

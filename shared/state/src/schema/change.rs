@@ -1,28 +1,28 @@
-//! What can become of a schema, in words: changes, refusals, and the leave to lose something.
+//! What can become of a schema, in words: changes, refusals, and the permission to lose something.
 //!
-//! Each refusal says what to write; see `evolve` for when it is made.
+//! Each refusal names what to write; see `evolve` for when it is made.
 
 use super::KeyError;
 
-/// Leave to lose something of the dataset's. Paths are `Type.field` and `Type.field.Variant`.
+/// Permission to lose something of the dataset's. Paths are `Type.field` and `Type.field.Variant`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Allow {
-    /// The field goes, with its values.
+    /// The field is removed, with its values.
     Remove(String),
-    /// The field's values go; it starts anew as it is declared.
+    /// The field's values are removed; it starts empty, as it is declared.
     Replace(String),
     /// The structs do without the variant; the dataset's schema keeps it.
     WithoutVariant(String),
 }
 
 impl Allow {
-    /// Lets the field at `Type.field` go, with its values.
+    /// Allows the field at `Type.field` to be removed, with its values.
     #[must_use]
     pub fn remove(path: impl Into<String>) -> Allow {
         Allow::Remove(path.into())
     }
 
-    /// Lets the values of the field at `Type.field` go; it starts anew as it is declared.
+    /// Allows the values of the field at `Type.field` to be removed; it starts empty, as it is declared.
     #[must_use]
     pub fn replace(path: impl Into<String>) -> Allow {
         Allow::Replace(path.into())
@@ -146,7 +146,7 @@ pub enum Refusal {
         /// In the struct.
         declared: String,
     },
-    /// The same of a field of the key, which can't start anew.
+    /// The same of a field of the key, which can't start empty.
     #[error(
         "{type_name}.{field} is {found} in the dataset and {declared} in the struct; a key never narrows: {}",
         declare_as(.found)

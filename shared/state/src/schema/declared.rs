@@ -7,7 +7,8 @@ use crate::ids::TypeId;
 
 use super::{Field, Schema, Shape, TypeSchema, ValueKind};
 
-/// What a program's structs say: a schema with numbers of its own, and what only the program knows about a field.
+/// What a program's structs declare: a schema with the program's numbers, and what only the program knows about a
+/// field.
 #[derive(Clone, Debug, Default)]
 pub struct Declared {
     pub(crate) schema: Schema,
@@ -16,7 +17,7 @@ pub struct Declared {
     pub(crate) roots: Vec<TypeId>,
 }
 
-/// What a declaration says about a field beyond its shape.
+/// What a declaration has about a field beyond its shape.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldHints {
     /// `#[record(default)]`: an absent value reads as the type's default.
@@ -28,7 +29,7 @@ pub struct FieldHints {
 }
 
 impl Declared {
-    /// The schema, in the program's own numbers.
+    /// The schema, in the program's numbers.
     #[must_use]
     pub fn schema(&self) -> &Schema {
         &self.schema
@@ -40,7 +41,7 @@ impl Declared {
         &self.roots
     }
 
-    /// What a type's fields say beyond their shapes.
+    /// What is declared of a type's fields beyond their shapes.
     #[must_use]
     pub fn hints(&self, id: TypeId) -> &[FieldHints] {
         &self.hints[id.index()]

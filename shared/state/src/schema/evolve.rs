@@ -2,8 +2,8 @@
 //!
 //! Types and fields meet by name, and the chain only grows by itself: new types, new fields (sparse: older rows lack
 //! them), wider integers, new variants, `Option` where there was none, new names (`was`). Whatever would lose a value
-//! needs a word from the user, so that rolling back a deployment destroys nothing; a refusal lists all of it, with the
-//! `allow(…)` to write.
+//! needs an `allow(…)` from the user, so that rolling back a deployment destroys nothing; a refusal lists all of it, with
+//! the line to write.
 //!
 //! Rules: type and column numbers are never reused; a removed or replaced column's values are gone from that version
 //! on; keys, and whether a type has one, never change.
@@ -24,11 +24,14 @@ pub struct Evolved {
     pub changes: Vec<SchemaChange>,
 }
 
-/// Segments of a type whose rows nobody has measured yet: 1,024 rows.
+/// Segments of a type whose rows were not measured yet: 1,024 rows.
 const SEGMENT_ROWS_LOG2: u8 = 10;
 
 impl Schema {
-    /// What `declared` makes of this schema, the chain's; or all that stands against it.
+    /// What `declared` makes of this schema, the chain's.
+    ///
+    /// # Errors
+    /// All changes that would lose values and that `allow` does not permit.
     pub fn evolve(&self, declared: &Declared, allow: &[Allow]) -> Result<Evolved, SchemaError> {
         let mut evolution = Evolution {
             declared,
@@ -351,7 +354,7 @@ fn widened_kind(chain: &Schema, declared: &Schema, stored: &ValueKind, wanted: &
     }
 }
 
-/// A field's type with its enums' variants left out: they are told one by one.
+/// A field's type with its enums' variants left out: they are reported one by one.
 fn plain(schema: &Schema, field: &Field) -> String {
     let mut field = field.clone();
     for kind in field.shape.kinds_mut() {

@@ -1,7 +1,7 @@
 //! What a root's key is made of, and its canonical bytes.
 //!
-//! A key of one integer or bool is an *image*: 64 bits, sign-extended. A key of one string, enum (by name) or byte
-//! field is its bytes. Several parts stand one after another: images as 8 bytes, the others as length and bytes.
+//! A key of one integer or bool is a *scalar*: 64 bits, sign-extended. A key of one string, enum (by name) or byte
+//! field is its bytes. Several parts follow one another: scalars as 8 bytes, the others as length and bytes.
 //! A `Key<T>` inside a key counts as T's parts.
 
 use crate::ids::TypeId;
@@ -12,13 +12,55 @@ use super::{Schema, Shape, TypeKind, ValueKind};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyForm {
     /// One integer or bool: compared and hashed as 64 bits.
-    Image,
+    Scalar,
     /// One string or enum.
     Text,
     /// One byte field.
     Bytes,
     /// Several parts, each one of the above.
     Composite(Vec<KeyForm>),
+}
+
+/// Where a part of a key is: the way to it from the root's row, and how it is read there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPath {
+    /// Fields of component references on the way, and the type that each leads to.
+    pub through: Vec<(usize, TypeId)>,
+    /// The part's field in the record that the way leads to.
+    pub field: usize,
+    /// How it is read.
+    pub part: KeyPart,
+}
+
+/// How a part of a key is read from its cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyPart {
+    /// A number, or a `Key<T>` that is one.
+    Scalar,
+    /// Text, or a `Key<T>` that is text.
+    Text,
+    /// Bytes, or a `Key<T>` that is bytes.
+    Bytes,
+    /// Text of a component type with one field.
+    Dedup(TypeId),
+    /// An enum is its variant's name in a key, so that programs with other numbers mean the same.
+    Name(Vec<String>),
+    /// A `Key<T>` of several parts, which are parts of this key.
+    Composite,
+}
+
+impl KeyPath {
+    /// The field of the root's row that the part depends on.
+    #[must_use]
+    pub fn first_field(&self) -> usize {
+        self.through.first().map_or(self.field, |(field, _)| *field)
+    }
+
+    /// The fields that the path leads through, each with its type; `root` is the key's type.
+    pub fn fields(&self, root: TypeId) -> impl Iterator<Item = (TypeId, usize)> {
+        let types = std::iter::once(root).chain(self.through.iter().map(|(_, next)| *next));
+        types.zip(self.through.iter().map(|(field, _)| *field).chain([self.field]))
+    }
 }
 
 /// Why a type's key can't be one.
@@ -70,7 +112,7 @@ pub enum KeyError {
         /// The type.
         type_name: String,
     },
-    /// A root without key parts, or a key asked of a component.
+    /// A root without key parts, or a component, which has no key.
     #[error("type {type_name} has no key; write #[record(key = \"field\")], or refer to it as a component")]
     NoKey {
         /// The type.
@@ -81,11 +123,11 @@ pub enum KeyError {
 impl KeyForm {
     fn of_leaf(kind: &ValueKind) -> KeyForm {
         match kind {
-            ValueKind::Bool | ValueKind::Int(_) | ValueKind::UInt(_) => KeyForm::Image,
+            ValueKind::Bool | ValueKind::Int(_) | ValueKind::UInt(_) => KeyForm::Scalar,
             ValueKind::String | ValueKind::Dedup(_) | ValueKind::Enum(_) => KeyForm::Text,
             ValueKind::Bytes => KeyForm::Bytes,
             ValueKind::Key(_) | ValueKind::F32 | ValueKind::F64 | ValueKind::Component(_) => {
-                unreachable!("key_part refuses these kinds, and a key's leaves are no keys")
+                unreachable!("a path to one of these kinds is refused, and a key's leaves are no keys")
             }
         }
     }
@@ -131,7 +173,7 @@ impl Schema {
         };
         within.push(id);
         for path in key {
-            match self.key_part(id, path)? {
+            match self.follow(id, path)?.kind {
                 ValueKind::Key(target) => self.collect_leaves(*target, within, leaves)?,
                 leaf => leaves.push(leaf),
             }
@@ -140,14 +182,46 @@ impl Schema {
         Ok(())
     }
 
-    /// The kind at the end of a key path; every step checked.
-    pub(crate) fn key_part(&self, id: TypeId, path: &[String]) -> Result<&ValueKind, KeyError> {
+    /// Where the parts of a root type's key are, in order; every step checked.
+    ///
+    /// # Errors
+    /// If the type has no key, or one that can't be one.
+    pub fn resolve_key(&self, id: TypeId) -> Result<Vec<KeyPath>, KeyError> {
+        // Also finds a key that leads back to itself.
+        self.key_leaves(id)?;
+        let paths = self.get(id).key_paths().iter();
+        paths
+            .map(|path| {
+                let Step { through, field, kind } = self.follow(id, path)?;
+                let part = match kind {
+                    ValueKind::Dedup(component) => KeyPart::Dedup(*component),
+                    ValueKind::Enum(names) => KeyPart::Name(names.clone()),
+                    ValueKind::Key(target) => match self.key_form(*target)? {
+                        KeyForm::Scalar => KeyPart::Scalar,
+                        KeyForm::Text => KeyPart::Text,
+                        KeyForm::Bytes => KeyPart::Bytes,
+                        KeyForm::Composite(_) => KeyPart::Composite,
+                    },
+                    leaf => match KeyForm::of_leaf(leaf) {
+                        KeyForm::Scalar => KeyPart::Scalar,
+                        KeyForm::Bytes => KeyPart::Bytes,
+                        KeyForm::Text | KeyForm::Composite(_) => KeyPart::Text,
+                    },
+                };
+                Ok(KeyPath { through, field, part })
+            })
+            .collect()
+    }
+
+    /// Follows the path of a key's part, with every step checked.
+    fn follow(&self, id: TypeId, path: &[String]) -> Result<Step<'_>, KeyError> {
         let type_name = || self.get(id).name.clone();
         let written = || path.join(".");
-        let mut at = id;
+        let (mut at, mut through) = (id, Vec::new());
         for (depth, name) in path.iter().enumerate() {
-            let field = self.get(at).fields.iter().find(|field| field.name == *name);
-            let field = field.ok_or_else(|| KeyError::Missing { type_name: type_name(), path: written() })?;
+            let missing = || KeyError::Missing { type_name: type_name(), path: written() };
+            let index = self.get(at).field(name).ok_or_else(missing)?;
+            let field = &self.get(at).fields[index];
             if field.optional {
                 return Err(KeyError::Optional { type_name: type_name(), path: written() });
             }
@@ -156,13 +230,23 @@ impl Schema {
             }
             let wrong = || KeyError::Kind { type_name: type_name(), path: written(), found: self.display_field(field) };
             match &field.shape {
-                Shape::One(ValueKind::Component(next)) if depth + 1 < path.len() => at = *next,
+                Shape::One(ValueKind::Component(next)) if depth + 1 < path.len() => {
+                    through.push((index, *next));
+                    at = *next;
+                }
                 Shape::One(ValueKind::Component(_) | ValueKind::F32 | ValueKind::F64) => return Err(wrong()),
-                Shape::One(kind) if depth + 1 == path.len() => return Ok(kind),
-                Shape::One(_) => return Err(KeyError::Missing { type_name: type_name(), path: written() }),
+                Shape::One(kind) if depth + 1 == path.len() => return Ok(Step { through, field: index, kind }),
+                Shape::One(_) => return Err(missing()),
                 _ => return Err(wrong()),
             }
         }
         Err(KeyError::Missing { type_name: type_name(), path: written() })
     }
+}
+
+/// The end of a path.
+struct Step<'s> {
+    through: Vec<(usize, TypeId)>,
+    field: usize,
+    kind: &'s ValueKind,
 }

@@ -4,7 +4,7 @@
 //! reused. A *declared* schema is what a program's structs declare; its numbers are the program's, and it meets the
 //! chain's by name ([`Schema::evolve`] for producers, [`Binding`](crate::record::Binding) for readers).
 //!
-//! Rules: a type is a root (it has a key) or a component (it has none), for ever; nesting goes one level deep, what is
+//! Rules: a type is a root (it has a key) or a component (it has none) and never changes from one to the other; nesting goes one level deep, what is
 //! deeper is a component; a key is made of integers, bools, enums, strings, bytes and keys, never optional.
 
 mod change;
@@ -22,7 +22,7 @@ pub(crate) use change::declare_as;
 pub use change::{Allow, Refusal, SchemaChange, SchemaError};
 pub use declared::{Declared, FieldHints};
 pub use evolve::Evolved;
-pub use key::{KeyError, KeyForm};
+pub use key::{KeyError, KeyForm, KeyPart, KeyPath};
 
 use crate::ids::{ColumnId, TypeId};
 
@@ -151,7 +151,10 @@ impl Schema {
         &self.types[id.index()]
     }
 
-    /// What makes a schema from outside unfit for use, if anything does: its limits, its numbers, its references.
+    /// Checks a schema from outside: its limits, its numbers, its references.
+    ///
+    /// # Errors
+    /// What makes it unfit for use.
     pub fn check(&self) -> Result<(), String> {
         let columns: usize = self.types.iter().map(|schema| schema.fields.len()).sum();
         if self.types.len() > limits::TYPES || columns > limits::COLUMNS {

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use crate::ids::ColumnId;
-use crate::layout::{Column, Form, ImageKind, Layout, Many, Region};
+use crate::layout::{Column, Form, Layout, Many, Region};
 use crate::packed::Symbols;
 use crate::raw::{FixedRows, PADDING, Slot, store};
-use crate::row::Row;
+use crate::row::{CellReader, RowRef, scalar_of};
 
 use super::{Cell, RowAt, Segment, width_of};
 
@@ -71,7 +71,8 @@ impl<'l> SegmentBuilder<'l> {
     }
 
     /// Adds a record. Its cells are canonical bytes that the writer made: see [`row`](crate::row).
-    pub fn push(&mut self, row: &Row) {
+    pub fn push<'r>(&mut self, row: impl Into<RowRef<'r>>) {
+        let row = row.into();
         self.push_cells(|column| row.cell(column).map(Source::Canonical));
     }
 
@@ -80,12 +81,12 @@ impl<'l> SegmentBuilder<'l> {
         self.push_cells(|column| Source::stored(row.cell(column)));
     }
 
-    /// Adds a stored record with some cells replaced: `patch` answers with the new cell, or none to keep the old.
+    /// Adds a stored record with some cells replaced: `patch` returns the new cell, or none to keep the old.
     pub fn push_patched<'p>(&mut self, row: RowAt<'p>, patch: impl Fn(usize) -> Option<Cell<'p>>) {
         self.push_cells(|column| Source::stored(patch(column).unwrap_or_else(|| row.cell(column))));
     }
 
-    /// Adds a stored record of another layout: `sources` has, for each of our fields, the one that it comes from.
+    /// Adds a stored record of another layout: `sources` has the index of its field for each of ours.
     pub fn push_relayout(&mut self, row: RowAt<'_>, sources: &[Option<usize>]) {
         self.push_cells(|column| Source::stored(row.cell(sources[column]?)));
     }
@@ -117,17 +118,17 @@ impl<'l> SegmentBuilder<'l> {
 
     fn push_cell(&mut self, column: &Column, source: Option<Source<'_>>) {
         match (&column.form, source) {
-            (Form::Image { slot, .. }, None) => {
+            (Form::Scalar { slot, .. }, None) => {
                 let numbers = &mut self.slots[*slot];
                 numbers.holes.push(self.rows);
                 numbers.values.push(0);
             }
-            (Form::Image { slot, kind }, Some(source)) => {
-                let image = match source {
-                    Source::Canonical(bytes) => image_of(*kind, bytes),
-                    Source::Stored(cell) => cell.image(),
+            (Form::Scalar { slot, .. }, Some(source)) => {
+                let scalar = match source {
+                    Source::Canonical(bytes) => scalar_of(bytes),
+                    Source::Stored(cell) => cell.scalar(),
                 };
-                self.slots[*slot].values.push(image);
+                self.slots[*slot].values.push(scalar);
             }
             (Form::Text(region), source) => {
                 let text = match source {
@@ -187,8 +188,8 @@ impl<'l> SegmentBuilder<'l> {
         let mut open = Collected::default();
         match source {
             Some(Source::Canonical(bytes)) => {
-                let mut reader = CanonicalReader::new(bytes);
-                for _ in 0..reader.u32() {
+                let mut reader = CellReader::new(bytes);
+                for _ in 0..count(&mut reader) {
                     open.push(many, &mut reader);
                 }
             }
@@ -202,8 +203,8 @@ impl<'l> SegmentBuilder<'l> {
         let (mut open_keys, mut open_values) = (Collected::default(), Collected::default());
         match source {
             Some(Source::Canonical(bytes)) => {
-                let mut reader = CanonicalReader::new(bytes);
-                for _ in 0..reader.u32() {
+                let mut reader = CellReader::new(bytes);
+                for _ in 0..count(&mut reader) {
                     open_keys.push(keys, &mut reader);
                     open_values.push(values, &mut reader);
                 }
@@ -221,7 +222,7 @@ impl<'l> SegmentBuilder<'l> {
 
     /// Puts the collected elements where the layout wants them: numbers or ends, and content.
     fn close(&mut self, many: &Many, collected: Collected) {
-        let (Many::Images { region, lane, .. }
+        let (Many::Scalars { region, lane, .. }
         | Many::Texts { ends: region, lane, .. }
         | Many::Blobs { ends: region, lane, .. }) = many;
         let elements = &mut self.lanes[*lane - self.layout.row_slots].values;
@@ -229,7 +230,7 @@ impl<'l> SegmentBuilder<'l> {
         self.slots[region.slot].values.push(elements.len() as u64);
         elements.extend_from_slice(&collected.numbers);
         match many {
-            Many::Images { .. } => {}
+            Many::Scalars { .. } => {}
             Many::Texts { content, .. } => self.open_text(*content).push_str(utf8(&collected.content)),
             Many::Blobs { content, .. } => self.open_bytes(*content).extend_from_slice(&collected.content),
         }
@@ -258,7 +259,7 @@ impl<'l> SegmentBuilder<'l> {
 
     fn lane_slot(&self, lane: usize, numbers: &Numbers) -> Slot {
         let (base, width) = numbers.fit(self.layout.signed[self.layout.row_slots + lane]);
-        // At least one byte, so that a region's length shows how many elements it has.
+        // At least one byte, so that the number of elements follows from a region's length.
         Slot { base, offset: 0, width: width.max(1) }
     }
 
@@ -340,19 +341,19 @@ struct Collected {
 }
 
 impl Collected {
-    fn push(&mut self, many: &Many, reader: &mut CanonicalReader<'_>) {
-        if let Many::Images { kind, .. } = many {
-            return self.numbers.push(image_of(*kind, reader.take(kind.canonical_bytes())));
+    fn push(&mut self, many: &Many, reader: &mut CellReader<'_>) {
+        if let Many::Scalars { kind, .. } = many {
+            let bytes = reader.take(kind.canonical_bytes()).expect(CHECKED);
+            return self.numbers.push(scalar_of(bytes));
         }
-        let len = reader.u32() as usize;
-        self.content.extend_from_slice(reader.take(len));
+        self.content.extend_from_slice(reader.sized().expect(CHECKED));
         self.numbers.push(self.content.len() as u64);
     }
 
     fn copy(&mut self, many: &Many, elements: &super::Elements<'_>) {
-        self.numbers.extend((0..elements.len()).map(|index| elements.image(index)));
+        self.numbers.extend((0..elements.len()).map(|index| elements.scalar(index)));
         match many {
-            Many::Images { .. } => {}
+            Many::Scalars { .. } => {}
             Many::Texts { .. } => {
                 (0..elements.len()).for_each(|index| self.content.extend_from_slice(elements.text(index).as_bytes()));
             }
@@ -363,33 +364,12 @@ impl Collected {
     }
 }
 
-/// Walks canonical bytes that this process wrote.
-struct CanonicalReader<'a> {
-    bytes: &'a [u8],
+/// The number of a list's elements or of a map's entries, of cells that were written or checked by this process.
+fn count(reader: &mut CellReader<'_>) -> u32 {
+    reader.u32().expect(CHECKED)
 }
 
-impl<'a> CanonicalReader<'a> {
-    fn new(bytes: &'a [u8]) -> CanonicalReader<'a> {
-        CanonicalReader { bytes }
-    }
-
-    fn take(&mut self, len: usize) -> &'a [u8] {
-        let (taken, rest) = self.bytes.split_at(len);
-        self.bytes = rest;
-        taken
-    }
-
-    fn u32(&mut self) -> u32 {
-        u32::from_le_bytes(self.take(4).try_into().expect("four bytes are four bytes"))
-    }
-}
-
-/// The number in canonical bytes of this kind.
-pub(super) fn image_of(kind: ImageKind, bytes: &[u8]) -> u64 {
-    let mut eight = [0; 8];
-    eight[..kind.canonical_bytes()].copy_from_slice(bytes);
-    u64::from_le_bytes(eight)
-}
+const CHECKED: &str = "cells are written or checked by this process before they are pushed";
 
 /// Packs text by its column's newest table; the table's number, or 0 where it is better plain.
 fn pack(symbols: Option<&Symbols>, column: ColumnId, text: &[u8], raw: &mut Vec<u8>) -> u64 {

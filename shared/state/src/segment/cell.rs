@@ -3,9 +3,10 @@
 //! All of it borrows the segment, copies nothing, and relies on the segment's invariants.
 
 use crate::ids::ColumnId;
-use crate::layout::{Column, Form, ImageKind, Layout, Many};
+use crate::layout::{Column, Form, Layout, Many, ScalarKind};
 use crate::packed::Text;
 use crate::raw::{FixedRow, load, prefetch};
+use crate::row::{Row, RowRef, push_count, push_sized};
 
 use super::Segment;
 
@@ -38,7 +39,7 @@ pub struct Elements<'s> {
 
 #[derive(Clone, Copy)]
 enum ElementKind<'s> {
-    Images(ImageKind),
+    Scalars(ScalarKind),
     Texts(&'s str),
     Blobs(&'s [u8]),
 }
@@ -78,6 +79,29 @@ impl<'s> RowAt<'s> {
     #[inline(always)]
     pub(crate) fn prefetch_text(self, slot: usize) {
         prefetch(self.segment.text.as_ptr().wrapping_add(self.row.number(slot) as usize));
+    }
+
+    /// Writes the record into `row`, which is cleared first.
+    pub fn write_to(self, row: &mut Row) {
+        row.clear(self.columns());
+        for field in 0..self.columns() {
+            let cell = self.cell(field);
+            if cell.is_present() {
+                row.set(field, |out| cell.canonical(out));
+            }
+        }
+    }
+
+    /// Whether a canonical row holds the same values. `scratch` is overwritten.
+    #[must_use]
+    pub fn is_row(self, row: RowRef<'_>, scratch: &mut Vec<u8>) -> bool {
+        (0..self.columns()).all(|field| self.cell(field).is_canonical(row.cell(field), scratch))
+    }
+
+    /// The fields in which a canonical row differs, ascending. `scratch` is overwritten.
+    #[must_use]
+    pub fn changed_fields(self, row: RowRef<'_>, scratch: &mut Vec<u8>) -> Vec<usize> {
+        (0..self.columns()).filter(|field| !self.cell(*field).is_canonical(row.cell(*field), scratch)).collect()
     }
 
     /// How many fields there are.
@@ -123,12 +147,12 @@ impl<'s> Cell<'s> {
         &self.column.form
     }
 
-    /// A bool, integer (sign-extended), enum number, float's bits, ordinal or image-formed key.
+    /// A bool, integer (sign-extended), enum number, float's bits, ordinal or scalar-formed key.
     #[inline(always)]
     #[must_use]
-    pub fn image(self) -> u64 {
+    pub fn scalar(self) -> u64 {
         match &self.column.form {
-            Form::Image { slot, .. } => self.row.number(*slot),
+            Form::Scalar { slot, .. } => self.row.number(*slot),
             form => misfit(form, "a number"),
         }
     }
@@ -210,7 +234,7 @@ impl<'s> Cell<'s> {
         let segment = self.segment;
         let ((start, end), (content_start, content_end)) = spans(many, self.row);
         let (kind, lane) = match many {
-            Many::Images { lane, kind, .. } => (ElementKind::Images(*kind), *lane),
+            Many::Scalars { lane, kind, .. } => (ElementKind::Scalars(*kind), *lane),
             Many::Texts { lane, .. } => (ElementKind::Texts(&segment.text[content_start..content_end]), *lane),
             Many::Blobs { lane, .. } => (ElementKind::Blobs(&segment.bytes[content_start..content_end]), *lane),
         };
@@ -226,18 +250,18 @@ impl<'s> Cell<'s> {
             return false;
         }
         match &self.column.form {
-            Form::Image { slot, kind } => push_image(out, *kind, self.row.number(*slot)),
+            Form::Scalar { slot, kind } => push_scalar(out, *kind, self.row.number(*slot)),
             Form::Text(_) => out.extend_from_slice(self.text().as_bytes()),
             Form::Bytes(_) => out.extend_from_slice(self.bytes()),
             Form::Packed { .. } => self.packed_text().extend(out),
             Form::Many(_) => {
                 let elements = self.elements();
-                out.extend_from_slice(&elements.len.to_le_bytes());
+                push_count(elements.len(), out);
                 (0..elements.len()).for_each(|index| elements.canonical(index, out));
             }
             Form::Map(..) => {
                 let (keys, values) = self.entries();
-                out.extend_from_slice(&keys.len.to_le_bytes());
+                push_count(keys.len(), out);
                 for index in 0..keys.len() {
                     keys.canonical(index, out);
                     values.canonical(index, out);
@@ -256,10 +280,10 @@ impl<'s> Cell<'s> {
             return false;
         }
         match &self.column.form {
-            Form::Image { slot, kind } => is_image(bytes, *kind, self.row.number(*slot)),
+            Form::Scalar { slot, kind } => is_scalar(bytes, *kind, self.row.number(*slot)),
             Form::Text(_) => self.text().as_bytes() == bytes,
             Form::Bytes(_) => self.bytes() == bytes,
-            Form::Many(Many::Images { kind, .. }) => self.elements().are_images(bytes, *kind),
+            Form::Many(Many::Scalars { kind, .. }) => self.elements().are_scalars(bytes, *kind),
             Form::Packed { .. } | Form::Many(_) | Form::Map(..) => {
                 scratch.clear();
                 self.canonical(scratch) && scratch == bytes
@@ -272,22 +296,22 @@ impl<'s> Cell<'s> {
 #[inline(always)]
 fn spans(many: &Many, row: FixedRow<'_>) -> ((usize, usize), (usize, usize)) {
     match many {
-        Many::Images { region, .. } => (row.span(region.slot), (0, 0)),
+        Many::Scalars { region, .. } => (row.span(region.slot), (0, 0)),
         Many::Texts { ends, content, .. } | Many::Blobs { ends, content, .. } => {
             (row.span(ends.slot), row.span(content.slot))
         }
     }
 }
 
-fn is_image(canonical: &[u8], kind: ImageKind, image: u64) -> bool {
+fn is_scalar(canonical: &[u8], kind: ScalarKind, scalar: u64) -> bool {
     match kind.canonical_bytes() {
-        4 => canonical == (image as u32).to_le_bytes(),
-        _ => canonical == image.to_le_bytes(),
+        4 => canonical == (scalar as u32).to_le_bytes(),
+        _ => canonical == scalar.to_le_bytes(),
     }
 }
 
-fn push_image(out: &mut Vec<u8>, kind: ImageKind, image: u64) {
-    out.extend_from_slice(&image.to_le_bytes()[..kind.canonical_bytes()]);
+fn push_scalar(out: &mut Vec<u8>, kind: ScalarKind, scalar: u64) {
+    out.extend_from_slice(&scalar.to_le_bytes()[..kind.canonical_bytes()]);
 }
 
 impl<'s> Elements<'s> {
@@ -308,18 +332,21 @@ impl<'s> Elements<'s> {
     /// The number at `index`: of a list of numbers, or the end of a string.
     #[inline(always)]
     #[must_use]
-    pub fn image(&self, index: usize) -> u64 {
+    pub fn scalar(&self, index: usize) -> u64 {
         assert!(index < self.len(), "element {index} of {}", self.len);
         self.base.wrapping_add(load(self.numbers, index * usize::from(self.width), self.width))
     }
 
     /// Whether these are the canonical bytes of them all, numbers of this kind.
-    fn are_images(&self, canonical: &[u8], kind: ImageKind) -> bool {
-        let Some((count, images)) = canonical.split_first_chunk() else { return false };
+    fn are_scalars(&self, canonical: &[u8], kind: ScalarKind) -> bool {
+        let Some((count, scalars)) = canonical.split_first_chunk() else { return false };
         let width = kind.canonical_bytes();
         u32::from_le_bytes(*count) == self.len
-            && images.len() == self.len() * width
-            && images.chunks_exact(width).enumerate().all(|(index, image)| is_image(image, kind, self.image(index)))
+            && scalars.len() == self.len() * width
+            && scalars
+                .chunks_exact(width)
+                .enumerate()
+                .all(|(index, scalar)| is_scalar(scalar, kind, self.scalar(index)))
     }
 
     /// The string at `index`.
@@ -350,18 +377,17 @@ impl<'s> Elements<'s> {
 
     #[inline(always)]
     fn bounds(&self, index: usize) -> (usize, usize) {
-        let start = if index == 0 { 0 } else { self.image(index - 1) as usize };
-        (start, self.image(index) as usize)
+        let start = if index == 0 { 0 } else { self.scalar(index - 1) as usize };
+        (start, self.scalar(index) as usize)
     }
 
     /// Appends an element's canonical bytes.
     pub fn canonical(&self, index: usize, out: &mut Vec<u8>) {
         let content = match self.kind {
-            ElementKind::Images(kind) => return push_image(out, kind, self.image(index)),
+            ElementKind::Scalars(kind) => return push_scalar(out, kind, self.scalar(index)),
             ElementKind::Texts(_) => self.text(index).as_bytes(),
             ElementKind::Blobs(_) => self.bytes(index),
         };
-        out.extend_from_slice(&(content.len() as u32).to_le_bytes());
-        out.extend_from_slice(content);
+        push_sized(content, out);
     }
 }

@@ -64,8 +64,8 @@ impl Segment {
     /// The number that a patch puts in place of another; none where it does something else.
     fn number_of(&self, layout: &Layout, patch: &CellPatch<'_>) -> Option<Number> {
         let column = &layout.columns[patch.column];
-        let Form::Image { slot, .. } = column.form else { return None };
-        let value = patch.cell.is_present().then(|| patch.cell.image())?;
+        let Form::Scalar { slot, .. } = column.form else { return None };
+        let value = patch.cell.is_present().then(|| patch.cell.scalar())?;
         if let Some(presence) = column.presence
             && self.own_row(patch.row).number(presence.slot) >> presence.bit & 1 == 0
         {

@@ -74,7 +74,7 @@ fn element(kind: &ValueKind, framed: bool) -> BoxedStrategy<Vec<u8>> {
             prop_oneof![".{0,12}", like_others].prop_map(move |text| frame(text.into_bytes())).boxed()
         }
         ValueKind::Bytes => proptest::collection::vec(any::<u8>(), 0..12).prop_map(frame).boxed(),
-        _ => number.prop_map(|image| image.to_le_bytes().to_vec()).boxed(),
+        _ => number.prop_map(|scalar| scalar.to_le_bytes().to_vec()).boxed(),
     }
 }
 
@@ -173,7 +173,7 @@ proptest! {
             let Some(Some(row)) = rows.get_mut(*at) else { continue };
             // Every second cell changes, or the numbers alone, which is a way of its own; as in a delta, the new ones stand
             // in a segment of these columns.
-            let is_number = |field: &usize| matches!(layout.columns[*field].form, Form::Image { .. });
+            let is_number = |field: &usize| matches!(layout.columns[*field].form, Form::Scalar { .. });
             let fields: Vec<usize> = match at % 3 {
                 2 => (0..cells.len()).filter(is_number).collect(),
                 first => (first..cells.len()).step_by(2).collect(),

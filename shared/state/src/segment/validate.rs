@@ -2,7 +2,7 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 
-use crate::layout::{Form, ImageKind, Layout, Many, Region};
+use crate::layout::{Form, Layout, Many, Region, ScalarKind};
 use crate::packed::SymbolTable;
 use crate::raw::{PADDING, Slot, load};
 use crate::row::RECORD_BYTES_MAX;
@@ -17,9 +17,9 @@ impl Segment {
             let outside = |row| SegmentError::Region { row, column };
             let mut rows = 0..self.rows();
             match &place.form {
-                Form::Image { slot, kind } => {
-                    let images = rows.map(|row| (row, self.own_row(row).number(*slot)));
-                    Self::check_images(column, *kind, ceilings, images)?;
+                Form::Scalar { slot, kind } => {
+                    let scalars = rows.map(|row| (row, self.own_row(row).number(*slot)));
+                    Self::check_scalars(column, *kind, ceilings, scalars)?;
                 }
                 Form::Text(region) => {
                     rows.try_for_each(|row| self.check_text(*region, row).map(drop).ok_or(outside(row)))?;
@@ -45,20 +45,20 @@ impl Segment {
     }
 
     /// That these numbers, each with its row, are of a kind.
-    fn check_images(
+    fn check_scalars(
         column: usize,
-        kind: ImageKind,
+        kind: ScalarKind,
         ceilings: Ceilings<'_>,
-        mut images: impl Iterator<Item = (u32, u64)>,
+        mut scalars: impl Iterator<Item = (u32, u64)>,
     ) -> Result<(), SegmentError> {
         let below = match kind {
-            ImageKind::Number | ImageKind::F64 => return Ok(()),
-            ImageKind::F32 => 1 << 32,
-            ImageKind::Variant(variants) => u64::from(variants),
-            ImageKind::Component(id) => u64::from(ceilings(id)),
+            ScalarKind::Number | ScalarKind::F64 => return Ok(()),
+            ScalarKind::F32 => 1 << 32,
+            ScalarKind::Variant(variants) => u64::from(variants),
+            ScalarKind::Component(id) => u64::from(ceilings(id)),
         };
         // A row without a value stores the base, which may be anything where no row has one; so 0 always fits.
-        match images.find(|(_, value)| *value >= below.max(1)) {
+        match scalars.find(|(_, value)| *value >= below.max(1)) {
             None => Ok(()),
             Some((row, value)) => Err(SegmentError::Value { row, column, value }),
         }
@@ -90,7 +90,7 @@ impl Segment {
     /// The number of elements, if there are whole ones and all their content is where it should be.
     fn check_many(&self, many: &Many, row: u32, column: usize, ceilings: Ceilings<'_>) -> Result<usize, SegmentError> {
         let outside = || SegmentError::Region { row, column };
-        let (Many::Images { region, lane, .. }
+        let (Many::Scalars { region, lane, .. }
         | Many::Texts { ends: region, lane, .. }
         | Many::Blobs { ends: region, lane, .. }) = many;
         let numbers = self.check_bytes(*region, row).ok_or_else(outside)?;
@@ -100,18 +100,18 @@ impl Segment {
         let (start, _) = self.own_row(row).span(region.slot);
         // Nothing wraps: the region is inside the heap, and so is each of its numbers.
         let at = |index: usize| start.wrapping_add(index.wrapping_mul(usize::from(width)));
-        let image = |index: usize| base.wrapping_add(load(&self.bytes, at(index), width));
+        let scalar = |index: usize| base.wrapping_add(load(&self.bytes, at(index), width));
         match many {
-            Many::Images { kind, .. } => {
-                Self::check_images(column, *kind, ceilings, (0..len).map(|index| (row, image(index))))?;
+            Many::Scalars { kind, .. } => {
+                Self::check_scalars(column, *kind, ceilings, (0..len).map(|index| (row, scalar(index))))?;
             }
             Many::Texts { content, .. } => {
                 let text = self.check_text(*content, row).ok_or_else(outside)?;
-                check_ends((0..len).map(image), text.len(), |end| text.is_char_boundary(end)).ok_or_else(outside)?;
+                check_ends((0..len).map(scalar), text.len(), |end| text.is_char_boundary(end)).ok_or_else(outside)?;
             }
             Many::Blobs { content, .. } => {
                 let bytes = self.check_bytes(*content, row).ok_or_else(outside)?;
-                check_ends((0..len).map(image), bytes.len(), |_| true).ok_or_else(outside)?;
+                check_ends((0..len).map(scalar), bytes.len(), |_| true).ok_or_else(outside)?;
             }
         }
         Ok(len)

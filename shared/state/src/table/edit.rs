@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use crate::digest::{Sums, stored_cell_digest};
 use crate::ids::Ordinal;
+use crate::keys::KeyPlan;
 use crate::parallel;
 use crate::raw::prefetch_shared;
 use crate::segment::{Cell, CellPatch, RowAt, Segment, SegmentBuilder};
-use crate::state::State;
 
-use super::Table;
+use super::{Table, Tables};
 
 /// What is to change in one table. All lists ascend by ordinal and name each once.
 #[derive(Default)]
@@ -125,16 +125,16 @@ impl Table {
         Ok(next)
     }
 
-    /// This table with its key index brought up to date. `before` and `after` are the whole states around the edit.
+    /// This table with its key index brought up to date. `before` and `after` are all tables around the edit.
     pub fn reindexed(
         &self,
         edit: &TableEdit<'_>,
-        before: &State,
-        after: &State,
+        before: &Tables,
+        after: &Tables,
         threads: usize,
     ) -> Result<Table, EditError> {
         let Some(plan) = &self.key else { return Ok(self.clone()) };
-        let old = before.table(self.layout.type_id);
+        let old = &before[self.layout.type_id.index()];
         // Where most of it is new, it is built as a load builds it: an insert reads keys again wherever a page is split.
         // If too many keys are equal, the insert below finds which.
         if edit.coming() > old.len() as u64
@@ -174,7 +174,7 @@ impl Table {
         }
         for (ordinal, field, _) in edit.patched {
             self.check_live(*ordinal)?;
-            let key_field = |plan: &Arc<crate::keys::KeyPlan>| plan.fields().any(|of_key| of_key == *field);
+            let key_field = |plan: &Arc<KeyPlan>| plan.fields().any(|of_key| of_key == *field);
             if self.key.as_ref().is_none_or(key_field) {
                 return Err(EditError::Fixed { ordinal: *ordinal, field: *field });
             }

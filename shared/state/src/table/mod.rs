@@ -16,13 +16,23 @@ pub use edit::{EditError, TableEdit};
 use crate::digest::Sums;
 use crate::ids::{Ordinal, TypeId};
 use crate::index::{Directory, KeyIndex, LiveSet, Near};
-use crate::keys::{KeyPlan, KeyRef};
+use crate::keys::{Components, KeyPlan, KeyRef};
 use crate::layout::Layout;
 use crate::packed::Symbols;
 use crate::raw::prefetch;
 use crate::schema::{KeyError, Schema};
 use crate::segment::{RowAt, Segment, SegmentBuilder};
-use crate::state::State;
+
+/// The tables of a state, by type number: where a table finds the components that its keys lead through.
+pub type Tables = [Arc<Table>];
+
+impl<'t> Components<'t> for &'t Tables {
+    type Row = RowAt<'t>;
+
+    fn component(self, id: TypeId, ordinal: Ordinal) -> Option<RowAt<'t>> {
+        self[id.index()].row(ordinal)
+    }
+}
 
 /// A record found, and its row.
 pub(crate) type Found<'s> = Option<(Ordinal, RowAt<'s>)>;
@@ -36,7 +46,7 @@ pub struct Table {
     layout: Arc<Layout>,
     key: Option<Arc<KeyPlan>>,
     /// The slot of a key that is one number. Follows from the plan; every look-up wants it.
-    image_slot: Option<usize>,
+    scalar_slot: Option<usize>,
     seed: u64,
     segment_rows_log2: u8,
     segments: Directory<Option<Arc<Segment>>>,
@@ -56,7 +66,7 @@ impl Table {
         let root = schema.get(id).is_root() && !schema.get(id).fields.is_empty();
         let key = if root { Some(Arc::new(KeyPlan::new(schema, id, &layout)?)) } else { None };
         Ok(Table {
-            image_slot: key.as_ref().and_then(|plan| plan.image_slot()),
+            scalar_slot: key.as_ref().and_then(|plan| plan.scalar_slot()),
             key,
             seed,
             segment_rows_log2: schema.get(id).segment_rows_log2,
@@ -100,8 +110,8 @@ impl Table {
     }
 
     /// The slot of a key that is one number.
-    pub(crate) fn image_slot(&self) -> Option<usize> {
-        self.image_slot
+    pub(crate) fn scalar_slot(&self) -> Option<usize> {
+        self.scalar_slot
     }
 
     /// How its key is read; none for a component.
@@ -187,55 +197,55 @@ impl Table {
         self.row(ordinal).unwrap_or_else(|| self.blank.row(&self.layout, 0).expect("the blank segment has one row"))
     }
 
-    /// The record with this key.
+    /// The record with this key. `tables` are those of the same state.
     #[inline(always)]
     #[must_use]
-    pub fn find(&self, key: KeyRef<'_>, state: &State) -> Option<Ordinal> {
-        self.find_row(key, state).map(|(ordinal, _)| ordinal)
+    pub fn find(&self, key: KeyRef<'_>, tables: &Tables) -> Option<Ordinal> {
+        self.find_row(key, tables).map(|(ordinal, _)| ordinal)
     }
 
     /// The record with this key, and its row: what a read wants.
     #[inline(always)]
     #[must_use]
-    pub fn find_row<'s>(&'s self, key: KeyRef<'_>, state: &State) -> Option<(Ordinal, RowAt<'s>)> {
-        if let (Some(slot), KeyRef::Image(image)) = (self.image_slot, key) {
-            return self.find_image(slot, image);
+    pub fn find_row<'s>(&'s self, key: KeyRef<'_>, tables: &Tables) -> Option<(Ordinal, RowAt<'s>)> {
+        if let (Some(slot), KeyRef::Scalar(scalar)) = (self.scalar_slot, key) {
+            return self.find_scalar(slot, scalar);
         }
-        self.find_any(self.key.as_ref()?, key, state)
+        self.find_any(self.key.as_ref()?, key, tables)
     }
 
     /// By a key that is a number in a slot: the read that is worth having in its caller's code. What leaves it for code
     /// out of line are numbers, so that everything else stays in registers.
     #[inline(always)]
-    fn find_image(&self, slot: usize, image: u64) -> Option<(Ordinal, RowAt<'_>)> {
-        let hash = KeyRef::Image(image).hash(self.seed);
+    fn find_scalar(&self, slot: usize, scalar: u64) -> Option<(Ordinal, RowAt<'_>)> {
+        let hash = KeyRef::Scalar(scalar).hash(self.seed);
         let home = self.keys.home(hash);
         // A loop, since a closure of this size is not inlined.
         for ordinal in home.ordinals() {
             let row = self.row(Ordinal(ordinal))?;
             row.prefetch();
-            if row.slot(slot) == image {
+            if row.slot(slot) == scalar {
                 return Some((Ordinal(ordinal), row));
             }
         }
-        if home.may_have_spilled() { self.find_image_spilled(hash, slot, image) } else { None }
+        if home.may_have_spilled() { self.find_scalar_spilled(hash, slot, scalar) } else { None }
     }
 
     #[cold]
     #[inline(never)]
-    fn find_image_spilled(&self, hash: u64, slot: usize, image: u64) -> Option<(Ordinal, RowAt<'_>)> {
+    fn find_scalar_spilled(&self, hash: u64, slot: usize, scalar: u64) -> Option<(Ordinal, RowAt<'_>)> {
         let mut rows = self.keys.home(hash).spilled().filter_map(|at| Some((Ordinal(at), self.row(Ordinal(at))?)));
-        rows.find(|(_, row)| row.slot(slot) == image)
+        rows.find(|(_, row)| row.slot(slot) == scalar)
     }
 
     /// The records with up to [`MANY`] keys that are numbers: what `find_row` finds for each.
     ///
     /// In stages over all of them, each asking for what the next one reads: the cache misses of a stage overlap, where
     /// look-ups one after another would wait for each.
-    pub(crate) fn find_images<'s>(&'s self, slot: usize, images: &[u64], found: &mut [Found<'s>; MANY]) {
+    pub(crate) fn find_scalars<'s>(&'s self, slot: usize, scalars: &[u64], found: &mut [Found<'s>; MANY]) {
         let mut lines: [Option<Near<'_>>; MANY] = [None; MANY];
-        for (line, image) in lines.iter_mut().zip(images) {
-            let near = self.keys.home(KeyRef::Image(*image).hash(self.seed)).near();
+        for (line, scalar) in lines.iter_mut().zip(scalars) {
+            let near = self.keys.home(KeyRef::Scalar(*scalar).hash(self.seed)).near();
             near.prefetch();
             *line = Some(near);
         }
@@ -244,14 +254,14 @@ impl Table {
             *ordinal = line.first();
             ordinal.iter().for_each(|ordinal| self.ask_segment(Ordinal(*ordinal)));
         }
-        for ((found, ordinal), _) in found.iter_mut().zip(ordinals).zip(images) {
+        for ((found, ordinal), _) in found.iter_mut().zip(ordinals).zip(scalars) {
             *found = ordinal.and_then(|ordinal| Some((Ordinal(ordinal), self.row(Ordinal(ordinal))?)));
             found.iter().for_each(|(_, row)| row.prefetch());
         }
         let text = self.first_text();
-        for (found, image) in found.iter_mut().zip(images) {
-            if found.is_none_or(|(_, row)| row.slot(slot) != *image) {
-                *found = self.find_image_again(slot, *image);
+        for (found, scalar) in found.iter_mut().zip(scalars) {
+            if found.is_none_or(|(_, row)| row.slot(slot) != *scalar) {
+                *found = self.find_scalar_again(slot, *scalar);
             }
             if let (Some((_, row)), Some(text)) = (&*found, text) {
                 row.prefetch_text(text);
@@ -261,20 +271,20 @@ impl Table {
 
     #[cold]
     #[inline(never)]
-    fn find_image_again(&self, slot: usize, image: u64) -> Found<'_> {
-        self.find_image(slot, image)
+    fn find_scalar_again(&self, slot: usize, scalar: u64) -> Found<'_> {
+        self.find_scalar(slot, scalar)
     }
 
     #[inline(never)]
-    fn find_any(&self, plan: &KeyPlan, key: KeyRef<'_>, state: &State) -> Option<(Ordinal, RowAt<'_>)> {
-        let is_match = |at| self.row(Ordinal(at)).is_some_and(|row| plan.matches(row, key, state));
+    fn find_any(&self, plan: &KeyPlan, key: KeyRef<'_>, tables: &Tables) -> Option<(Ordinal, RowAt<'_>)> {
+        let is_match = |at| self.row(Ordinal(at)).is_some_and(|row| plan.matches(row, key, tables));
         let ordinal = self.keys.find(key.hash(self.seed), is_match).map(Ordinal)?;
         Some((ordinal, self.row(ordinal)?))
     }
 
     /// The hash under which the key index has the row's key.
-    fn key_hash(&self, plan: &KeyPlan, row: RowAt<'_>, state: &State) -> u64 {
-        plan.with_key(row, state, |key| key.hash(self.seed))
+    fn key_hash(&self, plan: &KeyPlan, row: RowAt<'_>, tables: &Tables) -> u64 {
+        plan.with_key(row, tables, |key| key.hash(self.seed))
     }
 
     /// What its parts take in memory, as if it shared none of them.
@@ -303,14 +313,14 @@ impl Table {
     }
 
     /// Builds the key index of a loaded table from its live rows, on `threads` threads. None where too many keys are equal.
-    pub(crate) fn with_key_index(&self, state: &State, threads: usize) -> Option<Table> {
+    pub(crate) fn with_key_index(&self, tables: &Tables, threads: usize) -> Option<Table> {
         let Some(plan) = &self.key else { return Some(self.clone()) };
         let count = self.segments.len();
         let share = count.div_ceil(threads.max(1)).max(1);
         let shares: Vec<_> = (0..count).step_by(share).map(|start| start..(start + share).min(count)).collect();
         let keys = KeyIndex::build_parallel(self.len(), &shares, threads, |numbers| {
             let ordinals = numbers.clone().flat_map(|number| self.live_in(number));
-            ordinals.filter_map(|ordinal| Some((self.key_hash(plan, self.row(Ordinal(ordinal))?, state), ordinal)))
+            ordinals.filter_map(|ordinal| Some((self.key_hash(plan, self.row(Ordinal(ordinal))?, tables), ordinal)))
         });
         Some(Table { keys: keys?, ..self.clone() })
     }
@@ -331,7 +341,7 @@ impl Table {
     ///
     /// # Panics
     /// When one is broken: for tests and debug builds.
-    pub fn check_invariants(&self, state: &State) {
+    pub fn check_invariants(&self, tables: &Tables) {
         let mut sums = Sums::new(self.layout.columns.len());
         let mut scratch = Vec::new();
         let mut live = 0;
@@ -350,7 +360,7 @@ impl Table {
         assert_eq!(self.keys.len(), live, "the key index names live rows only");
         for ordinal in self.ordinals() {
             let row = self.row(ordinal).expect("a live ordinal has a row");
-            let found = plan.with_key(row, state, |key| self.find(key, state));
+            let found = plan.with_key(row, tables, |key| self.find(key, tables));
             assert_eq!(found, Some(ordinal), "the key index finds every live row");
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::digest::{Sums, stored_cell_digest};
 use crate::ids::{Ordinal, TypeId};
-use crate::layout::{Column, Form, ImageKind, Layout, Many, ValueForm};
+use crate::layout::{Column, Form, Layout, Many, ScalarKind, ValueForm};
 use crate::parallel;
 use crate::schema::{KeyError, Schema};
 use crate::segment::{Segment, SegmentBuilder};
@@ -29,7 +29,7 @@ impl Table {
             return Ok(Table {
                 layout: empty.layout,
                 key: empty.key,
-                image_slot: empty.image_slot,
+                scalar_slot: empty.scalar_slot,
                 blank: empty.blank,
                 ..self.clone()
             });
@@ -45,7 +45,7 @@ impl Table {
         Ok(Table {
             layout: empty.layout,
             key: empty.key,
-            image_slot: empty.image_slot,
+            scalar_slot: empty.scalar_slot,
             blank: empty.blank,
             segments: segments.into_iter().collect(),
             sums: Sums { columns, presence: self.sums.presence },
@@ -98,17 +98,17 @@ enum Held {
 
 /// What a column's values are, whichever slots they have.
 fn values_of(form: &Form) -> (Held, ValueForm, Option<ValueForm>) {
-    let leveled = |kind: &ImageKind| match kind {
-        ImageKind::Variant(_) => ValueForm::Image(ImageKind::Variant(0)),
-        kind => ValueForm::Image(*kind),
+    let leveled = |kind: &ScalarKind| match kind {
+        ScalarKind::Variant(_) => ValueForm::Scalar(ScalarKind::Variant(0)),
+        kind => ValueForm::Scalar(*kind),
     };
     let many = |many: &Many| match many {
-        Many::Images { kind, .. } => leveled(kind),
+        Many::Scalars { kind, .. } => leveled(kind),
         Many::Texts { .. } => ValueForm::Text,
         Many::Blobs { .. } => ValueForm::Bytes,
     };
     match form {
-        Form::Image { kind, .. } => (Held::One, leveled(kind), None),
+        Form::Scalar { kind, .. } => (Held::One, leveled(kind), None),
         Form::Text(_) => (Held::One, ValueForm::Text, None),
         Form::Bytes(_) => (Held::One, ValueForm::Bytes, None),
         Form::Packed { .. } => (Held::Packed, ValueForm::Text, None),
@@ -121,19 +121,19 @@ fn values_of(form: &Form) -> (Held, ValueForm, Option<ValueForm>) {
 fn same_places(old: &Layout, new: &Layout) -> bool {
     let leveled = |layout: &Layout| {
         let mut layout = layout.clone();
-        let level = |kind: &mut ImageKind| {
-            if let ImageKind::Variant(variants) = kind {
+        let level = |kind: &mut ScalarKind| {
+            if let ScalarKind::Variant(variants) = kind {
                 *variants = 0;
             }
         };
         let level_many = |many: &mut Many| {
-            if let Many::Images { kind, .. } = many {
+            if let Many::Scalars { kind, .. } = many {
                 level(kind);
             }
         };
         for column in &mut layout.columns {
             match &mut column.form {
-                Form::Image { kind, .. } => level(kind),
+                Form::Scalar { kind, .. } => level(kind),
                 Form::Many(many) => level_many(many),
                 Form::Map(keys, values) => {
                     level_many(keys);

@@ -83,7 +83,7 @@ fn shares<T: Root>(left: TableRef<'_, T>, right: TableRef<'_, T>, number: usize)
 fn counterpart<'v, T: Root>(record: NamedRecord<'v>, other: TableRef<'v, T>) -> Option<NamedRecord<'v>> {
     let (table, state) = (other.table?, &other.scope.view.state);
     let plan = record.state.table(record.id).key_plan()?;
-    let (ordinal, row) = plan.with_key(record.row, record.state, |key| table.find_row(key, state))?;
+    let (ordinal, row) = plan.with_key(record.row, record.state.tables(), |key| table.find_row(key, state.tables()))?;
     Some(NamedRecord { state, id: other.binding.chain?, row, ordinal })
 }
 

@@ -115,7 +115,7 @@ pub trait IndexValue: Sealed + 'static {
 
 fn key_bytes<R>(key: KeyRef<'_>, look: impl FnOnce(&[u8]) -> R) -> R {
     match key {
-        KeyRef::Image(image) => look(&image.to_le_bytes()),
+        KeyRef::Scalar(scalar) => look(&scalar.to_le_bytes()),
         KeyRef::Bytes(bytes) => look(bytes),
     }
 }

@@ -29,20 +29,20 @@ pub struct Many<'v, 'k, T, K> {
 impl<'v, 'k, T: Root, K: Iterator<Item = <T::Key as KeyValue>::Borrowed<'k>>> Many<'v, 'k, T, K> {
     #[inline(always)]
     pub(super) fn new(table: TableRef<'v, T>, keys: K) -> Self {
-        let slot = table.table.and_then(|table| table.image_slot());
+        let slot = table.table.and_then(|table| table.scalar_slot());
         Many { table, keys, slot, found: [None; MANY], left: 0..0, borrowed: PhantomData }
     }
 
     /// Looks up the next keys; `false` if there are none.
     fn refill(&mut self, slot: usize) -> bool {
-        let mut images = [0; MANY];
+        let mut scalars = [0; MANY];
         let mut count = 0;
-        for (image, key) in images.iter_mut().zip(self.keys.by_ref()) {
-            *image = T::Key::with(key, |key| if let KeyRef::Image(image) = key { image } else { 0 });
+        for (scalar, key) in scalars.iter_mut().zip(self.keys.by_ref()) {
+            *scalar = T::Key::with(key, |key| if let KeyRef::Scalar(scalar) = key { scalar } else { 0 });
             count += 1;
         }
         if let Some(table) = self.table.table {
-            table.find_images(slot, &images[..count], &mut self.found);
+            table.find_scalars(slot, &scalars[..count], &mut self.found);
         }
         self.left = 0..count;
         count > 0

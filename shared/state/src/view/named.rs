@@ -152,7 +152,7 @@ impl<'v> NamedTable<'v> {
     /// The record with this key in canonical form; see [`key_of_text`](NamedTable::key_of_text).
     #[must_use]
     pub fn get(self, key: KeyRef<'_>) -> Option<NamedRecord<'v>> {
-        let (ordinal, row) = self.table().find_row(key, self.state)?;
+        let (ordinal, row) = self.table().find_row(key, self.state.tables())?;
         Some(NamedRecord { state: self.state, id: self.id, row, ordinal })
     }
 
@@ -183,7 +183,7 @@ impl<'v> NamedRecord<'v> {
     #[must_use]
     pub fn key(self) -> Option<KeyBuf> {
         let plan = self.state.table(self.id).key_plan()?;
-        Some(plan.with_key(self.row, self.state, |key| key.to_buf()))
+        Some(plan.with_key(self.row, self.state.tables(), |key| key.to_buf()))
     }
 
     /// The value of the field with this name; none if the type has no such field.
@@ -221,21 +221,21 @@ impl<'v> NamedRecord<'v> {
 /// One value, of a cell or of an element.
 fn one<'v>(state: &'v State, kind: &'v ValueKind, source: impl Source<'v>) -> NamedValue<'v> {
     match kind {
-        ValueKind::Bool => NamedValue::Bool(source.image() != 0),
-        ValueKind::Int(_) => NamedValue::Int(source.image().cast_signed()),
-        ValueKind::UInt(_) => NamedValue::UInt(source.image()),
-        ValueKind::F32 => NamedValue::F32(f32::from_bits(source.image() as u32)),
-        ValueKind::F64 => NamedValue::F64(f64::from_bits(source.image())),
+        ValueKind::Bool => NamedValue::Bool(source.scalar() != 0),
+        ValueKind::Int(_) => NamedValue::Int(source.scalar().cast_signed()),
+        ValueKind::UInt(_) => NamedValue::UInt(source.scalar()),
+        ValueKind::F32 => NamedValue::F32(f32::from_bits(source.scalar() as u32)),
+        ValueKind::F64 => NamedValue::F64(f64::from_bits(source.scalar())),
         ValueKind::String => NamedValue::Text(source.text()),
         ValueKind::Bytes => NamedValue::Bytes(source.bytes()),
-        ValueKind::Enum(names) => NamedValue::Variant(names.get(source.image() as usize).map_or("", String::as_str)),
+        ValueKind::Enum(names) => NamedValue::Variant(names.get(source.scalar() as usize).map_or("", String::as_str)),
         ValueKind::Key(root) => NamedValue::Key(NamedKey::read(state, *root, source)),
-        ValueKind::Component(id) => match NamedRecord::new(state, *id, Ordinal(source.image() as u32)) {
+        ValueKind::Component(id) => match NamedRecord::new(state, *id, Ordinal(source.scalar() as u32)) {
             Some(record) => NamedValue::Record(record),
             None => NamedValue::Absent,
         },
         ValueKind::Dedup(id) => {
-            let row = state.table(*id).row(Ordinal(source.image() as u32));
+            let row = state.table(*id).row(Ordinal(source.scalar() as u32));
             row.map_or(NamedValue::Absent, |row| NamedValue::Text(row.cell(0).text()))
         }
     }

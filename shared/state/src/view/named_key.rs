@@ -3,9 +3,10 @@
 use serde_json::Value as Json;
 
 use crate::ids::TypeId;
-use crate::keys::{KeyBuf, KeyRef};
+use crate::keys::{KeyBuf, KeyRef, from_hex};
 use crate::record::Source;
-use crate::schema::{KeyForm, Schema, ValueKind};
+use crate::row::push_sized;
+use crate::schema::{KeyForm, ValueKind};
 use crate::state::State;
 
 use super::{NamedRecord, NamedTable, NamedValue};
@@ -69,10 +70,7 @@ impl<'v> NamedTable<'v> {
     pub fn key_of_json(self, json: &Json) -> Result<KeyBuf, NamedKeyError> {
         let kinds = self.key_kinds()?;
         if let [kind] = kinds.as_slice() {
-            return match self.part(kind, json)? {
-                Part::Image(image) => Ok(KeyBuf::Image(image)),
-                Part::Bytes(bytes) => Ok(KeyBuf::Bytes(bytes)),
-            };
+            return self.part(kind, json);
         }
         let parts = json.as_array().map_or(std::slice::from_ref(json), Vec::as_slice);
         if parts.len() != kinds.len() {
@@ -82,11 +80,8 @@ impl<'v> NamedTable<'v> {
         let mut bytes = Vec::new();
         for (kind, part) in kinds.iter().zip(parts) {
             match self.part(kind, part)? {
-                Part::Image(image) => bytes.extend_from_slice(&image.to_le_bytes()),
-                Part::Bytes(part) => {
-                    bytes.extend_from_slice(&(part.len() as u32).to_le_bytes());
-                    bytes.extend_from_slice(&part);
-                }
+                KeyBuf::Scalar(scalar) => bytes.extend_from_slice(&scalar.to_le_bytes()),
+                KeyBuf::Bytes(part) => push_sized(&part, &mut bytes),
             }
         }
         Ok(KeyBuf::Bytes(bytes))
@@ -94,14 +89,11 @@ impl<'v> NamedTable<'v> {
 
     /// The kinds of the key's parts; those of a `Key<T>` are T's.
     fn key_kinds(self) -> Result<Vec<&'v ValueKind>, NamedKeyError> {
-        let kinds = key_kinds(self.state.schema(), self.id);
-        if kinds.is_empty() {
-            return Err(NamedKeyError::NoKey { type_name: self.schema().name.clone() });
-        }
-        Ok(kinds)
+        let no_key = |_| NamedKeyError::NoKey { type_name: self.schema().name.clone() };
+        self.state.schema().key_leaves(self.id).map_err(no_key)
     }
 
-    fn part(self, kind: &ValueKind, json: &Json) -> Result<Part, NamedKeyError> {
+    fn part(self, kind: &ValueKind, json: &Json) -> Result<KeyBuf, NamedKeyError> {
         part(kind, json).ok_or_else(|| {
             let (type_name, key) = self.names();
             let expected = expected(kind);
@@ -114,24 +106,19 @@ impl<'v> NamedTable<'v> {
     }
 }
 
-enum Part {
-    Image(u64),
-    Bytes(Vec<u8>),
-}
-
-fn part(kind: &ValueKind, json: &Json) -> Option<Part> {
+fn part(kind: &ValueKind, json: &Json) -> Option<KeyBuf> {
     Some(match kind {
-        ValueKind::Bool => Part::Image(u64::from(json.as_bool()?)),
+        ValueKind::Bool => KeyBuf::Scalar(u64::from(json.as_bool()?)),
         ValueKind::Int(bytes) => {
             let (number, spare) = (json.as_i64()?, 64 - 8 * u32::from(*bytes));
-            (number << spare >> spare == number).then_some(Part::Image(number.cast_unsigned()))?
+            (number << spare >> spare == number).then_some(KeyBuf::Scalar(number.cast_unsigned()))?
         }
         ValueKind::UInt(bytes) => {
             let (number, spare) = (json.as_u64()?, 64 - 8 * u32::from(*bytes));
-            (number << spare >> spare == number).then_some(Part::Image(number))?
+            (number << spare >> spare == number).then_some(KeyBuf::Scalar(number))?
         }
-        ValueKind::Bytes => Part::Bytes(from_hex(json.as_str()?)?),
-        _ => Part::Bytes(json.as_str()?.as_bytes().to_vec()),
+        ValueKind::Bytes => KeyBuf::Bytes(from_hex(json.as_str()?)?),
+        _ => KeyBuf::Bytes(json.as_str()?.as_bytes().to_vec()),
     })
 }
 
@@ -146,32 +133,10 @@ fn expected(kind: &ValueKind) -> String {
     }
 }
 
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> = text.chars().map(|digit| Some(digit.to_digit(16)? as u8)).collect::<Option<_>>()?;
-    digits.len().is_multiple_of(2).then(|| digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
-}
-
-/// The kinds of a root's key parts; none for a component, or for a key that the schema does not bear out.
-pub(super) fn key_kinds(schema: &Schema, id: TypeId) -> Vec<&ValueKind> {
-    let mut kinds = Vec::new();
-    // This also checks that no key leads back to itself.
-    if schema.key_form(id).is_err() {
-        return kinds;
-    }
-    for path in schema.get(id).key_paths() {
-        match schema.key_part(id, path) {
-            Ok(ValueKind::Key(target)) => kinds.extend(key_kinds(schema, *target)),
-            Ok(kind) => kinds.push(kind),
-            Err(_) => return Vec::new(),
-        }
-    }
-    kinds
-}
-
 impl<'v> NamedKey<'v> {
     pub(super) fn read(state: &'v State, root: TypeId, source: impl Source<'v>) -> NamedKey<'v> {
         let key = match state.schema().key_form(root) {
-            Ok(KeyForm::Image) => KeyRef::Image(source.image()),
+            Ok(KeyForm::Scalar) => KeyRef::Scalar(source.scalar()),
             Ok(KeyForm::Text) => KeyRef::Bytes(source.text().as_bytes()),
             Ok(KeyForm::Bytes | KeyForm::Composite(_)) => KeyRef::Bytes(source.bytes()),
             Err(_) => KeyRef::Bytes(&[]),
@@ -200,43 +165,21 @@ impl<'v> NamedKey<'v> {
     /// Its parts; fewer if its bytes don't bear them out.
     #[must_use]
     pub fn parts(self) -> Vec<NamedValue<'v>> {
-        let kinds = key_kinds(self.state.schema(), self.root);
-        let mut rest = match self.key {
-            KeyRef::Image(image) => return kinds.first().map(|kind| image_part(kind, image)).into_iter().collect(),
-            KeyRef::Bytes(bytes) => bytes,
-        };
-        if let [kind] = kinds.as_slice() {
-            return vec![bytes_part(kind, rest)];
-        }
-        kinds.iter().map_while(|kind| take_part(kind, &mut rest)).collect()
+        let kinds = self.state.schema().key_leaves(self.root).unwrap_or_default();
+        kinds.iter().zip(self.key.parts(&kinds)).map(|(kind, part)| shown(kind, part)).collect()
     }
 }
 
-fn take_part<'v>(kind: &ValueKind, rest: &mut &'v [u8]) -> Option<NamedValue<'v>> {
-    if matches!(kind, ValueKind::Bool | ValueKind::Int(_) | ValueKind::UInt(_)) {
-        let (image, after) = rest.split_first_chunk()?;
-        *rest = after;
-        return Some(image_part(kind, u64::from_le_bytes(*image)));
-    }
-    let (length, after) = rest.split_first_chunk()?;
-    let (part, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    *rest = after;
-    Some(bytes_part(kind, part))
-}
-
-fn image_part(kind: &ValueKind, image: u64) -> NamedValue<'static> {
-    match kind {
-        ValueKind::Bool => NamedValue::Bool(image != 0),
-        ValueKind::Int(_) => NamedValue::Int(image.cast_signed()),
-        _ => NamedValue::UInt(image),
-    }
-}
-
-fn bytes_part<'v>(kind: &ValueKind, bytes: &'v [u8]) -> NamedValue<'v> {
-    match (kind, std::str::from_utf8(bytes)) {
-        (ValueKind::Bytes, _) | (_, Err(_)) => NamedValue::Bytes(bytes),
-        (ValueKind::Enum(_), Ok(name)) => NamedValue::Variant(name),
-        (_, Ok(text)) => NamedValue::Text(text),
+fn shown<'v>(kind: &ValueKind, part: KeyRef<'v>) -> NamedValue<'v> {
+    match (kind, part) {
+        (ValueKind::Bool, KeyRef::Scalar(scalar)) => NamedValue::Bool(scalar != 0),
+        (ValueKind::Int(_), KeyRef::Scalar(scalar)) => NamedValue::Int(scalar.cast_signed()),
+        (_, KeyRef::Scalar(scalar)) => NamedValue::UInt(scalar),
+        (kind, KeyRef::Bytes(bytes)) => match (kind, std::str::from_utf8(bytes)) {
+            (ValueKind::Bytes, _) | (_, Err(_)) => NamedValue::Bytes(bytes),
+            (ValueKind::Enum(_), Ok(name)) => NamedValue::Variant(name),
+            (_, Ok(text)) => NamedValue::Text(text),
+        },
     }
 }
 

@@ -56,7 +56,7 @@ enum Next {
     /// References to records of this component, in the chain.
     Into(TypeId),
     /// The end: a number of so many canonical bytes.
-    Image(usize),
+    Scalar(usize),
     /// The end: an enum, by the program's names for the chain's numbers.
     Names(Vec<String>),
     /// The end: text.
@@ -120,13 +120,13 @@ impl Path {
     }
 
     fn one<'s, S: Source<'s>>(&self, depth: usize, state: &'s State, source: S, emit: &mut impl FnMut(Option<&[u8]>)) {
-        let component = |id: TypeId| state.table(id).row(Ordinal(source.image() as u32));
+        let component = |id: TypeId| state.table(id).row(Ordinal(source.scalar() as u32));
         match &self.steps[depth].next {
-            Next::Image(bytes) => emit(Some(&source.image().to_le_bytes()[..*bytes])),
+            Next::Scalar(bytes) => emit(Some(&source.scalar().to_le_bytes()[..*bytes])),
             Next::Text => emit(Some(source.text().as_bytes())),
             Next::Packed => unreachable!("packed text is a value alone, which walk reads"),
             Next::Bytes => emit(Some(source.bytes())),
-            Next::Names(names) => emit(names.get(source.image() as usize).map(String::as_bytes)),
+            Next::Names(names) => emit(names.get(source.scalar() as usize).map(String::as_bytes)),
             Next::Dedup(id) => emit(component(*id).map(|row| row.cell(0).text().as_bytes())),
             Next::Into(id) => match component(*id) {
                 Some(row) => self.walk(depth + 1, state, row, emit),
@@ -265,7 +265,7 @@ impl<'a> Walk<'a> {
     fn plain(&self, kind: &ValueKind) -> Next {
         use crate::layout::ValueForm;
         match self.declared.schema().value_form(kind) {
-            Ok(ValueForm::Image(image)) => Next::Image(image.canonical_bytes()),
+            Ok(ValueForm::Scalar(scalar)) => Next::Scalar(scalar.canonical_bytes()),
             Ok(ValueForm::Text) => Next::Text,
             // A declared schema's keys were checked when it was made.
             Ok(ValueForm::Bytes) | Err(_) => Next::Bytes,

@@ -208,7 +208,7 @@ impl<'v, T: Root> TableRef<'v, T> {
     #[inline(always)]
     #[must_use]
     pub fn find(self, key: KeyRef<'_>) -> Option<T::Ref<'v>> {
-        let (ordinal, row) = self.table?.find_row(key, &self.scope.view.state)?;
+        let (ordinal, row) = self.table?.find_row(key, self.scope.view.state.tables())?;
         Some(self.reader(RecordAt::new(row, self.binding, self.scope, ordinal)))
     }
 }

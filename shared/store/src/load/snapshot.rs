@@ -98,7 +98,7 @@ pub async fn snapshot(
     };
     let reader = SnapshotReader::new(footer, what.dataset, what.snapshot.digest, what.seed, what.bytes_max);
     let reader = Arc::new(reader.map_err(|error| what.wrong(error))?);
-    let (part_bytes, requests) = match storage.is_local() {
+    let (part_bytes, requests) = match storage.local_folder() {
         Some(_) => (LOCAL_PART_BYTES, env.threads()),
         None => (PART_BYTES, env.threads() * REQUESTS_PER_THREAD),
     };

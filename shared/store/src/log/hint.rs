@@ -39,7 +39,7 @@ pub struct Hint {
     /// Who holds the dataset; nobody after a `close`.
     pub holder: Option<String>,
     /// The holder's promise: the next hint comes within this time.
-    pub next_within: Duration,
+    pub heartbeat_interval: Duration,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -48,7 +48,7 @@ struct Record {
     epoch: Epoch,
     beat: u64,
     holder: Option<String>,
-    next_within_ms: u64,
+    heartbeat_interval_ms: u64,
 }
 
 impl Hint {
@@ -60,7 +60,7 @@ impl Hint {
             epoch: self.epoch,
             beat: self.beat,
             holder: self.holder.clone(),
-            next_within_ms: u64::try_from(self.next_within.as_millis()).unwrap_or(u64::MAX),
+            heartbeat_interval_ms: u64::try_from(self.heartbeat_interval.as_millis()).unwrap_or(u64::MAX),
         };
         let mut sections = Sections::default();
         sections.control(HINT, &record, names::HINT).expect("a hint's holder is cut to 255 bytes");
@@ -84,7 +84,7 @@ impl Hint {
             epoch: record.epoch,
             beat: record.beat,
             holder: record.holder,
-            next_within: Duration::from_millis(record.next_within_ms).min(PROMISE_MAX),
+            heartbeat_interval: Duration::from_millis(record.heartbeat_interval_ms).min(PROMISE_MAX),
         })
     }
 }

@@ -17,6 +17,7 @@ use super::reader::LogReader;
 use super::tail::read_hint;
 use super::writer::{LogWriter, WriterOptions};
 use crate::env::Env;
+use crate::error::ErrorKind;
 use cenote_state::ids::{DatasetId, Epoch, Position};
 
 /// How often the hint is looked at while waiting.
@@ -47,6 +48,19 @@ pub enum OpenError {
     /// The entry could not be made.
     #[error(transparent)]
     Refused(#[from] Refused),
+}
+
+impl OpenError {
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            OpenError::Behind { .. } | OpenError::Unknown { .. } => ErrorKind::Retry,
+            OpenError::Lost(lost) => lost.kind(),
+            OpenError::Read(error) => error.kind(),
+            OpenError::Refused(refused) => refused.kind(),
+        }
+    }
 }
 
 impl LogWriter {
@@ -83,7 +97,7 @@ impl LogWriter {
         let mut writer = LogWriter::new(reader.storage().clone(), env, options, outline, epoch);
         match writer.put_open(insists).await? {
             Outcome::Committed(_) => {
-                writer.heart().offer().await;
+                writer.heartbeat().offer().await;
                 Ok(writer)
             }
             Outcome::Lost(Lost::Behind { position }) => Err(OpenError::Behind { position }),
@@ -106,7 +120,7 @@ async fn wait_for_turn(reader: &LogReader, env: &Env, options: &WriterOptions) -
             seen = hint;
         }
         let unchanged_for = env.instant() - since;
-        match options.rules.may_open(outline.epoch, seen.as_ref(), unchanged_for, options.next_within) {
+        match options.rules.may_open(outline.epoch, seen.as_ref(), unchanged_for, options.heartbeat_interval) {
             Ok(()) => return Ok(()),
             Err(rest) => env.sleep(rest.min(LOOK_EVERY)).await,
         }

@@ -2,10 +2,11 @@
 //!
 //! Storage gives us put-if-absent on single objects and nothing else. All of Cenote's promises (I1, I6, I7, I11) rest
 //! on the order in which objects are written, named and deleted. Each rule is one item here; the rest of the code asks
-//! it and decides nothing by itself. A simulation can break each on purpose, and must then see something go wrong.
+//! it and decides nothing by itself. With the feature `testing`, a simulation can break each, and must then see something
+//! go wrong.
 //!
 //! 1. Objects, then the entry that names them, then the hint: [`Rules::publish_steps`].
-//! 2. A put has three outcomes, and nobody is told "not written" while it may still land: [`Rules::judge_put`].
+//! 2. A put has three outcomes, and no caller is told "not written" while it may still land: [`Rules::judge_put`].
 //! 3. One producer holds the dataset; a higher epoch is final: [`Rules::may_open`], [`Rules::is_fenced`].
 //! 4. Retention: `trim`, then tombstones in ascending order, then deletion; the floor never passes what is kept:
 //!    [`Rules::trim_steps`], [`Rules::floor_limit`].
@@ -20,33 +21,43 @@ use super::names::ObjectName;
 use super::outline::Outline;
 use cenote_state::ids::{Epoch, Position, Timestamp};
 
-/// A rule of order, by its number.
+/// A rule of order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rule {
-    /// Objects, entry, hint.
-    R1,
-    /// Three outcomes.
-    R2,
-    /// One holder.
-    R3,
-    /// Trim, tombstones, deletion.
-    R4,
-    /// Garbage.
-    R5,
-    /// The end of the log.
-    R6,
-    /// Snapshots are read back.
-    R7,
+    /// 1. Objects, then the entry that names them, then the hint.
+    ObjectsBeforeEntry,
+    /// 2. A put has three outcomes and is settled.
+    SettlePuts,
+    /// 3. One producer owns the dataset.
+    SingleOwner,
+    /// 4. Trim, then tombstones, then deletion.
+    TrimOrder,
+    /// 5. Only garbage is deleted.
+    Garbage,
+    /// 6. What the end of the log is.
+    EndOfLog,
+    /// 7. A snapshot is read back before an entry names it.
+    ReadBack,
 }
 
 impl Rule {
-    /// All of them.
-    pub const ALL: [Rule; 7] = [Rule::R1, Rule::R2, Rule::R3, Rule::R4, Rule::R5, Rule::R6, Rule::R7];
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Rule; 7] = [
+        Rule::ObjectsBeforeEntry,
+        Rule::SettlePuts,
+        Rule::SingleOwner,
+        Rule::TrimOrder,
+        Rule::Garbage,
+        Rule::EndOfLog,
+        Rule::ReadBack,
+    ];
 }
 
-/// The rules, all kept unless a simulation broke one.
+/// The rules. All are kept; only with the feature `testing` can a simulation break one. Without it this is nothing at
+/// run time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rules {
+    #[cfg(any(test, feature = "testing"))]
     broken: Option<Rule>,
 }
 
@@ -103,14 +114,20 @@ pub enum NotFound {
 
 impl Rules {
     /// All rules but one: only for simulations, which must then fail.
-    #[doc(hidden)]
+    #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn broken(rule: Rule) -> Rules {
         Rules { broken: Some(rule) }
     }
 
+    #[cfg(any(test, feature = "testing"))]
     fn keep(self, rule: Rule) -> bool {
         self.broken != Some(rule)
+    }
+
+    #[cfg(not(any(test, feature = "testing")))]
+    fn keep(self, _rule: Rule) -> bool {
+        true
     }
 
     /// Rule 1. The order of publishing: a crash between any two steps leaves garbage, never a name without its object.
@@ -118,7 +135,7 @@ impl Rules {
     #[must_use]
     pub fn publish_steps(self) -> [PublishStep; 2] {
         let steps = [PublishStep::Objects, PublishStep::Entry];
-        if self.keep(Rule::R1) { steps } else { [steps[1], steps[0]] }
+        if self.keep(Rule::ObjectsBeforeEntry) { steps } else { [steps[1], steps[0]] }
     }
 
     /// Rule 2. What became of a put-if-absent that the store did not simply confirm, from what stands there now.
@@ -129,7 +146,7 @@ impl Rules {
         match standing {
             Standing::Ours => Verdict::Committed,
             Standing::Anothers => Verdict::Lost,
-            Standing::Nothing if self.keep(Rule::R2) => Verdict::Undecided,
+            Standing::Nothing if self.keep(Rule::SettlePuts) => Verdict::Undecided,
             Standing::Nothing => Verdict::Lost,
         }
     }
@@ -152,7 +169,7 @@ impl Rules {
         let promise = match hint {
             _ if log_epoch.0 == 0 => Duration::ZERO,
             Some(hint) if hint.epoch >= log_epoch && hint.holder.is_none() => Duration::ZERO,
-            Some(hint) if hint.epoch >= log_epoch => hint.next_within,
+            Some(hint) if hint.epoch >= log_epoch => hint.heartbeat_interval,
             _ => default_promise,
         };
         match promise.saturating_sub(unchanged_for) {
@@ -164,13 +181,13 @@ impl Rules {
     /// Rule 3. Whether a writer of epoch `own` that meets `found` is superseded. That is final.
     #[must_use]
     pub fn is_fenced(self, own: Epoch, found: Epoch) -> bool {
-        found > own && self.keep(Rule::R3)
+        found > own && self.keep(Rule::SingleOwner)
     }
 
     /// Rule 3. Whether a commit must name the newest version as its parent: a writer that was superseded has another
     /// reason to be found out than its epoch.
     pub(super) fn checks_parents(self) -> bool {
-        self.keep(Rule::R3)
+        self.keep(Rule::SingleOwner)
     }
 
     /// Rule 4. The order of trimming. A crash between any two leaves tombstones to write and garbage to delete; at no
@@ -178,7 +195,7 @@ impl Rules {
     #[must_use]
     pub fn trim_steps(self) -> [TrimStep; 3] {
         let steps = [TrimStep::Trim, TrimStep::Tombstones, TrimStep::Delete];
-        if self.keep(Rule::R4) { steps } else { [steps[2], steps[1], steps[0]] }
+        if self.keep(Rule::TrimOrder) { steps } else { [steps[2], steps[1], steps[0]] }
     }
 
     /// Rule 4. The highest floor that keeps the newest `snapshots` of them and every one made after `younger_than`:
@@ -197,13 +214,13 @@ impl Rules {
     #[must_use]
     pub fn is_garbage(self, name: &ObjectName, is_named: bool, log_epoch: Epoch, floor: Position) -> bool {
         let is_past = name.epoch < log_epoch || name.position < floor;
-        !is_named && (is_past || !self.keep(Rule::R5))
+        !is_named && (is_past || !self.keep(Rule::Garbage))
     }
 
     /// Rule 5, the other side. Whether an entry of `epoch` may name the object: its own writer's, not below the floor.
     #[must_use]
     pub fn may_name(self, name: &ObjectName, epoch: Epoch, floor: Position) -> bool {
-        (name.epoch == epoch && name.position >= floor) || !self.keep(Rule::R5)
+        (name.epoch == epoch && name.position >= floor) || !self.keep(Rule::Garbage)
     }
 
     /// Rule 6. What it means that nothing stands behind `last`: the end of the log only if `last` itself holds an
@@ -211,19 +228,19 @@ impl Rules {
     #[must_use]
     pub fn is_end(self, last: Position, last_is_entry: bool, hint: Option<Position>) -> NotFound {
         let is_end = last_is_entry && hint.is_none_or(|hint| hint <= last);
-        if is_end || !self.keep(Rule::R6) { NotFound::End } else { NotFound::Damage }
+        if is_end || !self.keep(Rule::EndOfLog) { NotFound::End } else { NotFound::Damage }
     }
 
     /// Rule 7. Whether a snapshot may be named: read back from storage and decoded, it has its commit's digest.
     #[must_use]
     pub fn is_proven(self, committed: u128, read_back: u128) -> bool {
-        committed == read_back || !self.keep(Rule::R7)
+        committed == read_back || !self.keep(Rule::ReadBack)
     }
 
     /// Rule 7, for the code that would have to read back: whether to do it at all.
     #[must_use]
     pub fn reads_back(self) -> bool {
-        self.keep(Rule::R7)
+        self.keep(Rule::ReadBack)
     }
 }
 
@@ -242,7 +259,7 @@ mod tests {
             epoch: Epoch(epoch),
             beat: 1,
             holder: holder.map(str::to_owned),
-            next_within: 10 * SECOND,
+            heartbeat_interval: 10 * SECOND,
         }
     }
 
@@ -299,7 +316,14 @@ mod tests {
                 rules.is_end(Position(9), false, None) == NotFound::Damage,
                 !rules.is_proven(1, 2),
             ];
-            let order = [Rule::R1, Rule::R2, Rule::R3, Rule::R4, Rule::R6, Rule::R7];
+            let order = [
+                Rule::ObjectsBeforeEntry,
+                Rule::SettlePuts,
+                Rule::SingleOwner,
+                Rule::TrimOrder,
+                Rule::EndOfLog,
+                Rule::ReadBack,
+            ];
             for (kept, rule) in kept.into_iter().zip(order) {
                 assert_eq!(kept, rule != broken, "{rule:?} with {broken:?} broken");
             }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::error::{DecodeError, ReadError};
 use super::head::Kind;
-use super::writer::LogWriter;
+use crate::error::ErrorKind;
 use crate::storage::StorageError;
 use cenote_state::ids::{Epoch, Position, Version};
 
@@ -69,7 +69,7 @@ pub enum Lost {
         "nobody can tell whether the {kind} stood at log position {position}: its put got no clear answer, and since \
          then {cause}; look whether the dataset holds it"
     )]
-    MayHaveStood {
+    MayHaveCommitted {
         /// What was put. A doubtful checkpoint says nothing against the commit that it came before: that was not put.
         kind: Kind,
         /// Where it may have stood.
@@ -157,10 +157,36 @@ impl Pending {
         self.is_earlier
     }
 
-    /// Tries again for another `commit_timeout`. If the writer has settled it meanwhile, says how, as long as it is the
-    /// last that the writer settled; else it stays unknown, and the log itself tells.
-    pub async fn settle(self, writer: &mut LogWriter) -> Outcome {
-        writer.settle_nonce(self.nonce).await.unwrap_or(Outcome::Unknown(self))
+    pub(super) fn nonce(&self) -> [u8; 16] {
+        self.nonce
+    }
+}
+
+impl Lost {
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Lost::StaleParent { .. } | Lost::BelowFloor { .. } | Lost::Outdated { .. } | Lost::Behind { .. } => {
+                ErrorKind::Retry
+            }
+            Lost::Trimmed { .. } | Lost::MayHaveCommitted { .. } | Lost::Nothing { .. } => ErrorKind::Stop,
+            Lost::Foreign { .. } => ErrorKind::Damaged,
+        }
+    }
+}
+
+impl Refused {
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Refused::Encode(_) | Refused::NotHolder { .. } | Refused::FloorAboveCheckpoint { .. } => ErrorKind::Program,
+            Refused::Object(error) => error.kind(),
+            Refused::OthersObject { .. } | Refused::Unsettled { .. } => ErrorKind::Retry,
+            Refused::Gone(ReadError::Damaged { .. }) => ErrorKind::Damaged,
+            Refused::Gone(_) => ErrorKind::Stop,
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use super::tail::read_object;
 use super::tombstone::Tombstone;
 use super::walk::Walk;
 use super::writer::LogWriter;
+use crate::error::ErrorKind;
 use crate::storage::{Storage, StorageError};
 use cenote_state::ids::{Position, Timestamp};
 
@@ -91,6 +92,21 @@ pub enum TrimError {
     /// A tombstone could not be put, or an object not deleted: run it again.
     #[error("the log was trimmed, what is below its floor is still there: trim again")]
     Storage(#[from] StorageError),
+}
+
+impl TrimError {
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            TrimError::NotCommitted(Outcome::Lost(lost)) => lost.kind(),
+            TrimError::NotCommitted(Outcome::Fenced(_)) => ErrorKind::Stop,
+            TrimError::NotCommitted(Outcome::Unknown(_) | Outcome::Committed(_)) => ErrorKind::Retry,
+            TrimError::Refused(refused) => refused.kind(),
+            TrimError::Read(error) => error.kind(),
+            TrimError::Storage(error) => error.kind(),
+        }
+    }
 }
 
 /// Raises the floor as far as `retention` allows, and finishes what an earlier trim left.
@@ -226,6 +242,17 @@ pub enum SweepError {
     /// An object could not be listed or deleted.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+impl SweepError {
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            SweepError::Read(error) => error.kind(),
+            SweepError::Storage(error) => error.kind(),
+        }
+    }
 }
 
 /// All that a live entry or the newest checkpoint names.

@@ -102,7 +102,7 @@ impl Storage {
 
     /// The dataset's folder, if it is one of local files. It may not exist yet; `NAME#<digits>` in it are staged puts.
     #[must_use]
-    pub fn is_local(&self) -> Option<&Path> {
+    pub fn local_folder(&self) -> Option<&Path> {
         self.folder.as_deref()
     }
 

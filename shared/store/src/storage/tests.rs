@@ -87,7 +87,7 @@ async fn memory_is_shared_by_name() {
     assert_eq!(two.get("hint").await.unwrap().unwrap(), "x");
     assert_eq!(other.get("hint").await.unwrap(), None);
     assert_eq!(one.url(), "memory://shared-by-name");
-    assert_eq!(one.is_local(), None);
+    assert_eq!(one.local_folder(), None);
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn a_local_folder_is_made_by_the_first_write() {
     assert!(!folder.exists(), "reading must not make folders");
     assert_eq!(storage.create("log/1", Bytes::from_static(b"x")).await.unwrap(), Created::Yes);
     assert!(folder.join("log/1").is_file());
-    assert_eq!(storage.is_local().unwrap(), folder.canonicalize().unwrap());
+    assert_eq!(storage.local_folder().unwrap(), folder.canonicalize().unwrap());
     let again = Storage::open(url::Url::from_file_path(&folder).unwrap().as_str(), &[]).await.unwrap();
     assert_eq!(again.get("log/1").await.unwrap().unwrap(), "x");
     assert_eq!(again.list("log", None).await.unwrap(), [Listed { name: "log/1".into(), size: 1 }]);

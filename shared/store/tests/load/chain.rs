@@ -66,7 +66,7 @@ impl Chain {
         let (storage, env) = (memory(), Env::simulated(1));
         let reader = LogReader::empty(storage.clone());
         // A writer that keeps rule 3 refuses a commit with a wrong parent.
-        let options = WriterOptions { rules: Rules::broken(Rule::R3), ..WriterOptions::default() };
+        let options = WriterOptions { rules: Rules::broken(Rule::SingleOwner), ..WriterOptions::default() };
         let writer = LogWriter::open(&reader, env.clone(), options).await.expect("it opens");
         Chain { storage, env, writer, state: empty() }
     }

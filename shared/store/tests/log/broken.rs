@@ -48,14 +48,14 @@ async fn missing_objects(storage: &Storage) -> usize {
 #[tokio::test(start_paused = true)]
 async fn without_rule_1_an_entry_names_what_is_not_there() {
     assert_eq!(missing_after_a_crash(None).await, 0);
-    assert!(missing_after_a_crash(Some(Rule::R1)).await > 0);
+    assert!(missing_after_a_crash(Some(Rule::ObjectsBeforeEntry)).await > 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_rule_2_not_written_is_told_of_what_lands() {
     let (env, storage) = (Env::simulated(2), memory());
     let faults = FaultyStore::new(env.clone());
-    let mut writer = open(&faults.wrap(&storage), &env, breaking(Some(Rule::R2))).await.unwrap();
+    let mut writer = open(&faults.wrap(&storage), &env, breaking(Some(Rule::SettlePuts))).await.unwrap();
     let late = Fault::LandsLater(Duration::from_secs(5));
     faults.add(FaultRule::new(late).on(RequestKind::Create).nth(1));
     assert!(matches!(put(&mut writer, "told not written").await, Outcome::Lost(Lost::Nothing { .. })));
@@ -66,7 +66,7 @@ async fn without_rule_2_not_written_is_told_of_what_lands() {
 #[tokio::test(start_paused = true)]
 async fn without_rule_3_a_superseded_producer_breaks_the_log() {
     let (env, storage) = (Env::simulated(3), memory());
-    let mut first = open(&storage, &env, breaking(Some(Rule::R3))).await.unwrap();
+    let mut first = open(&storage, &env, breaking(Some(Rule::SingleOwner))).await.unwrap();
     committed(&mut first, "one").await;
     let mut second = open(&storage, &env, breaking(None)).await.unwrap();
     committed(&mut second, "two").await;
@@ -76,7 +76,7 @@ async fn without_rule_3_a_superseded_producer_breaks_the_log() {
 
 #[tokio::test(start_paused = true)]
 async fn without_rule_4_a_crash_in_a_trim_leaves_names_without_objects() {
-    for (rule, hurts) in [(None, false), (Some(Rule::R4), true)] {
+    for (rule, hurts) in [(None, false), (Some(Rule::TrimOrder), true)] {
         let mut hurt = false;
         for number in 0..40 {
             let (env, storage) = (Env::simulated(4), memory());

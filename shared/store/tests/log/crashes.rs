@@ -22,7 +22,7 @@ async fn life(storage: Storage, env: Env, told: &std::sync::Mutex<Vec<String>>) 
         told.lock().unwrap().push(mark);
         let (object, body) = snapshot(&writer);
         position(writer.publish(object, body).await.unwrap());
-        writer.heart().offer().await;
+        writer.heartbeat().offer().await;
     }
     let keep = Retention::new().snapshots(3).younger_than(std::time::Duration::ZERO);
     trim(&mut writer, &keep).await.expect("it is trimmed");

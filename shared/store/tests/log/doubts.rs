@@ -72,7 +72,7 @@ async fn a_doubtful_put_is_settled_by_what_stands_after_a_takeover_at_the_tail()
             match (&outcome, landed, trimmed) {
                 (Outcome::Committed(Position(3)), true, false) | (Outcome::Fenced(_), false, false) => {}
                 // Landed or not, it can't tell any more.
-                (Outcome::Lost(Lost::MayHaveStood { kind: Kind::Commit, position: Position(3), .. }), _, true) => {}
+                (Outcome::Lost(Lost::MayHaveCommitted { kind: Kind::Commit, position: Position(3), .. }), _, true) => {}
                 _ => panic!("{at}: {outcome:?}"),
             }
             // What it is asked for later was certainly not put.
@@ -111,7 +111,7 @@ async fn an_exists_is_clear_only_if_all_of_it_came_at_once() {
             let at = format!("stood: {stood}, {wait:?}");
             match outcome {
                 Outcome::Lost(Lost::Trimmed { .. }) => assert!(wait < SECOND, "{at}: it may have stood"),
-                Outcome::Lost(Lost::MayHaveStood { .. }) => assert!(wait > SECOND, "{at}: it was refused"),
+                Outcome::Lost(Lost::MayHaveCommitted { .. }) => assert!(wait > SECOND, "{at}: it was refused"),
                 other => panic!("{at}: {other:?}"),
             }
         }

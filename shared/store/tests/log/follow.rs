@@ -105,7 +105,7 @@ async fn not_found_is_the_end_only_behind_an_entry_and_not_below_the_hint() {
     let error = LogReader::start(storage.clone()).await.unwrap_err().to_string();
     assert!(error.contains(&log_entry(Position(13))), "{error}");
     // With rule 6 broken both believe it.
-    let rules = Rules::broken(Rule::R6);
+    let rules = Rules::broken(Rule::EndOfLog);
     assert!(reader.clone().with_rules(rules).check_end().await.is_ok());
     assert!(LogReader::start_with(storage.clone(), rules).await.is_ok());
     // The newest entry itself is gone.

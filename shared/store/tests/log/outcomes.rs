@@ -62,9 +62,9 @@ async fn what_may_still_land_is_unknown_and_settled_by_its_pending() {
     // Another body does not go first.
     let Outcome::Unknown(earlier) = put(&mut writer, "other").await else { panic!("the first is not settled") };
     assert!(earlier.is_earlier());
-    assert_eq!(position(pending.settle(&mut writer).await), Position(2));
+    assert_eq!(position(writer.settle_pending(pending).await), Position(2));
     // Both pendings are the same entry, and both hear the same.
-    assert_eq!(position(earlier.settle(&mut writer).await), Position(2));
+    assert_eq!(position(writer.settle_pending(earlier).await), Position(2));
     faults.clear();
     committed(&mut writer, "next").await;
     let entries = walk(&storage).await;
@@ -111,7 +111,7 @@ async fn what_was_trimmed_before_its_writer_looked_may_have_stood() {
         }
         trim(&mut rival, &Retention::new().snapshots(1).younger_than(Duration::ZERO)).await.unwrap();
         match first.settle().await.expect("it is in flight") {
-            Outcome::Lost(Lost::MayHaveStood { kind: Kind::Commit, position: Position(2), cause }) => {
+            Outcome::Lost(Lost::MayHaveCommitted { kind: Kind::Commit, position: Position(2), cause }) => {
                 assert!(matches!(*cause, Lost::Trimmed { position: Position(2), .. }), "{cause}");
             }
             other => panic!("{answer:?}: {other:?}"),
@@ -181,7 +181,7 @@ async fn on_a_bad_day_every_ack_is_in_the_log_once() {
             let mark = format!("mark-{index:03}");
             let mut outcome = put(&mut writer, &mark).await;
             while let Outcome::Unknown(pending) = outcome {
-                outcome = pending.settle(&mut writer).await;
+                outcome = writer.settle_pending(pending).await;
             }
             acked.push((mark, position(outcome)));
         }

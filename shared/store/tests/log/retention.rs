@@ -124,7 +124,7 @@ async fn a_sweep_takes_garbage_and_nothing_else() {
     assert_eq!(sweep(&storage, Rules::default()).await.unwrap(), 1);
     // With rule 5 broken a sweep would take what a live producer is about to name.
     put(100, 2, 3).await;
-    assert_eq!(sweep(&storage, Rules::broken(Rule::R5)).await.unwrap(), 1);
+    assert_eq!(sweep(&storage, Rules::broken(Rule::Garbage)).await.unwrap(), 1);
     let after = all_objects(&storage).await;
     assert!(before.iter().all(|name| after.contains(name)));
 }

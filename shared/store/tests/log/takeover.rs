@@ -15,7 +15,7 @@ use cenote_testing::log_walk::{positions_of, walk};
 async fn whoever_opens_waits_for_a_live_holder() {
     let (env, storage) = (Env::simulated(1), memory());
     let mut first = open(&storage, &env, options("first")).await.unwrap();
-    let beating = env.spawn(first.heart().beat());
+    let beating = env.spawn(first.heartbeat().beat());
     let waiting = open(&storage, &env, options("second"));
     assert!(env.timeout(Duration::from_secs(300), waiting).await.is_err(), "the first one lives");
     committed(&mut first, "still here").await;
@@ -40,7 +40,7 @@ async fn whoever_opens_waits_for_a_live_holder() {
 async fn after_a_goodbye_nobody_waits() {
     let (env, storage) = (Env::simulated(2), memory());
     let mut first = open(&storage, &env, options("first")).await.unwrap();
-    let beating = env.spawn(first.heart().beat());
+    let beating = env.spawn(first.heartbeat().beat());
     committed(&mut first, "one").await;
     assert!(first.close().await.is_none());
     beating.await.unwrap();
@@ -58,7 +58,7 @@ async fn a_goodbye_is_the_last_hint_however_slow_the_store() {
         let near = memory();
         let storage = LatencyStore::s3(env.clone()).wrap(&near);
         let mut first = open(&storage, &env, options("first")).await.unwrap();
-        let beating = env.spawn(first.heart().beat());
+        let beating = env.spawn(first.heartbeat().beat());
         committed(&mut first, "one").await;
         // The beat for it waits for its second first, and wakes when the goodbye does.
         env.sleep(Duration::from_millis(10)).await;
@@ -138,10 +138,10 @@ async fn a_superseded_holders_late_hint_does_not_open_the_door() {
     let (env, storage) = (Env::simulated(4), memory());
     let first = open(&storage, &env, options("first")).await.unwrap();
     let mut second = open(&storage, &env, taking_over("second")).await.unwrap();
-    let beating = env.spawn(second.heart().beat());
+    let beating = env.spawn(second.heartbeat().beat());
     // The first one's hint lands over the second's.
     env.sleep(Duration::from_secs(6)).await;
-    assert!(first.heart().offer().await);
+    assert!(first.heartbeat().offer().await);
     let waiting = open(&storage, &env, options("third"));
     assert!(env.timeout(Duration::from_secs(60), waiting).await.is_err(), "the second one lives");
     committed(&mut second, "mine").await;
@@ -191,7 +191,7 @@ async fn the_hint_is_put_once_a_second_at_most_and_as_promised() {
     let (env, storage) = (Env::simulated(7), memory());
     let counting = CountingStore::new();
     let mut writer = open(&counting.wrap(&storage), &env, options("one")).await.unwrap();
-    env.spawn(writer.heart().beat());
+    env.spawn(writer.heartbeat().beat());
     counting.take();
     for index in 0..100 {
         committed(&mut writer, &format!("{index}")).await;

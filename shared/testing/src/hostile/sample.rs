@@ -382,7 +382,7 @@ pub(super) fn hints() -> Vec<Bytes> {
         epoch: EPOCH,
         beat: 7,
         holder: Some("host-1".to_owned()),
-        next_within: Duration::from_secs(15),
+        heartbeat_interval: Duration::from_secs(15),
     };
     vec![hint.encode(), Hint { holder: None, ..hint }.encode()]
 }

@@ -173,7 +173,8 @@ impl SnapshotReader {
             tables.push(Arc::new(loaded(self.empty.table(info.type_id), info, decoded)?));
         }
         let records = self.empty.with_tables(self.empty.schema().clone(), tables).with_version(version);
-        let indexed = records.tables().iter().map(|table| table.with_key_index(&records, threads).map(Arc::new));
+        let indexed =
+            records.tables().iter().map(|table| table.with_key_index(records.tables(), threads).map(Arc::new));
         let indexed = indexed.collect::<Option<_>>().ok_or_else(|| unsound("thousands of its records have one key"))?;
         Ok(records.with_tables(records.schema().clone(), indexed))
     }

@@ -230,7 +230,7 @@ struct Large {
 #[test]
 fn a_record_of_sixteen_mebibytes_is_the_limit() {
     let mut world = World::of(|registry| registry.with::<Large>());
-    // The id's image and the list's count.
+    // The id's scalar and the list's count.
     let room = RECORD_BYTES_MAX - 8 - 4;
     let mut record = Large { id: 1, text: "x".repeat(room), list: Vec::new() };
     world.add_all(std::slice::from_ref(&record));

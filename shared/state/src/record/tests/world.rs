@@ -7,7 +7,7 @@ use crate::delta::{Changes, Delta};
 use crate::ids::{Ordinal, Timestamp, TypeId, Version};
 use crate::packed::{SymbolTable, Symbols};
 use crate::record::{Binding, Declared, Interner, Record, Registry, RowWriter, WriteError};
-use crate::row::Row;
+use crate::row::{CellForm, Row};
 use crate::schema::Schema;
 use crate::segment::RowAt;
 use crate::state::State;
@@ -62,7 +62,21 @@ impl World {
     pub(crate) fn row<T: Record>(&mut self, record: &T) -> Result<Row, WriteError> {
         let mut row = Row::default();
         RowWriter::new().write(record, &self.binding(), &mut self.components, &mut row)?;
+        let id = self.state.schema().find(T::NAME).expect("the dataset has the type");
+        self.check_canonical(id, &row);
+        self.components.fresh.iter().for_each(|(id, _, row)| self.check_canonical(*id, row));
         Ok(row)
+    }
+
+    /// Asserts that each cell passes the check that rows made by hand must pass.
+    fn check_canonical(&self, id: TypeId, row: &Row) {
+        let schema = self.state.schema();
+        for (index, field) in schema.get(id).fields.iter().enumerate() {
+            let Some(cell) = row.cell(index) else { continue };
+            let form = CellForm::new(schema, &field.shape).expect("the schema is sound");
+            let checked = form.check(cell, &mut |_, ordinal| ordinal.0 != u32::MAX);
+            assert_eq!(checked, Ok(()), "{}.{}", schema.get(id).name, field.name);
+        }
     }
 
     /// Commits the records, from the table's end on.

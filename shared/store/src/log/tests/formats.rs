@@ -95,7 +95,7 @@ fn hint_and_checkpoint_read_back() {
         epoch: Epoch(3),
         beat: 9,
         holder: Some("host-1".to_owned()),
-        next_within: Duration::from_secs(15),
+        heartbeat_interval: Duration::from_secs(15),
     };
     assert_eq!(Hint::decode(names::HINT, &hint.encode()).unwrap(), hint);
     let outline = sample_outline();

@@ -75,7 +75,7 @@ fn mutated_hints_and_checkpoints_never_panic() {
         epoch: cenote_state::ids::Epoch(1),
         beat: 1,
         holder: None,
-        next_within: std::time::Duration::from_secs(1),
+        heartbeat_interval: std::time::Duration::from_secs(1),
     };
     let mut outline = Outline::empty();
     for (entry, _) in entries(42) {

@@ -3,12 +3,12 @@
 //! ```text
 //! let reader = LogReader::start(storage).await?;            // or LogReader::empty, to make a dataset
 //! let mut writer = LogWriter::open(&reader, env, options).await?;   // Behind: catch up, open again
-//! env.spawn(writer.heart().beat());
+//! env.spawn(writer.heartbeat().beat());
 //! match writer.append(body).await? {
 //!     Outcome::Committed(position) => …,                    // it stands
 //!     Outcome::Lost(why) => …,                              // it does not and never will: rebuild, stop, or look
 //!     Outcome::Fenced(by) => …,                             // another producer holds the dataset: stop
-//!     Outcome::Unknown(pending) => …,                       // pending.settle(&mut writer) is the only way on
+//!     Outcome::Unknown(pending) => …,                       // writer.settle_pending(pending) is the only way on
 //! }
 //! writer.close().await;
 //! ```
@@ -29,7 +29,7 @@ use super::entry::{Body, Entry, ObjectRef, Open};
 use super::error::ReadError;
 use super::hash::ContentHash;
 use super::head::{Head, Kind};
-use super::heart::Heart;
+use super::heartbeat::Heartbeat;
 use super::names::{Folder, ObjectName};
 use super::order::{PublishStep, Rules};
 use super::outcome::{Lost, Outcome, Pending, Refused};
@@ -55,7 +55,7 @@ pub struct WriterOptions {
     /// How long to try to settle a put before the caller gets `Unknown`. Default: 60 s.
     pub commit_timeout: Duration,
     /// The promise: a hint at least this often. Default: 15 s; it is put three times as often.
-    pub next_within: Duration,
+    pub heartbeat_interval: Duration,
     /// Open although a live holder's promise is unbroken. Default: no.
     pub take_over: bool,
     #[doc(hidden)]
@@ -67,7 +67,7 @@ impl Default for WriterOptions {
         WriterOptions {
             holder: "unnamed".to_owned(),
             commit_timeout: Duration::from_secs(60),
-            next_within: Duration::from_secs(15),
+            heartbeat_interval: Duration::from_secs(15),
             take_over: false,
             rules: Rules::default(),
         }
@@ -106,7 +106,7 @@ pub struct LogWriter {
     in_flight: Option<InFlight>,
     settled: Option<([u8; 16], Outcome)>,
     ended: Option<Outcome>,
-    heart: Option<Heart>,
+    heartbeat: Option<Heartbeat>,
     /// Until when a lost `open` goes on at the next position.
     insists_until: Option<Instant>,
     looked_back: Instant,
@@ -133,7 +133,7 @@ impl LogWriter {
     }
 
     pub(super) fn new(storage: Storage, env: Env, options: WriterOptions, outline: Outline, epoch: Epoch) -> Self {
-        let (in_flight, settled, ended, heart, insists_until) = (None, None, None, None, None);
+        let (in_flight, settled, ended, heartbeat, insists_until) = (None, None, None, None, None);
         let looked_back = env.instant();
         LogWriter {
             storage,
@@ -144,7 +144,7 @@ impl LogWriter {
             in_flight,
             settled,
             ended,
-            heart,
+            heartbeat,
             insists_until,
             looked_back,
             commit_time: Timestamp::default(),
@@ -181,13 +181,13 @@ impl LogWriter {
         self.options.rules
     }
 
-    /// The heartbeat, to be spawned: `env.spawn(writer.heart().beat())`.
+    /// The heartbeat, to be spawned: `env.spawn(writer.heartbeat().beat())`.
     ///
     /// # Panics
     /// If the writer only joined: it holds nothing.
     #[must_use]
-    pub fn heart(&self) -> Heart {
-        self.heart.clone().expect("only a writer that opened the dataset has a heart")
+    pub fn heartbeat(&self) -> Heartbeat {
+        self.heartbeat.clone().expect("only a writer that opened the dataset has a heartbeat")
     }
 
     /// A name for an object of this writer's; a snapshot's position is its version.
@@ -293,12 +293,16 @@ impl LogWriter {
         }
     }
 
-    /// What became of the entry with this nonce.
-    pub(super) async fn settle_nonce(&mut self, nonce: [u8; 16]) -> Option<Outcome> {
+    /// Tries for another `commit_timeout` to settle an entry that this writer put. If the writer has settled it
+    /// meanwhile, returns how, as long as it is the last that the writer settled; otherwise the entry stays unknown, and
+    /// only the log itself says what became of it.
+    pub async fn settle_pending(&mut self, pending: Pending) -> Outcome {
+        let nonce = pending.nonce();
         if self.in_flight.as_ref().is_some_and(|flight| flight.entry.head.nonce == nonce) {
-            return Some(self.drive().await);
+            return self.drive().await;
         }
-        self.settled.as_ref().filter(|(settled, _)| *settled == nonce).map(|(_, outcome)| outcome.clone())
+        let settled = self.settled.as_ref().filter(|(settled, _)| *settled == nonce);
+        settled.map_or(Outcome::Unknown(pending), |(_, outcome)| outcome.clone())
     }
 
     /// Settles what is in flight and puts the last hint: nobody holds the dataset. `Some` if an entry stays unknown;
@@ -307,11 +311,11 @@ impl LogWriter {
         if let Some(Outcome::Unknown(pending)) = self.settle().await {
             return Some(pending.earlier());
         }
-        if let Some(heart) = self.heart.take() {
-            if self.ended.is_none() && !heart.is_stopped() {
-                heart.release().await;
+        if let Some(heartbeat) = self.heartbeat.take() {
+            if self.ended.is_none() && !heartbeat.is_stopped() {
+                heartbeat.release().await;
             }
-            heart.stop();
+            heartbeat.stop();
         }
         None
     }
@@ -329,7 +333,7 @@ impl LogWriter {
         if let Outcome::Committed(position) = outcome {
             let holder = (self.outline.dataset, self.epoch, holder);
             let (storage, env) = (self.storage.clone(), self.env.clone());
-            self.heart = Some(Heart::new(storage, env, holder, self.options.next_within, position));
+            self.heartbeat = Some(Heartbeat::new(storage, env, holder, self.options.heartbeat_interval, position));
         }
         Ok(outcome)
     }
@@ -360,7 +364,7 @@ impl LogWriter {
             Ok(Ok(_) | Err(ReadError::Trimmed { .. })) => self.looked_back = now,
             Ok(Err(gone @ (ReadError::NotFound { .. } | ReadError::Replaced { .. }))) => {
                 // The hint is another dataset's now, or nobody's: not ours to overwrite, not even with a goodbye.
-                self.heart.as_ref().inspect(|heart| heart.stop());
+                self.heartbeat.as_ref().inspect(|heartbeat| heartbeat.stop());
                 return Err(Refused::Gone(gone));
             }
             Ok(Err(damaged @ ReadError::Damaged { .. })) => return Err(Refused::Gone(damaged)),
@@ -374,7 +378,7 @@ impl LogWriter {
     fn check_caller(&self, body: &Body) -> Result<(), Refused> {
         match body {
             Body::Open(_) => return Err(Refused::NotHolder { kind: Kind::Open }),
-            Body::Commit(_) if self.heart.is_none() => return Err(Refused::NotHolder { kind: Kind::Commit }),
+            Body::Commit(_) if self.heartbeat.is_none() => return Err(Refused::NotHolder { kind: Kind::Commit }),
             // Behind the newest checkpoint nobody could start.
             Body::Trim(trim) if trim.floor > self.outline.checkpoint && trim.floor > self.outline.floor => {
                 return Err(Refused::FloorAboveCheckpoint { floor: trim.floor, checkpoint: self.outline.checkpoint });

@@ -156,8 +156,8 @@ impl LogWriter {
         if entry.head.kind == Kind::Commit {
             self.commit_time = entry.head.time;
         }
-        if let Some(heart) = &self.heart {
-            heart.note(position);
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.note(position);
         }
         self.finish(Outcome::Committed(position))
     }
@@ -227,14 +227,14 @@ impl LogWriter {
         if !is_doubtful {
             return end;
         }
-        ControlFlow::Break(Outcome::Lost(Lost::MayHaveStood { kind, position, cause: Box::new(lost) }))
+        ControlFlow::Break(Outcome::Lost(Lost::MayHaveCommitted { kind, position, cause: Box::new(lost) }))
     }
 
     /// The writer puts nothing more, whatever it is asked.
     fn end(&mut self, outcome: Outcome) -> ControlFlow<Outcome> {
         self.ended = Some(outcome.clone());
-        if let Some(heart) = &self.heart {
-            heart.stop();
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.stop();
         }
         ControlFlow::Break(outcome)
     }

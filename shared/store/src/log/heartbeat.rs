@@ -1,6 +1,6 @@
 //! The holder's heartbeat: one hint, put at most once a second and at least as often as promised.
 //!
-//! A heart is shared: the writer notes new positions, a task ([`Heart::beat`]) puts them. What is put is what is known
+//! A heartbeat is shared: the writer notes new positions, a task ([`Heartbeat::beat`]) puts them. What is put is what is known
 //! to stand in the log, so that the hint never runs ahead of it (rule 1). A put that fails is forgotten: a hint is only
 //! a hint, and the next one comes soon.
 
@@ -20,7 +20,7 @@ pub const HINT_GAP: Duration = Duration::from_secs(1);
 
 /// Keeps the hint. Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
-pub struct Heart {
+pub struct Heartbeat {
     inner: Arc<Inner>,
 }
 
@@ -31,7 +31,7 @@ struct Inner {
     dataset: DatasetId,
     epoch: Epoch,
     holder: String,
-    next_within: Duration,
+    heartbeat_interval: Duration,
     state: Mutex<State>,
     noted: Notify,
     /// Held while a hint is put: two at once could land in either order, and a goodbye must come last.
@@ -47,18 +47,20 @@ struct State {
     stopped: bool,
 }
 
-impl Heart {
+impl Heartbeat {
     pub(super) fn new(
         storage: Storage,
         env: Env,
         holder: (DatasetId, Epoch, String),
-        next_within: Duration,
+        heartbeat_interval: Duration,
         position: Position,
-    ) -> Heart {
+    ) -> Heartbeat {
         let (dataset, epoch, holder) = holder;
         let state = State { position, told: Position(0), beat: 0, last_put: None, stopped: false };
         let (state, noted, putting) = (Mutex::new(state), Notify::new(), tokio::sync::Mutex::new(()));
-        Heart { inner: Arc::new(Inner { storage, env, dataset, epoch, holder, next_within, state, noted, putting }) }
+        Heartbeat {
+            inner: Arc::new(Inner { storage, env, dataset, epoch, holder, heartbeat_interval, state, noted, putting }),
+        }
     }
 
     /// Takes a new position in; `beat` puts it.
@@ -119,7 +121,7 @@ impl Heart {
         let state = self.state();
         let Some(last) = state.last_put else { return (!state.stopped).then_some(Duration::ZERO) };
         let news = state.position != state.told;
-        let gap = if news { HINT_GAP } else { (self.inner.next_within / 3).max(HINT_GAP) };
+        let gap = if news { HINT_GAP } else { (self.inner.heartbeat_interval / 3).max(HINT_GAP) };
         let since = self.inner.env.instant() - last;
         (!state.stopped).then(|| gap.saturating_sub(since))
     }
@@ -134,7 +136,7 @@ impl Heart {
         let hint = self.next_hint(held);
         let position = hint.position;
         let put = self.inner.storage.put(names::HINT, hint.encode());
-        match self.inner.env.timeout(self.inner.next_within.max(HINT_GAP), put).await {
+        match self.inner.env.timeout(self.inner.heartbeat_interval.max(HINT_GAP), put).await {
             Ok(Ok(())) => {
                 self.state().told = position;
                 true
@@ -161,7 +163,7 @@ impl Heart {
             epoch: self.inner.epoch,
             beat: state.beat,
             holder: held.then(|| self.inner.holder.clone()),
-            next_within: self.inner.next_within,
+            heartbeat_interval: self.inner.heartbeat_interval,
         }
     }
 
