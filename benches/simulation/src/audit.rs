@@ -22,7 +22,7 @@ const TRIM: u16 = 5;
 struct Known {
     kind: u16,
     epoch: u64,
-    floor: u64,
+    log_start: u64,
     checkpoint: u64,
     dataset: [u8; 16],
     previous: [u8; 33],
@@ -47,8 +47,8 @@ impl Audit {
         self.entries.last_key_value().map_or(0, |(position, _)| *position)
     }
 
-    pub(crate) fn floor(&self) -> u64 {
-        self.entries.last_key_value().map_or(1, |(_, entry)| entry.floor)
+    pub(crate) fn log_start(&self) -> u64 {
+        self.entries.last_key_value().map_or(1, |(_, entry)| entry.log_start)
     }
 
     pub(crate) fn epoch(&self) -> u64 {
@@ -62,7 +62,7 @@ impl Audit {
 
     /// The objects that live entries name.
     pub(crate) fn named(&self) -> Vec<String> {
-        self.entries.range(self.floor()..).filter_map(|(_, entry)| entry.names.clone()).collect()
+        self.entries.range(self.log_start()..).filter_map(|(_, entry)| entry.names.clone()).collect()
     }
 
     /// Reads what is new at the end of the log.
@@ -86,7 +86,7 @@ impl Audit {
                 other => return Err(format!("{object} can't be decoded: {other:?}")),
             };
             known.names = entry.body.object().map(|named| named.name.clone());
-            if position >= known.floor {
+            if position >= known.log_start {
                 self.check_named(store, position, &known)?;
             }
             self.entries.insert(position, known);
@@ -97,7 +97,7 @@ impl Audit {
 
     /// Looks at all live positions again: dense, unchanged, with the objects that they name; tombstones below.
     pub(crate) fn recheck(&mut self, store: &Storage) -> Result<(), String> {
-        let floor = self.floor();
+        let log_start = self.log_start();
         for position in self.buried + 1..=self.tail() {
             let object = name(position);
             if self.taken.contains(&object) {
@@ -106,8 +106,8 @@ impl Audit {
             let bytes = read(store, &object).ok_or_else(|| format!("{object} is gone: the log is not dense"))?;
             if bytes.starts_with(b"CENOTE-T") {
                 check_tombstone(position, &bytes)?;
-                if position >= floor || position != self.buried + 1 {
-                    return Err(format!("{object} is a tombstone: floor {floor}, {} before it", self.buried));
+                if position >= log_start || position != self.buried + 1 {
+                    return Err(format!("{object} is a tombstone: log start {log_start}, {} before it", self.buried));
                 }
                 self.buried = position;
                 continue;
@@ -116,7 +116,7 @@ impl Audit {
             if bytes[121..HEADER_BYTES] != known.hash || parse(position, &bytes).is_err() {
                 return Err(format!("{object} is not the entry that was there before (I1)"));
             }
-            if position >= floor {
+            if position >= log_start {
                 self.check_named(store, position, known)?;
             }
         }
@@ -156,8 +156,9 @@ fn check_follows(position: u64, before: &Known, entry: &Known) -> Result<(), Str
     must(entry.epoch == before.epoch + u64::from(entry.kind == OPEN), "the epoch rises at `open` and only there")?;
     must(entry.dataset == before.dataset, "it belongs to another dataset")?;
     must(entry.kind == CHECKPOINT || entry.checkpoint == before.checkpoint, "it tells of another checkpoint")?;
-    let floor_fits = entry.floor == before.floor || (entry.kind == TRIM && entry.floor > before.floor);
-    must(floor_fits, "its floor is another one, and it is no `trim`")?;
+    let log_start_fits =
+        entry.log_start == before.log_start || (entry.kind == TRIM && entry.log_start > before.log_start);
+    must(log_start_fits, "its log start is another one, and it is no `trim`")?;
     must(position - entry.checkpoint <= 1_000, "a checkpoint comes before the 1,000th entry")
 }
 
@@ -190,7 +191,7 @@ fn parse(position: u64, bytes: &[u8]) -> Result<(Known, [u8; 16]), String> {
     let known = Known {
         kind: u16::from_le_bytes([bytes[10], bytes[11]]),
         epoch: number(bytes, 40),
-        floor: number(bytes, 80),
+        log_start: number(bytes, 80),
         checkpoint: number(bytes, 72),
         dataset: bytes[24..40].try_into().expect("16 bytes"),
         previous: bytes[88..121].try_into().expect("33 bytes"),

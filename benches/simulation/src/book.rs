@@ -122,8 +122,8 @@ impl Book {
         self.versions.last_key_value().map_or(0, |(version, _)| *version)
     }
 
-    /// The versions from `floor` on.
-    pub(crate) fn since(&self, floor: u64) -> Vec<u64> {
-        self.versions.range(floor..).map(|(version, _)| *version).collect()
+    /// The versions from `log_start` on.
+    pub(crate) fn since(&self, log_start: u64) -> Vec<u64> {
+        self.versions.range(log_start..).map(|(version, _)| *version).collect()
     }
 }

@@ -163,8 +163,8 @@ impl Stage {
             return;
         }
         self.kill(slot);
-        if self.world.holder.get() == Some(slot.name) {
-            self.world.holder.set(None);
+        if self.world.owner.get() == Some(slot.name) {
+            self.world.owner.set(None);
         }
     }
 
@@ -245,7 +245,7 @@ impl Stage {
     pub(crate) fn stop_writers(&self) {
         self.producers.iter().for_each(|slot| self.kill(slot));
         self.janitors.iter().for_each(|slot| self.kill(slot));
-        self.world.holder.set(None);
+        self.world.owner.set(None);
     }
 
     /// A consumer naps, or a producer that has nothing to do.

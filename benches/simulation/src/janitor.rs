@@ -13,7 +13,7 @@ use super::world::{RETENTION, World};
 pub(crate) async fn pass(world: &World, checkpoint: bool) -> Result<(), String> {
     let told = |error: &dyn std::fmt::Display| error.to_string();
     let reader = LogReader::start_with(world.store.clone(), world.rules).await.map_err(|error| told(&error))?;
-    let options = WriterOptions { holder: "janitor".to_owned(), rules: world.rules, ..WriterOptions::default() };
+    let options = WriterOptions { owner: "janitor".to_owned(), rules: world.rules, ..WriterOptions::default() };
     let mut writer = LogWriter::join(&reader, world.env.clone(), options);
     if checkpoint {
         let outcome = writer.checkpoint().await.map_err(|error| told(&error))?;
@@ -27,7 +27,7 @@ pub(crate) async fn pass(world: &World, checkpoint: bool) -> Result<(), String> 
         }
         told(&error)
     })?;
-    world.trace(format!("janitor trims to {}: {}, {}", trimmed.floor, trimmed.tombstones, trimmed.deleted));
+    world.trace(format!("janitor trims to {}: {}, {}", trimmed.log_start, trimmed.tombstones, trimmed.deleted));
     let swept = sweep(&world.store, world.rules).await.map_err(|error| told(&error))?;
     world.trace(format!("janitor sweeps up {swept}"));
     (0..swept).for_each(|_| world.count(Outcome::Swept));

@@ -75,7 +75,7 @@ pub(crate) async fn live(world: Rc<World>, opening: Opening, mut seat: Seat<Orde
     world.look();
     let epoch = producer.epoch().0;
     world.trace(format!("{name} opened epoch {epoch} at version {}", producer.version()));
-    if world.holder.replace(Some(name)).is_some_and(|holder| holder != name) {
+    if world.owner.replace(Some(name)).is_some_and(|owner| owner != name) {
         world.count(Outcome::Takeover);
     }
     let mut life = Life { world, name, producer, doubt: None };
@@ -165,7 +165,7 @@ impl Life {
         let (world, book) = (self.world.clone(), &self.world.book);
         let (republished, after, changed) = match order.what {
             What::Republish => {
-                let old = book.borrow().since(world.audit.borrow().floor());
+                let old = book.borrow().since(world.audit.borrow().log_start());
                 let Some(version) = (!old.is_empty()).then(|| *dice.pick(&old)) else { return After::GoesOn };
                 (Some(version), book.borrow().content(version).expect("it is in the book"), None)
             }
@@ -310,8 +310,8 @@ impl Life {
     async fn close(&mut self) -> After {
         let closed = self.producer.close().await;
         self.world.trace(format!("{} closes: {:?}", self.name, closed.as_ref().map_err(ToString::to_string)));
-        if closed.is_ok() && self.world.holder.get() == Some(self.name) {
-            self.world.holder.set(None);
+        if closed.is_ok() && self.world.owner.get() == Some(self.name) {
+            self.world.owner.set(None);
         }
         After::Ends
     }

@@ -31,7 +31,7 @@ pub enum Outcome {
     Takeover,
     /// A snapshot was named.
     Snapshot,
-    /// A floor was raised.
+    /// A log start was raised.
     Trim,
     /// A sweep found garbage.
     Swept,

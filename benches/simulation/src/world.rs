@@ -20,7 +20,7 @@ use super::book::Book;
 use super::tally::{Outcome, Tally, Trace};
 use super::{Failure, Plan, Summary};
 
-/// What retention keeps here: little, so that floors rise often.
+/// What retention keeps here: little, so that log start rise often.
 pub(crate) const RETENTION: Retention = Retention::new().snapshots(2).younger_than(Duration::from_secs(120));
 
 /// Everything that actors share.
@@ -37,7 +37,7 @@ pub(crate) struct World {
     pub(crate) audit: RefCell<Audit>,
     pub(crate) step: Cell<u64>,
     /// Who opened last and did not say goodbye.
-    pub(crate) holder: Cell<Option<&'static str>>,
+    pub(crate) owner: Cell<Option<&'static str>>,
     /// How much virtual time went by.
     pub(crate) hours: Cell<u64>,
     tally: RefCell<Tally>,
@@ -63,7 +63,7 @@ impl World {
             book: RefCell::default(),
             audit: RefCell::default(),
             step: Cell::new(0),
-            holder: Cell::new(None),
+            owner: Cell::new(None),
             hours: Cell::new(0),
             tally: RefCell::default(),
             trace: RefCell::default(),
@@ -131,7 +131,7 @@ impl World {
     /// A snapshot that an entry names is whole, and the state of its version (rule 7, I11).
     fn check_snapshot(&self, entry: &Entry, snapshot: &Snapshot) -> Result<(), String> {
         let audit = self.audit.borrow();
-        if entry.head.position.0 < audit.floor() || audit.taken.contains(&snapshot.object.name) {
+        if entry.head.position.0 < audit.log_start() || audit.taken.contains(&snapshot.object.name) {
             return Ok(());
         }
         let what =

@@ -35,7 +35,7 @@ fn the_same_seed_gives_the_same_trace() {
 /// - `ObjectsBeforeEntry`: an entry names a checkpoint, a delta or a snapshot that is not there;
 /// - `SettlePuts`: a caller was told "not written", and it lands;
 /// - `SingleOwner`: a superseded producer writes on, and the log does not follow;
-/// - `TrimOrder`: tombstones stand above the floor, or live entries name what is gone;
+/// - `TrimOrder`: tombstones stand above the log start, or live entries name what is gone;
 /// - `Garbage`: a sweep takes what its writer is about to name;
 /// - `EndOfLog`: a lost entry is taken for the end of the log;
 /// - `ReadBack`: a snapshot that rotted on its way is named.

@@ -51,10 +51,10 @@ impl Log {
 /// The end of a snapshot in which its footer is looked for.
 const FOOTER_BYTES: u64 = 1 << 20;
 
-/// The schema at the floor, where commits before it were trimmed: it stands in the oldest snapshot. It only gives types
+/// The schema at the log start, where commits before it were trimmed: it stands in the oldest snapshot. It only gives types
 /// their names here, so one that can't be had is no failure.
 async fn schema_before(reader: &LogReader) -> Schema {
-    let Some(oldest) = reader.outline().snapshots.first().filter(|_| reader.outline().floor.0 > 1) else {
+    let Some(oldest) = reader.log_state().snapshots.first().filter(|_| reader.log_state().log_start.0 > 1) else {
         return Schema::default();
     };
     let end = reader.storage().get_tail(&oldest.snapshot.object.name, FOOTER_BYTES).await;
@@ -69,13 +69,13 @@ fn kind(entry: &Entry) -> String {
 
 fn as_text(entry: &Entry, schema: &Schema) -> String {
     let what = match &entry.body {
-        Body::Open(open) => format!("by {}", open.holder),
+        Body::Open(open) => format!("by {}", open.owner),
         Body::Commit(commit) => commit_text(commit, schema),
         Body::Snapshot(snapshot) => {
             format!("of version {}, {}", snapshot.version, counted(snapshot.object.length, "byte"))
         }
         Body::Checkpoint(object) => counted(object.length, "byte"),
-        Body::Trim(trim) => format!("floor {}", trim.floor),
+        Body::Trim(trim) => format!("log start {}", trim.log_start),
     };
     let head = &entry.head;
     format!(
@@ -128,7 +128,7 @@ fn as_json(entry: &Entry, schema: &Schema) -> Value {
         "bytes": entry.bytes,
     });
     let more = match &entry.body {
-        Body::Open(open) => json!({ "holder": open.holder }),
+        Body::Open(open) => json!({ "owner": open.owner }),
         Body::Commit(commit) => commit_json(commit, schema),
         Body::Snapshot(snapshot) => json!({
             "version": snapshot.version,
@@ -137,7 +137,7 @@ fn as_json(entry: &Entry, schema: &Schema) -> Value {
             "digest": format!("{:032x}", snapshot.digest),
         }),
         Body::Checkpoint(object) => json!({ "object": object.name, "object_bytes": object.length }),
-        Body::Trim(trim) => json!({ "floor": trim.floor }),
+        Body::Trim(trim) => json!({ "log_start": trim.log_start }),
     };
     if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
         shown.extend(more);

@@ -110,7 +110,7 @@ fn releases_are_published_listed_and_brought_back() {
     assert_eq!((&last["republishes"], &last["records"]["Movie"]), (&2.into(), &3.into()), "{last}");
     let one = commits.iter().find(|commit| commit["position"] == version).expect("the second release");
     assert_eq!(one["records"], serde_json::json!({ "Movie": 4, "Movie.cast": 3 }));
-    assert!(entries.iter().any(|entry| entry["holder"] == "tests"), "{log}");
+    assert!(entries.iter().any(|entry| entry["owner"] == "tests"), "{log}");
 
     let log = desk.succeed(&["log", "--dataset", "catalog"]);
     assert!(log.starts_with("position  time "), "{log}");

@@ -138,7 +138,7 @@ fn a_doubtful_checkpoint_is_not_the_versions_doubt() {
         let start = LogReader::start(near.clone()).await.unwrap();
         let mut janitor = LogWriter::join(&start, env.clone(), WriterOptions::default());
         for _ in 3..900 {
-            let trim = Body::Trim(Trim { floor: Position(1) });
+            let trim = Body::Trim(Trim { log_start: Position(1) });
             assert!(matches!(janitor.append(trim).await, Ok(Outcome::Committed(_))));
         }
         upsert(&mut first, 2).await.unwrap();

@@ -224,10 +224,10 @@ fn a_commit_that_was_trimmed_before_it_was_settled_may_have_stood() {
     });
 }
 
-/// A holder that commits without pause was never caught up with, and `take_over` went on for ever. One that is as far
+/// An owner that commits without pause was never caught up with, and `take_over` went on for ever. One that is as far
 /// away, and waits for nothing but its puts, was never overtaken.
 #[test]
-fn a_holder_that_never_pauses_is_taken_over() {
+fn an_owner_that_never_pauses_is_taken_over() {
     for (far, pause) in [(false, Duration::from_millis(200)), (true, Duration::ZERO)] {
         run(async {
             let env = Env::simulated(11);
