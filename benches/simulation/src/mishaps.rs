@@ -99,7 +99,7 @@ impl Mishaps {
         let tail = world.audit.borrow().tail();
         let hint = read_hint(&world.truth).now_or_never().expect("memory answers at once");
         let told = hint.ok().flatten().is_some_and(|hint| hint.position.0 >= tail);
-        if tail < 4 || !told || world.faults.on_their_way() > 0 || self.any() {
+        if tail < 4 || !told || world.faults.delayed() > 0 || self.any() {
             return false;
         }
         let name = audit::name(tail);
