@@ -71,7 +71,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     print_feature(&older);
     println!("\ntry next, on the folder that this run left:");
     println!("  cargo run --release -p cenote-consumer -- get {} Feature css.properties.text-wrap", relative(&folder));
-    println!("  cargo run --release -p cenote-producer -- log --dataset {}", relative(&folder));
+    println!("  cargo run --release -p cenote-producer -- log {}", relative(&folder));
     reader.stop();
     consumer.close().await;
     Ok(producer.close().await?)
