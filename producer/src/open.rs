@@ -1,8 +1,8 @@
 //! Opening a dataset for publishing: read the schema, load, catch up, then take it.
 //!
 //! The schema may be refused, so it is checked before anything is written. If another producer wrote entries before this
-//! producer's `open`, they are read first. A producer that never pauses could keep this one catching up for ever: after a
-//! few times `open` goes to the tail wherever that is, and what was missed is read after it.
+//! producer's `open`, they are read first. A producer that never pauses could keep this one catching up without end: after
+//! a few times `open` is put at the tail wherever that is, and the entries before it are read after it.
 
 use cenote_state::record::Declared;
 use cenote_state::schema::{Allow, Schema};

@@ -1,4 +1,4 @@
-//! SnapshotPolicy beside the cycle, and what goes when there are new ones.
+//! Snapshots made in the background, and what retention removes after them.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn they_are_made_when_due_and_old_ones_go() {
             }
         }
         assert!((3..20).contains(&made), "{made} snapshots");
-        assert!(trimmed > 0, "entries went with old snapshots");
+        assert!(trimmed > 0, "entries were removed with old snapshots");
         producer.check_invariants();
         producer.close().await.unwrap();
         let reader = LogReader::start(Storage::open(url, &[]).await.unwrap()).await.unwrap();
@@ -77,7 +77,7 @@ fn one_that_is_damaged_is_never_named() {
 #[test]
 fn commits_go_on_beside_one() {
     run(async {
-        let storage = Storage::open("memory://snapshots-beside", &[]).await.unwrap();
+        let storage = Storage::open("memory://snapshots-background", &[]).await.unwrap();
         let faults = FaultyStore::new(Env::simulated(3));
         let builder = Producer::builder_on(faults.wrap(&storage)).with::<Movie>().env(Env::simulated(7));
         let mut producer = builder.open().await.unwrap();
