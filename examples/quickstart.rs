@@ -9,26 +9,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use cenote_consumer::env::{Env, Instant};
 use cenote_consumer::{Consumer, RefreshReport, View};
 use cenote_examples::compat::{self, Browser, Feature};
-use cenote_examples::show::{bytes, rate, time};
 use cenote_producer::{Cycled, Producer};
-use cenote_store::env::Env;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/quickstart");
-    let _ = std::fs::remove_dir_all(&folder); // what an earlier run left
+    let _ = std::fs::remove_dir_all(&folder); // from an earlier run
     std::fs::create_dir_all(&folder)?;
     let folder = folder.canonicalize()?;
     let url = folder.to_str().ok_or("the folder's path is not UTF-8")?;
     println!("three releases of browser-compat-data → {}\n", relative(&folder));
 
-    // The job that publishes: a dataset of two root types, made here and now.
+    // The job that publishes a dataset of two root types.
     let mut producer = Producer::builder(url).with::<Feature>().with::<Browser>().open().await?;
     publish(&mut producer, compat::releases()[0]).await?;
 
-    // The service that reads. It watches the folder, and polls in case a notice gets lost.
+    // The service that reads. It watches the folder, and polls in case a notification is lost.
     let consumer = Consumer::builder(url).with::<Feature>().with::<Browser>().open().await?;
     let (sender, mut refreshes) = tokio::sync::mpsc::unbounded_channel();
     consumer.on_refresh(move |report| drop(sender.send(report.clone())));
@@ -50,36 +49,35 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let view = consumer.view_at_least(published.token(), Duration::from_secs(10)).await?;
         during.push(reader.since(mark));
         let refresh = refreshes.recv().await.ok_or("the consumer has stopped")?;
-        tell(release, &older, &view, &published, &refresh);
+        print_changes(release, &older, &view, &published, &refresh);
         older = view;
     }
     let after = reader.rate(Duration::from_millis(500)).await;
     let snapshot = producer.snapshot().await?;
 
     let during = during.iter().sum::<f64>() / during.len() as f64;
-    println!("\nsnapshot of version {}: {}", older.version(), bytes(snapshot.bytes));
+    println!("\nsnapshot of version {}: {:.2} MB", older.version(), mega(snapshot.bytes as f64));
     println!(
-        "reads on one thread:    {} before, {} while publishing and swapping, {} after",
-        rate(before),
-        rate(during),
-        rate(after)
+        "reads on one thread:    {:.1} million/s before, {:.1} while publishing and swapping, {:.1} after",
+        mega(before),
+        mega(during),
+        mega(after)
     );
-    let held = older.memory_bytes();
     println!(
-        "memory:                 {} for {} records and what they hold\n",
-        bytes(held),
+        "memory:                 {:.1} MB for {} records and what they hold\n",
+        mega(older.memory_bytes() as f64),
         older.len::<Feature>() + older.len::<Browser>()
     );
-    show(&older);
+    print_feature(&older);
     println!("\ntry next, on the folder that this run left:");
     println!("  cargo run --release -p cenote-consumer -- get {} Feature css.properties.text-wrap", relative(&folder));
-    println!("  cargo run --release -p cenote-producer -- log --dataset {}", relative(&folder));
+    println!("  cargo run --release -p cenote-producer -- log {}", relative(&folder));
     reader.stop();
     consumer.close().await;
     Ok(producer.close().await?)
 }
 
-/// One cycle: the whole release. The producer finds out what of it is new.
+/// One cycle: the whole release. The producer finds what is new in it.
 async fn publish(producer: &mut Producer, release: &str) -> Result<Cycled, Box<dyn Error>> {
     let cycled = producer
         .cycle(async |writer| {
@@ -92,23 +90,23 @@ async fn publish(producer: &mut Producer, release: &str) -> Result<Cycled, Box<d
     Ok(cycled)
 }
 
-/// What a release changed, by comparing the two views that are both at hand.
-fn tell(release: &str, older: &View, view: &View, published: &Cycled, refresh: &RefreshReport) {
+/// What a release changed, by comparing its view with the one before.
+fn print_changes(release: &str, older: &View, view: &View, published: &Cycled, refresh: &RefreshReport) {
     let diff = view.diff::<Feature>(older);
     let delta = published.committed().map_or(0, |report| report.delta_bytes);
     println!(
-        "release {release} = version {}: {} added, {} removed, {} changed; delta {}, refreshed in {}",
+        "release {release} = version {}: {} added, {} removed, {} changed; delta {:.1} kB, refreshed in {:.1?}",
         view.version(),
         diff.added.len(),
         diff.removed.len(),
         diff.updated.len(),
-        bytes(delta),
-        time(refresh.steps.total),
+        delta as f64 / 1e3,
+        refresh.steps.total,
     );
 }
 
 /// A record and what it leads to, read in place.
-fn show(view: &View) {
+fn print_feature(view: &View) {
     let Some(feature) = view.get::<Feature>("api.Document.customElementRegistry") else { return };
     println!("{}:", feature.path());
     for support in feature.support().iter().take(4) {
@@ -143,12 +141,12 @@ impl Reader {
         Reader { reads, stopped, env: Env::system() }
     }
 
-    fn mark(&self) -> (cenote_store::env::Instant, u64) {
+    fn mark(&self) -> (Instant, u64) {
         (self.env.instant(), self.reads.load(Relaxed))
     }
 
     /// Reads a second since the mark.
-    fn since(&self, (start, reads): (cenote_store::env::Instant, u64)) -> f64 {
+    fn since(&self, (start, reads): (Instant, u64)) -> f64 {
         (self.reads.load(Relaxed) - reads) as f64 / start.elapsed().as_secs_f64()
     }
 
@@ -161,6 +159,11 @@ impl Reader {
     fn stop(&self) {
         self.stopped.store(true, Relaxed);
     }
+}
+
+/// Bytes as MB, reads as millions.
+fn mega(number: f64) -> f64 {
+    number / 1e6
 }
 
 fn relative(folder: &Path) -> String {

@@ -43,14 +43,14 @@ async fn feature(State(consumer): State<Consumer>, Path(path): Path<String>) -> 
     }
 }
 
-/// Whether the process is well: it is as long as it answers. What it says of the data is for people.
+/// Whether the process is alive: it is if it answers. The text about the data is for people.
 async fn health(State(consumer): State<Consumer>) -> Response {
     let status = consumer.status();
     ([(header::CACHE_CONTROL, "no-store")], format!("{:?}, version {}\n", status.health, status.version))
         .into_response()
 }
 
-/// Whether it has data to serve; stale data counts, since that is what a read service is for.
+/// Whether it has data to serve. Stale data counts: a read service keeps answering.
 async fn ready(State(consumer): State<Consumer>) -> StatusCode {
     if consumer.is_serving() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }

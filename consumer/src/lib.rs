@@ -126,6 +126,10 @@ pub mod storage {
     };
 }
 
+/// Guides: storage and permissions, schema changes, packed text.
+#[doc(inline)]
+pub use cenote_store::docs;
+
 pub mod env {
     //! The clock, the randomness and the threads. A test passes simulated ones to
     //! [`ConsumerBuilder::env`](crate::ConsumerBuilder::env).
@@ -138,6 +142,7 @@ pub mod schema {
 
     pub use cenote_state::ids::{ColumnId, TypeId};
     pub use cenote_state::schema::{Field, KeyForm, Schema, Shape, TypeKind, TypeSchema, ValueKind, limits};
+    pub use cenote_state::schema::{PACKED, PLAIN};
 }
 
 pub mod dynamic {

@@ -53,7 +53,7 @@ impl ProducerLiveness {
             self.last_sign = now;
             self.beat = beat;
         }
-        self.timeout = hint.filter(|hint| hint.holder.is_some()).map(|hint| hint.heartbeat_interval);
+        self.timeout = hint.filter(|hint| hint.owner.is_some()).map(|hint| hint.heartbeat_interval);
         self.check_at = now + CHECK_EVERY;
     }
 

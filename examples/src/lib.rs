@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub mod compat;
-pub mod show;
 
 /// The README's program, compiled.
 #[cfg(doctest)]

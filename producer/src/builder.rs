@@ -208,7 +208,7 @@ impl<L: Location> ProducerBuilder<L> {
 
     /// The name of this producer, for people who look at the dataset. Default: `unnamed`.
     pub fn owner(mut self, name: impl Into<String>) -> Self {
-        self.writer.holder = name.into();
+        self.writer.owner = name.into();
         self
     }
 
@@ -293,7 +293,7 @@ impl<L: Location> ProducerBuilder<L> {
         let env = self.env;
         let loader = Loader { env: env.clone(), seed: env.random(), bytes_max: self.bytes_max };
         let reader = start(&storage, &self.writer).await?;
-        let newest = loader.load(&reader, reader.outline().version).await?;
+        let newest = loader.load(&reader, reader.log_state().version).await?;
         let declared = declared(self.registry, self.declare, newest.state.schema())?;
         let opening = Opening { loader: &loader, options: &self.writer, declared: &declared, allow: &self.allow };
         let Opened { log, heartbeat, committed, schema } = opening.take(reader, newest).await?;

@@ -50,7 +50,7 @@ impl Chain {
         let outcome = self.log.settle().await;
         // The log's newest commit says more than the outcome, which may be that of a checkpoint. No other producer commits
         // in this epoch.
-        let newest = self.log.outline().version;
+        let newest = self.log.log_state().version;
         if newest > self.version() && self.in_flight.is_some() {
             self.install(newest);
             return Ok(Settled::Committed(newest));
@@ -109,7 +109,7 @@ impl Chain {
     fn install(&mut self, version: Version) {
         let next = self.in_flight.take().expect("what was committed was in flight");
         let state = next.state.with_version(version);
-        debug_assert_eq!(state.digest(), self.log.outline().digest, "the log and the producer agree");
+        debug_assert_eq!(state.digest(), self.log.log_state().digest, "the log and the producer agree");
         self.base.follow(state.clone(), &next.follow);
         self.committed = Loaded { state, committed_at: self.log.commit_time() };
     }

@@ -167,6 +167,10 @@ pub mod storage {
     };
 }
 
+/// Guides: storage and permissions, schema changes, packed text.
+#[doc(inline)]
+pub use cenote_store::docs;
+
 pub mod env {
     //! The clock, the randomness and the threads. A test passes simulated ones to
     //! [`ProducerBuilder::env`](crate::ProducerBuilder::env).
@@ -180,7 +184,8 @@ pub mod schema {
     pub use cenote_state::ids::{ColumnId, TypeId};
     pub use cenote_state::record::{Declared, Registry};
     pub use cenote_state::schema::{
-        Allow, Evolved, Field, KeyForm, Schema, SchemaChange, Shape, TypeKind, TypeSchema, ValueKind, limits,
+        Allow, Evolved, Field, KeyForm, PACKED, PLAIN, Schema, SchemaChange, Shape, TypeKind, TypeSchema, ValueKind,
+        limits,
     };
 }
 

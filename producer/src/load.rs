@@ -31,13 +31,13 @@ pub(crate) struct Loaded {
 impl Loader {
     /// The state of a version, by the cheapest way that the reader knows.
     pub(crate) async fn load(&self, reader: &LogReader, version: Version) -> Result<Loaded, OpenCause> {
-        let outline = reader.outline();
-        let missing = || OpenCause::NoSuchVersion { version, newest: outline.version };
-        let plan = plan(outline, None, version, &CostModel::default()).ok_or_else(missing)?;
+        let log_state = reader.log_state();
+        let missing = || OpenCause::NoSuchVersion { version, newest: log_state.version };
+        let plan = plan(log_state, None, version, &CostModel::default()).ok_or_else(missing)?;
         let (state, committed_at) = match plan.snapshot {
             Some(snapshot) => {
                 let committed_at = snapshot.committed_at;
-                let (dataset, bytes_max, seed) = (outline.dataset, self.bytes_max, self.seed);
+                let (dataset, bytes_max, seed) = (log_state.dataset, self.bytes_max, self.seed);
                 let what = SnapshotToLoad { dataset, snapshot, bytes_max, seed };
                 (load::snapshot(reader.storage(), &self.env, &what, &|_, _| {}).await?.0, committed_at)
             }
@@ -55,7 +55,7 @@ impl Loader {
         version: Version,
     ) -> Result<Loaded, OpenCause> {
         let mut commits = Commits::after(reader, from.state.version(), version, &[]);
-        let (dataset, threads) = (reader.outline().dataset, self.env.threads());
+        let (dataset, threads) = (reader.log_state().dataset, self.env.threads());
         let replay = Replay::new(from.state, from.committed_at, dataset, self.bytes_max, threads);
         let (replay, rolled) = load::roll(&self.env, &mut commits, replay, Replay::step, &|_| {}).await;
         rolled?;

@@ -1,8 +1,8 @@
 //! Opening a dataset for publishing: read the schema, load, catch up, then take it.
 //!
 //! The schema may be refused, so it is checked before anything is written. If another producer wrote entries before this
-//! producer's `open`, they are read first. A producer that never pauses could keep this one catching up for ever: after a
-//! few times `open` goes to the tail wherever that is, and what was missed is read after it.
+//! producer's `open`, they are read first. A producer that never pauses could keep this one catching up without end: after
+//! a few times `open` is put at the tail wherever that is, and the entries before it are read after it.
 
 use cenote_state::record::Declared;
 use cenote_state::schema::{Allow, Schema};
@@ -70,7 +70,7 @@ impl Opening<'_> {
 
     /// The version that was committed just before our `open`, and the schema of the next.
     async fn missed(&self, log: &LogWriter, committed: Loaded) -> Result<(Loaded, Schema), OpenCause> {
-        let reader = LogReader::at(log.storage().clone(), log.outline().clone()).with_rules(self.options.rules);
+        let reader = LogReader::at(log.storage().clone(), log.log_state().clone()).with_rules(self.options.rules);
         let committed = self.caught_up(&reader, committed).await?;
         let schema = self.evolved(&committed)?;
         Ok((committed, schema))
@@ -86,7 +86,7 @@ impl Opening<'_> {
 
     /// The newest state: rolled forward from one that was loaded before, if the log still has the commits between.
     async fn caught_up(&self, reader: &LogReader, from: Loaded) -> Result<Loaded, OpenCause> {
-        let newest = reader.outline().version;
+        let newest = reader.log_state().version;
         match self.loader.forward(reader, from, newest).await {
             Ok(loaded) if loaded.state.version() == newest => Ok(loaded),
             Err(error) if !matches!(error, OpenCause::Read(ReadError::Trimmed { .. } | ReadError::Replaced { .. })) => {

@@ -1,7 +1,7 @@
 //! An old version's records as the input of a cycle.
 //!
-//! Going through populate again finds by key and content what of the old version is here already, so that the delta is
-//! as small as it can be, and records get the ordinals that today's version has for them.
+//! Populate finds by key and content which records and components the newest version has already, so that the delta is as
+//! small as possible, and records keep the ordinals of the newest version.
 
 use std::collections::HashMap;
 

@@ -5,7 +5,7 @@
 //! cargo bench -p cenote-bench-cqrs --bench cqrs
 //! ```
 //!
-//! Not measured here: reads while commands go on (`--bin cqrs` does that), and stores behind a network.
+//! Not measured here: reads while commands arrive (`--bin cqrs` measures them), and stores behind a network.
 
 use std::hint::black_box;
 use std::path::Path;

@@ -1,7 +1,7 @@
-//! Clearing up at servers when a part is dropped.
+//! Removes what a part has created at a server when the part is dropped.
 //!
-//! A destructor can't wait in async code, and servers outlive the run: so it is done on a thread of its own, with a bound. A
-//! server that is gone has nothing to clear up; what a killed run has left goes with `benches/cqrs/services/down`.
+//! A destructor can't wait in async code, and servers outlive the run, so the removal runs on a separate thread, with a time
+//! limit. A server that is gone has nothing to remove; `benches/cqrs/services/down` removes what a killed run has left.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use super::{Answer, clock};
 
-/// How long it may take.
+/// The time limit.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Does `work`, and waits for it.
+/// Does `work` and waits for it.
 pub(super) fn in_destructor<F: Future<Output = Answer<()>>>(work: impl FnOnce() -> F + Send) {
     let run = || -> Answer<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -21,7 +21,7 @@ pub(super) fn in_destructor<F: Future<Output = Answer<()>>>(work: impl FnOnce() 
     std::thread::scope(|scope| drop(scope.spawn(run).join()));
 }
 
-/// A name at a server that no other part has: `cqrs_PROCESS_NUMBER_what`.
+/// A name at a server that no other part uses: `cqrs_PROCESS_NUMBER_what`.
 pub(super) fn unique_name(what: &str) -> String {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     format!("cqrs_{}_{}_{what}", std::process::id(), NUMBER.fetch_add(1, Relaxed))

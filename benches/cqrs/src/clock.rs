@@ -1,7 +1,7 @@
-//! Real time and real tasks: what the baseline runs on, and the one place where it asks for them.
+//! Real time and real tasks, and the one place where the baseline asks for them.
 //!
-//! The engine goes through its `Env`, so that a simulation can own time; a baseline made of databases and brokers can't
-//! be simulated, and what is measured here is real time.
+//! Cenote gets its time from `Env`, so that a simulation can control it; a baseline of databases and brokers can't be
+//! simulated, and what is measured here is real time.
 
 use std::future::Future;
 use std::time::Duration;
@@ -25,14 +25,14 @@ pub async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 
-/// Waits for `future`, but no longer than `duration`.
+/// Waits for `future`; `None` if it takes longer than `duration`.
 #[expect(clippy::disallowed_methods, reason = "waits for real parts, in real time")]
 pub async fn timeout<F: Future>(duration: Duration, future: F) -> Option<F::Output> {
     tokio::time::timeout(duration, future).await.ok()
 }
 
-/// Runs `future` beside the caller.
-#[expect(clippy::disallowed_methods, reason = "runs parts side by side, as processes would")]
+/// Runs `future` concurrently with the caller.
+#[expect(clippy::disallowed_methods, reason = "runs parts concurrently, as processes would")]
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,

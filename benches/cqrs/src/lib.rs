@@ -1,14 +1,13 @@
-//! The CQRS baseline: the event-driven read side that a team would otherwise build, built well, beside the engine's.
+//! The CQRS baseline: the event-driven read side that a team would otherwise build, built well and measured next to Cenote.
 //!
 //! One domain ([`domain`]), one write side ([`mod@write`]), and strategies ([`strategy`]) that carry what a commit changed
-//! to where it is read. A strategy is put together from parts: a [`Feed`](write::Feed) tells what changed, a
+//! to where it is read. A strategy is built from parts: a [`Feed`](write::Feed) yields what changed, a
 //! [`Broker`](broker::Broker) carries it, a [`ReadStore`](read::ReadStore) shows it. The same commands and queries go
-//! through all; [`measure`] times them, [`faults`] breaks them, [`report`] says what came of it. `benches/cqrs/README.md` is
+//! through all; [`measure`] times them, [`faults`] breaks them, [`report`] shows the results. `benches/cqrs/README.md` is
 //! the guide.
 //!
 //! Rules: the baseline gets whatever a competent team would give it ([`settings`] has each choice with its reason);
-//! parts know traits and not each other; the code that a team writes itself stands between `glue` marks, which are
-//! counted.
+//! parts know traits and not each other.
 
 #![forbid(unsafe_code)]
 
@@ -35,8 +34,8 @@ pub mod strategy;
 mod tests;
 pub mod write;
 
-/// What a part fails with: for the log and for people; who calls decides by where it happened.
+/// An error of a part, for logs and people: callers decide by where it happened, and not by its type.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a part answers.
+/// The result of a part.
 pub type Answer<T> = Result<T, Failure>;

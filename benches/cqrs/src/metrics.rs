@@ -1,7 +1,7 @@
-//! What operations see of a strategy: counters and gauges that its parts keep, and the alarms that they ring.
+//! What operations see of a strategy: counters and gauges of its parts, and the alarms that they raise.
 //!
-//! Rules: a part counts what it knows by itself and never asks another; whoever looks takes a [`Reading`] and compares.
-//! A fault counts as noticed by a metric if its alarm rang.
+//! Rules: a part counts what it knows itself and never asks another; a caller takes a [`Reading`] and compares it with an
+//! earlier one. A fault counts as noticed if an alarm rang.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -16,44 +16,44 @@ use super::domain::Micros;
 /// The metrics of one strategy.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    /// Messages that are committed and only in the memory of the service yet: the queue that no broker tells of.
+    /// Messages that are committed and only in the memory of the service: a queue that no broker reports.
     pub unpublished: AtomicU64,
-    /// Messages that left for the broker.
+    /// Messages that were sent to the broker.
     pub published: AtomicU64,
     /// Messages that changed a read model.
     pub applied: AtomicU64,
-    /// Messages that a read model had seen, or newer ones.
+    /// Messages that were not newer than the read model.
     pub stale: AtomicU64,
-    /// Events that were given up: nobody has them any more.
+    /// Events that were dropped, and exist nowhere else.
     pub failed_events: AtomicU64,
-    /// Messages that were put aside.
-    pub buried: AtomicU64,
-    /// Attempts that failed and were made again: brokers and stores that did not answer.
+    /// Messages that became dead letters.
+    pub put_aside: AtomicU64,
+    /// Attempts that failed and were repeated: a broker or store did not answer.
     pub retries: AtomicU64,
     /// Processes that died and were started again.
     pub restarts: AtomicU64,
-    /// Messages that were told again on purpose.
+    /// Messages that were replayed on purpose.
     pub replayed: AtomicU64,
-    /// How many a replay or rebuild under way has to tell; 0 if there is none.
+    /// Messages of the replay or rebuild under way; 0 if there is none.
     pub replay_total: AtomicU64,
-    /// How many of those were told.
+    /// How many of those are done.
     pub replay_done: AtomicU64,
-    /// Mails that were sent: the side effect.
+    /// Mails that were sent, as a side effect.
     pub mails: AtomicU64,
     /// Versions that a validator refused, or that a reader refused to swap to.
     pub refused: AtomicU64,
     progress: Mutex<Progress>,
 }
 
-/// When the read model was last seen to get on.
+/// When the read model last made progress.
 #[derive(Debug, Default)]
 struct Progress {
     at: Option<Instant>,
-    /// How old the newest of the last batch was when it was applied.
+    /// The age of the newest message of the last batch when it was applied.
     lag_ms: u64,
 }
 
-/// The metrics at one moment, with what had to be asked for.
+/// The metrics at one moment, with what was asked of queues and processes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Reading {
     /// As in [`Metrics`].
@@ -76,25 +76,25 @@ pub struct Reading {
     pub refused: u64,
     /// Messages between the write side and the read model.
     pub lag_messages: u64,
-    /// How long the oldest of them has been committed.
+    /// How long ago the oldest of them was committed.
     pub staleness_ms: u64,
-    /// Dead letters that nobody has looked at.
+    /// Dead letters that no person has handled.
     pub dead_letters: u64,
-    /// Messages that a replay or rebuild under way has still to tell.
+    /// Messages that the replay or rebuild under way still has to apply.
     pub replay_left: u64,
     /// Processes of the strategy that are not running at this moment.
     pub down: u64,
 }
 
-/// What rings.
+/// An alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Alarm {
-    /// Events were given up.
+    /// Events were dropped.
     FailedEvents,
     /// There are dead letters.
     DeadLetters,
-    /// The read model is further behind than it should be.
+    /// The read model is staler than it should be.
     Staleness,
     /// A process died.
     Restarts,
@@ -105,7 +105,7 @@ pub enum Alarm {
 }
 
 impl Metrics {
-    /// The counters; who knows the queues adds the rest.
+    /// The counters; the caller adds what it knows of queues and processes.
     #[must_use]
     pub fn read(&self) -> Reading {
         Reading {
@@ -124,19 +124,19 @@ impl Metrics {
         }
     }
 
-    /// A projector has nothing before it.
+    /// Reports that a projector has nothing left to apply.
     pub fn caught_up(&self) {
         *self.progress.lock().expect("nothing panics under this lock") = Progress { at: Some(now()), lag_ms: 0 };
     }
 
-    /// A projector has applied what was committed then.
+    /// Reports that a projector has applied what was committed at this time.
     pub fn applied_from(&self, at: Micros) {
         let lag_ms = wall().saturating_sub(at) / 1_000;
         *self.progress.lock().expect("nothing panics under this lock") = Progress { at: Some(now()), lag_ms };
     }
 
-    /// How stale a read model is at least that has messages before it: how old they were at the last look, or how long no
-    /// projector has got on.
+    /// How stale a read model with waiting messages is at least: how old they were at the last batch, or how long no
+    /// projector has made progress.
     #[must_use]
     pub fn staleness(&self) -> Duration {
         let progress = self.progress.lock().expect("nothing panics under this lock");
@@ -151,7 +151,7 @@ impl Metrics {
 }
 
 impl Reading {
-    /// What rings, compared with a reading from before the fault.
+    /// The alarms that ring, compared with a reading from before the fault.
     #[must_use]
     pub fn alarms(&self, before: &Reading, staleness_ms_max: u64) -> Vec<Alarm> {
         let rings = [

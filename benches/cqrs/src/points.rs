@@ -1,7 +1,9 @@
-//! Where the run can hurt itself: switches that parts look at, and points at which a process can be told to die.
+//! Fault points: switches that parts look at, and points at which a process can be killed.
 //!
-//! All are off unless a scripted fault turns them on. A process that dies returns [`Killed`] up to whoever keeps it
-//! running, which starts it again a while later, with nothing but what was stored.
+//! All are off unless a scripted fault turns them on. A process that is killed returns [`Killed`] up to [`Tasks`], which
+//! starts it again after a while, with nothing but what was stored.
+//!
+//! [`Tasks`]: crate::strategy::Tasks
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
@@ -11,16 +13,16 @@ use std::time::Duration;
 use super::clock;
 use super::domain::{Key, Message};
 
-/// A moment in a process's work at which it may die.
+/// A moment in a process's work at which it can be killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Point {
     /// The command is committed; nothing was published.
     CommittedNotPublished,
-    /// The broker (or the engine's log) has it; the feed does not know.
+    /// The broker (or Cenote's log) has it; the feed does not know that.
     PublishedNotMarked,
     /// Messages were received; nothing was applied.
     ReceivedNotApplied,
-    /// Messages were applied; the broker does not know.
+    /// Messages were applied; the broker does not know that.
     AppliedNotAcked,
     /// At one of the requests to a store.
     AtRequest,
@@ -31,7 +33,7 @@ pub enum Point {
 #[error("killed on purpose at {0:?}")]
 pub struct Killed(pub Point);
 
-/// A part that is away on purpose.
+/// A part is away on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} does not answer: try again later")]
 pub struct Away(pub &'static str);
@@ -49,52 +51,52 @@ pub struct Points {
     pub reorder: AtomicBool,
     /// The projector knows the field that was added.
     pub knows_weight: AtomicBool,
-    /// A bug in the publisher's mapping that a validator can see: prices become zero.
+    /// A bug in the publisher's mapping that a validator detects: prices become zero.
     pub bug_seen: AtomicBool,
-    /// A bug in the publisher's mapping that no validator looks for: names get lost.
+    /// A bug in the publisher's mapping that no validator detects: names are lost.
     pub bug_unseen: AtomicBool,
-    /// How long the projector takes for each message, in microseconds, besides what it takes.
+    /// By how many microseconds the projector is slower for each message.
     pub slow_micros: AtomicU64,
     armed: Mutex<HashMap<Point, u32>>,
-    /// What the broker and the read store refused while they were away.
+    /// Calls that the broker and the read store refused while they were away.
     refused: AtomicU64,
-    /// What was delivered since a script began to look; none while nobody does.
+    /// What was delivered since a script began to watch; `None` if none does.
     delivered: Mutex<Option<Delivered>>,
 }
 
-/// What came out of the broker, as a reader of it has seen it: whether a fault has taken place.
+/// What a reader got from the broker: shows whether a fault took place.
 #[derive(Debug, Default)]
 struct Delivered {
     seen: HashSet<(String, Key, u64)>,
     newest: HashMap<(String, Key), u64>,
-    said: Disorder,
+    disorder: Disorder,
 }
 
-/// How deliveries differed from one each, in order.
+/// How deliveries differed from "once each, in order".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Disorder {
-    /// Deliveries of a message that had been delivered.
+    /// Deliveries of a message that had been delivered before.
     pub twice: u64,
     /// Deliveries of a message after a newer one of its key.
     pub late: u64,
 }
 
 impl Points {
-    /// The next `times` processes that reach the point die there.
+    /// The next `times` processes that reach the point are killed there.
     pub fn arm(&self, point: Point, times: u32) {
         self.armed.lock().expect("arming does not panic").insert(point, times);
     }
 
-    /// Whether a death at this point is still to come.
+    /// Whether a process is still to be killed at this point.
     #[must_use]
     pub fn is_armed(&self, point: Point) -> bool {
         self.armed.lock().expect("arming does not panic").get(&point).is_some_and(|times| *times > 0)
     }
 
-    /// Dies here, if told to.
+    /// Fails if the process is to be killed here.
     ///
     /// # Errors
-    /// To be handed up, past everything.
+    /// The caller returns it up to the top of the process.
     pub fn reach(&self, point: Point) -> Result<(), Killed> {
         match self.armed.lock().expect("arming does not panic").get_mut(&point) {
             Some(times) if *times > 0 => {
@@ -105,8 +107,8 @@ impl Points {
         }
     }
 
-    /// Takes as long for `messages` as the slow projector does.
-    pub async fn drag(&self, messages: usize) {
+    /// Waits as long as a slow projector takes longer for `messages`.
+    pub async fn slow_down(&self, messages: usize) {
         let micros = self.slow_micros.load(Relaxed) * messages as u64;
         if micros > 0 {
             clock::sleep(Duration::from_micros(micros)).await;
@@ -137,25 +139,30 @@ impl Points {
         self.refused.load(Relaxed)
     }
 
-    /// From now on looks at what is delivered; it costs a look into each message, so nobody does while figures are made.
-    pub fn look_at_deliveries(&self) {
+    /// Watches deliveries from now on. It decodes each message, so no figures are made with it.
+    pub fn watch_deliveries(&self) {
         *self.delivered.lock().expect("looking does not panic") = Some(Delivered::default());
     }
 
-    /// This message was delivered to a subscription.
+    /// Reports that this message was delivered to a subscription.
     pub fn delivered(&self, subscription: &str, body: &[u8]) {
         let mut delivered = self.delivered.lock().expect("looking does not panic");
         let (Some(delivered), Ok(message)) = (&mut *delivered, Message::decode(body)) else { return };
         let (key, version) = (message.key(), message.version);
         let newest = delivered.newest.entry((subscription.to_owned(), key)).or_default();
-        delivered.said.late += u64::from(version < *newest);
+        delivered.disorder.late += u64::from(version < *newest);
         *newest = version.max(*newest);
-        delivered.said.twice += u64::from(!delivered.seen.insert((subscription.to_owned(), key, version)));
+        delivered.disorder.twice += u64::from(!delivered.seen.insert((subscription.to_owned(), key, version)));
     }
 
-    /// What was seen of deliveries, since somebody has looked.
+    /// What was seen since a script began to watch.
     #[must_use]
     pub fn disorder(&self) -> Disorder {
-        self.delivered.lock().expect("looking does not panic").as_ref().map(|own| own.said).unwrap_or_default()
+        self.delivered
+            .lock()
+            .expect("looking does not panic")
+            .as_ref()
+            .map(|delivered| delivered.disorder)
+            .unwrap_or_default()
     }
 }

@@ -1,8 +1,8 @@
 //! PostgreSQL as a careful team uses it: a pool of connections whose statements stay prepared, and a schema per run.
 //!
-//! Two of its parts are easily got wrong. Notices are sent after the commit and not in it: `NOTIFY` in a transaction
-//! takes a lock that lets commits pass one at a time. And a replication slot keeps the log for ever once nobody reads it:
-//! a schema is dropped together with its slot; what a killed run has left goes with the server (`benches/cqrs/services/down`).
+//! Two things are easy to get wrong. Notifications are sent after the commit and not in it: `NOTIFY` in a transaction
+//! takes a lock that serializes commits. And a replication slot without a reader keeps the log without bound: a schema is
+//! dropped together with its slot; what a killed run has left is removed with the server (`benches/cqrs/services/down`).
 
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
@@ -18,21 +18,21 @@ use super::cleanup::in_destructor;
 use super::settings::Settings;
 use super::{Answer, Failure, clock};
 
-/// How long a lost connection's listener waits before it asks again.
+/// How long a listener waits before it connects again.
 const LISTEN_AGAIN: Duration = Duration::from_millis(200);
 
 /// Where a part has its tables.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct SchemaLocation<'a> {
     /// The server and database.
     pub url: &'a str,
-    /// The schema, which no other part has.
+    /// The schema, which no other part uses.
     pub schema: &'a str,
-    /// Whether it outlives the part, for a process that comes after.
+    /// Whether it outlives the part, for a later process.
     pub keep: bool,
 }
 
-impl Place<'_> {
+impl SchemaLocation<'_> {
     /// Connects.
     pub async fn open(&self, settings: &Settings) -> Answer<Database> {
         Database::open(self.url, self.schema, settings.pool, self.keep).await
@@ -44,11 +44,11 @@ pub struct Database {
     url: String,
     schema: String,
     pool: Pool,
-    /// For questions of readers, who must not stand in a queue with commands.
+    /// For queries of readers, which must not queue with commands.
     readers: Pool,
-    /// Set when there is something to tell.
+    /// Set when there is something to notify of.
     news: Arc<Notify>,
-    /// Whoever waits for news.
+    /// The feeds that wait for a notification.
     waiting: Arc<Mutex<Vec<Arc<Notify>>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     /// Whether the schema outlives this.
@@ -56,8 +56,8 @@ pub struct Database {
 }
 
 impl Database {
-    /// Connects, and makes the schema if there is none. It is dropped with this, unless it is to be kept for a process that
-    /// comes after.
+    /// Connects, and creates the schema if it does not exist. It is dropped with this, unless `keep` is set for a later
+    /// process.
     pub async fn open(url: &str, schema: &str, connections: usize, keep: bool) -> Answer<Database> {
         let database = Database {
             url: url.to_owned(),
@@ -78,24 +78,24 @@ impl Database {
         Ok(self.pool.get().await?)
     }
 
-    /// A connection for a reader's question.
+    /// A connection for a reader's query.
     pub async fn reader(&self) -> Answer<Client> {
         Ok(self.readers.get().await?)
     }
 
-    /// Where it is.
+    /// Its address.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The schema; also the name of the channel for notices, of the publication and of the slot.
+    /// The schema; also the name of the channel for notifications, of the publication and of the slot.
     #[must_use]
     pub fn schema(&self) -> &str {
         &self.schema
     }
 
-    /// Closes all connections; the next question opens new ones.
+    /// Closes all connections; the next query opens new ones.
     pub fn reconnect(&self) {
         self.pool.retain(|_, _| false);
         self.readers.retain(|_, _| false);
@@ -110,30 +110,28 @@ impl Database {
         Ok(row.get::<_, i64>(0) as u64)
     }
 
-    // --- notices ------------------------------------------------------------------------------------------------------
+    // --- notifications ------------------------------------------------------------------------------------------------------
 
-    // glue: outbox, hybrid, event-sourced, cenote-update
-    /// Starts to carry notices: one connection tells, one listens, as between the processes of a writer and a relay.
-    pub fn carry_news(&self) {
-        let tell = tell(self.pool.clone(), self.schema.clone(), Arc::clone(&self.news));
+    /// Starts notifications: one connection notifies, one listens, as between the processes of a writer and a relay.
+    pub fn start_notifications(&self) {
+        let notify = notify(self.pool.clone(), self.schema.clone(), Arc::clone(&self.news));
         let listen = listen(self.url.clone(), self.schema.clone(), Arc::clone(&self.waiting));
-        let tasks = [clock::spawn(tell), clock::spawn(listen)];
+        let tasks = [clock::spawn(notify), clock::spawn(listen)];
         self.tasks.lock().expect("nothing panics under this lock").extend(tasks);
     }
 
-    /// Something was committed. Notices that come faster than they can be sent become one.
-    pub fn tell(&self) {
+    /// Notifies of a commit. Calls that come faster than notifications can be sent share one.
+    pub fn notify(&self) {
         self.news.notify_one();
     }
 
-    /// Woken by each notice.
+    /// Woken by each notification.
     #[must_use]
     pub fn subscribe(&self) -> Arc<Notify> {
         let notify = Arc::new(Notify::new());
         self.waiting.lock().expect("nothing panics under this lock").push(Arc::clone(&notify));
         notify
     }
-    // glue end
 }
 
 impl Drop for Database {
@@ -142,7 +140,7 @@ impl Drop for Database {
         self.tasks.lock().expect("nothing panics under this lock").drain(..).for_each(|task| task.abort());
         self.pool.close();
         self.readers.close();
-        // A slot is never kept: it would keep the log.
+        // A slot is never kept: the server would keep the log for it.
         in_destructor(|| remove(&self.url, &self.schema, self.keep));
     }
 }
@@ -151,7 +149,7 @@ fn pool(url: &str, schema: &str, connections: usize) -> Answer<Pool> {
     let mut config = Config::from_str(url)?;
     config.application_name("cenote-cqrs").options(format!("-c search_path={schema}"));
     config.connect_timeout(Duration::from_secs(5));
-    // Asking the server whether it is still there would cost a round trip per question; a dead connection says so itself.
+    // Checking the connection would cost a round trip per query; a dead connection fails anyway.
     let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
     Ok(Pool::builder(manager).max_size(connections).build()?)
 }
@@ -160,18 +158,17 @@ fn pool(url: &str, schema: &str, connections: usize) -> Answer<Pool> {
 async fn connect(url: &str) -> Answer<tokio_postgres::Client> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     clock::spawn(async move {
-        // Its end is told to whoever asks the client next.
+        // The client's next call fails if it has ended.
         let _ = connection.await;
     });
     Ok(client)
 }
 
-// glue: outbox, hybrid, event-sourced, cenote-update
-async fn tell(pool: Pool, channel: String, news: Arc<Notify>) {
+async fn notify(pool: Pool, channel: String, news: Arc<Notify>) {
     loop {
         news.notified().await;
         if let Ok(client) = pool.get().await {
-            // A notice that is lost costs the listener its idle time, and nothing else.
+            // A lost notification costs the listener its idle time, and nothing else.
             let _ = client.batch_execute(&format!("NOTIFY {channel}")).await;
         }
     }
@@ -179,7 +176,7 @@ async fn tell(pool: Pool, channel: String, news: Arc<Notify>) {
 
 async fn listen(url: String, channel: String, waiting: Arc<Mutex<Vec<Arc<Notify>>>>) {
     loop {
-        // Whatever ended it, relays look by themselves meanwhile.
+        // Whatever ended it, relays poll meanwhile.
         let _ = listen_once(&url, &channel, &waiting).await;
         clock::sleep(LISTEN_AGAIN).await;
     }
@@ -197,14 +194,12 @@ async fn listen_once(url: &str, channel: &str, waiting: &Mutex<Vec<Arc<Notify>>>
         }
         Err::<(), Failure>("the connection has ended".into())
     };
-    // `heard` drives the connection, also for the question beside it; it ends with the connection.
+    // `heard` drives the connection for both; it ends with the connection.
     let asked = async { Ok::<_, Failure>(asked.await?) };
     futures::future::try_join(asked, heard).await.map(|_| ())
 }
 
-// glue end
-
-/// Drops a schema with everything that belongs to it, or only what must not be kept.
+/// Drops a schema with its publication and slot; only these two if it is to be kept.
 async fn remove(url: &str, schema: &str, keep: bool) -> Answer<()> {
     let client = connect(url).await?;
     drop_slot(&client, schema).await?;
@@ -215,7 +210,7 @@ async fn remove(url: &str, schema: &str, keep: bool) -> Answer<()> {
     Ok(())
 }
 
-/// Drops a slot, ending whoever still reads it.
+/// Drops a slot; ends a connection that still reads it.
 async fn drop_slot(client: &tokio_postgres::Client, slot: &str) -> Answer<()> {
     for _ in 0..50 {
         let sql = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = $1";

@@ -1,64 +1,64 @@
 //! Every value that was chosen, in one place, each with its reason.
 //!
-//! The baseline is tuned as a competent team would tune it; whoever doubts a figure changes a line here and runs again.
-//! [`Settings::FULL`] is what figures are made with; faults run with [`Settings::BRISK`], the same parts with shorter
-//! patience, so that ten faults by eleven strategies end within minutes.
+//! The baseline is tuned as a competent team would tune it; a reader who doubts a figure changes a line here and runs
+//! again. Figures are made with [`Settings::FULL`]; faults run with [`Settings::BRISK`], the same parts with shorter
+//! timeouts, so that all faults on all strategies end within minutes.
 
 use std::time::Duration;
 
 /// The settings of one run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
-    /// Most rows that a relay takes at once. One publish for a thousand costs hardly more than for one, and a thousand
-    /// messages of 300 bytes are nothing to hold.
+    /// The most rows that a relay takes at once. A publish of a thousand costs hardly more than a publish of one, and a
+    /// thousand messages of 300 bytes take little memory.
     pub relay_batch: usize,
-    /// Most messages that a projector takes at once (prefetch). A transaction costs a sync; spread over 500 it is
-    /// nothing, and 500 rows are written within milliseconds, so that none waits long for the others.
+    /// The most messages that a projector takes at once (prefetch). A transaction costs a sync, which is little per message
+    /// if 500 share it; 500 rows are written within milliseconds, so that none waits long for the others.
     pub prefetch: usize,
-    /// How long a relay or projector sleeps when nobody wakes it. The write side notifies (`LISTEN`, or in process), so this
-    /// only bounds what a lost notice costs.
+    /// How long a relay or projector sleeps if no notification wakes it. The write side notifies (`LISTEN`, or in process),
+    /// so this only bounds the cost of a lost notification.
     pub idle: Duration,
-    /// How often `polling` looks. A second is what such jobs run at: each look is a query on the write database.
+    /// How often `polling` looks. A second is usual for such jobs: each look is a query on the write database.
     pub polling: Duration,
-    /// How far back behind its watermark `polling` looks again: a transaction that takes longer than this between its
-    /// `updated_at` and its commit is missed.
+    /// How far before its watermark `polling` looks again: it misses a transaction that takes longer than this between
+    /// `updated_at` and its commit.
     pub polling_overlap: Duration,
     /// How often `cenote-cycle` publishes everything: it reads the whole write database each time.
     pub cycle: Duration,
-    /// Most outbox rows that become one version. An entry costs a round trip whatever is in it, so a version takes all
-    /// that came; this only bounds its delta after a long outage.
+    /// The most outbox rows that become one version. An entry costs a round trip whatever its size, so a version takes all
+    /// rows that wait; this only bounds the delta after a long outage.
     pub update_batch: usize,
-    /// How long `cenote-…` keeps old versions: what one can go back to. On local files there can be hundreds of versions a
+    /// How long `cenote-…` keeps old versions, to which it can roll back. On local files there can be hundreds of versions a
     /// second, and a snapshot every few dozen of them: the library's default, a day, would be millions of files.
     pub versions: Duration,
     /// How often a consumer looks at a store that can't push. Local folders are watched.
     pub poll: Duration,
-    /// How often the timer refreshes the near cache: Tudum's was reloaded about so often.
+    /// How often the timer empties the near cache: about as often as Tudum's was reloaded.
     pub near_cache: Duration,
-    /// Attempts for a message before it becomes a dead letter: transient trouble ends within a few.
+    /// Attempts before a message becomes a dead letter: a transient failure ends within a few.
     pub attempts: u32,
-    /// Pause before an attempt is repeated; doubled each time.
+    /// The pause before the next attempt; doubled each time.
     pub backoff: Duration,
-    /// How long `async` repeats a publish that fails before it gives the event up: a request can't wait longer, and
-    /// memory for more would be a queue that a crash loses.
+    /// How long `async` retries a publish that fails before it drops the event: a request can't wait longer, and a longer
+    /// queue in memory would be lost in a crash.
     pub publish_patience: Duration,
-    /// How long a dead process stays away: noticed, scheduled, started.
+    /// How long a dead process is away: until its death is noticed, and a new one is scheduled and started.
     pub restart_after: Duration,
-    /// Beyond this age of the oldest message on its way somebody is paged; beyond it a reader counts as wrong, too.
+    /// The age of the oldest message on its way at which an alarm rings, and from which on a reader counts as wrong.
     pub staleness_max: Duration,
-    /// How long a fault lasts that is an outage.
+    /// How long an outage lasts.
     pub outage: Duration,
-    /// How long outbox rows and captured changes are kept after they were sent: what can be replayed.
+    /// How long outbox rows and captured changes are kept after they were sent, so that they can be replayed.
     pub keep: Duration,
-    /// How often what is older gets deleted: little and often, so that no delete holds the write database up.
+    /// How often older ones are deleted: few at a time and often, so that no delete blocks the write database.
     pub clean_every: Duration,
-    /// Connections to a database server, for commands or batches, and as many for questions: more than cores, since they
-    /// wait for disks; far fewer than requests.
+    /// Connections to a database server for commands or batches, and as many for queries: more than cores, since they wait
+    /// for disks; far fewer than requests.
     pub pool: usize,
 }
 
 impl Settings {
-    /// What figures are made with.
+    /// For figures.
     pub const FULL: Settings = Settings {
         relay_batch: 1_000,
         prefetch: 500,
@@ -81,11 +81,11 @@ impl Settings {
         pool: 8,
     };
 
-    /// For a first look: what goes by the clock goes faster, or it would be all that is waited for.
+    /// For a first look: timers are shorter, or the run would mostly wait for them.
     pub const QUICK: Settings =
         Settings { cycle: Duration::from_secs(1), near_cache: Duration::from_secs(1), ..Settings::FULL };
 
-    /// Shorter patience and outages, for faults and tests; what runs is the same.
+    /// For faults and tests: the same parts with shorter timeouts and outages.
     pub const BRISK: Settings = Settings {
         polling: Duration::from_millis(100),
         cycle: Duration::from_millis(200),
@@ -104,10 +104,14 @@ impl Settings {
 
 /// SQLite's cache per connection: the read model of 100,000 products fits.
 pub const SQLITE_CACHE_KB: i64 = 64 * 1_024;
-/// How much of a file SQLite maps: all of it, which saves a copy per page read.
+/// How much of a file SQLite maps: all of it, which saves a copy for each page that it reads.
 pub const SQLITE_MMAP_BYTES: i64 = 4 << 30;
 /// How long a connection waits for another process's lock.
 pub const SQLITE_BUSY: Duration = Duration::from_secs(10);
-/// Most commands that share one transaction on SQLite: it has one writer and a sync per commit, so that what arrives
-/// during one commit shares the next; each command is in a savepoint of its own.
+/// The most commands that share one transaction on SQLite: it has one writer and a sync per commit, so commands that arrive
+/// during one commit share the next, each in its savepoint.
 pub const SQLITE_GROUP: usize = 256;
+/// The most products in a near cache: more than any catalogue that is measured, some 300 MB in all.
+pub const NEAR_CACHE_CARDS: u64 = 1_000_000;
+/// The most listings and pages in a near cache: a few MB of ids.
+pub const NEAR_CACHE_LISTS: u64 = 100_000;

@@ -1,30 +1,31 @@
-//! SQLite as a careful team uses it: one thread that writes, a pool of connections that read, a log (WAL) between them.
+//! SQLite as a careful team uses it: one thread that writes, a pool of connections that read, and a write-ahead log.
 //!
-//! The writer takes closures. All that arrive while a transaction is being committed share the next one, each in a
-//! savepoint of its own: a sync costs milliseconds, and this way a thousand commands a second need a hundred of them.
-//! Nobody is answered before the commit.
+//! The writer takes closures. Those that arrive while a transaction is being committed share the next one, each in its
+//! savepoint: a sync costs milliseconds, and in groups a thousand commands a second need a hundred syncs. No caller gets
+//! its result before the commit.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::mpsc;
 use std::thread;
 
-use rusqlite::{Connection, OpenFlags};
+use cenote_bench_support::sqlite::Pool;
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::settings::{SQLITE_BUSY, SQLITE_CACHE_KB, SQLITE_GROUP, SQLITE_MMAP_BYTES};
 use super::{Answer, Failure};
 
-/// What a commit means.
+/// What a commit survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// It survives a crash of the machine: `synchronous=FULL`. For truth, and for what was promised to a publisher.
+    /// A crash of the machine: `synchronous=FULL`. For the write side, and for messages that a broker has accepted.
     Machine,
-    /// It survives a crash of the process, and can be made anew after one of the machine: `synchronous=NORMAL`.
+    /// A crash of the process: `synchronous=NORMAL`. For what can be rebuilt after a crash of the machine.
     Process,
 }
 
-/// Runs inside the savepoint; what it leaves is run after the commit, with the commit's error if there was one.
+/// Runs inside the savepoint. It returns whether to keep its changes, and what to run after the commit with the commit's
+/// error, if there was one.
 type Job = Box<dyn FnOnce(&Connection) -> (bool, Finish) + Send>;
 type Finish = Box<dyn FnOnce(Option<String>) + Send>;
 
@@ -36,7 +37,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Opens the database, makes it if there is none, and runs `setup` on it.
+    /// Opens the database, creates it if it does not exist, and runs `setup` on it.
     pub fn open(path: &Path, durability: Durability, setup: &str) -> Answer<Writer> {
         let connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
@@ -50,7 +51,7 @@ impl Writer {
         Ok(Writer { jobs: Some(jobs), thread: Some(thread), path: path.to_owned() })
     }
 
-    /// Does `work` in a transaction; answers when it is committed. An error of `work` undoes its own changes only.
+    /// Does `work` in a transaction; returns when it is committed. An error of `work` undoes only the changes of `work`.
     pub async fn run<R, E>(&self, work: impl FnOnce(&Connection) -> Result<R, E> + Send + 'static) -> Result<R, E>
     where
         R: Send + 'static,
@@ -63,7 +64,7 @@ impl Writer {
             let finish = move |failed: Option<String>| {
                 let failed = failed.map(|error| E::from(format!("the commit failed: {error}").into()));
                 let result = result.and_then(|value| failed.map_or(Ok(value), Err));
-                // Whoever asked may have been stopped meanwhile.
+                // The caller may have been stopped meanwhile.
                 drop(answer.send(result));
             };
             (keep, Box::new(finish))
@@ -84,7 +85,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // A panic there was told there.
+            // A panic was reported by that thread.
             let _ = thread.join();
         }
     }
@@ -109,7 +110,7 @@ fn group(
     finishes: &mut Vec<Finish>,
 ) -> rusqlite::Result<()> {
     let run = |sql| connection.prepare_cached(sql)?.execute([]);
-    // Should this fail, the job is dropped, and whoever asked is told that it was not done.
+    // If this fails, the job is dropped, and its caller gets an error.
     run("BEGIN IMMEDIATE")?;
     let mut next = Some(first);
     while let Some(job) = next.take() {
@@ -135,42 +136,10 @@ fn tune(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Connections that read, as many as there are readers at a time.
-pub struct Pool {
-    path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
-}
-
-impl Pool {
-    /// A pool on this file, which the writer has made.
-    #[must_use]
-    pub fn new(path: &Path) -> Pool {
-        Pool { path: path.to_owned(), idle: Mutex::default() }
-    }
-
-    /// Does `work` with a connection; its statements stay prepared for the next.
-    pub fn with<R>(&self, work: impl FnOnce(&mut Connection) -> Answer<R>) -> Answer<R> {
-        let idle = self.idle.lock().expect("nothing panics under this lock").pop();
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => self.open()?,
-        };
-        let answer = work(&mut connection);
-        self.idle.lock().expect("nothing panics under this lock").push(connection);
-        answer
-    }
-
-    fn open(&self) -> Answer<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
-        tune(&connection)?;
-        Ok(connection)
-    }
-
-    /// Closes all connections that nobody is using.
-    pub fn close(&self) {
-        self.idle.lock().expect("nothing panics under this lock").clear();
-    }
+/// A pool of connections that read this file, which the writer has created.
+#[must_use]
+pub fn pool(path: &Path) -> Pool {
+    Pool::new(path, tune)
 }
 
 /// Bytes of the tables and indexes whose names are like one of these, by the pages that they have in the file.
@@ -183,7 +152,7 @@ pub fn table_bytes(pool: &Pool, names: &[&str]) -> Answer<u64> {
     })
 }
 
-/// Bytes of a database: the file, its log and what goes with them.
+/// Bytes of a database: the file, its write-ahead log and the log's index.
 pub fn disk_bytes(path: &Path) -> u64 {
     ["", "-wal", "-shm"]
         .iter()

@@ -1,4 +1,4 @@
-//! The parts keep what their traits promise.
+//! The contracts of the parts: other implementations run the same checks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ async fn every_feed_leads_to_the_same_truth() {
             let Some(last) = fed.last() else { break };
             let batch: Vec<_> = fed.iter().map(|fed| Message::decode(&fed.body).unwrap()).collect();
             let applied = store.apply(&batch, Some(last.position)).await.unwrap();
-            // A watermark gives its last moment again.
+            // A watermark yields its last time again.
             if kind == FeedKind::Updated && applied.written == 0 {
                 break;
             }
@@ -75,7 +75,7 @@ async fn a_projection_in_the_transaction_is_never_behind() {
     }
 }
 
-/// What any write side refuses; other implementations call it as well. The world has ten products and a page.
+/// What any write side rejects. The world has ten products and a page.
 pub(crate) async fn write_side_keeps_the_rules(write: &dyn WriteSide, world: &World) {
     let before = write.truth().await.unwrap();
     let wrong = [
@@ -108,7 +108,7 @@ async fn commands_that_break_rules_change_nothing() {
     }
 }
 
-/// What any broker promises; other implementations call it as well.
+/// The contract of any broker.
 pub(crate) async fn broker_keeps_its_promises(broker: &dyn Broker) {
     // An upper bound: an answer comes as soon as there is one.
     let wait = Duration::from_secs(10);
@@ -122,7 +122,7 @@ pub(crate) async fn broker_keeps_its_promises(broker: &dyn Broker) {
     let acknowledged = first[0].envelope.clone();
     one.ack(&[first[0].tag]).await.unwrap();
 
-    // A reader that dies: what it has not acknowledged comes again, to whoever joins next.
+    // A reader that dies: its unacknowledged messages are redelivered to the reader that joins next.
     drop(one);
     let one = broker.subscribe("one").await.unwrap();
     let mut seen = Vec::new();
@@ -134,15 +134,15 @@ pub(crate) async fn broker_keeps_its_promises(broker: &dyn Broker) {
     let rest: Vec<_> = (0..10).map(envelope).filter(|envelope| *envelope != acknowledged).collect();
     assert_in_order(&seen, &rest);
 
-    // Again, then put aside, then driven back.
+    // Retried, then dead-lettered, then sent again.
     one.ack(&seen[1..].iter().map(|own| own.tag).collect::<Vec<_>>()).await.unwrap();
     one.retry(&[seen[0].tag]).await.unwrap();
     let again = one.receive(100, wait).await.unwrap();
     let letter = &seen[0].envelope;
     assert_eq!((again.len(), &again[0].envelope), (1, letter));
     assert!(again[0].attempt > 1);
-    one.bury(&again[0], "not to be read").await.unwrap();
-    let dead = one.dead().await.unwrap();
+    one.dead_letter(&again[0], "not to be read").await.unwrap();
+    let dead = one.dead_letters().await.unwrap();
     assert_eq!((dead.len(), &dead[0].envelope), (1, letter));
     assert_eq!(dead[0].reason, "not to be read");
     let depth = one.depth().await.unwrap();
@@ -153,7 +153,7 @@ pub(crate) async fn broker_keeps_its_promises(broker: &dyn Broker) {
     one.ack(&[back[0].tag]).await.unwrap();
     assert_eq!(one.depth().await.unwrap(), super::broker::Depth::default());
 
-    // The other subscription has everything; a broker with one log shows it what was driven back, too.
+    // The other subscription has everything; a broker with one log delivers the redriven message to it, too.
     let mut all = Vec::new();
     while all.len() < 10 {
         all.extend(two.receive(100, wait).await.unwrap());
@@ -162,7 +162,7 @@ pub(crate) async fn broker_keeps_its_promises(broker: &dyn Broker) {
     two.ack(&all.iter().map(|own| own.tag).collect::<Vec<_>>()).await.unwrap();
 }
 
-/// All of these have come, in order within each key.
+/// All of these were delivered, in order within each key.
 fn assert_in_order(seen: &[Delivery], sent: &[Envelope]) {
     for key in [Key::Product(0), Key::Product(1), Key::Product(2)] {
         let found: Vec<_> = seen.iter().map(|seen| &seen.envelope).filter(|envelope| envelope.key == key).collect();
@@ -190,7 +190,7 @@ async fn the_embedded_broker_survives_a_restart() {
     assert_eq!(one.receive(1, Duration::ZERO).await.unwrap()[0].envelope, envelope);
 }
 
-/// What any read store promises; other implementations call it as well.
+/// The contract of any read store.
 pub(crate) async fn read_stores_keep_their_promises(stores: &dyn ReadStores, world: &World) {
     use super::domain::{Cause, Change};
     let message = |version, change| Message { version, at: version, cause: Cause::Unknown, replay: false, change };
@@ -212,7 +212,7 @@ pub(crate) async fn read_stores_keep_their_promises(stores: &dyn ReadStores, wor
     assert_eq!(store.queries().collect(Query::Page(1)).await.unwrap(), Default::default());
     assert_eq!(store.position().await.unwrap(), 7, "no position, no change of it");
 
-    // Generations are apart, and what is spoiled is seen.
+    // Generations are separate, and a corrupted row is shown.
     let beside = stores.open(1).await.unwrap();
     assert_eq!(beside.queries().collect(Query::Product(1)).await.unwrap(), Default::default());
     store.corrupt(Key::Product(1)).await.unwrap();
@@ -249,7 +249,7 @@ async fn a_near_cache_drops_what_changed_and_keeps_the_rest() {
     };
     assert!(shows(here).await && !shows(there).await);
 
-    // It moves, and the store has it; the cache shows the old listings until it is told.
+    // It moves, and the store has it; the cache shows the old listings until it learns of the change.
     let moved = [message(2, Change::Product(Product { category: there, ..product }))];
     store.apply(&moved, None).await.unwrap();
     assert!(shows(here).await && !shows(there).await, "it answers from memory");
@@ -258,7 +258,7 @@ async fn a_near_cache_drops_what_changed_and_keeps_the_rest() {
     assert_eq!(cache.queries().collect(Query::Product(1)).await.unwrap().version(), 2);
 }
 
-/// A rebuilt read model knows which pages are gone: a message from before does not bring one back.
+/// A rebuilt read model knows which pages are gone: an older message does not restore one.
 #[tokio::test]
 async fn what_is_gone_stays_gone_through_a_rebuild() {
     use super::domain::{Cause, Change, Page};
@@ -281,7 +281,7 @@ async fn what_is_gone_stays_gone_through_a_rebuild() {
         let found = live.queries().collect(Query::Page(1)).await.unwrap();
         assert_eq!(found, Default::default(), "events only: {events_only}");
 
-        // And it comes back when it is published anew.
+        // It comes back when it is published again.
         let again = Page { id: 1, title: "again".into(), products: vec![2] };
         let (ack, published) = write.execute(&Command::Publish(again)).await.unwrap();
         let message = super::domain::Message { cause: Cause::Unknown, ..published };
@@ -291,7 +291,7 @@ async fn what_is_gone_stays_gone_through_a_rebuild() {
     }
 }
 
-/// What is committed and not published yet is behind, too: an audit waits for it, and operations see it.
+/// What is committed and not published yet counts as lag: an audit waits for it, and operations see it.
 #[tokio::test]
 async fn what_waits_in_memory_is_lag() {
     use std::sync::atomic::Ordering::Relaxed;
@@ -314,7 +314,7 @@ async fn what_waits_in_memory_is_lag() {
     assert!(settle(&*running, Duration::from_secs(60)).await.unwrap());
     assert_eq!(differences(&*running, &world, 1).await.unwrap(), []);
 
-    // What died with the service is nobody's to wait for: it is lost, and shown to be.
+    // What was lost with the service is not waited for, and the audit finds it.
     stage.points.arm(Point::CommittedNotPublished, 1);
     running.execute(&rename("two")).await.unwrap();
     while stage.points.is_armed(Point::CommittedNotPublished) {
@@ -323,7 +323,7 @@ async fn what_waits_in_memory_is_lag() {
     assert!(settle(&*running, Duration::from_secs(60)).await.unwrap());
     assert_eq!(differences(&*running, &world, 1).await.unwrap().len(), 1);
 
-    // Wherever it was killed.
+    // The same if it is killed at an arbitrary point.
     stage.points.broker_down.store(true, Relaxed);
     running.execute(&rename("three")).await.unwrap();
     running.kill("service");

@@ -1,4 +1,4 @@
-//! Every strategy gets there, and every fault ends as it should: on embedded parts, small, waiting for conditions.
+//! Every strategy becomes right, and every fault ends as expected, on small embedded parts.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -44,18 +44,18 @@ async fn gets_there(strategy: Strategy) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_strategy_gets_there() {
     for strategy in Strategy::ALL {
-        // Ten seconds between two looks are shown by the run, and teach a test nothing.
+        // Polling every ten seconds would only make the test longer.
         if strategy.name() != "cenote-update-s3-10s" {
             gets_there(strategy).await;
         }
     }
 }
 
-/// What must come of a fault, whatever the machine is busy with: only wrong for ever tells strategies apart.
+/// Whether a strategy stays wrong after a fault; this does not depend on how busy the machine is.
 fn expected(strategy: &str, fault: Fault) -> bool {
     match (strategy, fault) {
         ("async", Fault::BrokerDown | Fault::ServiceKilled) => true,
-        // Whoever learns of changes from commands does not see a migration, the engine's update included.
+        // A strategy that learns of changes from commands does not see a migration, and neither does `cenote-update`.
         (_, Fault::FieldAdded) => {
             ["sync", "async", "outbox", "outbox-near-events", "hybrid", "cenote-update"].contains(&strategy)
         }
@@ -63,7 +63,7 @@ fn expected(strategy: &str, fault: Fault) -> bool {
     }
 }
 
-async fn befall(strategies: &[Strategy]) -> Vec<Outcome> {
+async fn run_faults(strategies: &[Strategy]) -> Vec<Outcome> {
     let folders = Folders::default();
     let stage = |world, settings| folders.stage(world, settings);
     let outcomes = faults::run_all(strategies, WriteKind::Sqlite, &PLAN, &stage, &|_| {}).await;
@@ -72,10 +72,10 @@ async fn befall(strategies: &[Strategy]) -> Vec<Outcome> {
     let outcomes: Vec<Outcome> = outcomes.into_iter().flatten().collect();
     let mut wrong = Vec::new();
     for outcome in &outcomes {
-        let for_ever = outcome.verdict == Verdict::WrongForEver;
-        let is_expected = for_ever == expected(&outcome.system, outcome.fault);
-        // A busy machine carries out fewer, and hardly any would show nothing.
-        if !is_expected || outcome.repaired == faults::Repair::Nobody || outcome.commands < 20 {
+        let stays_wrong = outcome.verdict == Verdict::StaysWrong;
+        let is_expected = stays_wrong == expected(&outcome.system, outcome.fault);
+        // A busy machine executes fewer; with hardly any, the run would show nothing.
+        if !is_expected || outcome.repaired == faults::Repair::Failed || outcome.commands < 20 {
             wrong.push(outcome);
         }
     }
@@ -91,8 +91,8 @@ fn of<'a>(outcomes: &'a [Outcome], system: &str, fault: Fault) -> &'a Outcome {
 async fn event_driven_strategies_under_every_fault() {
     use cenote_bench_cqrs::metrics::Alarm;
     let strategies: Vec<_> = faults::usual().into_iter().filter(|strategy| !strategy.is_cenote()).collect();
-    let outcomes = befall(&strategies).await;
-    // What a loss looks like to operations.
+    let outcomes = run_faults(&strategies).await;
+    // The alarms that show a loss.
     assert!(of(&outcomes, "async", Fault::BrokerDown).noticed.contains(&Alarm::FailedEvents));
     assert!(of(&outcomes, "outbox", Fault::Poison).noticed.contains(&Alarm::DeadLetters));
     assert!(of(&outcomes, "outbox", Fault::SlowProjector).noticed.contains(&Alarm::Staleness));
@@ -101,7 +101,7 @@ async fn event_driven_strategies_under_every_fault() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_engine_under_every_fault() {
-    use cenote_bench_cqrs::strategy::Place;
-    let strategies = [Strategy::CenoteCycle(Place::Files), Strategy::CenoteUpdate(Place::Files)];
-    befall(&strategies).await;
+    use cenote_bench_cqrs::strategy::Location;
+    let strategies = [Strategy::CenoteCycle(Location::Files), Strategy::CenoteUpdate(Location::Files)];
+    run_faults(&strategies).await;
 }

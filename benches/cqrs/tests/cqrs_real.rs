@@ -1,7 +1,7 @@
 //! Every strategy gets there on real servers, also when those are stopped and started again.
 //!
 //! The fault table's outages are switches in this process, since its runs go on side by side and share the servers. Here
-//! the servers themselves go away, one test at a time. Without servers a test says so and does nothing.
+//! the servers themselves go away, one test at a time. Without servers a test prints that and does nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,7 +117,7 @@ async fn every_strategy_gets_there() {
         run.running.stop().await;
         ran += 1;
     }
-    // Who says where servers are wants them used.
+    // If `CENOTE_SERVICES` is set, the servers must be there.
     assert!(ran > 0 || std::env::var_os("CENOTE_SERVICES").is_none(), "no server was found");
 }
 

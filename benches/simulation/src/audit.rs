@@ -1,8 +1,7 @@
-//! The audit: walks the log with code of its own, straight on the store, and knows it by heart (I1).
+//! The audit: reads the log with separate code, without faults and latencies, and remembers it (I1).
 //!
-//! Headers, hashes and tombstones are read here by their offsets, sharing nothing with the code that writes them. What
-//! an entry says in its sections is decoded as readers do. Every position that was once decided is remembered, and
-//! looked at again for as long as it is live.
+//! It reads headers, hashes and tombstones by their offsets and shares nothing with the code that writes them; sections of
+//! entries are decoded as readers do. Every position that was once written is checked again for as long as it is live.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,29 +16,29 @@ const OPEN: u16 = 1;
 const CHECKPOINT: u16 = 4;
 const TRIM: u16 = 5;
 
-/// What is remembered of an entry.
+/// What the audit remembers of an entry.
 #[derive(Clone, Debug)]
 struct Known {
     kind: u16,
     epoch: u64,
-    floor: u64,
+    log_start: u64,
     checkpoint: u64,
     dataset: [u8; 16],
     previous: [u8; 33],
     hash: [u8; 33],
-    /// The object that it names.
+    /// The object that the entry names.
     names: Option<String>,
 }
 
-/// The log as it was seen.
+/// The log as it was read.
 #[derive(Default)]
 pub(crate) struct Audit {
     entries: BTreeMap<u64, Known>,
     nonces: BTreeSet<[u8; 16]>,
     /// Positions up to here are tombstones.
-    buried: u64,
-    /// What a mishap took away: not looked for.
-    pub(crate) taken: BTreeSet<String>,
+    tombstones_end: u64,
+    /// Damaged objects, which are not checked.
+    pub(crate) damaged: BTreeSet<String>,
 }
 
 impl Audit {
@@ -47,46 +46,46 @@ impl Audit {
         self.entries.last_key_value().map_or(0, |(position, _)| *position)
     }
 
-    pub(crate) fn floor(&self) -> u64 {
-        self.entries.last_key_value().map_or(1, |(_, entry)| entry.floor)
+    pub(crate) fn log_start(&self) -> u64 {
+        self.entries.last_key_value().map_or(1, |(_, entry)| entry.log_start)
     }
 
     pub(crate) fn epoch(&self) -> u64 {
         self.entries.last_key_value().map_or(0, |(_, entry)| entry.epoch)
     }
 
-    /// Whether a start now is one from a checkpoint.
+    /// Whether a start now uses a checkpoint.
     pub(crate) fn has_checkpoint(&self) -> bool {
         self.entries.last_key_value().is_some_and(|(_, entry)| entry.checkpoint > 0)
     }
 
     /// The objects that live entries name.
     pub(crate) fn named(&self) -> Vec<String> {
-        self.entries.range(self.floor()..).filter_map(|(_, entry)| entry.names.clone()).collect()
+        self.entries.range(self.log_start()..).filter_map(|(_, entry)| entry.names.clone()).collect()
     }
 
-    /// Reads what is new at the end of the log.
+    /// Reads new entries at the end of the log.
     pub(crate) fn advance(&mut self, store: &Storage) -> Result<Vec<Entry>, String> {
         let mut new = Vec::new();
         while let Some(bytes) = read(store, &name(self.tail() + 1)) {
             let position = self.tail() + 1;
             let object = name(position);
             if bytes.starts_with(b"CENOTE-T") {
-                return Err(format!("{object} is a tombstone, and nobody saw its entry"));
+                return Err(format!("{object} is a tombstone, but there was no entry"));
             }
             let (mut known, nonce) = parse(position, &bytes)?;
             if let Some(before) = self.entries.get(&(position - 1)) {
                 check_follows(position, before, &known)?;
             }
             if !self.nonces.insert(nonce) {
-                return Err(format!("the body at {position} stands twice"));
+                return Err(format!("the body at {position} occurs twice"));
             }
             let entry = match decode(&object, &bytes) {
                 Ok(LogObject::Entry(entry)) => *entry,
                 other => return Err(format!("{object} can't be decoded: {other:?}")),
             };
             known.names = entry.body.object().map(|named| named.name.clone());
-            if position >= known.floor {
+            if position >= known.log_start {
                 self.check_named(store, position, &known)?;
             }
             self.entries.insert(position, known);
@@ -95,28 +94,32 @@ impl Audit {
         Ok(new)
     }
 
-    /// Looks at all live positions again: dense, unchanged, with the objects that they name; tombstones below.
+    /// Checks all positions again: live ones are dense and unchanged, and the objects that they name exist; older ones are
+    /// tombstones.
     pub(crate) fn recheck(&mut self, store: &Storage) -> Result<(), String> {
-        let floor = self.floor();
-        for position in self.buried + 1..=self.tail() {
+        let log_start = self.log_start();
+        for position in self.tombstones_end + 1..=self.tail() {
             let object = name(position);
-            if self.taken.contains(&object) {
+            if self.damaged.contains(&object) {
                 continue;
             }
-            let bytes = read(store, &object).ok_or_else(|| format!("{object} is gone: the log is not dense"))?;
+            let bytes = read(store, &object).ok_or_else(|| format!("{object} is missing: the log is not dense"))?;
             if bytes.starts_with(b"CENOTE-T") {
                 check_tombstone(position, &bytes)?;
-                if position >= floor || position != self.buried + 1 {
-                    return Err(format!("{object} is a tombstone: floor {floor}, {} before it", self.buried));
+                if position >= log_start || position != self.tombstones_end + 1 {
+                    return Err(format!(
+                        "{object} is a tombstone: log start {log_start}, {} before it",
+                        self.tombstones_end
+                    ));
                 }
-                self.buried = position;
+                self.tombstones_end = position;
                 continue;
             }
             let known = &self.entries[&position];
             if bytes[121..HEADER_BYTES] != known.hash || parse(position, &bytes).is_err() {
                 return Err(format!("{object} is not the entry that was there before (I1)"));
             }
-            if position >= floor {
+            if position >= log_start {
                 self.check_named(store, position, known)?;
             }
         }
@@ -126,10 +129,10 @@ impl Audit {
     fn check_named(&self, store: &Storage, position: u64, known: &Known) -> Result<(), String> {
         let Some(named) = &known.names else { return Ok(()) };
         let is_there = store.size(named).now_or_never().expect("memory answers at once");
-        if matches!(is_there, Ok(Some(_))) || self.taken.contains(named) {
+        if matches!(is_there, Ok(Some(_))) || self.damaged.contains(named) {
             return Ok(());
         }
-        Err(format!("{} names {named}, which is not there", name(position)))
+        Err(format!("{} names {named}, which does not exist", name(position)))
     }
 }
 
@@ -137,7 +140,7 @@ pub(crate) fn name(position: u64) -> String {
     format!("log/{position:020}")
 }
 
-/// What stands there, from memory that answers at once.
+/// The bytes of an object, from memory that answers at once.
 pub(crate) fn read(store: &Storage, name: &str) -> Option<bytes::Bytes> {
     store.get(name).now_or_never().expect("memory answers at once").expect("memory does not fail")
 }
@@ -155,9 +158,10 @@ fn check_follows(position: u64, before: &Known, entry: &Known) -> Result<(), Str
     must(entry.previous == before.hash, "it follows another entry than the one before it")?;
     must(entry.epoch == before.epoch + u64::from(entry.kind == OPEN), "the epoch rises at `open` and only there")?;
     must(entry.dataset == before.dataset, "it belongs to another dataset")?;
-    must(entry.kind == CHECKPOINT || entry.checkpoint == before.checkpoint, "it tells of another checkpoint")?;
-    let floor_fits = entry.floor == before.floor || (entry.kind == TRIM && entry.floor > before.floor);
-    must(floor_fits, "its floor is another one, and it is no `trim`")?;
+    must(entry.kind == CHECKPOINT || entry.checkpoint == before.checkpoint, "it names another checkpoint")?;
+    let log_start_fits =
+        entry.log_start == before.log_start || (entry.kind == TRIM && entry.log_start > before.log_start);
+    must(log_start_fits, "its log start is another one, and it is no `trim`")?;
     must(position - entry.checkpoint <= 1_000, "a checkpoint comes before the 1,000th entry")
 }
 
@@ -171,8 +175,8 @@ fn parse(position: u64, bytes: &[u8]) -> Result<(Known, [u8; 16]), String> {
     if number(bytes, 16) != position {
         return wrong("position");
     }
-    let own = xxh3_128(&[&bytes[..121], table].concat());
-    if bytes[121] != 1 || bytes[122..138] != own.to_le_bytes() {
+    let hash = xxh3_128(&[&bytes[..121], table].concat());
+    if bytes[121] != 1 || bytes[122..138] != hash.to_le_bytes() {
         return wrong("hash");
     }
     let mut at = HEADER_BYTES + table.len();
@@ -190,7 +194,7 @@ fn parse(position: u64, bytes: &[u8]) -> Result<(Known, [u8; 16]), String> {
     let known = Known {
         kind: u16::from_le_bytes([bytes[10], bytes[11]]),
         epoch: number(bytes, 40),
-        floor: number(bytes, 80),
+        log_start: number(bytes, 80),
         checkpoint: number(bytes, 72),
         dataset: bytes[24..40].try_into().expect("16 bytes"),
         previous: bytes[88..121].try_into().expect("33 bytes"),

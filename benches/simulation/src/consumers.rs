@@ -1,5 +1,4 @@
-//! A consumer as its user runs it: opens, sleeps, refreshes, holds on to old views, and compares all it sees with the
-//! book.
+//! A consumer as a service runs it: opens, refreshes, holds old views, and compares everything that it reads with the model.
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -11,200 +10,203 @@ use cenote_state::ids::Version;
 use cenote_state::view::View;
 
 use super::audit;
+use super::context::Context;
 use super::record::{BY_GROUP, Content, Item, differs, index_differs};
-use super::slot::{Mood, Seat};
+use super::slot::{ActorState, Mailbox};
 use super::tally::Outcome;
-use super::world::World;
 
-/// What a consumer can be told to do.
+/// A command to a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
+pub(crate) enum Command {
     Refresh,
-    /// Holds on to the view that it has.
-    Hold,
-    /// Lets go of all that it holds on to, after a last look.
-    LetGo,
+    /// Hold the current view.
+    HoldView,
+    /// Check the held views and release them.
+    ReleaseViews,
     Close,
-    /// Looks, and again when it must look behind the end, which is not the log's.
-    LookBehind,
-    /// Refreshes until it is there, and lets go.
+    /// Refresh, and again after the time when it must notice that the newest entry is missing.
+    CheckEnd,
+    /// Release the held views and refresh until `newest` is served.
     CatchUp {
         newest: u64,
         every: Duration,
-        looks: usize,
+        refreshes: usize,
     },
 }
 
-/// After so long a consumer to which nothing comes has looked behind the end of the log.
-pub(crate) const LOOK_BEHIND: Duration = Duration::from_secs(70);
-/// Views that are held on to at once.
+/// The time after which a consumer without new entries has checked the end of the log against the hint.
+pub(crate) const CHECK_END_AFTER: Duration = Duration::from_secs(70);
+/// The most views that are held at once.
 const HELD: usize = 6;
 
 /// How a consumer opens.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Opening {
     pub(crate) name: &'static str,
-    /// Looks by itself so often; else only when it is told to.
+    /// The interval of polls; `None` for refreshes by command only.
     pub(crate) poll: Option<Duration>,
 }
 
-pub(crate) struct Life {
-    world: Rc<World>,
+/// A simulated consumer.
+pub(crate) struct ConsumerActor {
+    context: Rc<Context>,
     name: &'static str,
     consumer: Consumer,
     reports: Arc<Mutex<Vec<RefreshReport>>>,
-    /// The newest version that it was seen at.
+    /// The newest version that it served.
     seen: Version,
-    /// No further than this had the log come when it last looked.
+    /// The end of the log at its last refresh.
     log_seen: u64,
     held: Vec<(View, Content)>,
 }
 
-/// Opens and takes orders until it ends.
-pub(crate) async fn live(world: Rc<World>, opening: Opening, mut seat: Seat<Order>) {
+/// Opens a consumer and executes commands until one closes it.
+pub(crate) async fn run(context: Rc<Context>, opening: Opening, mut mailbox: Mailbox<Command>) {
     let name = opening.name;
-    let mut life = match open(&world, opening).await {
-        Ok(life) => life,
+    let mut actor = match open(&context, opening).await {
+        Ok(actor) => actor,
         Err(error) => {
-            world.count(Outcome::NotOpened);
-            return world.trace(format!("{name} did not open: {error}"));
+            context.count(Outcome::NotOpened);
+            return context.trace(format!("{name} did not open: {error}"));
         }
     };
-    life.check();
-    seat.mood.set(Mood::Idle);
-    while let Some(order) = seat.orders.recv().await {
-        match order {
-            Order::Refresh => drop(life.refresh().await),
-            Order::Hold => life.hold(),
-            Order::LetGo => life.let_go(),
-            Order::LookBehind => life.look_behind().await,
-            Order::CatchUp { newest, every, looks } => life.catch_up(newest, every, looks).await,
-            Order::Close => {
-                life.let_go();
-                return life.consumer.close().await;
+    actor.check();
+    mailbox.state.set(ActorState::Idle);
+    while let Some(command) = mailbox.commands.recv().await {
+        match command {
+            Command::Refresh => drop(actor.refresh().await),
+            Command::HoldView => actor.hold_view(),
+            Command::ReleaseViews => actor.release_views(),
+            Command::CheckEnd => actor.check_end().await,
+            Command::CatchUp { newest, every, refreshes } => actor.catch_up(newest, every, refreshes).await,
+            Command::Close => {
+                actor.release_views();
+                return actor.consumer.close().await;
             }
         }
-        seat.mood.set(Mood::Idle);
+        mailbox.state.set(ActorState::Idle);
     }
 }
 
 /// Opens a consumer.
-pub(crate) async fn open(world: &Rc<World>, opening: Opening) -> Result<Life, OpenError> {
-    if world.audit.borrow().has_checkpoint() {
-        world.count(Outcome::StartedFromCheckpoint);
+pub(crate) async fn open(context: &Rc<Context>, opening: Opening) -> Result<ConsumerActor, OpenError> {
+    if context.audit.borrow().has_checkpoint() {
+        context.count(Outcome::StartedFromCheckpoint);
     }
     let reports: Arc<Mutex<Vec<RefreshReport>>> = Arc::default();
-    let heard = Arc::clone(&reports);
-    let builder = Consumer::builder_on(world.store.clone())
-        .env(world.env.clone())
+    let received = Arc::clone(&reports);
+    let builder = Consumer::builder_on(context.store.clone())
+        .env(context.env.clone())
         .with::<Item>()
         .index(&BY_GROUP)
-        .rules(world.rules)
+        .rules(context.rules)
         .max_state_bytes(1 << 30)
-        .on_refresh(move |report| heard.lock().expect("nothing panics here").push(report.clone()));
+        .on_refresh(move |report| received.lock().expect("nothing panics here").push(report.clone()));
     let builder = match opening.poll {
         Some(every) => builder.reload(ReloadPolicy::Poll(every)),
         None => builder.reload(ReloadPolicy::Manual),
     };
     let opened = builder.open().await;
     if let Some(error) = opened.as_ref().err().and_then(OpenError::refresh_error) {
-        judge(world, opening.name, error);
+        classify(context, opening.name, error);
     }
-    let (consumer, world, name) = (opened?, world.clone(), opening.name);
-    world.trace(format!("{name} opened at {}", consumer.version()));
-    world.look();
-    let log_seen = world.audit.borrow().tail();
-    Ok(Life { world, name, consumer, reports, seen: Version::EMPTY, log_seen, held: Vec::new() })
+    let (consumer, context, name) = (opened?, context.clone(), opening.name);
+    context.trace(format!("{name} opened at {}", consumer.version()));
+    context.read_log();
+    let log_seen = context.audit.borrow().tail();
+    Ok(ConsumerActor { context, name, consumer, reports, seen: Version::EMPTY, log_seen, held: Vec::new() })
 }
 
-impl Life {
-    /// Asks for the newest version, and checks what came.
+impl ConsumerActor {
+    /// Refreshes to the newest version and checks it.
     pub(crate) async fn refresh(&mut self) -> Result<Version, ()> {
         let next = audit::name(self.log_seen + 1);
-        let slept = audit::read(&self.world.truth, &next).is_some_and(|bytes| bytes.starts_with(b"CENOTE-T"));
+        let met_tombstone =
+            audit::read(&self.context.memory, &next).is_some_and(|bytes| bytes.starts_with(b"CENOTE-T"));
         let refreshed = self.consumer.refresh().await;
-        self.world.look();
+        self.context.read_log();
         match &refreshed {
             Ok(version) => {
-                self.world.trace(format!("{} refreshed to {version}", self.name));
-                if slept {
-                    self.world.count(Outcome::ConsumerMetTombstone);
+                self.context.trace(format!("{} refreshed to {version}", self.name));
+                if met_tombstone {
+                    self.context.count(Outcome::ConsumerMetTombstone);
                 }
-                self.log_seen = self.world.audit.borrow().tail();
+                self.log_seen = self.context.audit.borrow().tail();
             }
             Err(error) => {
-                self.world.count(Outcome::NotRefreshed);
-                self.world.trace(format!("{} stays at {}: {error}", self.name, self.consumer.version()));
-                judge(&self.world, self.name, error);
+                self.context.count(Outcome::NotRefreshed);
+                self.context.trace(format!("{} stays at {}: {error}", self.name, self.consumer.version()));
+                classify(&self.context, self.name, error);
             }
         }
         if self.consumer.status().quarantined.is_some() {
-            self.world.count(Outcome::Quarantine);
+            self.context.count(Outcome::Quarantine);
         }
         self.check();
         refreshed.map_err(drop)
     }
 
-    /// The newest entry is gone, and the hint tells of it: that is not the end of the log (rule 6).
-    async fn look_behind(&mut self) {
+    /// The newest entry is missing, and the hint names it: the consumer must not take the entry before for the end.
+    async fn check_end(&mut self) {
         let _ = self.refresh().await;
-        self.world.env.sleep(LOOK_BEHIND).await;
+        self.context.env.sleep(CHECK_END_AFTER).await;
         match self.refresh().await {
             Ok(version) => {
-                self.world.fail(format!("{} takes {version} for the end, and the newest entry is gone", self.name))
+                self.context.fail(format!("{} takes {version} for the end, and the newest entry is gone", self.name))
             }
-            Err(()) => self.world.count(Outcome::ShortLog),
+            Err(()) => self.context.count(Outcome::ShortLog),
         }
     }
 
-    async fn catch_up(&mut self, newest: u64, every: Duration, looks: usize) {
-        self.let_go();
-        for _ in 0..looks {
+    async fn catch_up(&mut self, newest: u64, every: Duration, refreshes: usize) {
+        self.release_views();
+        for _ in 0..refreshes {
             if self.refresh().await.is_ok_and(|version| version.0 >= newest) {
                 return;
             }
-            self.world.env.sleep(every).await;
+            self.context.env.sleep(every).await;
         }
         let (name, version) = (self.name, self.consumer.version());
-        self.world.fail(format!("{name} stays at {version} though the store is well, the newest is {newest}"));
+        self.context
+            .fail(format!("{name} stays at {version} although the store has no faults, the newest is {newest}"));
     }
 
-    /// What it serves is what was published (I5), and never older than before (I8).
+    /// Checks that the view is what was published (I5), and not older than before (I8).
     pub(crate) fn check(&mut self) {
         let view = self.consumer.view();
         let reports = std::mem::take(&mut *self.reports.lock().expect("nothing panics here"));
         for report in reports {
             if report.from >= report.to {
-                self.world.fail(format!("{} went from {} to {} (I8)", self.name, report.from, report.to));
+                self.context.fail(format!("{} went from {} to {} (I8)", self.name, report.from, report.to));
             }
             let path = if matches!(report.path, RefreshPath::Deltas { .. }) { "deltas" } else { "a snapshot" };
-            self.world.trace(format!("{} went from {} to {} by {path}", self.name, report.from, report.to));
+            self.context.trace(format!("{} went from {} to {} by {path}", self.name, report.from, report.to));
         }
         if view.version() < self.seen {
-            self.world.fail(format!("{} went back from {} to {} (I8)", self.name, self.seen, view.version()));
+            self.context.fail(format!("{} went back from {} to {} (I8)", self.name, self.seen, view.version()));
         }
         let is_new = view.version() > self.seen;
         self.seen = view.version();
-        if let Some(content) = self.world.content(view.version()).filter(|_| is_new) {
+        if let Some(content) = self.context.content(view.version()).filter(|_| is_new) {
             self.compare(&view, &content, "I5");
         }
     }
 
     fn compare(&self, view: &View, content: &Content, invariant: &str) {
         if let Some(what) = differs(view, content).or_else(|| index_differs(view, content)) {
-            self.world.fail(format!("{} shows {} wrongly: {what} ({invariant})", self.name, view.version()));
+            self.context.fail(format!("{} shows {} wrongly: {what} ({invariant})", self.name, view.version()));
         }
     }
 
-    fn hold(&mut self) {
+    fn hold_view(&mut self) {
         let view = self.consumer.view();
-        if let Some(content) = self.world.content(view.version()).filter(|_| self.held.len() < HELD) {
+        if let Some(content) = self.context.content(view.version()).filter(|_| self.held.len() < HELD) {
             self.held.push((view, content));
         }
     }
 
-    /// Views that were held have not changed (I3).
-    fn let_go(&mut self) {
+    /// Checks that held views have not changed (I3), and releases them.
+    fn release_views(&mut self) {
         for (view, content) in std::mem::take(&mut self.held) {
             self.compare(&view, &content, "I3");
         }
@@ -215,12 +217,12 @@ impl Life {
     }
 }
 
-/// Counts what the error tells of, and fails if it tells of a bug.
-fn judge(world: &World, name: &str, error: &RefreshError) {
+/// Counts the outcome of an error, and records a failure if the error shows a bug.
+fn classify(context: &Context, name: &str, error: &RefreshError) {
     if matches!(error.log_error(), Some(ReadError::Missing { .. }))
         || matches!(error.load_error(), Some(LoadError::Missing { .. }))
     {
-        world.count(Outcome::MissingObject);
+        context.count(Outcome::MissingObject);
     }
     let differs = matches!(
         error.load_error(),
@@ -233,6 +235,6 @@ fn judge(world: &World, name: &str, error: &RefreshError) {
         )
     );
     if differs || error.is_too_large() || error.kind() == ErrorKind::Program {
-        world.fail(format!("{name}: {error}"));
+        context.fail(format!("{name}: {error}"));
     }
 }

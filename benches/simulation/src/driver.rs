@@ -1,102 +1,104 @@
-//! The driver: draws a step, gives it to somebody, lets time pass, looks at the log; again.
+//! The driver: draws a step, gives it to an actor or the store, lets time pass, and reads the log.
+//!
+//! Every step is one draw of the seeded generator, so that a change to one actor leaves the draws of the others alone.
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::dice::Dice;
-use super::mishaps::Mishaps;
-use super::producers::{PATIENT, What};
-use super::slot::{Mood, Slot};
+use super::context::Context;
+use super::producers::{Action, PATIENT};
+use super::rng::Rng;
+use super::slot::{ActorState, Slot};
+use super::store_faults::StoreFaults;
 use super::tally::Outcome;
-use super::world::World;
-use super::{consumers, janitor, producers, quiet};
+use super::{consumers, producers, recovery, retention};
 
-/// Everything live is looked at again after so many steps.
+/// The whole log is checked again after this number of steps.
 const RECHECK_EVERY: u64 = 25;
-/// All must be well again after so many steps.
-const QUIET_EVERY: u64 = 2_000;
-/// What passes between two steps, at most.
+/// Recovery is checked after this number of steps.
+const RECOVERY_EVERY: u64 = 2_000;
+/// The longest time between two steps.
 const PAUSE: Duration = Duration::from_millis(1_200);
 
-/// Who is there.
-pub(crate) struct Stage {
-    pub(crate) world: Rc<World>,
-    pub(crate) dice: Dice,
-    pub(crate) producers: [Slot<producers::Order>; 2],
-    pub(crate) consumers: [Slot<consumers::Order>; 3],
-    pub(crate) janitors: [Slot<()>; 2],
-    pub(crate) mishaps: Mishaps,
-    /// Until which step each producer, then each consumer, is left alone.
-    naps: [Cell<u64>; 5],
+/// All actors, with what they share.
+pub(crate) struct Driver {
+    pub(crate) context: Rc<Context>,
+    pub(crate) rng: Rng,
+    pub(crate) producers: [Slot<producers::Command>; 2],
+    pub(crate) consumers: [Slot<consumers::Command>; 3],
+    pub(crate) retention_jobs: [Slot<()>; 2],
+    pub(crate) store_faults: StoreFaults,
+    /// The step up to which each producer, then each consumer, gets no commands.
+    paused_until: [Cell<u64>; 5],
 }
 
-impl Stage {
-    fn new(world: Rc<World>) -> Stage {
-        Stage {
-            dice: Dice::new(world.plan.seed),
-            world,
-            producers: ["anna", "bert"].map(Slot::new),
-            consumers: ["carl", "dora", "emil"].map(Slot::new),
-            janitors: ["fred", "gerd"].map(Slot::new),
-            mishaps: Mishaps::default(),
-            naps: Default::default(),
+impl Driver {
+    fn new(context: Rc<Context>) -> Driver {
+        Driver {
+            rng: Rng::new(context.plan.seed),
+            context,
+            producers: ["producer-1", "producer-2"].map(Slot::new),
+            consumers: ["consumer-1", "consumer-2", "consumer-3"].map(Slot::new),
+            retention_jobs: ["retention-1", "retention-2"].map(Slot::new),
+            store_faults: StoreFaults::default(),
+            paused_until: Default::default(),
         }
     }
 }
 
-/// Takes all steps of the plan, then sees that all is well.
-pub(crate) async fn drive(world: Rc<World>, tell: &mut dyn FnMut(&str)) {
-    let stage = Stage::new(world.clone());
-    let started = world.env.now().0;
-    for step in 1..=world.plan.steps {
-        world.step.set(step);
-        stage.step().await;
-        world.env.sleep(stage.dice.wait(PAUSE)).await;
-        stage.look(step).await;
-        if step % QUIET_EVERY == 0 && !world.has_failed() {
-            quiet::all_is_well(&stage).await;
+/// Takes all steps of the plan, then checks recovery.
+pub(crate) async fn drive(context: Rc<Context>, log: &mut dyn FnMut(&str)) {
+    let driver = Driver::new(context.clone());
+    let started = context.env.now().0;
+    for step in 1..=context.plan.steps {
+        context.step.set(step);
+        driver.step().await;
+        context.env.sleep(driver.rng.wait(PAUSE)).await;
+        driver.advance_time(step).await;
+        if step % RECOVERY_EVERY == 0 && !context.has_failed() {
+            recovery::check(&driver).await;
         }
-        world.lines().iter().for_each(|line| tell(line));
-        if world.has_failed() {
+        context.lines().iter().for_each(|line| log(line));
+        if context.has_failed() {
             return;
         }
     }
-    quiet::all_is_well(&stage).await;
-    world.hours.set((world.env.now().0 - started) / 3_600_000);
-    world.lines().iter().for_each(|line| tell(line));
+    recovery::check(&driver).await;
+    context.hours.set((context.env.now().0 - started) / 3_600_000);
+    context.lines().iter().for_each(|line| log(line));
 }
 
-impl Stage {
+impl Driver {
     async fn step(&self) {
-        match self.dice.below(1_000) {
-            0..330 => self.order_producer(),
+        match self.rng.below(1_000) {
+            0..330 => self.command_producer(),
             330..380 => self.start_producer(),
             380..395 => self.kill_producer(),
-            395..700 => self.order_consumer(),
+            395..700 => self.command_consumer(),
             700..760 => self.start_consumer(),
             760..770 => self.kill_consumer(),
-            770..820 => self.start_janitor(),
-            820..840 => self.kill_janitor(),
-            840..880 => self.mishaps.weather(&self.world, &self.dice),
-            880..900 => self.mishap().await,
-            900..930 => self.mishaps.restore(&self.world),
-            930..945 => self.nap(),
+            770..820 => self.start_retention(),
+            820..840 => self.kill_retention(),
+            840..880 => self.store_faults.set_odds(&self.context, &self.rng),
+            880..900 => self.damage_store().await,
+            900..930 => self.store_faults.restore(&self.context),
+            930..945 => self.pause(),
             _ => {}
         }
     }
 
-    async fn look(&self, step: u64) {
-        let passes = match self.dice.below(1_000) {
-            0..20 => self.dice.wait(Duration::from_secs(300)),
-            20..23 => self.dice.wait(Duration::from_secs(3 * 3_600)),
+    async fn advance_time(&self, step: u64) {
+        let passes = match self.rng.below(1_000) {
+            0..20 => self.rng.wait(Duration::from_secs(300)),
+            20..23 => self.rng.wait(Duration::from_secs(3 * 3_600)),
             _ => Duration::ZERO,
         };
-        self.world.env.sleep(passes).await;
+        self.context.env.sleep(passes).await;
         if step.is_multiple_of(RECHECK_EVERY) {
-            self.world.look_again();
+            self.context.recheck_log();
         } else {
-            self.world.look();
+            self.context.read_log();
         }
         self.note_panics().await;
     }
@@ -108,156 +110,156 @@ impl Stage {
         for slot in &self.consumers {
             self.note_panic(slot).await;
         }
-        for slot in &self.janitors {
+        for slot in &self.retention_jobs {
             self.note_panic(slot).await;
         }
     }
 
     async fn note_panic<O: 'static>(&self, slot: &Slot<O>) {
         if let Some(what) = slot.panicked().await {
-            self.world.fail(format!("{} panicked: {what}", slot.name));
+            self.context.fail(format!("{} panicked: {what}", slot.name));
         }
     }
 
-    fn is_awake(&self, index: usize) -> bool {
-        self.naps[index].get() <= self.world.step.get()
+    fn is_active(&self, index: usize) -> bool {
+        self.paused_until[index].get() <= self.context.step.get()
     }
 
-    /// One of two or more in this mood, and awake.
-    fn pick<'s, O: 'static>(&self, slots: &'s [Slot<O>], first: usize, mood: Mood) -> Option<&'s Slot<O>> {
+    /// Draws one of the actors in this state that are not paused.
+    fn pick<'s, O: 'static>(&self, slots: &'s [Slot<O>], first: usize, state: ActorState) -> Option<&'s Slot<O>> {
         let fitting = slots.iter().enumerate();
-        let fitting = fitting.filter(|(index, slot)| slot.mood() == mood && self.is_awake(first + index));
+        let fitting = fitting.filter(|(index, slot)| slot.state() == state && self.is_active(first + index));
         let fitting: Vec<_> = fitting.map(|(_, slot)| slot).collect();
-        (!fitting.is_empty()).then(|| *self.dice.pick(&fitting))
+        (!fitting.is_empty()).then(|| *self.rng.pick(&fitting))
     }
 
     fn start_producer(&self) {
-        let Some(slot) = self.pick(&self.producers, 0, Mood::Gone) else { return };
-        self.open_producer(slot, self.dice.percent(60));
+        let Some(slot) = self.pick(&self.producers, 0, ActorState::Absent) else { return };
+        self.open_producer(slot, self.rng.percent(60));
     }
 
-    pub(crate) fn open_producer(&self, slot: &Slot<producers::Order>, take_over: bool) {
+    pub(crate) fn open_producer(&self, slot: &Slot<producers::Command>, take_over: bool) {
         let opening = producers::Opening { name: slot.name, take_over };
-        let world = self.world.clone();
-        slot.start(|seat| producers::live(world, opening, seat));
+        let context = self.context.clone();
+        slot.start(|mailbox| producers::run(context, opening, mailbox));
     }
 
-    fn order_producer(&self) {
-        let Some(slot) = self.pick(&self.producers, 0, Mood::Idle) else { return };
-        let what = match self.dice.below(100) {
-            0..66 => What::Update,
-            66..77 => What::Cycle,
-            77..79 => What::Large,
-            79..86 => What::Republish,
-            86..98 => What::Snapshot,
-            _ => What::Close,
+    fn command_producer(&self) {
+        let Some(slot) = self.pick(&self.producers, 0, ActorState::Idle) else { return };
+        let action = match self.rng.below(100) {
+            0..66 => Action::Update,
+            66..77 => Action::Cycle,
+            77..79 => Action::Large,
+            79..86 => Action::Republish,
+            86..98 => Action::Snapshot,
+            _ => Action::Close,
         };
-        let patience = if self.dice.percent(10) { self.dice.wait(Duration::from_millis(400)) } else { PATIENT };
-        slot.order(producers::Order { what, patience, dice: self.dice.split() });
+        let patience = if self.rng.percent(10) { self.rng.wait(Duration::from_millis(400)) } else { PATIENT };
+        slot.send(producers::Command { action, patience, rng: self.rng.split() });
     }
 
     fn kill_producer(&self) {
-        let slot = self.dice.pick(&self.producers);
+        let slot = self.rng.pick(&self.producers);
         let index = self.producers.iter().position(|other| other.name == slot.name);
-        if !index.is_some_and(|index| self.is_awake(index)) {
+        if !index.is_some_and(|index| self.is_active(index)) {
             return;
         }
         self.kill(slot);
-        if self.world.holder.get() == Some(slot.name) {
-            self.world.holder.set(None);
+        if self.context.owner.get() == Some(slot.name) {
+            self.context.owner.set(None);
         }
     }
 
     fn kill<O: 'static>(&self, slot: &Slot<O>) {
-        if slot.mood() != Mood::Gone {
-            self.world.count(Outcome::Killed);
-            self.world.trace(format!("{} is killed", slot.name));
+        if slot.state() != ActorState::Absent {
+            self.context.count(Outcome::Killed);
+            self.context.trace(format!("{} is killed", slot.name));
             slot.kill();
         }
     }
 
     fn start_consumer(&self) {
-        let Some(slot) = self.pick(&self.consumers, 2, Mood::Gone) else { return };
-        let poll = self.dice.percent(30).then(|| Duration::from_secs(30 + self.dice.below(60)));
+        let Some(slot) = self.pick(&self.consumers, 2, ActorState::Absent) else { return };
+        let poll = self.rng.percent(30).then(|| Duration::from_secs(30 + self.rng.below(60)));
         let opening = consumers::Opening { name: slot.name, poll };
-        let world = self.world.clone();
-        slot.start(|seat| consumers::live(world, opening, seat));
+        let context = self.context.clone();
+        slot.start(|mailbox| consumers::run(context, opening, mailbox));
     }
 
-    fn order_consumer(&self) {
-        let Some(slot) = self.pick(&self.consumers, 2, Mood::Idle) else { return };
-        slot.order(match self.dice.below(100) {
-            0..78 => consumers::Order::Refresh,
-            78..90 => consumers::Order::Hold,
-            90..97 => consumers::Order::LetGo,
-            _ => consumers::Order::Close,
+    fn command_consumer(&self) {
+        let Some(slot) = self.pick(&self.consumers, 2, ActorState::Idle) else { return };
+        slot.send(match self.rng.below(100) {
+            0..78 => consumers::Command::Refresh,
+            78..90 => consumers::Command::HoldView,
+            90..97 => consumers::Command::ReleaseViews,
+            _ => consumers::Command::Close,
         });
     }
 
     fn kill_consumer(&self) {
-        self.kill(self.dice.pick(&self.consumers));
+        self.kill(self.rng.pick(&self.consumers));
     }
 
-    fn start_janitor(&self) {
-        let Some(slot) = self.janitors.iter().find(|slot| slot.mood() == Mood::Gone) else { return };
-        // A second writer of entries would fill the gap that a mishap left.
-        if self.mishaps.log_is_short() {
+    fn start_retention(&self) {
+        let Some(slot) = self.retention_jobs.iter().find(|slot| slot.state() == ActorState::Absent) else { return };
+        // A writer would fill the position of the missing entry.
+        if self.store_faults.newest_entry_is_missing() {
             return;
         }
-        let (world, checkpoint) = (self.world.clone(), self.dice.percent(50));
-        slot.start(|seat| janitor::live(world, checkpoint, seat));
+        let (context, checkpoint) = (self.context.clone(), self.rng.percent(50));
+        slot.start(|mailbox| retention::run(context, checkpoint, mailbox));
     }
 
-    fn kill_janitor(&self) {
-        self.kill(self.dice.pick(&self.janitors));
+    fn kill_retention(&self) {
+        self.kill(self.rng.pick(&self.retention_jobs));
     }
 
-    async fn mishap(&self) {
-        if self.mishaps.log_is_short() {
+    async fn damage_store(&self) {
+        if self.store_faults.newest_entry_is_missing() {
             return;
         }
-        match self.dice.below(10) {
-            0..6 => self.mishaps.take_object(&self.world, &self.dice),
-            6..8 => Mishaps::spoil_a_snapshot(&self.world, &self.dice),
-            // Who naps is to wake up in another world, not to die in its sleep.
-            _ if self.a_producer_naps() => {}
+        match self.rng.below(10) {
+            0..6 => self.store_faults.damage_object(&self.context, &self.rng),
+            6..8 => StoreFaults::corrupt_next_snapshot(&self.context, &self.rng),
+            // A paused producer must go on after a pause, so it is not killed here.
+            _ if self.a_producer_is_paused() => {}
             _ => {
                 self.stop_writers();
-                self.world.look();
-                match self.mishaps.shorten_the_log(&self.world) {
-                    true if self.dice.percent(50) => self.open_producer(&self.producers[0], true),
-                    true => self.consumers_look_behind().await,
+                self.context.read_log();
+                match self.store_faults.remove_newest_entry(&self.context) {
+                    true if self.rng.percent(50) => self.open_producer(&self.producers[0], true),
+                    true => self.consumers_check_end().await,
                     false => {}
                 }
             }
         }
     }
 
-    /// Who follows a log whose newest entry is gone finds out, also who wakes up for it.
-    async fn consumers_look_behind(&self) {
-        for slot in self.consumers.iter().filter(|slot| slot.mood() == Mood::Idle) {
-            slot.order(consumers::Order::LookBehind);
+    /// Consumers that follow a log without its newest entry must notice.
+    async fn consumers_check_end(&self) {
+        for slot in self.consumers.iter().filter(|slot| slot.state() == ActorState::Idle) {
+            slot.send(consumers::Command::CheckEnd);
         }
-        self.world.env.sleep(2 * consumers::LOOK_BEHIND).await;
+        self.context.env.sleep(2 * consumers::CHECK_END_AFTER).await;
     }
 
-    /// Kills whoever writes.
+    /// Kills all writers.
     pub(crate) fn stop_writers(&self) {
         self.producers.iter().for_each(|slot| self.kill(slot));
-        self.janitors.iter().for_each(|slot| self.kill(slot));
-        self.world.holder.set(None);
+        self.retention_jobs.iter().for_each(|slot| self.kill(slot));
+        self.context.owner.set(None);
     }
 
-    /// A consumer naps, or a producer that has nothing to do.
-    fn nap(&self) {
-        let (who, steps) = (self.dice.below(5) as usize, 100 + self.dice.below(600));
-        if self.producers.get(who).is_none_or(|slot| slot.mood() == Mood::Idle) {
-            self.naps[who].set(self.world.step.get() + steps);
+    /// Pauses a consumer, or an idle producer.
+    fn pause(&self) {
+        let (index, steps) = (self.rng.below(5) as usize, 100 + self.rng.below(600));
+        if self.producers.get(index).is_none_or(|slot| slot.state() == ActorState::Idle) {
+            self.paused_until[index].set(self.context.step.get() + steps);
         }
     }
 
-    fn a_producer_naps(&self) -> bool {
-        let naps = |(index, slot): (usize, &Slot<_>)| slot.mood() != Mood::Gone && !self.is_awake(index);
-        self.producers.iter().enumerate().any(naps)
+    fn a_producer_is_paused(&self) -> bool {
+        let is_paused = |(index, slot): (usize, &Slot<_>)| slot.state() != ActorState::Absent && !self.is_active(index);
+        self.producers.iter().enumerate().any(is_paused)
     }
 }

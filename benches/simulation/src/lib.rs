@@ -1,30 +1,30 @@
-//! The simulation: producers, a janitor and consumers over a store that misbehaves, under one seeded scheduler.
+//! A deterministic simulation: producers, consumers and retention jobs over a faulty store, in an order that a seed decides.
 //!
-//! Whatever can go wrong in a night goes wrong in a second here, in an order that the seed alone decides: one thread,
-//! virtual time, seeded draws. The same seed gives the same trace, line by line, so a failure is found once and seen as
-//! often as one likes. Each rule of order can be broken on purpose, and something must then be seen to fail.
+//! It runs on one thread in virtual time, and every draw is seeded: hours pass in a second, and the same seed gives the same
+//! trace, line by line, so that a failure can be repeated. Each rule of order can be broken on purpose; the simulation must
+//! then fail.
 //!
-//! The files, by who does what: [`driver`](self) draws a step and lets time pass; `producers`, `consumers` and `janitor`
-//! are the engine's users; `book` knows what each commit should hold and what its caller was told; `audit` walks the
-//! log with code of its own; `mishaps` are what befalls the store; `quiet` is the calm in which all must be well again.
+//! The files: `driver` draws steps and lets time pass; `producers`, `consumers` and `retention` are the actors, each in a
+//! `slot`; `model` knows what each commit should hold and which answer its caller got; `audit` reads the log with separate
+//! code; `store_faults` damages the store; `recovery` ends all faults and checks that everything works again.
 //!
-//! Rules: nothing here reads a real clock, draws an unseeded number, or walks a map without an order.
+//! Rules: no real clock, no unseeded number, no iteration over an unordered map.
 
 #![forbid(unsafe_code)]
 
 mod audit;
-mod book;
 mod consumers;
-mod dice;
+mod context;
 mod driver;
-mod janitor;
-mod mishaps;
+mod model;
 mod producers;
-mod quiet;
 mod record;
+mod recovery;
+mod retention;
+mod rng;
 mod slot;
+mod store_faults;
 mod tally;
-mod world;
 
 use std::any::Any;
 use std::fmt;
@@ -36,37 +36,37 @@ pub use tally::{Outcome, Tally};
 /// What to simulate.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Decides everything.
+    /// The seed, which decides everything.
     pub seed: u64,
-    /// How many steps.
+    /// The number of steps.
     pub steps: u64,
-    /// A rule of order that nobody keeps.
+    /// A rule of order that no actor keeps.
     pub broken: Option<Rule>,
 }
 
-/// What came of it.
+/// The result of a run without a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// Of every line of the trace.
+    /// The hash of all lines of the trace.
     pub trace_hash: u64,
-    /// How often each outcome was seen.
+    /// How often each outcome occurred.
     pub tally: Tally,
-    /// The log's newest position at the end.
+    /// The newest position of the log at the end.
     pub position: u64,
-    /// How much virtual time went by, in hours.
+    /// The virtual time that passed, in hours.
     pub hours: u64,
 }
 
-/// Something that must not happen did.
+/// Something happened that must not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The seed, to see it again.
+    /// The seed, with which it happens again.
     pub seed: u64,
-    /// When.
+    /// The step.
     pub step: u64,
-    /// What.
+    /// What happened.
     pub what: String,
-    /// The trace up to there.
+    /// The hash of the trace up to there.
     pub trace_hash: u64,
 }
 
@@ -78,24 +78,24 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Simulates; `tell` hears every line of the trace.
+/// Runs the simulation; `log` gets every line of the trace.
 ///
 /// # Errors
 /// The first thing that must not happen.
-pub fn run(plan: Plan, tell: &mut dyn FnMut(&str)) -> Result<Summary, Failure> {
+pub fn run(plan: Plan, log: &mut dyn FnMut(&str)) -> Result<Summary, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime without files or threads can be made");
-    let world = runtime.block_on(async { world::World::new(plan) });
+    let context = runtime.block_on(async { context::Context::new(plan) });
     let local = tokio::task::LocalSet::new();
-    // A panic of the engine's is a failure like others, and has its seed.
+    // A panic of the engine is a failure like others, and has a seed.
     let done = catch_unwind(AssertUnwindSafe(|| {
-        local.block_on(&runtime, driver::drive(world.clone(), tell));
+        local.block_on(&runtime, driver::drive(context.clone(), log));
     }));
     if let Err(panic) = done {
-        world.fail(format!("a panic: {}", message(&*panic)));
+        context.fail(format!("a panic: {}", message(&*panic)));
     }
-    let result = world.result();
-    // Actors hold the world; they go before the runtime that they wait on.
+    let result = context.result();
+    // Actors hold the context and must be dropped before the runtime that they wait on.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(local)));
     result
 }

@@ -1,6 +1,6 @@
-//! A producer as its user runs it: opens, publishes, drops calls half-way, settles, and stops when it is told to.
+//! A producer as a job runs it: opens, publishes, drops calls half-way, settles unknown outcomes, and stops when it must.
 //!
-//! Whatever it is told goes into the book at once, so that the log can be held against it.
+//! The model gets every answer at once, and compares it with the log.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,24 +9,24 @@ use cenote_producer::{BoxError, CycleError, Cycled, OpenError, Producer, Settled
 use cenote_state::ids::Version;
 use cenote_store::log::Lost;
 
-use super::book::MARK;
-use super::dice::Dice;
+use super::context::{Context, RETENTION};
+use super::model::MARK;
 use super::record::{Content, Item, applied, changes, dataset, differs};
-use super::slot::{Mood, Seat};
+use super::rng::Rng;
+use super::slot::{ActorState, Mailbox};
 use super::tally::Outcome;
-use super::world::{RETENTION, World};
 
-/// What a producer can be told to do.
+/// A command to a producer.
 #[derive(Debug)]
-pub(crate) struct Order {
-    pub(crate) what: What,
-    /// After so long its caller drops the call.
+pub(crate) struct Command {
+    pub(crate) action: Action,
+    /// The time after which the caller drops the call.
     pub(crate) patience: Duration,
-    pub(crate) dice: Dice,
+    pub(crate) rng: Rng,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum Action {
     Update,
     Large,
     Cycle,
@@ -44,145 +44,146 @@ pub(crate) struct Opening {
 
 /// Longer than any call takes.
 pub(crate) const PATIENT: Duration = Duration::from_secs(24 * 3_600);
-/// What the producer promises; long, so that a night has not too many hints.
-const NEXT_WITHIN: Duration = Duration::from_secs(60);
+/// The heartbeat interval; long, so that there are few hints.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
 
-struct Life {
-    world: Rc<World>,
+/// A simulated producer.
+struct ProducerActor {
+    context: Rc<Context>,
     name: &'static str,
     producer: Producer,
-    /// An attempt of which nobody knows.
-    doubt: Option<usize>,
+    /// The mark of an attempt of unknown outcome.
+    unknown: Option<usize>,
 }
 
-/// Whether the producer goes on.
+/// Whether the producer continues.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum After {
-    GoesOn,
-    Ends,
+enum Next {
+    Continue,
+    Stop,
 }
 
-/// Opens and takes orders until it ends.
-pub(crate) async fn live(world: Rc<World>, opening: Opening, mut seat: Seat<Order>) {
+/// Opens a producer and executes commands until it stops.
+pub(crate) async fn run(context: Rc<Context>, opening: Opening, mut mailbox: Mailbox<Command>) {
     let name = opening.name;
-    let producer = match open(&world, opening).await {
+    let producer = match open(&context, opening).await {
         Ok(producer) => producer,
         Err(error) => {
-            world.count(Outcome::NotOpened);
-            return world.trace(format!("{name} did not open: {error}"));
+            context.count(Outcome::NotOpened);
+            return context.trace(format!("{name} did not open: {error}"));
         }
     };
-    world.look();
+    context.read_log();
     let epoch = producer.epoch().0;
-    world.trace(format!("{name} opened epoch {epoch} at version {}", producer.version()));
-    if world.holder.replace(Some(name)).is_some_and(|holder| holder != name) {
-        world.count(Outcome::Takeover);
+    context.trace(format!("{name} opened epoch {epoch} at version {}", producer.version()));
+    if context.owner.replace(Some(name)).is_some_and(|owner| owner != name) {
+        context.count(Outcome::Takeover);
     }
-    let mut life = Life { world, name, producer, doubt: None };
-    life.check_view();
-    seat.mood.set(Mood::Idle);
-    while let Some(order) = seat.orders.recv().await {
-        if life.obey(order).await == After::Ends {
+    let mut actor = ProducerActor { context, name, producer, unknown: None };
+    actor.check_view();
+    mailbox.state.set(ActorState::Idle);
+    while let Some(command) = mailbox.commands.recv().await {
+        if actor.execute(command).await == Next::Stop {
             break;
         }
-        seat.mood.set(Mood::Idle);
+        mailbox.state.set(ActorState::Idle);
     }
 }
 
-async fn open(world: &World, opening: Opening) -> Result<Producer, OpenError> {
-    if world.audit.borrow().has_checkpoint() {
-        world.count(Outcome::StartedFromCheckpoint);
+async fn open(context: &Context, opening: Opening) -> Result<Producer, OpenError> {
+    if context.audit.borrow().has_checkpoint() {
+        context.count(Outcome::StartedFromCheckpoint);
     }
-    let mut builder = Producer::builder_on(world.store.clone())
+    let mut builder = Producer::builder_on(context.store.clone())
         .with::<Item>()
-        .env(world.env.clone())
+        .env(context.env.clone())
         .owner(opening.name)
         .retention(RETENTION)
-        .heartbeat_interval(NEXT_WITHIN)
-        .writer_options(|options| options.rules = world.rules);
+        .heartbeat_interval(HEARTBEAT_INTERVAL)
+        .writer_options(|options| options.rules = context.rules);
     if opening.take_over {
         builder = builder.take_over();
     }
     let opened = builder.open().await;
     if let Some(panicked) = opened.as_ref().err().and_then(OpenError::panicked) {
-        world.fail(format!("{} opens: {panicked}", opening.name));
+        context.fail(format!("{} opens: {panicked}", opening.name));
     }
     opened
 }
 
-impl Life {
+impl ProducerActor {
     fn epoch(&self) -> u64 {
         self.producer.epoch().0
     }
 
-    /// The newest version's content, by the book; the producer sees the same (I6).
+    /// Checks that the producer's view is what the model has for its version (I6); returns that content.
     fn check_view(&self) -> Option<Content> {
-        let content = self.world.content(self.producer.version())?;
+        let content = self.context.content(self.producer.version())?;
         if let Some(what) = differs(&self.producer.view(), &content) {
-            self.world.fail(format!("{} holds {}: {what}", self.name, self.producer.version()));
+            self.context.fail(format!("{} holds {}: {what}", self.name, self.producer.version()));
         }
         Some(content)
     }
 
-    async fn obey(&mut self, order: Order) -> After {
-        let after = self.settle().await;
-        if after == After::Ends || self.doubt.is_some() {
-            return after;
+    async fn execute(&mut self, command: Command) -> Next {
+        let next = self.settle().await;
+        if next == Next::Stop || self.unknown.is_some() {
+            return next;
         }
-        match order.what {
-            What::Snapshot => self.snapshot().await,
-            What::Close => self.close().await,
-            _ => self.publish(order).await,
+        match command.action {
+            Action::Snapshot => self.snapshot().await,
+            Action::Close => self.close().await,
+            _ => self.publish(command).await,
         }
     }
 
-    /// Finds out about an attempt of which nobody knows.
-    async fn settle(&mut self) -> After {
-        let Some(mark) = self.doubt else { return After::GoesOn };
+    /// Settles an attempt of unknown outcome.
+    async fn settle(&mut self) -> Next {
+        let Some(mark) = self.unknown else { return Next::Continue };
         let settled = self.producer.settle().await;
-        self.world.trace(format!("{} settles attempt {mark}: {settled:?}", self.name));
-        self.world.look();
+        self.context.trace(format!("{} settles attempt {mark}: {settled:?}", self.name));
+        self.context.read_log();
         match settled {
             Ok(Settled::Committed(version)) => {
-                self.doubt = None;
+                self.unknown = None;
                 self.committed(mark, version);
-                After::GoesOn
+                Next::Continue
             }
             Ok(_) => {
-                self.doubt = None;
+                self.unknown = None;
                 self.not_written(mark);
-                self.world.count(Outcome::Lost);
-                After::GoesOn
+                self.context.count(Outcome::Lost);
+                Next::Continue
             }
             Err(error) => self.failed(mark, &error),
         }
     }
 
-    async fn publish(&mut self, order: Order) -> After {
-        let Some(content) = self.check_view() else { return After::Ends };
+    async fn publish(&mut self, command: Command) -> Next {
+        let Some(content) = self.check_view() else { return Next::Stop };
         let parent = self.producer.version();
-        let dice = &order.dice;
-        let (world, book) = (self.world.clone(), &self.world.book);
-        let (republished, after, changed) = match order.what {
-            What::Republish => {
-                let old = book.borrow().since(world.audit.borrow().floor());
-                let Some(version) = (!old.is_empty()).then(|| *dice.pick(&old)) else { return After::GoesOn };
-                (Some(version), book.borrow().content(version).expect("it is in the book"), None)
+        let rng = &command.rng;
+        let (context, model) = (self.context.clone(), &self.context.model);
+        let (republished, after, changed) = match command.action {
+            Action::Republish => {
+                let old = model.borrow().since(context.audit.borrow().log_start());
+                let Some(version) = (!old.is_empty()).then(|| *rng.pick(&old)) else { return Next::Continue };
+                (Some(version), model.borrow().content(version).expect("it is in the model"), None)
             }
-            What::Cycle => (None, dataset(dice), None),
-            what => {
-                let changed = changes(&content, dice, what == What::Large);
+            Action::Cycle => (None, dataset(rng), None),
+            action => {
+                let changed = changes(&content, rng, action == Action::Large);
                 (None, applied(&content, &changed), Some(changed))
             }
         };
-        let mark = book.borrow_mut().attempt(parent.0, after.clone());
-        world.trace(format!("{} tries {:?}, attempt {mark} on {parent}", self.name, order.what));
+        let mark = model.borrow_mut().attempt(parent.0, after.clone());
+        context.trace(format!("{} tries {:?}, attempt {mark} on {parent}", self.name, command.action));
         let producer = &mut self.producer;
         let tag = mark.to_string();
         let call = async {
             match (republished, changed) {
                 (Some(version), _) => {
-                    book.borrow_mut().republishes(producer.epoch().0, mark);
+                    model.borrow_mut().republishes(producer.epoch().0, mark);
                     producer.republish(Version(version)).await
                 }
                 (None, None) => {
@@ -207,112 +208,112 @@ impl Life {
                 }
             }
         };
-        let called = world.env.timeout(order.patience, call).await;
-        world.look();
+        let called = context.env.timeout(command.patience, call).await;
+        context.read_log();
         match called {
             Err(_) => {
-                world.count(Outcome::Dropped);
-                world.trace(format!("{} drops the call of attempt {mark}", self.name));
-                self.doubt(mark);
-                After::GoesOn
+                context.count(Outcome::Dropped);
+                context.trace(format!("{} drops the call of attempt {mark}", self.name));
+                self.note_unknown(mark);
+                Next::Continue
             }
             Ok(Ok(Cycled::Committed(report))) => {
                 self.committed(mark, report.version);
-                After::GoesOn
+                Next::Continue
             }
             Ok(Ok(_)) => {
                 if after != content {
-                    world.fail(format!("{} changed something, and was told that nothing did", self.name));
+                    context.fail(format!("{} changed records, but the cycle reported no change", self.name));
                 }
                 self.not_written(mark);
-                After::GoesOn
+                Next::Continue
             }
             Ok(Err(error)) => self.failed(mark, &error),
         }
     }
 
     fn committed(&self, mark: usize, version: Version) {
-        self.world.trace(format!("{} committed attempt {mark} as {version}", self.name));
-        self.world.count(Outcome::Committed);
-        let told = self.world.book.borrow_mut().committed(mark, version.0);
-        self.world.must(told);
+        self.context.trace(format!("{} committed attempt {mark} as {version}", self.name));
+        self.context.count(Outcome::Committed);
+        let checked = self.context.model.borrow_mut().committed(mark, version.0);
+        self.context.require(checked);
         self.check_view();
     }
 
     fn not_written(&self, mark: usize) {
-        let told = self.world.book.borrow_mut().not_written(mark);
-        self.world.must(told);
+        let checked = self.context.model.borrow_mut().not_written(mark);
+        self.context.require(checked);
     }
 
-    fn doubt(&mut self, mark: usize) {
-        self.world.book.borrow_mut().doubtful(mark);
-        self.doubt = Some(mark);
+    fn note_unknown(&mut self, mark: usize) {
+        self.context.model.borrow_mut().unknown(mark);
+        self.unknown = Some(mark);
     }
 
-    /// An error ends the attempt, the producer, or neither.
-    fn failed(&mut self, mark: usize, error: &CycleError) -> After {
-        let (world, name) = (self.world.clone(), self.name);
-        world.trace(format!("{name} failed with attempt {mark}: {error}"));
+    /// Handles an error, which ends the attempt, the producer, or neither.
+    fn failed(&mut self, mark: usize, error: &CycleError) -> Next {
+        let (context, name) = (self.context.clone(), self.name);
+        context.trace(format!("{name} failed with attempt {mark}: {error}"));
         if error.unknown().is_some() {
-            self.doubt(mark);
-            return After::GoesOn;
+            self.note_unknown(mark);
+            return Next::Continue;
         }
-        self.doubt = None;
+        self.unknown = None;
         if error.may_have_committed() {
-            // Nobody will tell it more.
-            world.book.borrow_mut().doubtful(mark);
-            world.count(Outcome::ProducerMetTombstone);
-            return After::Ends;
+            // It can't be settled: the log was trimmed.
+            context.model.borrow_mut().unknown(mark);
+            context.count(Outcome::ProducerMetTombstone);
+            return Next::Stop;
         }
         self.not_written(mark);
-        world.count(Outcome::Lost);
+        context.count(Outcome::Lost);
         match (error.is_fenced(), error.lost()) {
             (true, _) => {
-                world.count(Outcome::Fenced);
-                if world.audit.borrow().epoch() <= self.epoch() {
-                    world.fail(format!("{name} was fenced, and nobody opened"));
+                context.count(Outcome::Fenced);
+                if context.audit.borrow().epoch() <= self.epoch() {
+                    context.fail(format!("{name} was fenced, but no other producer opened"));
                 }
-                After::Ends
+                Next::Stop
             }
             (_, Some(Lost::Trimmed { .. })) => {
-                world.count(Outcome::ProducerMetTombstone);
-                After::Ends
+                context.count(Outcome::ProducerMetTombstone);
+                Next::Stop
             }
             (_, Some(Lost::Foreign { .. } | Lost::StaleParent { .. })) => {
-                world.fail(format!("{name} can't go on: {error} (I6)"));
-                After::Ends
+                context.fail(format!("{name} can't go on: {error} (I6)"));
+                Next::Stop
             }
-            (_, Some(_)) => After::GoesOn,
-            _ if error.refused().is_some() || error.is_republish() => After::GoesOn,
+            (_, Some(_)) => Next::Continue,
+            _ if error.refused().is_some() || error.is_republish() => Next::Continue,
             _ => {
-                world.fail(format!("{name}: {error}"));
-                After::Ends
+                context.fail(format!("{name}: {error}"));
+                Next::Stop
             }
         }
     }
 
-    async fn snapshot(&mut self) -> After {
+    async fn snapshot(&mut self) -> Next {
         let made = self.producer.snapshot().await;
-        let told = made.as_ref().map(|report| report.version);
-        self.world.trace(format!("{} makes a snapshot: {told:?}", self.name));
+        let version = made.as_ref().map(|report| report.version);
+        self.context.trace(format!("{} makes a snapshot: {version:?}", self.name));
         match made {
-            Err(error) if error.lost().is_some() => self.world.count(Outcome::Lost),
+            Err(error) if error.lost().is_some() => self.context.count(Outcome::Lost),
             Err(error) => {
                 if let Some(panicked) = error.panicked() {
-                    self.world.fail(format!("{}: {panicked}", self.name));
+                    self.context.fail(format!("{}: {panicked}", self.name));
                 }
             }
             Ok(_) => {}
         }
-        After::GoesOn
+        Next::Continue
     }
 
-    async fn close(&mut self) -> After {
+    async fn close(&mut self) -> Next {
         let closed = self.producer.close().await;
-        self.world.trace(format!("{} closes: {:?}", self.name, closed.as_ref().map_err(ToString::to_string)));
-        if closed.is_ok() && self.world.holder.get() == Some(self.name) {
-            self.world.holder.set(None);
+        self.context.trace(format!("{} closes: {:?}", self.name, closed.as_ref().map_err(ToString::to_string)));
+        if closed.is_ok() && self.context.owner.get() == Some(self.name) {
+            self.context.owner.set(None);
         }
-        After::Ends
+        Next::Stop
     }
 }

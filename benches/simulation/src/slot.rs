@@ -1,4 +1,4 @@
-//! A place for an actor: at most one at a time, which takes orders, may be busy, and can be killed.
+//! A slot holds at most one actor, which takes commands and can be killed at any time.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -7,81 +7,84 @@ use std::rc::Rc;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// How an actor is.
+/// The state of an actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mood {
-    Gone,
-    /// Not there yet; it may wait for another to go.
+pub(crate) enum ActorState {
+    /// There is none.
+    Absent,
+    /// It opens, which may take until another one closes.
     Opening,
+    /// It executes a command.
     Busy,
+    /// It waits for a command.
     Idle,
 }
 
-/// What an actor and its slot share.
-pub(crate) struct Seat<O> {
-    pub(crate) mood: Rc<Cell<Mood>>,
-    pub(crate) orders: mpsc::UnboundedReceiver<O>,
+/// The actor's side of its slot.
+pub(crate) struct Mailbox<C> {
+    pub(crate) state: Rc<Cell<ActorState>>,
+    pub(crate) commands: mpsc::UnboundedReceiver<C>,
 }
 
-/// A place for an actor that takes orders `O`.
-pub(crate) struct Slot<O> {
+/// A slot for an actor that takes commands `C`.
+pub(crate) struct Slot<C> {
     pub(crate) name: &'static str,
-    mood: RefCell<Rc<Cell<Mood>>>,
-    life: RefCell<Option<(mpsc::UnboundedSender<O>, JoinHandle<()>)>>,
+    state: RefCell<Rc<Cell<ActorState>>>,
+    running: RefCell<Option<(mpsc::UnboundedSender<C>, JoinHandle<()>)>>,
 }
 
-impl<O: 'static> Slot<O> {
-    pub(crate) fn new(name: &'static str) -> Slot<O> {
-        Slot { name, mood: RefCell::new(Rc::new(Cell::new(Mood::Gone))), life: RefCell::new(None) }
+impl<C: 'static> Slot<C> {
+    pub(crate) fn new(name: &'static str) -> Slot<C> {
+        Slot { name, state: RefCell::new(Rc::new(Cell::new(ActorState::Absent))), running: RefCell::new(None) }
     }
 
-    pub(crate) fn mood(&self) -> Mood {
-        self.mood.borrow().get()
+    pub(crate) fn state(&self) -> ActorState {
+        self.state.borrow().get()
     }
 
-    /// Starts an actor; it is opening until it says otherwise, and gone when it ends.
-    pub(crate) fn start<F>(&self, live: impl FnOnce(Seat<O>) -> F)
+    /// Starts an actor. Its state is `Opening` until it sets another one, and `Absent` when it ends.
+    pub(crate) fn start<F>(&self, actor: impl FnOnce(Mailbox<C>) -> F)
     where
         F: Future<Output = ()> + 'static,
     {
-        let mood = Rc::new(Cell::new(Mood::Opening));
-        let (sender, orders) = mpsc::unbounded_channel();
-        let life = live(Seat { mood: mood.clone(), orders });
-        let end = mood.clone();
+        let state = Rc::new(Cell::new(ActorState::Opening));
+        let (sender, commands) = mpsc::unbounded_channel();
+        let running = actor(Mailbox { state: state.clone(), commands });
+        let end = state.clone();
         let task = tokio::task::spawn_local(async move {
-            life.await;
-            end.set(Mood::Gone);
+            running.await;
+            end.set(ActorState::Absent);
         });
-        *self.mood.borrow_mut() = mood;
-        *self.life.borrow_mut() = Some((sender, task));
+        *self.state.borrow_mut() = state;
+        *self.running.borrow_mut() = Some((sender, task));
     }
 
-    /// Gives an order to an actor that is idle.
-    pub(crate) fn order(&self, order: O) {
-        if let Some((orders, _)) = &*self.life.borrow() {
-            self.mood.borrow().set(Mood::Busy);
-            // Who has just ended takes no orders.
-            let _ = orders.send(order);
+    /// Sends a command to an idle actor.
+    pub(crate) fn send(&self, command: C) {
+        if let Some((commands, _)) = &*self.running.borrow() {
+            self.state.borrow().set(ActorState::Busy);
+            // An actor that has just ended receives nothing.
+            let _ = commands.send(command);
         }
     }
 
-    /// Drops the actor where it stands.
+    /// Drops the actor at its current await.
     pub(crate) fn kill(&self) {
-        if let Some((_, task)) = self.life.borrow_mut().take() {
+        if let Some((_, task)) = self.running.borrow_mut().take() {
             task.abort();
         }
-        self.mood.borrow().set(Mood::Gone);
+        self.state.borrow().set(ActorState::Absent);
     }
 
-    /// What an actor that panicked said.
+    /// The message of a panic that ended the actor.
     pub(crate) async fn panicked(&self) -> Option<String> {
-        let finished = self.life.borrow().as_ref().is_some_and(|(_, task)| task.is_finished());
+        let finished = self.running.borrow().as_ref().is_some_and(|(_, task)| task.is_finished());
         if !finished {
             return None;
         }
-        let (_, task) = self.life.borrow_mut().take()?;
+        let (_, task) = self.running.borrow_mut().take()?;
         let error = task.await.err().filter(tokio::task::JoinError::is_panic)?;
-        self.mood.borrow().set(Mood::Gone);
+        self.state.borrow().set(ActorState::Absent);
         Some(super::message(&*error.into_panic()))
     }
 }

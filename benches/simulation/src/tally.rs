@@ -1,54 +1,54 @@
-//! The tally: how often each outcome was seen, and the trace that tells two runs apart.
+//! How often each outcome occurred, and the trace of a run.
 
 use xxhash_rust::xxh3::Xxh3;
 
-/// What can become of somebody's doing.
+/// An outcome of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// A version was acknowledged.
     Committed,
-    /// A caller was told that a version was not written, and never will be.
+    /// A version was reported as not written.
     Lost,
-    /// Nobody knew, and it stands in the log.
+    /// The outcome was unknown, and the version is in the log.
     UnknownLanded,
-    /// Nobody knew, and it never came.
+    /// The outcome was unknown, and the version is not in the log.
     UnknownNever,
-    /// A producer learned that another holds the dataset.
+    /// A producer was superseded by another one.
     Fenced,
-    /// A producer that slept met a tombstone where it wanted to write.
+    /// A producer found a tombstone at the position where it wanted to write.
     ProducerMetTombstone,
-    /// A consumer that slept met one where it wanted to read on.
+    /// A consumer found a tombstone at the position where it wanted to read on.
     ConsumerMetTombstone,
-    /// Somebody started from a checkpoint.
+    /// A producer or consumer started from a checkpoint.
     StartedFromCheckpoint,
-    /// A consumer held a version back.
+    /// A consumer quarantined a version.
     Quarantine,
-    /// An object that an entry names was not there.
+    /// An object that an entry names was missing.
     MissingObject,
-    /// A consumer was told that where the log stops is not its end.
+    /// A consumer noticed that the newest entry is missing.
     ShortLog,
-    /// A producer opened while another held the dataset.
+    /// A producer opened while another one was open.
     Takeover,
-    /// A snapshot was named.
+    /// An entry named a snapshot.
     Snapshot,
-    /// A floor was raised.
+    /// The log was trimmed.
     Trim,
-    /// A sweep found garbage.
+    /// A sweep deleted garbage.
     Swept,
-    /// A call was dropped half-way.
+    /// A caller dropped a call half-way.
     Dropped,
     /// An actor was killed.
     Killed,
-    /// A dataset was not opened: the store, or a damage.
+    /// A producer or consumer did not open, because of a fault of the store.
     NotOpened,
-    /// A refresh failed; the old view went on.
+    /// A refresh failed; the old view is still served.
     NotRefreshed,
-    /// The store damaged something on purpose.
-    Mishap,
+    /// An object was removed or corrupted.
+    StoreDamaged,
 }
 
 impl Outcome {
-    /// All of them; a run that never sees one of these has tested too little.
+    /// All outcomes. A run without one of them tests too little.
     pub const ALL: [Outcome; 20] = [
         Outcome::Committed,
         Outcome::Lost,
@@ -69,24 +69,24 @@ impl Outcome {
         Outcome::Killed,
         Outcome::NotOpened,
         Outcome::NotRefreshed,
-        Outcome::Mishap,
+        Outcome::StoreDamaged,
     ];
 }
 
-/// How often each outcome was seen.
+/// How often each outcome occurred.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     counts: [u64; Outcome::ALL.len()],
 }
 
 impl Tally {
-    /// How often `outcome` was seen.
+    /// How often `outcome` occurred.
     #[must_use]
     pub fn of(&self, outcome: Outcome) -> u64 {
         self.counts[outcome as usize]
     }
 
-    /// The outcomes that were never seen.
+    /// The outcomes that never occurred.
     #[must_use]
     pub fn unseen(&self) -> Vec<Outcome> {
         Outcome::ALL.into_iter().filter(|outcome| self.of(*outcome) == 0).collect()
@@ -97,7 +97,7 @@ impl Tally {
     }
 }
 
-/// Every line, hashed; lines wait here until the driver tells them.
+/// The lines of a run and their hash; the driver takes the lines.
 #[derive(Default)]
 pub(crate) struct Trace {
     hash: Xxh3,
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outcomes_stand_in_their_order() {
+    fn outcomes_are_listed_in_their_order() {
         assert!(Outcome::ALL.iter().enumerate().all(|(index, outcome)| *outcome as usize == index));
     }
 }

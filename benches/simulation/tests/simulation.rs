@@ -1,4 +1,4 @@
-//! The simulation, as a test: seeds that must be well, and for each rule of order one that must not.
+//! The simulation as a test: seeds without a failure, and for each rule of order a seed that fails without it.
 
 use cenote_simulation::{Failure, Outcome, Plan, Rule, Summary, run};
 
@@ -9,15 +9,15 @@ fn simulate(seed: u64, steps: u64, broken: Option<Rule>) -> Result<Summary, Fail
 }
 
 #[test]
-fn every_outcome_is_seen_and_nothing_goes_wrong() {
+fn every_outcome_occurs_and_nothing_fails() {
     let summary = simulate(1, STEPS, None).unwrap_or_else(|failure| panic!("{failure}"));
-    assert_eq!(summary.tally.unseen(), [], "a run that never sees an outcome tests too little");
-    assert!(summary.tally.of(Outcome::Committed) > 500, "most of it is work: {:?}", summary.tally);
+    assert_eq!(summary.tally.unseen(), [], "a run without one of the outcomes tests too little");
+    assert!(summary.tally.of(Outcome::Committed) > 500, "most steps publish: {:?}", summary.tally);
 }
 
-/// In these a producer was told "not written" of what had stood until others trimmed past it.
+/// With these seeds, a producer once reported "not written" for a version that others had already trimmed.
 #[test]
-fn what_failed_once_does_not_fail_again() {
+fn seeds_that_failed_once_do_not_fail_again() {
     for (seed, steps) in [(15, 3_000), (34, STEPS)] {
         simulate(seed, steps, None).unwrap_or_else(|failure| panic!("{failure}"));
     }
@@ -30,15 +30,15 @@ fn the_same_seed_gives_the_same_trace() {
     assert_ne!(one.trace_hash, other.trace_hash);
 }
 
-/// A seed, for each rule, with which its absence is seen. What goes wrong is what the rule is there to prevent:
+/// For each rule, a seed that fails without it, in the way that the rule prevents:
 ///
-/// - `ObjectsBeforeEntry`: an entry names a checkpoint, a delta or a snapshot that is not there;
-/// - `SettlePuts`: a caller was told "not written", and it lands;
-/// - `SingleOwner`: a superseded producer writes on, and the log does not follow;
-/// - `TrimOrder`: tombstones stand above the floor, or live entries name what is gone;
-/// - `Garbage`: a sweep takes what its writer is about to name;
-/// - `EndOfLog`: a lost entry is taken for the end of the log;
-/// - `ReadBack`: a snapshot that rotted on its way is named.
+/// - `ObjectsBeforeEntry`: an entry names a checkpoint, a delta or a snapshot that does not exist;
+/// - `SettlePuts`: a put that was reported as "not written" takes effect;
+/// - `SingleOwner`: a superseded producer goes on writing, and the log is not a chain;
+/// - `TrimOrder`: tombstones are above the start of the log, or live entries name deleted objects;
+/// - `Garbage`: a sweep deletes an object that a writer is about to name;
+/// - `EndOfLog`: a missing entry is taken for the end of the log;
+/// - `ReadBack`: a snapshot that was corrupted on its way is named.
 const SEEDS: [(Rule, u64); 7] = [
     (Rule::ObjectsBeforeEntry, 2),
     (Rule::SettlePuts, 2),
@@ -50,26 +50,26 @@ const SEEDS: [(Rule, u64); 7] = [
 ];
 
 #[test]
-fn each_broken_rule_makes_something_fail() {
+fn each_broken_rule_leads_to_a_failure() {
     for (rule, seed) in SEEDS {
         let failed = simulate(seed, STEPS, Some(rule));
-        let failure = failed.expect_err(&format!("nobody kept {rule:?}, and all was well"));
+        let failure = failed.expect_err(&format!("{rule:?} was not kept, and nothing failed"));
         println!("{rule:?}: {failure}");
     }
 }
 
-/// Rule 6 is for who writes and for who reads: without it a position is decided anew, and a consumer takes what it sees
-/// for all there is.
+/// The end of the log matters to writers and to readers: without the rule, a position is written twice, and a consumer takes
+/// the last entry that it can read for the newest.
 #[test]
-fn without_rule_6_producers_and_consumers_go_wrong() {
-    let goes_wrong = |seed| simulate(seed, STEPS, Some(Rule::EndOfLog)).expect_err("nobody kept rule 6").what;
-    let (anew, end) = (goes_wrong(2), goes_wrong(1));
-    assert!(anew.contains("it follows another entry than the one before it"), "{anew}");
+fn without_the_end_of_the_log_producers_and_consumers_fail() {
+    let failure = |seed| simulate(seed, STEPS, Some(Rule::EndOfLog)).expect_err("EndOfLog was not kept").what;
+    let (twice, end) = (failure(2), failure(1));
+    assert!(twice.contains("it follows another entry than the one before it"), "{twice}");
     assert!(end.contains("for the end, and the newest entry is gone"), "{end}");
 }
 
 #[test]
-fn a_failure_is_seen_again() {
-    let fail = || simulate(2, STEPS, Some(Rule::TrimOrder)).expect_err("rule 4 was not kept");
+fn a_failure_repeats() {
+    let fail = || simulate(2, STEPS, Some(Rule::TrimOrder)).expect_err("TrimOrder was not kept");
     assert_eq!(fail(), fail());
 }

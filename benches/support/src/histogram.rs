@@ -9,7 +9,7 @@ pub struct Histogram {
     max: u64,
 }
 
-/// The highest value that is told apart: an hour of nanoseconds.
+/// The highest value of a separate count: an hour of nanoseconds.
 const HIGHEST: u64 = 3_600_000_000_000;
 
 impl Default for Histogram {

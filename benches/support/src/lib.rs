@@ -11,4 +11,6 @@ pub mod machine;
 pub mod numbers;
 pub mod page;
 pub mod random;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 pub mod table;

@@ -63,7 +63,7 @@ async fn newest_view(dataset: &DatasetArgs) -> Result<View, Failure> {
     let storage = dataset.storage().await?;
     let url = storage.url().to_owned();
     let reader = LogReader::start(storage.clone()).await?;
-    if reader.outline().version.0 == 0 {
+    if reader.log_state().version.0 == 0 {
         return Err(Failure::negative(format!("{url} has no version yet: publish one first")));
     }
     let spinner = ProgressBar::new_spinner().with_message(format!("loading {url}"));

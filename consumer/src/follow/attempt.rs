@@ -10,7 +10,7 @@ use cenote_state::state::State;
 use cenote_state::view::View;
 use cenote_store::env::Instant;
 use cenote_store::load::{self, Commits, SnapshotToLoad};
-use cenote_store::log::outline::KeptSnapshot;
+use cenote_store::log::state::KeptSnapshot;
 
 use super::routes::Route;
 use super::{Follower, Goal};
@@ -52,7 +52,7 @@ impl Follower {
             if let (Goal::Version(wanted), Ok(())) = (goal, &rolled)
                 && rolling.state().version() != wanted
             {
-                return Err(RefreshCause::NoSuchVersion { wanted, newest: self.reader().outline().version });
+                return Err(RefreshCause::NoSuchVersion { wanted, newest: self.reader().log_state().version });
             }
             self.show(rolling, loaded, attempt).await?;
         }
@@ -66,14 +66,14 @@ impl Follower {
     }
 
     fn rolling(&self, state: State, at: Timestamp, base: Option<View>) -> Result<Rolling, RefreshCause> {
-        let dataset = self.reader().outline().dataset;
+        let dataset = self.reader().log_state().dataset;
         Rolling::new(state, at, base, &self.program, (dataset, self.budget, self.env()))
     }
 
     async fn load(&self, kept: KeptSnapshot, attempt: &mut RefreshAttempt) -> Result<Rolling, RefreshCause> {
         let started = self.env().instant();
         let what = SnapshotToLoad {
-            dataset: self.reader().outline().dataset,
+            dataset: self.reader().log_state().dataset,
             snapshot: kept.snapshot.clone(),
             bytes_max: self.budget.limit(),
             seed: self.seed,

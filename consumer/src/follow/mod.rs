@@ -161,7 +161,7 @@ impl Follower {
             Err(ReadError::NotFound { .. }) if self.dataset.is_none() => return Ok(()),
             started => started?,
         };
-        let found = reader.outline().dataset;
+        let found = reader.log_state().dataset;
         let expected = *self.dataset.get_or_insert(found);
         if found != expected {
             return Err(ReadError::Replaced { object: self.storage.url().to_owned(), expected, found }.into());
@@ -176,7 +176,7 @@ impl Follower {
 
     /// The version to go to; none if the view shows it already.
     fn target(&self, goal: Goal) -> Result<Option<Version>, RefreshCause> {
-        let newest = self.reader.as_ref().map_or(Version::EMPTY, |reader| reader.outline().version);
+        let newest = self.reader.as_ref().map_or(Version::EMPTY, |reader| reader.log_state().version);
         let current = self.version();
         match goal {
             Goal::Newest => Ok((newest > current).then_some(newest)),
@@ -198,7 +198,7 @@ impl Follower {
     fn note(&self, result: &Result<(), RefreshError>) {
         let now = self.env().now();
         let overdue = self.liveness.broken_for(self.env().instant());
-        let newest = self.reader.as_ref().map(|reader| reader.outline().version);
+        let newest = self.reader.as_ref().map(|reader| reader.log_state().version);
         let mut status = self.inner.status_inner();
         let before = status.health();
         status.version = self.version();

@@ -1,6 +1,6 @@
 //! The routes to a version: the cheapest one first, then others around what fails.
 //!
-//! A route begins at the view or at a snapshot, and goes on by deltas. Which is cheapest is arithmetic on the log's outline
+//! A route begins at the view or at a snapshot, and goes on by deltas. Which is cheapest is arithmetic on the log's log state
 //! and lives with it. Here is what only a consumer knows: which routes have failed, and that a snapshot next to a state
 //! that is being read is a second state in memory. Wrong bytes are avoided by another route; a store that fails is tried
 //! again later; a missing object is awaited first.
@@ -10,8 +10,8 @@
 
 use cenote_state::ids::{Position, Version};
 use cenote_state::view::View;
-use cenote_store::log::outline::{KeptSnapshot, Outline};
 use cenote_store::log::plan::{CostModel, Have, plan};
+use cenote_store::log::state::{KeptSnapshot, LogState};
 
 use super::{Follower, Goal, RefreshAttempt};
 use crate::error::{Recovery, RefreshCause, RefreshError};
@@ -27,28 +27,28 @@ pub(super) enum Route {
 
 impl Route {
     /// The cheapest route from `view` to `target`.
-    fn cheapest(outline: &Outline, view: &View, target: Version) -> Result<Route, RefreshCause> {
+    fn cheapest(log_state: &LogState, view: &View, target: Version) -> Result<Route, RefreshCause> {
         let serving = view.version() > Version::EMPTY;
-        let have = serving.then(|| Have { version: view.version(), cost: outline.cost_at(view.version()) });
+        let have = serving.then(|| Have { version: view.version(), cost: log_state.cost_at(view.version()) });
         // The size of the state matters only if a snapshot could be loaded next to it.
-        let choice = outline.newest_snapshot().is_some_and(|newest| newest.snapshot.version > view.version());
+        let choice = log_state.newest_snapshot().is_some_and(|newest| newest.snapshot.version > view.version());
         let second_state_bytes = if serving && choice { view.state().memory_bytes() } else { 0 };
         let model = CostModel { second_state_bytes, ..Default::default() };
-        let route = plan(outline, have, target, &model).ok_or(RefreshCause::Unreachable { version: target })?;
+        let route = plan(log_state, have, target, &model).ok_or(RefreshCause::Unreachable { version: target })?;
         let Some(snapshot) = route.snapshot else { return Ok(Route::View) };
-        let kept = outline.snapshots.iter().find(|kept| kept.snapshot == snapshot);
-        Ok(Route::Snapshot(kept.expect("the plan's snapshots are the outline's").clone()))
+        let kept = log_state.snapshots.iter().find(|kept| kept.snapshot == snapshot);
+        Ok(Route::Snapshot(kept.expect("the plan's snapshots are the log state's").clone()))
     }
 }
 
 /// The snapshots from which `target` can be reached without what failed at `failed`, newest first.
 fn snapshots_around(
-    outline: &Outline,
+    log_state: &LogState,
     current: Version,
     failed: Version,
     target: Version,
 ) -> impl Iterator<Item = &KeptSnapshot> {
-    outline.snapshots.iter().rev().filter(move |kept| {
+    log_state.snapshots.iter().rev().filter(move |kept| {
         let version = kept.snapshot.version;
         version > current && version <= target && (version >= failed || current == Version::EMPTY)
     })
@@ -90,7 +90,7 @@ impl Follower {
         target: Version,
         attempt: &mut RefreshAttempt,
     ) -> Result<(), RefreshError> {
-        let position = self.reader().outline().position;
+        let position = self.reader().log_state().position;
         self.quarantine.check(position, self.env().instant())?;
         let mut tried = Tried::default();
         let mut route = self.first_route(target)?;
@@ -113,7 +113,7 @@ impl Follower {
 
     /// The cheapest route. While a version is in quarantine, snapshots are rationed.
     fn first_route(&mut self, target: Version) -> Result<Route, RefreshCause> {
-        let cheapest = Route::cheapest(self.reader().outline(), &self.inner.cell.view(), target)?;
+        let cheapest = Route::cheapest(self.reader().log_state(), &self.inner.cell.view(), target)?;
         let rationed = self.is_serving() && self.quarantine.version().is_some();
         match cheapest {
             Route::Snapshot(_) if rationed && !self.quarantine.take_snapshot(&self.inner.env) => Ok(Route::View),
@@ -125,9 +125,9 @@ impl Follower {
     /// then deltas.
     fn next_route(&mut self, tried: &Tried, target: Version) -> Option<Route> {
         let (version, serving) = (self.version(), self.is_serving());
-        let outline = self.reader().outline();
-        let deltas = !tried.deltas && version.position().next() >= outline.floor;
-        let snapshot = snapshots_around(outline, version, tried.failed_delta, target)
+        let log_state = self.reader().log_state();
+        let deltas = !tried.deltas && version.position().next() >= log_state.log_start;
+        let snapshot = snapshots_around(log_state, version, tried.failed_delta, target)
             .find(|kept| !tried.snapshots.contains(&kept.snapshot.version))
             .cloned();
         if serving && deltas {

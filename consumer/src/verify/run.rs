@@ -8,7 +8,7 @@ use cenote_state::schema::Schema;
 use cenote_state::state::State;
 use cenote_store::env::Env;
 use cenote_store::load::{self, Commits, Replay, SnapshotToLoad};
-use cenote_store::log::outline::KeptSnapshot;
+use cenote_store::log::state::KeptSnapshot;
 use cenote_store::log::{Body, ContentHasher, LogReader, ObjectRef};
 use cenote_store::storage::Storage;
 
@@ -55,10 +55,10 @@ impl<'p> Verification<'p> {
 
     pub(super) async fn run(&self, version: Option<Version>) -> Result<Verified, VerifyCause> {
         let mut walked = self.walk().await?;
-        let outline = self.reader.outline();
-        let version = version.unwrap_or(outline.version);
+        let log_state = self.reader.log_state();
+        let version = version.unwrap_or(log_state.version);
         let rollable = |kept: &&KeptSnapshot| kept.snapshot.version <= version;
-        let kept: Vec<&KeptSnapshot> = outline.snapshots.iter().filter(rollable).collect();
+        let kept: Vec<&KeptSnapshot> = log_state.snapshots.iter().filter(rollable).collect();
         let is_start = kept.iter().any(|kept| kept.snapshot.version == version);
         if version == Version::EMPTY || !(is_start || walked.commits.contains_key(&version)) {
             return Err(self.no_such(version));
@@ -82,12 +82,12 @@ impl<'p> Verification<'p> {
         let checked = self.env.cpu(move || check_state(&state)).await;
         let types = checked.map_err(|source| VerifyCause::Panicked { version, source })??;
         Ok(Verified {
-            dataset: outline.dataset,
+            dataset: log_state.dataset,
             version,
             committed_at: walked.commits.get(&version).map_or(time, |(time, _)| *time),
             digest,
             first: walked.first,
-            last: outline.position,
+            last: log_state.position,
             snapshots: kept.iter().map(|kept| kept.snapshot.version).collect(),
             deltas,
             bytes: walked.bytes,
@@ -96,12 +96,12 @@ impl<'p> Verification<'p> {
     }
 
     fn no_such(&self, wanted: Version) -> VerifyCause {
-        let outline = self.reader.outline();
+        let log_state = self.reader.log_state();
         let why = match wanted {
-            _ if outline.version == Version::EMPTY => "nothing was committed yet".to_owned(),
-            wanted if wanted > outline.version => format!("the newest is {}", outline.version),
-            wanted if wanted.position() < outline.floor => {
-                format!("it was trimmed, and the log begins at position {}", outline.floor)
+            _ if log_state.version == Version::EMPTY => "nothing was committed yet".to_owned(),
+            wanted if wanted > log_state.version => format!("the newest is {}", log_state.version),
+            wanted if wanted.position() < log_state.log_start => {
+                format!("it was trimmed, and the log begins at position {}", log_state.log_start)
             }
             _ => "that position has another kind of entry; `cenote-producer log` shows the commits".to_owned(),
         };
@@ -110,14 +110,14 @@ impl<'p> Verification<'p> {
 
     /// Reads every live entry; checks the chain of hashes, and each commit's parent.
     async fn walk(&self) -> Result<WalkedLog, VerifyCause> {
-        let outline = self.reader.outline();
-        let mut walked = WalkedLog { first: outline.floor, ..WalkedLog::default() };
-        let mut before: Option<(Version, u128)> = (outline.floor == Position(1)).then_some((Version::EMPTY, 0));
+        let log_state = self.reader.log_state();
+        let mut walked = WalkedLog { first: log_state.log_start, ..WalkedLog::default() };
+        let mut before: Option<(Version, u128)> = (log_state.log_start == Position(1)).then_some((Version::EMPTY, 0));
         let mut walk = self.reader.walk_live();
         while let Some(entry) = walk.next().await? {
             walked.bytes += entry.bytes;
             if let Body::Checkpoint(object) = &entry.body
-                && entry.head.position == outline.checkpoint
+                && entry.head.position == log_state.checkpoint
             {
                 self.check_object(object, "hashing the checkpoint").await?;
             }
@@ -132,7 +132,7 @@ impl<'p> Verification<'p> {
             self.progress(
                 "reading the log",
                 entry.head.position.0 - walked.first.0 + 1,
-                outline.position.0 - walked.first.0 + 1,
+                log_state.position.0 - walked.first.0 + 1,
             );
         }
         Ok(walked)
@@ -179,7 +179,7 @@ impl<'p> Verification<'p> {
             ));
         }
         let what = SnapshotToLoad {
-            dataset: self.reader.outline().dataset,
+            dataset: self.reader.log_state().dataset,
             snapshot: snapshot.clone(),
             bytes_max: u64::MAX,
             seed: self.seed,
@@ -205,7 +205,7 @@ impl<'p> Verification<'p> {
         walked: &mut WalkedLog,
     ) -> Result<(State, u64), VerifyCause> {
         let from = state.version();
-        let replay = Replay::new(state, time, self.reader.outline().dataset, u64::MAX, self.env.threads());
+        let replay = Replay::new(state, time, self.reader.log_state().dataset, u64::MAX, self.env.threads());
         let mut commits = Commits::after(&self.reader, from, version, &[]);
         let progress = |at: Version| self.progress("applying deltas", at.0 - from.0, version.0 - from.0);
         let (replay, rolled) = load::roll(&self.env, &mut commits, replay, Replay::step, &progress).await;

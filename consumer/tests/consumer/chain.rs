@@ -129,7 +129,7 @@ impl Chain {
         }
         let delta = changes.finish();
         let new = old.applied(&delta, old.version(), 1).expect("the changes fit");
-        let dataset = self.writer.outline().dataset;
+        let dataset = self.writer.log_state().dataset;
         let bytes = encode_delta(dataset, &delta, &old, 1).to_bytes();
         self.put(old, new, Some(bytes), None).await
     }
@@ -195,7 +195,7 @@ impl Chain {
     /// Writes a snapshot of the newest version; its object can be spoiled.
     pub(crate) async fn snapshot(&mut self) -> ObjectRef {
         let (version, spoil) = (self.state.version(), std::mem::take(&mut self.spoil));
-        let mut bytes = encode_snapshot(self.writer.outline().dataset, &self.state, 1).to_bytes().to_vec();
+        let mut bytes = encode_snapshot(self.writer.log_state().dataset, &self.state, 1).to_bytes().to_vec();
         if spoil != Spoil::Nothing {
             let middle = bytes.len() / 2;
             bytes[middle] ^= 0x40;

@@ -130,10 +130,10 @@ pub(crate) async fn commit_newer(storage: &Storage, env: &Env) {
     let bytes = storage.get(&blob).await.expect("it is read").expect("it is there");
     let name = writer.object_name(Folder::Blobs, None);
     let object = NewObject { name, parts: vec![newer(Object::Blob, bytes.to_vec())] };
-    let outline = writer.outline();
+    let log_state = writer.log_state();
     let commit = Commit {
-        parent: outline.version,
-        parent_digest: outline.digest,
+        parent: log_state.version,
+        parent_digest: log_state.digest,
         digest: 1,
         delta: DeltaPlace::Blob(object.reference()),
         ..Commit::default()

@@ -12,10 +12,10 @@ use cenote_consumer::{Key, Record};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// A line of it: the numbers of the releases that have the row, what the row is, its JSON.
+/// Each line: the numbers of the releases that have the row, the row's kind, its JSON.
 const FILE: &[u8] = include_bytes!("../../data/compat.jsonl.zst");
 
-/// In the order of the numbers in the file.
+/// Their index is the number that the file uses.
 const RELEASES: [&str; 3] = ["8.1.6", "8.1.7", "8.1.9"];
 
 /// The releases, oldest first. There is no 8.1.8.
@@ -53,14 +53,14 @@ pub fn built_at(release: &str) -> String {
     header.timestamp
 }
 
-/// Something that a browser may support: an interface, a CSS property's value, an HTML attribute.
+/// A feature of the web that a browser may support: an interface, a CSS property's value, an HTML attribute.
 #[derive(Record, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[record(key = "path")]
 #[serde(deny_unknown_fields)]
 pub struct Feature {
-    /// The key: where it stands in the tree, such as `css.properties.justify-content.space-evenly`. No name in it has a dot.
+    /// The key: its path in the tree, such as `css.properties.justify-content.space-evenly`. No name in it has a dot.
     pub path: String,
-    /// Some HTML, where the path does not say enough.
+    /// A description as HTML, if the path is not clear enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Its page in the reference.
@@ -72,13 +72,13 @@ pub struct Feature {
     /// Such as `web-features:grid`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// How settled it is, if anybody says so.
+    /// How settled it is, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
     /// The file that defines it, in the project that keeps the data.
     #[record(dedup)]
     pub source_file: String,
-    /// One for each browser of which anything is known, sorted by browser.
+    /// One for each browser with known support, sorted by browser.
     pub support: Vec<Support>,
 }
 
@@ -90,17 +90,17 @@ pub struct Status {
     pub experimental: bool,
     /// A specification, or one on its way, has it.
     pub standard_track: bool,
-    /// Better not used any more.
+    /// New pages should not use it.
     pub deprecated: bool,
 }
 
-/// What one browser does about one feature.
+/// One browser's support of one feature.
 #[derive(Record, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Support {
     /// Which browser.
     pub browser: Key<Browser>,
-    /// Never empty; what matters most comes first.
+    /// Never empty; the most relevant comes first.
     pub statements: Vec<Statement>,
 }
 
@@ -117,22 +117,22 @@ pub struct Statement {
     /// The last version with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version_last: Option<String>,
-    /// What its name had to begin with, such as `-webkit-`.
+    /// The prefix its name had, such as `-webkit-`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
     /// The other name that it had.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alternative_name: Option<String>,
-    /// What a user has to set first.
+    /// The settings that a user must change first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<Flag>,
-    /// Where the work on it is tracked.
+    /// Issues that track the implementation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub impl_urls: Vec<String>,
     /// Not all of it works as specified.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial_implementation: bool,
-    /// Some HTML for people.
+    /// Notes as HTML.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
@@ -169,26 +169,26 @@ pub struct Browser {
     pub id: String,
     /// For people: `Firefox for Android`.
     pub name: String,
-    /// What it runs on.
+    /// The devices it runs on.
     pub kind: BrowserKind,
-    /// The one that it is built on.
+    /// The browser that it is built on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<Key<Browser>>,
-    /// What its previews are called, such as `Nightly`.
+    /// The name of its preview channel, such as `Nightly`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preview_name: Option<String>,
     /// Its page of settings, such as `about:config`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pref_url: Option<String>,
-    /// Whether it has flags to set.
+    /// Whether users can set flags.
     pub accepts_flags: bool,
-    /// Whether it takes extensions.
+    /// Whether it supports extensions.
     pub accepts_webextensions: bool,
-    /// All of them, oldest version first.
+    /// All releases, oldest version first.
     pub releases: Vec<BrowserRelease>,
 }
 
-/// What a [`Browser`] runs on.
+/// The devices that a [`Browser`] runs on.
 #[derive(Record, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BrowserKind {
@@ -206,35 +206,35 @@ pub enum BrowserKind {
 #[derive(Record, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BrowserRelease {
-    /// What statements call it.
+    /// The version as statements name it.
     pub version: String,
-    /// `YYYY-MM-DD`; may lie ahead.
+    /// `YYYY-MM-DD`; may be in the future.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub release_date: Option<String>,
-    /// What is new in it.
+    /// The page that lists its changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub release_notes: Option<String>,
-    /// Where it is in its life.
+    /// Its stage of support.
     pub status: ReleaseStatus,
-    /// What it is built around.
+    /// Its browser engine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine: Option<Engine>,
-    /// Which version of that.
+    /// The engine's version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine_version: Option<String>,
 }
 
-/// Where a [`BrowserRelease`] is in its life.
+/// A [`BrowserRelease`]'s stage of support.
 #[derive(Record, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleaseStatus {
-    /// To come.
+    /// Not released yet.
     Planned,
-    /// For the curious.
+    /// Built every night.
     Nightly,
-    /// For testers.
+    /// A preview for testers.
     Beta,
-    /// What people have.
+    /// The version in use.
     Current,
     /// Supported for longer than others.
     Esr,
@@ -242,7 +242,7 @@ pub enum ReleaseStatus {
     Retired,
 }
 
-/// What a browser is built around.
+/// A browser engine.
 #[derive(Record, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "names of programs")]
 pub enum Engine {
@@ -281,7 +281,7 @@ fn lines() -> impl Iterator<Item = String> + Send {
     BufReader::new(plain).lines().map(|line| line.expect("the file is whole, and text"))
 }
 
-/// The row in this line, if the release has it and it is of this kind.
+/// The JSON in this line, if the release has the row and it is of this kind.
 fn json<'line>(line: &'line str, number: char, kind: &str) -> Option<&'line str> {
     let (numbers, row) = line.split_once(' ').expect("three words in a line");
     let (row_kind, json) = row.split_once(' ').expect("three words in a line");

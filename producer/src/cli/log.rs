@@ -2,39 +2,38 @@
 
 use cenote_state::blob;
 use cenote_state::schema::Schema;
+use cenote_store::cli::{DatasetArgs, Failure, print_line};
 use cenote_store::log::{Body, Commit, DeltaPlace, Entry, LogReader};
 use clap::Args;
+use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
-
-use super::text::{count, counted};
-use super::{Failure, Place, print};
 
 /// Show the log, entry by entry, from its oldest to its newest
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Log {
     #[command(flatten)]
-    place: Place,
+    dataset: DatasetArgs,
     /// Print a JSON object for each entry
     #[arg(long)]
     json: bool,
 }
 
 const EXAMPLES: &str = "\
-A version is the position of its commit. What was trimmed is not shown.
+A version is the position of its commit. Entries that were trimmed are not shown.
 
 Examples:
-  cenote-producer log --dataset ./catalog
-  cenote-producer log --dataset s3://media/catalog --json | jq 'select(.kind == \"commit\")'";
+  cenote-producer log ./catalog
+  cenote-producer log s3://media/catalog --json | jq 'select(.kind == \"commit\")'";
 
 impl Log {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let mut reader = LogReader::start(self.place.storage().await?).await?;
+        let mut reader = LogReader::start(self.dataset.storage().await?).await?;
         while reader.next().await?.is_some() {}
         let mut walk = reader.walk_live();
         let mut schema = schema_before(&reader).await;
         if !self.json {
-            print("position  time                      epoch  kind        bytes       what")?;
+            print_line("position  time                      epoch  kind        bytes       what")?;
         }
         while let Some(entry) = walk.next().await? {
             if let Body::Commit(commit) = &entry.body
@@ -42,19 +41,19 @@ impl Log {
             {
                 schema.clone_from(new);
             }
-            print(&if self.json { as_json(&entry, &schema).to_string() } else { as_text(&entry, &schema) })?;
+            print_line(if self.json { as_json(&entry, &schema).to_string() } else { as_text(&entry, &schema) })?;
         }
         Ok(())
     }
 }
 
-/// The end of a snapshot in which its footer is looked for.
+/// The part at a snapshot's end that is read for its footer.
 const FOOTER_BYTES: u64 = 1 << 20;
 
-/// The schema at the floor, where commits before it were trimmed: it stands in the oldest snapshot. It only gives types
-/// their names here, so one that can't be had is no failure.
+/// The schema at the log's start. If commits before it were trimmed, the oldest snapshot has it. It only gives types their
+/// names here, so a schema that can't be read is no failure.
 async fn schema_before(reader: &LogReader) -> Schema {
-    let Some(oldest) = reader.outline().snapshots.first().filter(|_| reader.outline().floor.0 > 1) else {
+    let Some(oldest) = reader.log_state().snapshots.first().filter(|_| reader.log_state().log_start.0 > 1) else {
         return Schema::default();
     };
     let end = reader.storage().get_tail(&oldest.snapshot.object.name, FOOTER_BYTES).await;
@@ -69,13 +68,13 @@ fn kind(entry: &Entry) -> String {
 
 fn as_text(entry: &Entry, schema: &Schema) -> String {
     let what = match &entry.body {
-        Body::Open(open) => format!("by {}", open.holder),
+        Body::Open(open) => format!("by {}", open.owner),
         Body::Commit(commit) => commit_text(commit, schema),
         Body::Snapshot(snapshot) => {
-            format!("of version {}, {}", snapshot.version, counted(snapshot.object.length, "byte"))
+            format!("of version {}, {}", snapshot.version, HumanBytes(snapshot.object.length))
         }
-        Body::Checkpoint(object) => counted(object.length, "byte"),
-        Body::Trim(trim) => format!("floor {}", trim.floor),
+        Body::Checkpoint(object) => HumanBytes(object.length).to_string(),
+        Body::Trim(trim) => format!("the log starts at {}", trim.log_start),
     };
     let head = &entry.head;
     format!(
@@ -84,7 +83,7 @@ fn as_text(entry: &Entry, schema: &Schema) -> String {
         head.time.to_rfc3339(),
         head.epoch.0,
         kind(entry),
-        count(entry.bytes)
+        HumanCount(entry.bytes).to_string()
     )
 }
 
@@ -94,14 +93,14 @@ fn commit_text(commit: &Commit, schema: &Schema) -> String {
         parts.push(format!("version {version} again"));
     }
     let counts: Vec<String> =
-        named_counts(commit, schema).map(|(name, records)| format!("{name} {}", count(records))).collect();
+        named_counts(commit, schema).map(|(name, records)| format!("{name} {}", HumanCount(records))).collect();
     if !counts.is_empty() {
         parts.push(counts.join(", "));
     }
     parts.push(match &commit.delta {
         DeltaPlace::None => "no delta".to_owned(),
-        DeltaPlace::Inline(bytes) => format!("delta of {} inside", counted(bytes.len() as u64, "byte")),
-        DeltaPlace::Blob(object) => format!("delta of {} in a blob", counted(object.length, "byte")),
+        DeltaPlace::Inline(bytes) => format!("delta of {} in the entry", HumanBytes(bytes.len() as u64)),
+        DeltaPlace::Blob(object) => format!("delta of {} in a blob", HumanBytes(object.length)),
     });
     if commit.schema.is_some() {
         parts.push("schema".to_owned());
@@ -128,7 +127,7 @@ fn as_json(entry: &Entry, schema: &Schema) -> Value {
         "bytes": entry.bytes,
     });
     let more = match &entry.body {
-        Body::Open(open) => json!({ "holder": open.holder }),
+        Body::Open(open) => json!({ "owner": open.owner }),
         Body::Commit(commit) => commit_json(commit, schema),
         Body::Snapshot(snapshot) => json!({
             "version": snapshot.version,
@@ -137,7 +136,7 @@ fn as_json(entry: &Entry, schema: &Schema) -> Value {
             "digest": format!("{:032x}", snapshot.digest),
         }),
         Body::Checkpoint(object) => json!({ "object": object.name, "object_bytes": object.length }),
-        Body::Trim(trim) => json!({ "floor": trim.floor }),
+        Body::Trim(trim) => json!({ "log_start": trim.log_start }),
     };
     if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
         shown.extend(more);

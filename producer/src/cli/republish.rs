@@ -1,50 +1,50 @@
 //! `republish`: the records of an old version, as the newest one.
 
-use cenote_producer::{Cycled, Producer};
-use cenote_state::ids::Version;
+use cenote_producer::{Cycled, Producer, Version};
+use cenote_store::cli::{DatasetArgs, Failure, print_line};
 use cenote_store::log::LogReader;
 use clap::Args;
 use serde_json::json;
 
-use super::run::Counts;
-use super::{Failure, Place, Turn, print};
+use super::OwnerArgs;
+use super::counts::Counts;
 
-/// Commit the records of an old version anew, as the newest version
+/// Publish the records of an old version again, as the newest version
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Republish {
     #[command(flatten)]
-    place: Place,
+    dataset: DatasetArgs,
+    /// The version to publish again; `cenote-producer log` lists the versions
+    version: u64,
     #[command(flatten)]
-    turn: Turn,
+    owner: OwnerArgs,
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
-    /// The version to bring back; `cenote-producer log` shows which there are
-    version: u64,
 }
 
 const EXAMPLES: &str = "\
 All types get the records that they had in that version, under today's schema. Readers see one more version.
 
 Examples:
-  cenote-producer republish --dataset ./catalog 2
-  cenote-producer republish --dataset s3://media/catalog --json 2";
+  cenote-producer republish ./catalog 2
+  cenote-producer republish s3://media/catalog 2 --json";
 
 impl Republish {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        // Looked at first, so that a wrong URL doesn't make a dataset.
-        let storage = self.place.storage().await?;
+        // Read first, because opening a producer on a wrong URL would make a dataset.
+        let storage = self.dataset.storage().await?;
         LogReader::start(storage.clone()).await?;
-        let builder = self.turn.take(Producer::builder_on(storage));
-        let mut producer = builder.declare_with(|chain, registry| Ok(registry.with_schema(chain))).open().await?;
+        let builder = self.owner.apply(Producer::builder_on(storage));
+        let mut producer = builder.declare_with(|dataset, registry| Ok(registry.with_schema(dataset))).open().await?;
         let republished = producer.republish(Version(self.version)).await;
-        // Also after a failure, so that the next producer need not wait.
+        // Closed after a failure as well, so that the next producer need not wait.
         let closed = producer.close().await;
         let republished = republished?;
         closed?;
         let counts = Counts::new(&producer.view(), None, &republished);
-        print(&if self.json { self.as_json(&counts, &republished) } else { self.as_text(&counts, &republished) })
+        print_line(if self.json { self.as_json(&counts, &republished) } else { self.as_text(&counts, &republished) })
     }
 
     fn as_text(&self, counts: &Counts, republished: &Cycled) -> String {
@@ -59,7 +59,7 @@ impl Republish {
     }
 
     fn as_json(&self, counts: &Counts, republished: &Cycled) -> String {
-        let mut result = counts.as_json(&self.place.dataset, republished);
+        let mut result = counts.as_json(&self.dataset.url, republished);
         result["republishes"] = json!(self.version);
         result.to_string()
     }

@@ -12,8 +12,11 @@
 
 pub(crate) mod commit;
 pub(crate) mod diff;
+mod emit;
 pub(crate) mod encode;
 pub(crate) mod populate;
+mod root_input;
+mod segment_rows;
 mod train;
 pub(crate) mod validate;
 pub(crate) mod verify;

@@ -1,20 +1,17 @@
-//! Populate: rows come in, and are told apart by key into what is unchanged, changed and new.
+//! Populate: takes rows, and sorts them by key into unchanged, changed and new ones.
 //!
-//! Equal records cost a key look-up and a comparison, and nothing is kept of them. A program's record is compared as it
-//! is with what is stored; only where that does not show that they are the same does it become a row. Component rows are
-//! looked up by content; those that the last version lacks get *provisional* ordinals, behind all that its tables have
-//! room for, because only the whole input tells which of them are referred to in the end.
-
-use std::collections::BTreeMap;
+//! An equal record costs a key look-up and a comparison, and nothing is kept of it. A program's record is first compared
+//! with the stored one without making a row; it becomes a row only if that comparison does not show that they are equal.
+//! Component rows are looked up by content. Those that the last version lacks get *provisional* ordinals, after all that
+//! its tables have room for: which of them are referred to is known only after the whole input.
 
 use cenote_state::ids::{Ordinal, TypeId};
-use cenote_state::index::KeyIndex;
 use cenote_state::keys::KeyRef;
 use cenote_state::record::{Interner, WriteError};
 use cenote_state::row::{RECORD_BYTES_MAX, Row, RowRef};
 use cenote_state::schema::TypeSchema;
 
-use crate::arena::{Rows, Strings};
+use super::root_input::RootInput;
 use crate::base::CycleBase;
 use crate::content::Fresh;
 use crate::key::{CycleComponents, CycleRow};
@@ -22,7 +19,7 @@ use crate::key::{CycleComponents, CycleRow};
 /// Keys that are named when some were added twice.
 const NAMED_KEYS: usize = 10;
 
-/// What a cycle or an update was given so far.
+/// The input of a cycle or an update so far.
 pub(crate) struct Input {
     pub(crate) base: CycleBase,
     /// By type; those of roots stay empty.
@@ -36,39 +33,6 @@ pub(crate) struct Input {
 struct Scratch {
     candidate: Vec<u8>,
     key: Vec<u8>,
-}
-
-/// What was given of one root type.
-#[derive(Default)]
-pub(crate) struct RootInput {
-    /// Whether what is not given goes: the type is one of a cycle's.
-    pub(crate) replaces: bool,
-    /// In a cycle, the ordinals of the last version that were given, a bit each.
-    seen: Vec<u64>,
-    /// New values of records that the last version has; none for those that go.
-    pub(crate) known: BTreeMap<u32, Option<u32>>,
-    /// Records that the last version lacks.
-    pub(crate) new: NewRecords,
-    /// The rows that the numbers above stand for.
-    pub(crate) rows: Rows,
-    duplicates: Duplicates,
-}
-
-/// Records whose keys the last version lacks, in the order in which the keys came.
-#[derive(Default)]
-pub(crate) struct NewRecords {
-    keys: Strings,
-    hashes: Vec<u64>,
-    index: KeyIndex,
-    /// By key: the newest row's number; none after a delete.
-    pub(crate) rows: Vec<Option<u32>>,
-}
-
-/// Keys that were given twice.
-#[derive(Default)]
-struct Duplicates {
-    count: u64,
-    first: Vec<String>,
 }
 
 /// Keys that were given twice in one cycle.
@@ -88,14 +52,12 @@ pub struct DuplicateKeys {
 }
 
 impl Input {
-    /// Nothing given. The records of the types in `replaced` go unless they are given again.
+    /// An empty input. The records of the types in `replaced` are removed unless they are given again.
     pub(crate) fn new(base: CycleBase, replaced: &[TypeId]) -> Input {
         let types = base.state.schema().types.len();
         let mut roots: Vec<RootInput> = (0..types).map(|_| RootInput::default()).collect();
         for id in replaced {
-            let words = (base.state.table(*id).ordinal_ceiling() as usize).div_ceil(64);
-            let root = &mut roots[id.index()];
-            (root.replaces, root.seen) = (true, vec![0; words]);
+            roots[id.index()] = RootInput::replacing(base.state.table(*id).ordinal_ceiling());
         }
         let fresh = (0..types).map(|_| Fresh::default()).collect();
         Input { base, fresh, roots, scratch: Scratch::default() }
@@ -135,8 +97,8 @@ impl Input {
         Ok(())
     }
 
-    /// A record of a cycle that is, as it was, the one that the last version has under this ordinal. `false` where it
-    /// must come as a row: its key was given before, or equal components are still apart, and a row's are made one.
+    /// A record of a cycle that equals the one that the last version has under this ordinal. Returns `false` if it must come
+    /// as a row: its key was given before, or the last version has equal components twice, which a row merges.
     pub(crate) fn add_same(&mut self, id: TypeId, ordinal: Ordinal) -> bool {
         self.base.content.is_distinct() && self.roots[id.index()].see(ordinal)
     }
@@ -164,7 +126,7 @@ impl Input {
         Ok(())
     }
 
-    /// The record with this key goes; says whether there was one.
+    /// Removes the record with this key. Returns whether there was one.
     pub(crate) fn delete(&mut self, id: TypeId, key: KeyRef<'_>) -> bool {
         let root = &mut self.roots[id.index()];
         match self.base.state.table(id).find(key, self.base.state.tables()) {
@@ -176,7 +138,7 @@ impl Input {
         }
     }
 
-    /// The keys that were given twice, of the first type that has some.
+    /// The keys that were given twice, of the first type with any.
     pub(crate) fn duplicate_keys(&self) -> Option<DuplicateKeys> {
         let (id, root) = self.roots.iter().enumerate().find(|(_, root)| root.duplicates.count > 0)?;
         let type_name = self.base.state.schema().types[id].name.clone();
@@ -215,42 +177,5 @@ impl Interner for Input {
             .filter(|ordinal| *ordinal < u32::MAX)
             .map(Ordinal)
             .ok_or_else(|| WriteError::OrdinalsExhausted { type_name: base.state.schema().get(component).name.clone() })
-    }
-}
-
-impl RootInput {
-    /// Notes that a cycle was given this record; says whether it is the first time.
-    fn see(&mut self, ordinal: Ordinal) -> bool {
-        let (word, bit) = (ordinal.index() / 64, 1_u64 << (ordinal.0 % 64));
-        let is_new = self.seen[word] & bit == 0;
-        self.seen[word] |= bit;
-        is_new
-    }
-
-    /// Whether a cycle was given this record.
-    pub(crate) fn was_seen(&self, ordinal: u32) -> bool {
-        self.seen[ordinal as usize / 64] >> (ordinal % 64) & 1 == 1
-    }
-}
-
-impl NewRecords {
-    /// The number of this key, which is now there if it wasn't.
-    fn number(&mut self, key: KeyRef<'_>, seed: u64) -> usize {
-        if let Some(number) = self.find(key, seed) {
-            return number;
-        }
-        let hash = key.hash(seed);
-        let number = self.rows.len();
-        key.with_bytes(|bytes| self.keys.push(bytes));
-        self.hashes.push(hash);
-        self.rows.push(None);
-        let hashes = &self.hashes;
-        self.index.insert(hash, number as u32, &mut |other| hashes[other as usize]);
-        number
-    }
-
-    fn find(&self, key: KeyRef<'_>, seed: u64) -> Option<usize> {
-        let is_same = |number| key.with_bytes(|bytes| self.keys.get(number) == bytes);
-        self.index.find(key.hash(seed), is_same).map(|number| number as usize)
     }
 }

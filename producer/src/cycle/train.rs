@@ -1,10 +1,10 @@
 //! Train: the symbol tables of packed columns, found in the first cycle that has enough text for one.
 //!
-//! A column gets one table, once: a snapshot holds what is packed already by its number, and a better one would pay
-//! only for text that is written anew. Where the text of a column changes its nature, `Allow::replace` starts it anew.
+//! A column gets one table, once: text that is packed already refers to its table by number, and a better table would pay
+//! only for text that is written again. If a column's text changes its nature, `Allow::replace` starts the column again.
 //!
-//! Rules: the same input on the same parent gives the same tables (I12); what is looked at is bounded, so that a small
-//! update stays small (I10).
+//! Rules: the same input on the same parent gives the same tables (I12); the number of values read is bounded, so that a
+//! small update stays small (I10).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -59,7 +59,7 @@ fn table_for(state: &State, id: TypeId, field: usize, rows: &[RowRef<'_>]) -> Op
     let stride = rows.len().div_ceil(SAMPLE_VALUES).max(1);
     let sampled = rows.iter().step_by(stride);
     let mut values: Vec<Cow<'_, [u8]>> = sampled.filter_map(|row| row.cell(field).map(Cow::Borrowed)).collect();
-    // A cycle without text of its own would bring a table for nothing.
+    // A cycle without text in this column would bring a table for nothing.
     if values.iter().all(|value| value.is_empty()) {
         return None;
     }

@@ -216,14 +216,14 @@ pub(super) fn kind_of_refused(refused: &Refused) -> ErrorKind {
         Refused::Object(error) => error.kind(),
         Refused::Unsettled { .. } => ErrorKind::Retry,
         // A producer that was closed owns nothing.
-        Refused::NotHolder { .. } | Refused::Gone(_) => ErrorKind::Stop,
+        Refused::NotOwner { .. } | Refused::Gone(_) => ErrorKind::Stop,
         _ => ErrorKind::Program,
     }
 }
 
 pub(super) fn kind_of_lost(lost: &Lost) -> ErrorKind {
     match lost {
-        Lost::StaleParent { .. } | Lost::BelowFloor { .. } | Lost::Outdated { .. } | Lost::Behind { .. } => {
+        Lost::StaleParent { .. } | Lost::BelowLogStart { .. } | Lost::Outdated { .. } | Lost::Behind { .. } => {
             ErrorKind::Retry
         }
         Lost::Foreign { .. } | Lost::Nothing { .. } => ErrorKind::Damaged,

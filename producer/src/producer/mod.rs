@@ -391,7 +391,7 @@ impl Producer {
 
     fn start_snapshot(&mut self) {
         let (log, committed, settings) = (self.chain.log(), self.chain.committed(), &self.settings);
-        let reader = LogReader::at(log.storage().clone(), log.outline().clone());
+        let reader = LogReader::at(log.storage().clone(), log.log_state().clone());
         let job = Job {
             env: settings.env.clone(),
             writer: LogWriter::join(&reader, settings.env.clone(), settings.writer.clone()),

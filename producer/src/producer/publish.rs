@@ -61,7 +61,7 @@ impl Producer {
             tags: notes.tags,
             republishes: notes.republishes,
             parent_schema: committed.state.schema().as_ref().clone(),
-            parent_digest: log.outline().digest,
+            parent_digest: log.log_state().digest,
             blob: log.object_name(Folder::Blobs, None),
         });
         let mut report = CommitReport::of(&proposal.next);
@@ -75,8 +75,8 @@ impl Producer {
         if let Some(duplicates) = input.duplicate_keys() {
             return Err(duplicates.into());
         }
-        let (outline, threads) = (self.chain.log().outline(), self.settings.env.threads());
-        let (dataset, version) = (outline.dataset, Version(outline.position.next().0));
+        let (log_state, threads) = (self.chain.log().log_state(), self.settings.env.threads());
+        let (dataset, version) = (log_state.dataset, Version(log_state.position.next().0));
         let steps = move || -> Result<Verified, CycleCause> {
             Ok(input.diff()?.encode(dataset, threads).verify(version, threads)?)
         };
@@ -85,7 +85,7 @@ impl Producer {
 
     fn start_snapshot_if_due(&mut self) {
         let is_auto = self.settings.snapshots == SnapshotPolicy::Auto;
-        if is_auto && self.snapshots.is_idle() && is_due(self.chain.log().outline()) {
+        if is_auto && self.snapshots.is_idle() && is_due(self.chain.log().log_state()) {
             self.start_snapshot();
         }
     }

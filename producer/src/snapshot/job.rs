@@ -44,24 +44,24 @@ impl Job {
         settled(self.writer.append(Body::Snapshot(snapshot)).await?)?;
         let took = self.since(started);
         let trimmed = self.trim().await?;
-        tracing::info!(%version, bytes, ?took, floor = %trimmed.floor, "snapshot made");
+        tracing::info!(%version, bytes, ?took, log_start = %trimmed.log_start, "snapshot made");
         Ok(SnapshotReport { version, bytes, took, trimmed })
     }
 
     /// Trims the log if that removes a snapshot. Entries before the oldest snapshot are kept until then, because a reader
     /// that is a little late still needs them.
     async fn trim(&mut self) -> Result<Trimmed, SnapshotCause> {
-        let outline = self.writer.outline();
-        let floor = retention::wanted_floor(&self.writer, &self.retention);
-        let oldest = outline.snapshots.first().map(|kept| kept.snapshot.version.position().next());
-        if oldest.is_none_or(|oldest| floor <= oldest) {
-            return Ok(Trimmed { floor: outline.floor, ..Trimmed::default() });
+        let log_state = self.writer.log_state();
+        let log_start = retention::wanted_log_start(&self.writer, &self.retention);
+        let oldest = log_state.snapshots.first().map(|kept| kept.snapshot.version.position().next());
+        if oldest.is_none_or(|oldest| log_start <= oldest) {
+            return Ok(Trimmed { log_start: log_state.log_start, ..Trimmed::default() });
         }
         Ok(retention::trim(&mut self.writer, &self.retention).await?)
     }
 
     async fn write(&self) -> Result<Snapshot, SnapshotCause> {
-        let (dataset, threads, state) = (self.reader.outline().dataset, self.env.threads(), self.state.clone());
+        let (dataset, threads, state) = (self.reader.log_state().dataset, self.env.threads(), self.state.clone());
         let blob = self.env.cpu(move || encode_snapshot(dataset, &state, threads)).await?;
         let version = self.state.version();
         let name = self.writer.object_name(Folder::Snapshots, Some(version));
@@ -78,7 +78,7 @@ impl Job {
             return Ok(());
         }
         let what = SnapshotToLoad {
-            dataset: self.reader.outline().dataset,
+            dataset: self.reader.log_state().dataset,
             snapshot: snapshot.clone(),
             bytes_max: self.bytes_max,
             seed: self.state.seed(),

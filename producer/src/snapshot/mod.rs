@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cenote_state::ids::Version;
 use cenote_store::env::{Env, Task};
-use cenote_store::log::Outline;
+use cenote_store::log::LogState;
 use cenote_store::log::plan::{CostModel, is_snapshot_due};
 use cenote_store::log::retention::Trimmed;
 
@@ -66,12 +66,12 @@ const ENTRIES_MIN: u64 = 16;
 ///
 /// By the planner's formula a request weighs megabytes, so that a small dataset would get a snapshot with nearly every
 /// commit. So a snapshot also takes a number of entries, or as many bytes as the last snapshot has.
-pub(crate) fn is_due(outline: &Outline) -> bool {
-    let is_worth_it = outline.newest_snapshot().is_none_or(|newest| {
-        let deltas = outline.cost_at(outline.version) - newest.cost;
+pub(crate) fn is_due(log_state: &LogState) -> bool {
+    let is_worth_it = log_state.newest_snapshot().is_none_or(|newest| {
+        let deltas = log_state.cost_at(log_state.version) - newest.cost;
         deltas.requests >= ENTRIES_MIN || deltas.bytes >= newest.snapshot.object.length
     });
-    is_worth_it && is_snapshot_due(outline, &CostModel::default())
+    is_worth_it && is_snapshot_due(log_state, &CostModel::default())
 }
 
 /// The snapshot that is being made, if there is one. Dropping it stops the work.

@@ -1,4 +1,4 @@
-//! Keys that lead nowhere.
+//! The validator against keys that lead to no record.
 
 use cenote_state::ids::{Ordinal, TypeId};
 use cenote_state::keys::KeyRef;
@@ -23,7 +23,7 @@ pub struct DanglingKeys;
 
 /// A field that holds keys.
 struct KeyField {
-    holder: TypeId,
+    owner: TypeId,
     field: usize,
     target: TypeId,
     form: KeyForm,
@@ -55,12 +55,12 @@ impl Validator for DanglingKeys {
 
 fn key_fields(schema: &Schema) -> Vec<KeyField> {
     let mut found = Vec::new();
-    for (holder, of_type) in schema.iter() {
+    for (owner, of_type) in schema.iter() {
         for (field, declared) in of_type.fields.iter().enumerate() {
             for kind in declared.shape.kinds() {
                 let ValueKind::Key(target) = kind else { continue };
                 if let Ok(form) = schema.key_form(*target) {
-                    found.push(KeyField { holder, field, target: *target, form });
+                    found.push(KeyField { owner, field, target: *target, form });
                 }
             }
         }
@@ -70,13 +70,13 @@ fn key_fields(schema: &Schema) -> Vec<KeyField> {
 
 impl KeyField {
     fn dangling(&self, old: &State, new: &State, report: &mut impl FnMut(Ordinal)) {
-        let table = new.table(self.holder);
+        let table = new.table(self.owner);
         let must_see_all = match old_table(old, self.target) {
             Some(target) => any_removed(target, new.table(self.target)),
             None => false,
         };
         let check = |ordinal: u32| self.check(table, new, Ordinal(ordinal), report);
-        match old_table(old, self.holder) {
+        match old_table(old, self.owner) {
             Some(before) if !must_see_all => {
                 changed_segments(before, table).flat_map(|number| table.live_in(number)).for_each(check);
             }
@@ -96,7 +96,7 @@ impl KeyField {
                 report(ordinal);
             }
         };
-        match &new.schema().get(self.holder).fields[self.field].shape {
+        match &new.schema().get(self.owner).fields[self.field].shape {
             Shape::One(_) => self.one(cell, &mut look),
             Shape::List(_) | Shape::Set(_) => self.many(&cell.elements(), &mut look),
             Shape::Map(key, value) => {
@@ -130,7 +130,7 @@ impl KeyField {
     }
 
     fn describe(&self, state: &State, ordinal: Ordinal) -> String {
-        let of_type = state.schema().get(self.holder);
+        let of_type = state.schema().get(self.owner);
         let target = &state.schema().get(self.target).name;
         format!("{}.{} of ordinal {ordinal} to {target}", of_type.name, of_type.fields[self.field].name)
     }

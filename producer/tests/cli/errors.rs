@@ -1,4 +1,4 @@
-//! What is said when something is wrong: the exact message, which names the line or the object, and the remedy.
+//! Error messages, word for word: each names the line or the object, and what to do.
 
 use super::Desk;
 
@@ -116,7 +116,7 @@ fn rows() -> Vec<Row> {
 #[test]
 fn each_names_the_line_the_field_and_the_remedy() {
     let rows = rows();
-    // Each on a dataset of its own, some at a time: a producer that closes waits for its last sign of life.
+    // Each has a separate dataset, some run at a time: a producer that closes waits for its last heartbeat.
     for rows in rows.chunks(6) {
         std::thread::scope(|scope| {
             rows.iter().for_each(|row| drop(scope.spawn(|| check(row))));
@@ -126,7 +126,7 @@ fn each_names_the_line_the_field_and_the_remedy() {
 
 fn check(row: &Row) {
     let desk = Desk::new();
-    let arguments = ["run", "--dataset", "catalog", "--type", "Movie", "--key", "id", "movies.jsonl"];
+    let arguments = ["run", "catalog", "movies.jsonl", "--type", "Movie", "--key", "id"];
     if let Some(before) = row.before {
         desk.write("movies.jsonl", before);
         desk.succeed(&arguments);
@@ -142,27 +142,22 @@ fn wrong_use_ends_with_two() {
     let desk = Desk::new();
     desk.write("movies.jsonl", BEFORE);
     desk.run(&["--key", "id"]);
-    let run = |more: &[&str]| desk.fail(&[&["run"], more, &["movies.jsonl"]].concat());
-    let new = run(&["--dataset", "other", "--type", "Movie"]);
+    let run = |dataset: &str, more: &[&str]| desk.fail(&[&["run", dataset, "movies.jsonl", "--type"], more].concat());
+    let new = run("other", &["Movie"]);
     assert_eq!(new, (2, "error: Movie is new to the dataset; name its key with --key FIELD\n".to_owned()));
-    let key = run(&["--dataset", "catalog", "--type", "Movie", "--key", "title,id"]);
+    let key = run("catalog", &["Movie", "--key", "title,id"]);
     let said = "error: Movie has the key id in the dataset, and a key never changes; leave --key out, or publish under \
                 another --type\n";
     assert_eq!(key, (2, said.to_owned()));
-    let component = run(&["--dataset", "catalog", "--type", "Movie.cast"]);
-    let said = "error: Movie.cast is a component in the dataset, kept by the records that hold it; name a root type\n";
+    let component = run("catalog", &["Movie.cast"]);
+    let said =
+        "error: Movie.cast is a component type in the dataset, and only root types are published; name a root type\n";
     assert_eq!(component, (2, said.to_owned()));
-    let (code, said) = run(&["--dataset", "ftp://x/y", "--type", "Movie"]);
+    let (code, said) = run("ftp://x/y", &["Movie"]);
     assert!(code == 2 && said.contains("`ftp://` is none of s3://"), "{code} {said}");
-    let (code, said) = run(&["--dataset", "catalog", "--type", "Movie", "--option", "colour=blue"]);
+    let (code, said) = run("catalog", &["Movie", "--option", "colour=blue"]);
     assert!(code == 2 && said.contains("unknown option `colour`"), "{code} {said}");
-    for wrong in [
-        &["run"][..],
-        &["fly"],
-        &["log"],
-        &["republish", "--dataset", "catalog", "two"],
-        &["log", "--dataset", "x", "--option", "y"],
-    ] {
+    for wrong in [&["run"][..], &["fly"], &["log"], &["republish", "catalog", "two"], &["log", "x", "--option", "y"]] {
         let (code, said) = desk.fail(wrong);
         assert!(code == 2 && said.starts_with("error: "), "{wrong:?}: {code} {said}");
     }
@@ -171,13 +166,19 @@ fn wrong_use_ends_with_two() {
 #[test]
 fn what_is_not_there_ends_with_one() {
     let desk = Desk::new();
-    let (code, said) = desk.fail(&["log", "--dataset", "catalog"]);
+    let (code, said) = desk.fail(&["log", "catalog"]);
     assert!(code == 1 && said.contains("/catalog: nothing was published there yet, or the URL is wrong"), "{said}");
-    let (code, said) = desk.fail(&["run", "--dataset", "catalog", "--type", "Movie", "--key", "id", "none.jsonl"]);
+    let (code, said) = desk.fail(&["run", "catalog", "none.jsonl", "--type", "Movie", "--key", "id"]);
     let expected = "error: none.jsonl: can't be read: No such file or directory (os error 2); check the path and its permissions\n";
     assert_eq!((code, said.as_str()), (1, expected));
     desk.write("movies.jsonl", BEFORE);
     desk.run(&["--key", "id"]);
-    let (code, said) = desk.fail(&["republish", "--dataset", "catalog", "77"]);
-    assert!(code == 1 && said.starts_with("error: version 77 can't be republished: "), "{said}");
+    let (code, said) = desk.fail(&["republish", "catalog", "77"]);
+    assert!(
+        code == 1
+            && said.starts_with(
+                "error: version 77 can't be republished: the log has no version 77: it was trimmed, or is no version"
+            ),
+        "{said}"
+    );
 }

@@ -48,7 +48,7 @@ impl Desk {
     }
 
     fn run(&self, more: &[&str]) -> String {
-        self.succeed(&[&["run", "--dataset", "catalog", "--type", "Movie"], more, &["movies.jsonl"]].concat())
+        self.succeed(&[&["run", "catalog", "movies.jsonl", "--type", "Movie"], more].concat())
     }
 }
 
@@ -95,13 +95,13 @@ fn releases_are_published_listed_and_brought_back() {
     assert_eq!((&second["unchanged"], &second["schema_changed"]), (&Value::Bool(false), &Value::Bool(false)));
     let version = second["version"].as_u64().expect("a version");
 
-    let back = desk.succeed(&["republish", "--dataset", "catalog", "2"]);
+    let back = desk.succeed(&["republish", "catalog", "2"]);
     let expected = "is version 2 again: 1 added, 1 changed, 2 removed: now 3 records of all root types";
     assert!(back.contains(expected), "{back}");
-    let again = desk.succeed(&["republish", "--dataset", "catalog", "--json", "2"]);
+    let again = desk.succeed(&["republish", "catalog", "--json", "2"]);
     assert_eq!(json(&again)["unchanged"], Value::Bool(true), "{again}");
 
-    let log = desk.succeed(&["log", "--dataset", "catalog", "--json"]);
+    let log = desk.succeed(&["log", "catalog", "--json"]);
     let entries: Vec<Value> = log.lines().map(json).collect();
     let positions: Vec<u64> = entries.iter().map(|entry| entry["position"].as_u64().expect("a position")).collect();
     assert!(positions.windows(2).all(|pair| pair[1] == pair[0] + 1), "dense: {positions:?}");
@@ -110,9 +110,9 @@ fn releases_are_published_listed_and_brought_back() {
     assert_eq!((&last["republishes"], &last["records"]["Movie"]), (&2.into(), &3.into()), "{last}");
     let one = commits.iter().find(|commit| commit["position"] == version).expect("the second release");
     assert_eq!(one["records"], serde_json::json!({ "Movie": 4, "Movie.cast": 3 }));
-    assert!(entries.iter().any(|entry| entry["holder"] == "tests"), "{log}");
+    assert!(entries.iter().any(|entry| entry["owner"] == "tests"), "{log}");
 
-    let log = desk.succeed(&["log", "--dataset", "catalog"]);
+    let log = desk.succeed(&["log", "catalog"]);
     assert!(log.starts_with("position  time "), "{log}");
     assert!(log.contains("version 2 again; Movie 3, Movie.cast 2; delta of "), "{log}");
     assert_eq!(log.lines().count(), entries.len() + 1);
@@ -123,7 +123,7 @@ fn tags_and_the_first_commit_stand_in_the_log() {
     let desk = Desk::new();
     desk.write("movies.jsonl", FIRST);
     desk.run(&["--key", "id", "--tag", "release=1", "--tag", "by=me"]);
-    let log = desk.succeed(&["log", "--dataset", "catalog", "--json"]);
+    let log = desk.succeed(&["log", "catalog", "--json"]);
     let commit = log.lines().map(json).find(|entry| entry["kind"] == "commit").expect("the commit");
     assert_eq!(commit["tags"], serde_json::json!({ "by": "me", "release": "1" }));
     assert_eq!(
@@ -151,9 +151,9 @@ fn other_types_stay_as_they_are() {
     desk.write("movies.jsonl", FIRST);
     desk.run(&["--key", "id"]);
     desk.write("cities.jsonl", "{\"at\":{\"country\":\"nl\"},\"name\":\"Delft\"}");
-    let place = ["run", "--dataset", "catalog", "--type", "City", "--key", "at.country,name", "cities.jsonl"];
-    desk.succeed(&place);
-    assert!(desk.succeed(&place).starts_with("unchanged: "));
+    let arguments = ["run", "catalog", "cities.jsonl", "--type", "City", "--key", "at.country,name"];
+    desk.succeed(&arguments);
+    assert!(desk.succeed(&arguments).starts_with("unchanged: "));
     assert!(desk.run(&["--key", "id"]).starts_with("unchanged: "));
 }
 
@@ -163,9 +163,9 @@ fn a_type_is_emptied_only_if_that_is_meant() {
     desk.write("movies.jsonl", FIRST);
     desk.run(&["--key", "id"]);
     desk.write("movies.jsonl", "\n");
-    let arguments = ["run", "--dataset", "catalog", "--type", "Movie", "movies.jsonl"];
+    let arguments = ["run", "catalog", "movies.jsonl", "--type", "Movie"];
     let expected = "error: movies.jsonl has no records, and publishing it would remove 3 records of Movie; add \
-                    --allow-empty if that is meant\n";
+                    --allow-empty if you mean that\n";
     assert_eq!(desk.fail(&arguments), (1, expected.to_owned()));
     assert!(desk.run(&["--allow-empty"]).contains(": 0 added, 0 changed, 3 removed: now 0 records of Movie"));
 }
@@ -184,8 +184,8 @@ fn help_has_examples() {
 fn nothing_is_made_where_nothing_is_published() {
     let desk = Desk::new();
     desk.write("movies.jsonl", "{\"id\":1");
-    desk.fail(&["run", "--dataset", "catalog", "--type", "Movie", "--key", "id", "movies.jsonl"]);
-    desk.fail(&["log", "--dataset", "catalog"]);
-    desk.fail(&["republish", "--dataset", "catalog", "1"]);
+    desk.fail(&["run", "catalog", "movies.jsonl", "--type", "Movie", "--key", "id"]);
+    desk.fail(&["log", "catalog"]);
+    desk.fail(&["republish", "catalog", "1"]);
     assert!(!Path::new(&desk.path("catalog")).exists());
 }

@@ -1,5 +1,5 @@
-//! A producer that dies while nobody knows what became of its commit, and the one that takes over (I6): what was
-//! acknowledged is there, the doubtful version is there whole or not at all, nothing is there twice.
+//! A producer that dies while the outcome of its commit is unknown, and the one that takes over (I6): every acknowledged
+//! version is there, the unknown one is there whole or not at all, and nothing is there twice.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -50,7 +50,7 @@ async fn marks(storage: &Storage) -> Vec<u64> {
     marks
 }
 
-/// How one takeover went.
+/// The course of one takeover.
 struct Takeover {
     /// Whether the version that was in doubt is there.
     landed: bool,
@@ -63,15 +63,15 @@ async fn takeover(name: &str, fault: Fault, wait: Duration) -> Takeover {
     let (env, near) = (Env::simulated(11), storage(name).await);
     let faults = FaultyStore::new(env.clone());
     let mut first = on(faults.wrap(&near)).open().await.unwrap();
-    let told: Arc<Mutex<Vec<u64>>> = Arc::default();
+    let acknowledged: Arc<Mutex<Vec<u64>>> = Arc::default();
     let busy = env.spawn({
-        let (env, told) = (env.clone(), told.clone());
+        let (env, acknowledged) = (env.clone(), acknowledged.clone());
         async move {
             for id in 1.. {
                 if upsert(&mut first, id).await.is_err() {
                     return;
                 }
-                told.lock().unwrap().push(id);
+                acknowledged.lock().unwrap().push(id);
                 env.sleep(Duration::from_millis(20)).await;
             }
         }
@@ -93,17 +93,17 @@ async fn takeover(name: &str, fault: Fault, wait: Duration) -> Takeover {
     let creates = counting.counts().of(RequestKind::Create);
     second.check_invariants();
 
-    let told = told.lock().unwrap().clone();
+    let acknowledged = acknowledged.lock().unwrap().clone();
     let known = ids(&second);
-    let landed = known.len() > told.len();
-    let expected: Vec<u64> = (1..=told.len() as u64 + u64::from(landed)).collect();
+    let landed = known.len() > acknowledged.len();
+    let expected: Vec<u64> = (1..=acknowledged.len() as u64 + u64::from(landed)).collect();
     assert_eq!(known, expected, "{name}: all that was acknowledged, and perhaps the last");
-    // Whatever is on its way lands, or meets what stands there.
+    // A put that is still on its way takes effect, or finds its position taken.
     env.sleep(Duration::from_secs(300)).await;
     upsert(&mut second, 1_000).await.unwrap();
     second.check_invariants();
     let expected: Vec<u64> = expected.into_iter().chain([1_000]).collect();
-    assert_eq!(marks(&near).await, expected, "{name}: each stands once");
+    assert_eq!(marks(&near).await, expected, "{name}: each is there once");
     second.close().await.unwrap();
     assert_eq!(ids(&on(near).open().await.unwrap()), expected, "{name}");
     Takeover { landed, at_the_tail: creates >= 4 }
@@ -124,8 +124,8 @@ fn a_producer_that_died_in_doubt_is_taken_over_from() {
     assert_eq!(seen.len(), 4, "landed or not, and by either way to open: {seen:?}");
 }
 
-/// A dropped call left the checkpoint that was due in doubt, not the version, which was not put: the caller was told that
-/// the version may have been committed.
+/// A regression: a dropped call left the checkpoint that was due in doubt, not the version, which was not put: the caller got
+/// the error that the version may have been committed.
 #[test]
 fn a_doubtful_checkpoint_is_not_the_versions_doubt() {
     run(async {
@@ -134,11 +134,11 @@ fn a_doubtful_checkpoint_is_not_the_versions_doubt() {
         let env = Env::simulated(7);
         let mut first = on(faults.wrap(&near)).open().await.unwrap();
         upsert(&mut first, 1).await.unwrap();
-        // Others put entries 3 to 899; a checkpoint is due behind entry 900.
+        // Others put entries 3 to 899; a checkpoint is due after entry 900.
         let start = LogReader::start(near.clone()).await.unwrap();
         let mut janitor = LogWriter::join(&start, env.clone(), WriterOptions::default());
         for _ in 3..900 {
-            let trim = Body::Trim(Trim { floor: Position(1) });
+            let trim = Body::Trim(Trim { log_start: Position(1) });
             assert!(matches!(janitor.append(trim).await, Ok(Outcome::Committed(_))));
         }
         upsert(&mut first, 2).await.unwrap();

@@ -122,7 +122,7 @@ fn records_are_found_by_keys_of_every_form() {
                 assert!(changes.delete::<Rule>(Kind::Bar)?);
                 assert!(changes.delete::<Raw>(&[3, 3, 3])?);
                 assert!(changes.delete::<Town>("town 5")?);
-                assert!(!changes.delete::<Town>("town 5")?, "it is gone already");
+                assert!(!changes.delete::<Town>("town 5")?, "it is deleted already");
                 assert!(!changes.delete::<Town>("elsewhere")?);
                 Ok(())
             })

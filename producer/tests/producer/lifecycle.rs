@@ -1,4 +1,4 @@
-//! A dataset's life: made, changed, taken over, republished.
+//! A dataset from its first version on: made, changed, taken over, republished.
 
 use super::*;
 use cenote_producer::{Cycled, Settled};
@@ -10,7 +10,7 @@ async fn fill(writer: &mut Writer, movies: &[Movie]) -> Result<(), BoxError> {
 #[test]
 fn a_dataset_is_made_and_changed() {
     run(async {
-        let mut producer = producer("story-made").open().await.unwrap();
+        let mut producer = producer("lifecycle-made").open().await.unwrap();
         let movies = [movie(1), movie(2), movie(3)];
         let first = producer.cycle(async |writer| fill(writer, &movies).await).await.unwrap();
         let report = first.committed().unwrap();
@@ -45,12 +45,12 @@ fn a_dataset_is_made_and_changed() {
 #[test]
 fn a_dataset_is_opened_again() {
     run(async {
-        let mut first = producer("story-again").open().await.unwrap();
+        let mut first = producer("lifecycle-again").open().await.unwrap();
         let movies: Vec<_> = (0..1_000).map(movie).collect();
         first.cycle(async |writer| fill(writer, &movies).await).await.unwrap();
         let version = first.version();
         first.close().await.unwrap();
-        let mut second = producer("story-again").open().await.unwrap();
+        let mut second = producer("lifecycle-again").open().await.unwrap();
         assert_eq!(second.version(), version);
         assert_eq!(second.epoch().0, 2);
         second.check_invariants();
@@ -63,9 +63,9 @@ fn a_dataset_is_opened_again() {
 #[test]
 fn a_rival_fences_the_first_producer() {
     run(async {
-        let mut first = producer("story-rival").open().await.unwrap();
+        let mut first = producer("lifecycle-rival").open().await.unwrap();
         first.cycle(async |writer| fill(writer, &[movie(1)]).await).await.unwrap();
-        let mut second = producer("story-rival").take_over().open().await.unwrap();
+        let mut second = producer("lifecycle-rival").take_over().open().await.unwrap();
         let error = first.update(|changes| Ok(changes.upsert(&movie(2))?)).await.unwrap_err();
         assert!(error.is_fenced(), "{error}");
         let error = first.update(|changes| Ok(changes.upsert(&movie(2))?)).await.unwrap_err();
@@ -78,7 +78,7 @@ fn a_rival_fences_the_first_producer() {
 #[test]
 fn a_snapshot_is_made_by_hand_and_started_from() {
     run(async {
-        let open = || producer("story-snapshot").snapshots(SnapshotPolicy::Manual).open();
+        let open = || producer("lifecycle-snapshot").snapshots(SnapshotPolicy::Manual).open();
         let mut first = open().await.unwrap();
         let movies: Vec<_> = (0..1_000).map(movie).collect();
         first.cycle(async |writer| fill(writer, &movies).await).await.unwrap();

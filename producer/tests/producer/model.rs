@@ -1,6 +1,6 @@
 //! Random cycles, updates, failures, republishings and restarts against plain maps.
 //!
-//! After each step the view equals the map, every index equals one made anew from the state (references against a full
+//! After each step the view equals the map, every index equals one built from the state (references against a full
 //! recount), records kept their ordinals, and no ordinal was reused in the version that freed it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +29,7 @@ enum Step {
     Republish(prop::sample::Index),
     /// A snapshot of the newest.
     Snapshot,
-    /// The producer goes, another comes.
+    /// The producer is closed, and another opens.
     Reopen,
 }
 
@@ -80,8 +80,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         .prop_flat_map(|padding| proptest::collection::vec(step(padding), 1..14))
 }
 
-/// A producer and what its dataset should be.
-struct World {
+/// A producer, and what its dataset should hold.
+struct Case {
     name: String,
     producer: Producer,
     now: Model,
@@ -96,11 +96,11 @@ async fn open(name: &str) -> Producer {
     producer
 }
 
-impl World {
-    async fn new(name: String) -> World {
+impl Case {
+    async fn new(name: String) -> Case {
         let producer = open(&name).await;
         let versions = vec![];
-        World { name, producer, now: Model::new(), versions, ordinals: BTreeMap::new() }
+        Case { name, producer, now: Model::new(), versions, ordinals: BTreeMap::new() }
     }
 
     async fn step(&mut self, step: Step) {
@@ -201,13 +201,13 @@ proptest! {
     /// I6, I10's bookkeeping: whatever happens, the producer and its dataset are what the maps say.
     #[test]
     fn a_producer_agrees_with_maps(steps in steps()) {
-        // Each run, shrinking ones too, has a dataset of its own.
+        // Each run, shrinking ones too, has a separate dataset.
         static RUNS: AtomicU64 = AtomicU64::new(0);
         let name = format!("model-{}", RUNS.fetch_add(1, Ordering::Relaxed));
         run(async {
-            let mut world = World::new(name).await;
+            let mut case = Case::new(name).await;
             for step in steps {
-                world.step(step).await;
+                case.step(step).await;
             }
         });
     }

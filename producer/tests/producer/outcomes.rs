@@ -1,4 +1,4 @@
-//! What becomes of a version when the store misbehaves, the caller loses patience, or the process dies (I6).
+//! The outcome of a version if the store fails, the caller drops the call, or the process dies (I6).
 
 use std::time::Duration;
 
@@ -88,7 +88,7 @@ fn an_unknown_commit_that_lands_is_found() {
         faults.add(Rule::new(Fault::LandsLater(Duration::from_secs(30))).on(RequestKind::Create).prefix("log/"));
         let error = upsert(&mut producer, 2).await.unwrap_err();
         assert!(error.unknown().is_some(), "{error}");
-        assert_eq!((producer.version(), ids(&producer)), (before, vec![1]), "nobody is told what nobody knows");
+        assert_eq!((producer.version(), ids(&producer)), (before, vec![1]), "an unknown outcome changes nothing");
         assert!(producer.settle().await.unwrap_err().unknown().is_some(), "it may still land");
         tokio::task::yield_now().await;
         faults.clear();
@@ -111,7 +111,7 @@ fn the_next_call_settles_what_is_unknown() {
         let error = upsert(&mut producer, 3).await.unwrap_err();
         assert!(error.unknown().is_some(), "the first one comes first: {error}");
         faults.clear();
-        // The same bytes go again, and stand now; then comes this one.
+        // The producer puts the same bytes again, which commits them; then comes this one.
         upsert(&mut producer, 4).await.unwrap();
         assert_eq!(ids(&producer), [1, 2, 4]);
         producer.check_invariants();
@@ -145,8 +145,8 @@ fn a_dropped_call_is_settled_by_the_next() {
     assert!(landed > 0, "some were dropped while their entry was on its way; {lost} before");
 }
 
-/// One life of a producer, as far as it gets; what was acknowledged is noted.
-async fn life(storage: Storage, acknowledged: &mut Vec<(Version, Vec<u64>)>) -> Result<(), CycleError> {
+/// All that a producer does until it is killed; acknowledged versions are noted.
+async fn publish_some(storage: Storage, acknowledged: &mut Vec<(Version, Vec<u64>)>) -> Result<(), CycleError> {
     let opened = on(storage).open().await;
     let mut producer = match opened {
         Ok(producer) => producer,
@@ -169,7 +169,7 @@ async fn life(storage: Storage, acknowledged: &mut Vec<(Version, Vec<u64>)>) -> 
 fn killed_at_any_step_the_next_producer_goes_on() {
     let steps = run(async {
         let recorder = StepStore::new();
-        life(recorder.wrap(&storage("outcomes-kill-recorded").await), &mut Vec::new()).await.unwrap();
+        publish_some(recorder.wrap(&storage("outcomes-kill-recorded").await), &mut Vec::new()).await.unwrap();
         recorder.steps().len()
     });
     assert!(steps > 10, "{steps} steps");
@@ -180,7 +180,7 @@ fn killed_at_any_step_the_next_producer_goes_on() {
                 let killer = StepStore::kill_at(number, moment);
                 let mut acknowledged = Vec::new();
                 let mortal = killer.wrap(&storage(&name).await);
-                let _ = killer.until_killed(life(mortal, &mut acknowledged)).await;
+                let _ = killer.until_killed(publish_some(mortal, &mut acknowledged)).await;
                 let mut next = on(storage(&name).await).take_over().open().await.unwrap();
                 next.check_invariants();
                 if let Some((version, movies)) = acknowledged.last() {
@@ -196,9 +196,9 @@ fn killed_at_any_step_the_next_producer_goes_on() {
     }
 }
 
-/// I6: what stood, was built upon and then trimmed is not "not committed", whoever asks when.
+/// I6: a commit that others built on and then trimmed is never reported as "not committed".
 #[test]
-fn a_commit_that_was_trimmed_before_it_was_settled_may_have_stood() {
+fn a_commit_that_was_trimmed_before_it_was_settled_may_have_committed() {
     run(async {
         let (mut first, faults) = faulty("outcomes-trimmed").await;
         faults.add(Rule::new(Fault::AnswerLost).on(RequestKind::Create).prefix("log/").nth(1));
@@ -208,7 +208,7 @@ fn a_commit_that_was_trimmed_before_it_was_settled_may_have_stood() {
         faults.clear();
         let keep = Retention::new().snapshots(1).younger_than(Duration::ZERO);
         let mut rival = on(storage("outcomes-trimmed").await).retention(keep).take_over().open().await.unwrap();
-        assert_eq!(ids(&rival), [1, 2], "it stands");
+        assert_eq!(ids(&rival), [1, 2], "it is committed");
         for id in [3, 4] {
             upsert(&mut rival, id).await.unwrap();
             rival.snapshot().await.unwrap();
@@ -218,16 +218,16 @@ fn a_commit_that_was_trimmed_before_it_was_settled_may_have_stood() {
         let expected = "the version may have been committed: open the dataset again and see what it holds";
         assert_eq!(error.to_string(), expected);
         assert!(matches!(error.lost(), Some(Lost::MayHaveCommitted { position: Position(3), .. })), "{error:?}");
-        assert_eq!(first.settle().await.unwrap(), Settled::Nothing, "it was told");
+        assert_eq!(first.settle().await.unwrap(), Settled::Nothing, "the outcome is reported once");
         let error = upsert(&mut first, 5).await.unwrap_err();
         assert!(error.lost().is_some() && !error.may_have_committed(), "this one was never put: {error}");
     });
 }
 
-/// A holder that commits without pause was never caught up with, and `take_over` went on for ever. One that is as far
-/// away, and waits for nothing but its puts, was never overtaken.
+/// A regression: `take_over` never came to an end against a producer that commits without a pause, or one that is as far
+/// from the store and waits for its puts only.
 #[test]
-fn a_holder_that_never_pauses_is_taken_over() {
+fn a_producer_that_never_pauses_is_taken_over() {
     for (far, pause) in [(false, Duration::from_millis(200)), (true, Duration::ZERO)] {
         run(async {
             let env = Env::simulated(11);
@@ -261,36 +261,36 @@ fn a_holder_that_never_pauses_is_taken_over() {
     }
 }
 
-/// What is put behind a log that is gone, nobody reads.
+/// A regression: entries put after a log was deleted are read by no consumer.
 #[test]
-fn a_dataset_that_is_deleted_or_made_anew_is_told_to_its_producer() {
-    for made_anew in [false, true] {
+fn a_producer_notices_that_its_dataset_was_deleted_or_replaced() {
+    for replaced in [false, true] {
         run(async {
             let env = Env::simulated(12);
-            let near = storage(&format!("outcomes-deleted-{made_anew}")).await;
+            let near = storage(&format!("outcomes-deleted-{replaced}")).await;
             let mut producer = on(near.clone()).open().await.unwrap();
             upsert(&mut producer, 1).await.unwrap();
             for object in near.list("", None).await.unwrap() {
                 near.delete(&object.name).await.unwrap();
             }
-            if made_anew {
-                let of_its_own = Env::simulated(13);
-                let mut other = on(near.clone()).env(of_its_own).take_over().open().await.unwrap();
+            if replaced {
+                let other_env = Env::simulated(13);
+                let mut other = on(near.clone()).env(other_env).take_over().open().await.unwrap();
                 upsert(&mut other, 7).await.unwrap();
             }
             env.sleep(Duration::from_secs(61)).await;
             let before = near.list("log", None).await.unwrap();
             let error = upsert(&mut producer, 2).await.unwrap_err();
-            let expected = if made_anew { "the dataset was made anew" } else { "no dataset at" };
-            let told = chain(&error);
-            assert!(matches!(error.refused(), Some(Refused::Gone(_))) && error.kind() == ErrorKind::Stop, "{told}");
+            let expected = if replaced { "the dataset was made anew" } else { "no dataset at" };
+            let text = chain(&error);
+            assert!(matches!(error.refused(), Some(Refused::Gone(_))) && error.kind() == ErrorKind::Stop, "{text}");
             assert!(
-                told.starts_with("the log that this writer appended to is gone: ") && told.contains(expected),
-                "{told}"
+                text.starts_with("the log that this writer appended to is gone: ") && text.contains(expected),
+                "{text}"
             );
             assert_eq!(near.list("log", None).await.unwrap(), before, "nothing was put");
             assert_eq!(ids(&producer), [1]);
-            // The hint is the new dataset's, or nobody's: no heartbeat of ours comes after, nor a goodbye.
+            // The hint is another dataset's, or deleted: this producer writes no heartbeat and no last hint.
             near.delete("hint").await.unwrap();
             env.sleep(Duration::from_secs(61)).await;
             producer.close().await.unwrap();

@@ -97,7 +97,7 @@ fn a_small_update_looks_at_few_older_rows() {
         let mut producer = on::<Essay>("packed-few").open().await.unwrap();
         let note = |id: u64| (id >= 1_024).then(|| text(id));
         let essay = |id| Essay { id, text: String::new(), note: note(id) };
-        // The older texts stand behind as many rows as an update of one looks at.
+        // The older texts come after as many rows as an update of one row reads.
         producer.cycle(async |writer| (0..1_024).try_for_each(|id| Ok(writer.add(&essay(id))?))).await.unwrap();
         for id in 1_024..1_300 {
             producer.update(|changes| Ok(changes.upsert(&essay(id))?)).await.unwrap();
@@ -129,7 +129,7 @@ fn a_digest_does_not_tell_packed_text_from_plain() {
 #[test]
 fn a_plain_column_is_packed_by_starting_it_anew() {
     run(async {
-        let name = "packed-anew";
+        let name = "packed-again";
         let mut old = on::<plain::Essay>(name).open().await.unwrap();
         let plain = |id| plain::Essay { id, text: text(id), note: None };
         old.cycle(async |writer| (0..500).try_for_each(|id| Ok(writer.add(&plain(id))?))).await.unwrap();
@@ -140,7 +140,7 @@ fn a_plain_column_is_packed_by_starting_it_anew() {
         // The column is new, so it says what older records read as.
         #[derive(Clone, Debug, PartialEq, Record)]
         #[record(key = "id", name = "Essay")]
-        struct Anew {
+        struct Again {
             id: u64,
             #[record(packed, default)]
             text: String,
@@ -149,13 +149,13 @@ fn a_plain_column_is_packed_by_starting_it_anew() {
         }
         let error = allowed.open().await.unwrap_err().to_string();
         assert!(error.contains("Essay.text is new, and older records lack it"), "{error}");
-        let allowed = on::<Anew>(name).allow(Allow::replace("Essay.text")).allow(Allow::replace("Essay.note"));
+        let allowed = on::<Again>(name).allow(Allow::replace("Essay.text")).allow(Allow::replace("Essay.note"));
         let mut new = allowed.open().await.unwrap();
-        let anew = |id| Anew { id, text: text(id), note: None };
-        new.cycle(async |writer| (0..500).try_for_each(|id| Ok(writer.add(&anew(id))?))).await.unwrap();
+        let again = |id| Again { id, text: text(id), note: None };
+        new.cycle(async |writer| (0..500).try_for_each(|id| Ok(writer.add(&again(id))?))).await.unwrap();
         assert_eq!(tables_and_bytes(&new).0, 1);
         for id in 0..500 {
-            assert_eq!(new.view().get::<Anew>(id).unwrap().text(), text(id));
+            assert_eq!(new.view().get::<Again>(id).unwrap().text(), text(id));
         }
         new.check_invariants();
     });

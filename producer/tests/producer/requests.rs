@@ -1,4 +1,4 @@
-//! What a producer asks of the store, of which the README speaks.
+//! The requests that a producer makes to the store.
 
 use std::time::Duration;
 

@@ -85,11 +85,11 @@ fn a_changed_schema_alone_is_a_version() {
         let open = || on::<new::Film>("schema-alone").allow(Allow::remove("Film.studio")).open();
         let mut producer = open().await.unwrap();
         let before = producer.version();
-        assert_eq!(count(&producer, "Studio"), 6, "they are there until a version without them stands");
+        assert_eq!(count(&producer, "Studio"), 6, "they are there until a version without them is committed");
         let cycled = producer.update(|_| Ok(())).await.unwrap().cycled;
         let report = cycled.committed().unwrap();
         assert!(report.schema_changed && report.version > before);
-        // What only the removed column referred to goes, and what only that referred to.
+        // Records that only the removed column referred to are removed, and records that only these referred to.
         assert_eq!((count(&producer, "Studio"), count(&producer, "Town")), (0, 0));
         producer.check_invariants();
         assert!(matches!(producer.update(|_| Ok(())).await.unwrap().cycled, Cycled::Unchanged(_)));

@@ -1,4 +1,4 @@
-//! SnapshotPolicy beside the cycle, and what goes when there are new ones.
+//! Snapshots made in the background, and what retention removes after them.
 
 use std::time::Duration;
 
@@ -35,11 +35,11 @@ fn they_are_made_when_due_and_old_ones_go() {
             }
         }
         assert!((3..20).contains(&made), "{made} snapshots");
-        assert!(trimmed > 0, "entries went with old snapshots");
+        assert!(trimmed > 0, "entries were removed with old snapshots");
         producer.check_invariants();
         producer.close().await.unwrap();
         let reader = LogReader::start(Storage::open(url, &[]).await.unwrap()).await.unwrap();
-        assert_eq!(reader.outline().snapshots.len(), 2);
+        assert_eq!(reader.log_state().snapshots.len(), 2);
         assert!(matches!(reader.read(cenote_state::ids::Position(1)).await.unwrap(), Some(LogObject::Tombstone(_))));
         let again = super::producer("snapshots-due").open().await.unwrap();
         again.check_invariants();
@@ -67,7 +67,7 @@ fn one_that_is_damaged_is_never_named() {
         assert!(faults.fired() > 0);
         faults.clear();
         let reader = LogReader::start(storage).await.unwrap();
-        assert!(reader.outline().snapshots.is_empty());
+        assert!(reader.log_state().snapshots.is_empty());
         producer.snapshot().await.unwrap();
         producer.update(|changes| Ok(changes.delete::<Movie>(3)?)).await.unwrap();
     });
@@ -77,7 +77,7 @@ fn one_that_is_damaged_is_never_named() {
 #[test]
 fn commits_go_on_beside_one() {
     run(async {
-        let storage = Storage::open("memory://snapshots-beside", &[]).await.unwrap();
+        let storage = Storage::open("memory://snapshots-background", &[]).await.unwrap();
         let faults = FaultyStore::new(Env::simulated(3));
         let builder = Producer::builder_on(faults.wrap(&storage)).with::<Movie>().env(Env::simulated(7));
         let mut producer = builder.open().await.unwrap();
@@ -95,6 +95,6 @@ fn commits_go_on_beside_one() {
         producer.check_invariants();
         producer.close().await.unwrap();
         let reader = LogReader::start(storage).await.unwrap();
-        assert!(reader.outline().newest_snapshot().is_some());
+        assert!(reader.log_state().newest_snapshot().is_some());
     });
 }

@@ -35,7 +35,7 @@ fn the_count_must_not_vary_too_much() {
 fn not_too_much_may_change() {
     let builder = producer("validate-fraction").validate(FractionChanged::of::<Movie>(0.20));
     let change = |id| Movie { title: "new".into(), ..movie(id) };
-    // Two are different, one is gone; what came does not count.
+    // Two are different, one is removed; added records do not count.
     let movies = (0..9).map(|id| if id < 2 { change(id) } else { movie(id) }).chain([movie(90), movie(91)]);
     let message = "the validator FractionChanged of Movie refused the version: 3 of 10 records are gone or different, 30.0 %; \
                    20.0 % are allowed";
@@ -72,8 +72,8 @@ fn what_a_key_leads_to_must_not_go() {
 }
 
 #[test]
-fn ones_own_sees_both_views() {
-    let builder = producer("validate-own").validate_with("no fewer", |old, new| {
+fn a_closure_sees_both_views() {
+    let builder = producer("validate-closure").validate_with("no fewer", |old, new| {
         let (old, new) = (old.len::<Movie>(), new.len::<Movie>());
         if new < old { Err(format!("{new} after {old}").into()) } else { Ok(()) }
     });

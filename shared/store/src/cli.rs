@@ -37,7 +37,11 @@ impl DatasetArgs {
     }
 }
 
-fn key_and_value(text: &str) -> Result<(String, String), String> {
+/// Parses `key=value`, for an argument of clap.
+///
+/// # Errors
+/// If there is no `=`, or no key before it.
+pub fn key_and_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write it as key=value".to_owned()),

@@ -2,7 +2,7 @@
 //! `FORMAT.md`, and xxh3.
 //!
 //! It checks what must hold of any log at any time (I1): dense, whole chain, epochs that rise only at `open`, one
-//! dataset, tombstones only below the floor and before all entries.
+//! dataset, tombstones only below the log start and before all entries.
 
 use std::collections::HashSet;
 
@@ -23,7 +23,7 @@ pub struct Walked {
     /// The epoch of its producer.
     pub epoch: u64,
     /// The oldest position that is kept.
-    pub floor: u64,
+    pub log_start: u64,
     /// The whole object.
     pub bytes: Vec<u8>,
     nonce: [u8; 16],
@@ -55,8 +55,8 @@ pub async fn walk(storage: &Storage) -> Vec<Walked> {
     }
     let nonces: HashSet<_> = entries.iter().map(|entry| entry.nonce).collect();
     assert_eq!(nonces.len(), entries.len(), "every body stands once");
-    let floor = entries.last().map_or(1, |entry| entry.floor);
-    assert!(tombstones < floor, "tombstones stand below the floor");
+    let log_start = entries.last().map_or(1, |entry| entry.log_start);
+    assert!(tombstones < log_start, "tombstones stand below the log start");
     entries
 }
 
@@ -64,7 +64,7 @@ fn check_tombstone(bytes: &[u8], position: u64) {
     assert_eq!(bytes.len(), 73);
     assert_eq!(bytes[40], 1);
     assert_eq!(bytes[41..57], xxh3_128(&bytes[..40]).to_le_bytes());
-    assert!(position < number(bytes, 32), "a tombstone stands below its floor");
+    assert!(position < number(bytes, 32), "a tombstone stands below its log start");
 }
 
 fn check_follows(before: &Walked, entry: &Walked) {
@@ -74,7 +74,7 @@ fn check_follows(before: &Walked, entry: &Walked) {
     if entry.kind != CHECKPOINT {
         assert_eq!(entry.checkpoint, before.checkpoint);
     }
-    assert!(entry.floor == before.floor || (entry.kind == TRIM && entry.floor > before.floor));
+    assert!(entry.log_start == before.log_start || (entry.kind == TRIM && entry.log_start > before.log_start));
     assert!(entry.position - entry.checkpoint <= 1_000, "a checkpoint comes before the 1,000th entry");
 }
 
@@ -99,7 +99,7 @@ fn parse(position: u64, bytes: Vec<u8>) -> Walked {
         epoch: number(&bytes, 40),
         nonce: bytes[48..64].try_into().unwrap(),
         checkpoint: number(&bytes, 72),
-        floor: number(&bytes, 80),
+        log_start: number(&bytes, 80),
         previous: bytes[88..121].try_into().unwrap(),
         hash: bytes[121..154].try_into().unwrap(),
         bytes,

@@ -16,7 +16,7 @@ use cenote_state::record::{Binding, Registry};
 use cenote_state::schema::Schema;
 use cenote_state::state::State;
 use cenote_state::view::View;
-use cenote_store::log::{Body, DeltaPlace, Entry, Hint, Kind, LogObject, Outline, Tombstone, decode, names};
+use cenote_store::log::{Body, DeltaPlace, Entry, Hint, Kind, LogObject, LogState, Tombstone, decode, names};
 use cenote_testing::hostile::TARGETS;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -122,13 +122,13 @@ fn heads_are_read(of: Golden) {
         assert_eq!((head.nonce, head.time), (*b"nonce-nonce-nonc", Timestamp(1_767_225_600_000)));
         assert_eq!(head.epoch, Epoch(if kind == Kind::Open { 4 } else { 3 }));
         assert_eq!(head.checkpoint, Position(if kind == Kind::Checkpoint { 42 } else { 5 }));
-        assert_eq!(head.floor, Position(if kind == Kind::Trim { 6 } else { 4 }));
+        assert_eq!(head.log_start, Position(if kind == Kind::Trim { 6 } else { 4 }));
     }
 }
 
 fn bodies_are_read(of: Golden) {
     let Body::Open(open) = entry(of, "entry-0").body else { panic!("an open") };
-    assert_eq!(open.holder, "host-1");
+    assert_eq!(open.owner, "host-1");
     let Body::Commit(by_name) = entry(of, "entry-1").body else { panic!("a commit") };
     let DeltaPlace::Blob(blob) = by_name.delta else { panic!("a blob") };
     assert_eq!(blob.name, "blobs/00000000000000000042-3-07070707070707070707070707070707");
@@ -144,24 +144,24 @@ fn bodies_are_read(of: Golden) {
     let Body::Checkpoint(named) = entry(of, "entry-4").body else { panic!("a checkpoint") };
     assert_eq!(named.name, "checkpoints/00000000000000000042-3-07070707070707070707070707070707");
     let Body::Trim(trim) = entry(of, "entry-5").body else { panic!("a trim") };
-    assert_eq!(trim.floor, Position(6));
+    assert_eq!(trim.log_start, Position(6));
 }
 
 fn beginnings_are_read(of: Golden) {
-    let tombstone = Tombstone { dataset: DATASET, floor: Position(43) };
+    let tombstone = Tombstone { dataset: DATASET, log_start: Position(43) };
     assert_eq!(decode(LOG_KEY, &of.golden("tombstone-0")), Ok(LogObject::Tombstone(tombstone)));
     assert_eq!(tombstone.encode(), of.golden("tombstone-0"));
     let hint = Hint::decode(names::HINT, &of.golden("hint-0")).expect("a hint");
     assert_eq!((hint.dataset, hint.position, hint.epoch, hint.beat), (DATASET, Position(42), Epoch(3), 7));
-    assert_eq!((hint.holder.as_deref(), hint.heartbeat_interval.as_secs()), (Some("host-1"), 15));
+    assert_eq!((hint.owner.as_deref(), hint.heartbeat_interval.as_secs()), (Some("host-1"), 15));
     assert_eq!(hint.encode(), of.golden("hint-0"));
-    assert_eq!(Hint::decode(names::HINT, &of.golden("hint-1")).expect("a hint").holder, None);
-    let outline = Outline::decode("checkpoints/x", &of.golden("checkpoint-0")).expect("a checkpoint");
-    assert_eq!((outline.position, outline.epoch, outline.floor), (Position(41), Epoch(3), Position(4)));
-    assert_eq!((outline.checkpoint, outline.version), (Position(5), Version(40)));
-    assert_eq!((outline.cost.bytes, outline.cost.requests), (90_000, 41));
-    assert_eq!((outline.snapshots[0].snapshot.version, outline.marks[1].version), (Version(8), Version(40)));
-    assert_eq!(outline.encode().expect("it fits"), of.golden("checkpoint-0"));
+    assert_eq!(Hint::decode(names::HINT, &of.golden("hint-1")).expect("a hint").owner, None);
+    let log_state = LogState::decode("checkpoints/x", &of.golden("checkpoint-0")).expect("a checkpoint");
+    assert_eq!((log_state.position, log_state.epoch, log_state.log_start), (Position(41), Epoch(3), Position(4)));
+    assert_eq!((log_state.checkpoint, log_state.version), (Position(5), Version(40)));
+    assert_eq!((log_state.cost.bytes, log_state.cost.requests), (90_000, 41));
+    assert_eq!((log_state.snapshots[0].snapshot.version, log_state.marks[1].version), (Version(8), Version(40)));
+    assert_eq!(log_state.encode().expect("it fits"), of.golden("checkpoint-0"));
 }
 
 /// Three states, each compressed and plain; two deltas between them, each compressed and plain.

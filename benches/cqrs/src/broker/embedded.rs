@@ -1,8 +1,8 @@
 //! A durable queue in a SQLite file: the broker that needs no server.
 //!
-//! One table is the log; a subscription is how far it has acknowledged. A publish is answered when it is synced. What is
-//! acknowledged is kept in memory and written down now and then: a restart of the broker then delivers a little again,
-//! which at-least-once allows. What all subscriptions have acknowledged is deleted.
+//! One table is the log; a subscription is the position up to which it has acknowledged. A publish returns when it is
+//! synced. Acknowledgements are kept in memory and saved at an interval: after a restart the broker delivers a few messages
+//! again, which at-least-once allows. Messages that all subscriptions have acknowledged are deleted.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use cenote_bench_support::sqlite::Pool;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::Notify;
 
-use super::{Broker, Buried, Delivery, Depth, Envelope, Subscription};
+use super::{Broker, DeadLetter, Delivery, Depth, Envelope, Subscription};
 use crate::clock::{self, now};
-use crate::sqlite::{Durability, Pool, Writer, disk_bytes};
+use crate::sqlite::{Durability, Writer, disk_bytes, pool};
 use crate::{Answer, Failure};
 
 const TABLES: &str = "
@@ -24,10 +25,10 @@ const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS dead (id INTEGER PRIMARY KEY AUTOINCREMENT, subscription TEXT NOT NULL, key TEXT NOT NULL,
         body BLOB NOT NULL, reason TEXT NOT NULL);";
 
-/// How often acknowledgements are written down, and what is behind them deleted.
-const WRITE_DOWN: Duration = Duration::from_millis(200);
+/// How often acknowledgements are saved, and acknowledged messages deleted.
+const SAVE_EVERY: Duration = Duration::from_millis(200);
 
-/// See the module.
+/// The embedded broker.
 pub struct EmbeddedBroker {
     inner: Arc<Inner>,
 }
@@ -36,10 +37,10 @@ struct Inner {
     writer: Writer,
     pool: Pool,
     subscriptions: Mutex<HashMap<String, Arc<State>>>,
-    written_down: Mutex<Instant>,
+    saved_at: Mutex<Instant>,
 }
 
-/// One subscription, whoever reads it at the moment.
+/// One subscription, for all its readers.
 struct State {
     progress: Mutex<Progress>,
     arrived: Notify,
@@ -47,13 +48,13 @@ struct State {
 
 #[derive(Default)]
 struct Progress {
-    /// Who may read; raised by each that joins.
+    /// The number of the reader that may read; raised by each that joins.
     reader: u64,
     /// The last position that was delivered.
     delivered: u64,
     /// Delivered and not acknowledged.
     in_flight: BTreeSet<u64>,
-    /// Acknowledged although something before is not.
+    /// Acknowledged although an earlier one is not.
     ahead: BTreeSet<u64>,
     attempts: HashMap<u64, u32>,
 }
@@ -73,7 +74,7 @@ impl Progress {
         self.ahead.retain(|tag| *tag > until);
     }
 
-    /// Delivers again from the first that is not acknowledged.
+    /// Delivers again from the first unacknowledged message.
     fn rewind(&mut self) {
         self.delivered = self.acknowledged();
         self.in_flight.clear();
@@ -81,12 +82,11 @@ impl Progress {
 }
 
 impl EmbeddedBroker {
-    /// Opens `broker.db` in this folder, or makes it.
+    /// Opens `broker.db` in this folder, or creates it.
     pub fn open(folder: &Path) -> Answer<EmbeddedBroker> {
         let path = folder.join("broker.db");
         let writer = Writer::open(&path, Durability::Machine, TABLES)?;
-        let pool = Pool::new(&path);
-        let inner = Inner { writer, pool, subscriptions: Mutex::default(), written_down: Mutex::new(now()) };
+        let inner = Inner { writer, pool: pool(&path), subscriptions: Mutex::default(), saved_at: Mutex::new(now()) };
         Ok(EmbeddedBroker { inner: Arc::new(inner) })
     }
 }
@@ -96,11 +96,11 @@ impl Inner {
         self.subscriptions.lock().expect("nothing panics under this lock")
     }
 
-    /// Writes acknowledgements down and deletes what is behind all of them, if it is time to.
-    async fn write_down(&self) -> Answer<()> {
+    /// Saves acknowledgements and deletes messages that all have acknowledged, if it is time to.
+    async fn save_progress(&self) -> Answer<()> {
         {
-            let mut last = self.written_down.lock().expect("nothing panics under this lock");
-            if last.elapsed() < WRITE_DOWN {
+            let mut last = self.saved_at.lock().expect("nothing panics under this lock");
+            if last.elapsed() < SAVE_EVERY {
                 return Ok(());
             }
             *last = now();
@@ -170,7 +170,8 @@ impl Broker for EmbeddedBroker {
     }
 }
 
-/// Makes the subscription if there is none; how far it has acknowledged. A new one starts at the end of the log.
+/// Creates the subscription if it does not exist; returns the acknowledged position. A new one starts at the end of the
+/// log.
 async fn join(writer: &Writer, name: String) -> Answer<u64> {
     let join = move |connection: &Connection| -> Answer<u64> {
         let sql = "INSERT OR IGNORE INTO subscription SELECT ?, coalesce(max(position), 0) FROM log";
@@ -189,7 +190,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// The progress, if this reader still holds the subscription.
+    /// The progress, if this reader still has the subscription.
     fn progress(&self) -> Answer<MutexGuard<'_, Progress>> {
         let progress = self.state.progress();
         if progress.reader != self.reader {
@@ -217,7 +218,7 @@ impl Reader {
                     deliveries.push(Delivery { tag: after, attempt: 1, envelope });
                 }
             }
-            Ok(())
+            Ok::<_, Failure>(())
         })?;
         let mut progress = self.progress()?;
         progress.delivered = progress.delivered.max(after);
@@ -245,7 +246,7 @@ impl Subscription for Reader {
             let mut progress = self.progress()?;
             tags.iter().for_each(|tag| progress.ack(*tag));
         }
-        self.broker.write_down().await
+        self.broker.save_progress().await
     }
 
     async fn retry(&self, tags: &[u64]) -> Answer<()> {
@@ -257,7 +258,7 @@ impl Subscription for Reader {
         Ok(())
     }
 
-    async fn bury(&self, delivery: &Delivery, reason: &str) -> Answer<()> {
+    async fn dead_letter(&self, delivery: &Delivery, reason: &str) -> Answer<()> {
         let (name, envelope, reason) = (self.name.clone(), delivery.envelope.clone(), reason.to_owned());
         let insert = move |connection: &Connection| -> Answer<()> {
             let sql = "INSERT INTO dead (subscription, key, body, reason) VALUES (?, ?, ?, ?)";
@@ -268,7 +269,7 @@ impl Subscription for Reader {
         self.ack(&[delivery.tag]).await
     }
 
-    async fn dead(&self) -> Answer<Vec<Buried>> {
+    async fn dead_letters(&self) -> Answer<Vec<DeadLetter>> {
         self.broker.pool.with(|connection| {
             let sql = "SELECT key, body, reason FROM dead WHERE subscription = ? ORDER BY id";
             let mut statement = connection.prepare_cached(sql)?;
@@ -276,7 +277,7 @@ impl Subscription for Reader {
             let mut dead = Vec::new();
             while let Some(row) = rows.next()? {
                 let envelope = Envelope { key: row.get_ref(0)?.as_str()?.parse()?, body: row.get(1)? };
-                dead.push(Buried { envelope, reason: row.get(2)? });
+                dead.push(DeadLetter { envelope, reason: row.get(2)? });
             }
             Ok(dead)
         })

@@ -1,4 +1,4 @@
-//! A broker that misbehaves when told to: away, twice, in another order. It wraps whichever broker there is.
+//! A wrapper of any broker that misbehaves on demand: it is away, sends twice, or delivers in another order.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Broker, Buried, Delivery, Depth, Envelope, Subscription};
+use super::{Broker, DeadLetter, Delivery, Depth, Envelope, Subscription};
 use crate::Answer;
 use crate::clock::now;
 use crate::points::Points;
 
-/// The broker inside, as the points say.
+/// The inner broker, with the faults that the points switch on.
 pub struct FaultyBroker {
     inner: Arc<dyn Broker>,
     points: Arc<Points>,
@@ -46,7 +46,7 @@ impl Broker for FaultyBroker {
     }
 }
 
-/// So many are waited for, and so long, before they come in another order.
+/// How many messages are awaited, and how long, before they are reordered.
 const SHUFFLED: usize = 8;
 const SHUFFLE_WAIT: Duration = Duration::from_millis(40);
 
@@ -54,12 +54,12 @@ struct FaultySubscription {
     name: String,
     inner: Arc<dyn Subscription>,
     points: Arc<Points>,
-    /// Held back, to come after what was sent later. Not acknowledged, so never lost.
+    /// Held back, to be delivered after later ones. Not acknowledged, so never lost.
     held: Mutex<Vec<Delivery>>,
 }
 
 impl FaultySubscription {
-    /// Backwards, and every third one batch later.
+    /// Reverses the batch, and delays every third message by one batch.
     fn reorder(&self, mut batch: Vec<Delivery>) -> Vec<Delivery> {
         let mut held = self.held.lock().expect("nothing panics under this lock");
         let last = std::mem::take(&mut *held);
@@ -102,18 +102,18 @@ impl Subscription for FaultySubscription {
 
     async fn retry(&self, tags: &[u64]) -> Answer<()> {
         self.points.broker()?;
-        // They will all come again.
+        // They will all be redelivered.
         self.held.lock().expect("nothing panics under this lock").clear();
         self.inner.retry(tags).await
     }
 
-    async fn bury(&self, delivery: &Delivery, reason: &str) -> Answer<()> {
+    async fn dead_letter(&self, delivery: &Delivery, reason: &str) -> Answer<()> {
         self.points.broker()?;
-        self.inner.bury(delivery, reason).await
+        self.inner.dead_letter(delivery, reason).await
     }
 
-    async fn dead(&self) -> Answer<Vec<Buried>> {
-        self.inner.dead().await
+    async fn dead_letters(&self) -> Answer<Vec<DeadLetter>> {
+        self.inner.dead_letters().await
     }
 
     async fn redrive(&self) -> Answer<u64> {
@@ -137,7 +137,7 @@ mod tests {
         let inner = Arc::new(EmbeddedBroker::open(folder.path()).unwrap());
         let broker = FaultyBroker::new(inner, Arc::clone(&points));
         let one = broker.subscribe("one").await.unwrap();
-        points.look_at_deliveries();
+        points.watch_deliveries();
         switch(&points);
         let message =
             |version| Message { version, at: 0, cause: Cause::Unknown, replay: false, change: Change::PageGone(1) };
@@ -152,7 +152,7 @@ mod tests {
         points.disorder()
     }
 
-    /// A script believes these counts: they see what was done, and nothing where nothing was.
+    /// Scripts rely on these counts.
     #[tokio::test]
     async fn disorder_is_seen() {
         assert_eq!(misbehave(|_| {}).await, Disorder::default());

@@ -1,13 +1,12 @@
-//! Kafka: one topic that everybody reads, and for each subscription a topic of its own for what comes again.
+//! Kafka: one topic that all subscriptions read, and per subscription a topic for messages that are sent again.
 //!
-//! The producer is idempotent and waits for all replicas; a key decides the partition, and so the order. A reader takes all
-//! partitions itself (there is one at a time) and commits after the projection. Kafka keeps one position per partition and not
-//! an acknowledgement per message: what is acknowledged before something that is not is remembered here, and comes again when
-//! the reader dies; repetition within the reader is from memory.
+//! The producer is idempotent and waits for all replicas; the key decides the partition, and so the order. A reader is
+//! assigned all partitions (there is one reader at a time) and commits after the projection. Kafka stores a position per
+//! partition and not an acknowledgement per message: an acknowledgement out of order is kept in memory, and its message is
+//! redelivered if the reader dies; retries within a reader are from memory.
 //!
-//! Dead letters are a topic with the reason as a header; to drive them back is to publish them to the subscription's own topic.
+//! Dead letters are in a topic, with the reason as a header; a redrive publishes them to the subscription's topic.
 
-// glue: async, outbox, cdc, hybrid
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex as StdMutex};
@@ -24,7 +23,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::Mutex;
 
-use super::{Broker, Buried, Delivery, Depth, Envelope, Subscription};
+use super::{Broker, DeadLetter, Delivery, Depth, Envelope, Subscription};
 use crate::cleanup::{in_destructor, unique_name};
 use crate::disk::folder_bytes;
 use crate::settings::Settings;
@@ -32,14 +31,14 @@ use crate::{Answer, clock};
 
 /// How long the server may take before it counts as away.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Partitions of the topic: what as many readers could share, if the projection were the bottleneck.
+/// Partitions of the topic: as many readers could share it, if the projection were the bottleneck.
 const PARTITIONS: i32 = 4;
-/// In place of a partition's number: the subscription's own topic.
+/// In place of a partition's number: the subscription's topic.
 const OWN: i32 = PARTITIONS;
-/// Where a tag's partition stands.
+/// The position of the partition's number in a tag.
 const OFFSET_BITS: u32 = 48;
 
-/// See the module.
+/// The broker on Kafka.
 pub struct KafkaBroker {
     inner: Arc<Inner>,
     folder: Option<PathBuf>,
@@ -53,13 +52,13 @@ struct Inner {
     subscriptions: StdMutex<HashMap<String, Arc<StdMutex<Progress>>>>,
 }
 
-/// What is known of a subscription, whoever reads it.
+/// One subscription, for all its readers.
 #[derive(Default)]
 struct Progress {
-    /// Who may read; raised by each that joins.
+    /// The number of the reader that may read; raised by each that joins.
     reader: u64,
     partitions: BTreeMap<i32, Partition>,
-    /// Dead letters before this one were driven back.
+    /// Dead letters before this offset were sent again.
     driven: i64,
 }
 
@@ -67,11 +66,11 @@ struct Progress {
 struct Partition {
     /// The next message that was not acknowledged, or not handed out.
     committed: i64,
-    /// One behind the last that was handed out.
+    /// The offset after the last that was handed out.
     delivered: i64,
     /// Handed out and not acknowledged.
     outstanding: BTreeMap<i64, (u32, Envelope)>,
-    /// Acknowledged although something before is not.
+    /// Acknowledged although an earlier one is not.
     ahead: BTreeSet<i64>,
 }
 
@@ -86,12 +85,12 @@ impl Partition {
 }
 
 impl KafkaBroker {
-    /// Connects, and makes a topic, which is deleted with this. `folder` is where the server keeps its data, if that is known.
+    /// Connects, and creates a topic, which is deleted with this. `folder` is the server's data folder, if it is known.
     pub async fn open(address: &str, folder: Option<PathBuf>, settings: &Settings) -> Answer<KafkaBroker> {
         let topic = unique_name("broker");
         let mut config = client(address);
         config.set("enable.idempotence", "true").set("acks", "all");
-        // A batch is sent when it is here: whoever publishes one message waits for it.
+        // A batch is sent at once: a caller that publishes one message waits for it.
         config.set("linger.ms", "0").set("message.timeout.ms", PATIENCE.as_millis().to_string());
         let (producer, prefetch) = (config.create()?, settings.prefetch * 2);
         let subscriptions = StdMutex::default();
@@ -104,14 +103,14 @@ impl KafkaBroker {
 fn client(address: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", address).set("client.id", "cenote-cqrs");
-    // Back soon after the server is: the default waits up to ten seconds.
+    // Reconnects soon after the server is back: the default waits up to ten seconds.
     config.set("reconnect.backoff.ms", "50").set("reconnect.backoff.max.ms", "500");
-    // What goes wrong is told by calls that fail; librdkafka would write it to the terminal, too.
+    // Calls return errors; librdkafka would also write them to the terminal.
     config.set_log_level(rdkafka::config::RDKafkaLogLevel::Critical);
     config
 }
 
-/// Where a partition ends. One that was just made, or whose server has just come back, is unknown for a moment.
+/// The end of a partition. A partition is unknown for a moment after it is created or the server is restarted.
 fn end(consumer: &impl Consumer, topic: &str, partition: i32) -> Answer<i64> {
     use rdkafka::types::RDKafkaErrorCode::{
         LeaderNotAvailable, NotLeaderForPartition, UnknownPartition, UnknownTopic, UnknownTopicOrPartition,
@@ -156,13 +155,13 @@ impl Inner {
         for made in admin.create_topics([&wanted], &options).await? {
             match made {
                 Ok(_) | Err((_, rdkafka::types::RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((topic, code)) => return Err(format!("the topic {topic} can't be made: {code}").into()),
+                Err((topic, code)) => return Err(format!("the topic {topic} can't be created: {code}").into()),
             }
         }
         Ok(())
     }
 
-    /// Publishes all of them, then waits for all to be taken.
+    /// Publishes all of them, then waits for all acknowledgements.
     async fn publish(&self, topic: &str, batch: &[Envelope], why: Option<&str>) -> Answer<()> {
         let mut sent = Vec::with_capacity(batch.len());
         for envelope in batch {
@@ -182,13 +181,13 @@ impl Inner {
         let mut config = client(&self.address);
         config.set("group.id", self.own_topic(subscription)).set("enable.auto.commit", "false");
         config.set("auto.offset.reset", "earliest").set("isolation.level", "read_committed");
-        // Answers at once when there is something.
+        // Returns as soon as there is something.
         config.set("fetch.min.bytes", "1").set("fetch.wait.max.ms", "100").set("fetch.error.backoff.ms", "50");
         config.set("queued.min.messages", self.prefetch.to_string());
         Ok(config.create()?)
     }
 
-    /// The topic and partition behind a number.
+    /// The topic and partition of a number.
     fn place(&self, subscription: &str, partition: i32) -> (String, i32) {
         if partition == OWN { (self.own_topic(subscription), 0) } else { (self.topic.clone(), partition) }
     }
@@ -197,7 +196,7 @@ impl Inner {
         self.subscriptions.lock().expect("nothing panics under this lock").get(subscription).cloned()
     }
 
-    /// Makes the topics of a subscription. It starts at the end of the topic.
+    /// Creates the topics of a subscription. It starts at the end of the topic.
     async fn make(self: &Arc<Inner>, name: &str) -> Answer<Arc<StdMutex<Progress>>> {
         self.create(&self.own_topic(name), 1).await?;
         self.create(&self.dead_topic(name), 1).await?;
@@ -218,8 +217,6 @@ impl Inner {
     }
 }
 
-// glue end
-
 impl Drop for KafkaBroker {
     fn drop(&mut self) {
         in_destructor(|| async {
@@ -236,7 +233,6 @@ impl Drop for KafkaBroker {
     }
 }
 
-// glue: async, outbox, cdc, hybrid
 #[async_trait]
 impl Broker for KafkaBroker {
     async fn publish(&self, batch: &[Envelope]) -> Answer<()> {
@@ -253,7 +249,7 @@ impl Broker for KafkaBroker {
             let mut progress = progress.lock().expect("nothing panics under this lock");
             progress.reader += 1;
             for partition in progress.partitions.values_mut() {
-                // Whatever the last reader had in hand comes again.
+                // What the last reader did not acknowledge is redelivered.
                 partition.outstanding.clear();
                 partition.delivered = partition.committed;
             }
@@ -269,14 +265,11 @@ impl Broker for KafkaBroker {
         Ok(Arc::new(KafkaSubscription { broker, name, reader, progress, consumer: Arc::new(consumer), arrived }))
     }
 
-    // glue end
-
     async fn disk_bytes(&self) -> Answer<u64> {
         Ok(self.folder.as_deref().map_or(0, folder_bytes))
     }
 }
 
-// glue: async, outbox, cdc, hybrid
 /// What has arrived: partition, offset, attempt, message.
 type Arrived = (i32, i64, u32, Envelope);
 
@@ -286,7 +279,7 @@ struct KafkaSubscription {
     reader: u64,
     progress: Arc<StdMutex<Progress>>,
     consumer: Arc<StreamConsumer>,
-    /// Sent by the server, and nobody has asked for it yet; what is to be tried again is in front.
+    /// Sent by the server, and not handed out yet; retries come first.
     arrived: Mutex<VecDeque<Arrived>>,
 }
 
@@ -304,12 +297,12 @@ fn envelope(message: &BorrowedMessage<'_>) -> Answer<Envelope> {
 }
 
 impl KafkaSubscription {
-    /// The progress, whoever holds the subscription: for those who look.
+    /// The progress, for any caller.
     fn seen(&self) -> std::sync::MutexGuard<'_, Progress> {
         self.progress.lock().expect("nothing panics under this lock")
     }
 
-    /// The progress, if this reader still holds the subscription.
+    /// The progress, if this reader still has the subscription.
     fn progress(&self) -> Answer<std::sync::MutexGuard<'_, Progress>> {
         let progress = self.seen();
         if progress.reader != self.reader {
@@ -328,7 +321,7 @@ impl KafkaSubscription {
         Ok(())
     }
 
-    /// Waits at most this long for the first, and takes in what came with it.
+    /// Waits at most this long for the first message, and takes those that came with it.
     async fn fetch(&self, arrived: &mut VecDeque<Arrived>, wait: Duration) -> Answer<()> {
         while arrived.len() < self.broker.prefetch
             && let Some(message) = self.consumer.recv().now_or_never()
@@ -345,7 +338,7 @@ impl KafkaSubscription {
         Ok(())
     }
 
-    /// Ends of partitions, as the server has them, and of the dead letters.
+    /// The ends of the partitions, as the server reports them, and of the dead letters.
     async fn ends(&self) -> Answer<(Vec<i64>, i64)> {
         let (consumer, broker, name) = (Arc::clone(&self.consumer), Arc::clone(&self.broker), self.name.clone());
         let ask = move || -> Answer<(Vec<i64>, i64)> {
@@ -356,12 +349,12 @@ impl KafkaSubscription {
         clock::blocking(ask).await
     }
 
-    /// Dead letters that were not driven back, with the offset behind the last.
-    async fn letters(&self) -> Answer<(Vec<Buried>, i64)> {
+    /// Dead letters that were not sent again, with the offset after the last.
+    async fn letters(&self) -> Answer<(Vec<DeadLetter>, i64)> {
         let driven = self.seen().driven;
         let (_, end) = self.ends().await?;
         let (broker, name) = (Arc::clone(&self.broker), self.name.clone());
-        let read = move || -> Answer<Vec<Buried>> {
+        let read = move || -> Answer<Vec<DeadLetter>> {
             let consumer: BaseConsumer = broker.consumer(&name)?;
             let mut from = TopicPartitionList::new();
             from.add_partition_offset(&broker.dead_topic(&name), 0, Offset::Offset(driven))?;
@@ -372,7 +365,8 @@ impl KafkaSubscription {
                 let message = consumer.poll(PATIENCE).ok_or("Kafka does not answer: try again later")??;
                 next = message.offset() + 1;
                 let reason = message.headers().and_then(|headers| headers.try_get_as::<str>(0)?.ok()?.value);
-                letters.push(Buried { envelope: envelope(&message)?, reason: reason.unwrap_or_default().to_owned() });
+                letters
+                    .push(DeadLetter { envelope: envelope(&message)?, reason: reason.unwrap_or_default().to_owned() });
             }
             Ok(letters)
         };
@@ -411,7 +405,7 @@ impl Subscription for KafkaSubscription {
                 positions.add_partition_offset(&topic, number, Offset::Offset(until))?;
             }
         }
-        // Not waited for: what a crash loses of it comes again, which at-least-once allows.
+        // Not awaited: what a crash loses of it is redelivered, which at-least-once allows.
         Ok(self.consumer.commit(&positions, CommitMode::Async)?)
     }
 
@@ -427,13 +421,13 @@ impl Subscription for KafkaSubscription {
         Ok(())
     }
 
-    async fn bury(&self, delivery: &Delivery, reason: &str) -> Answer<()> {
+    async fn dead_letter(&self, delivery: &Delivery, reason: &str) -> Answer<()> {
         let batch = std::slice::from_ref(&delivery.envelope);
         self.broker.publish(&self.broker.dead_topic(&self.name), batch, Some(reason)).await?;
         self.ack(&[delivery.tag]).await
     }
 
-    async fn dead(&self) -> Answer<Vec<Buried>> {
+    async fn dead_letters(&self) -> Answer<Vec<DeadLetter>> {
         Ok(self.letters().await?.0)
     }
 
@@ -456,4 +450,3 @@ impl Subscription for KafkaSubscription {
         Ok(Depth { waiting: waiting.sum(), dead })
     }
 }
-// glue end

@@ -1,4 +1,4 @@
-//! The broker: takes messages durably and gives each to every subscription, at least once.
+//! The broker: stores messages durably and delivers each to every subscription, at least once.
 
 mod embedded;
 mod faulty;
@@ -26,53 +26,53 @@ pub use nats::NatsBroker;
 #[cfg(feature = "real")]
 pub use rabbitmq::RabbitBroker;
 
-/// What is sent: a key that orders, and bytes that the broker does not look into.
+/// A message as it is sent: a key for the order, and bytes that the broker does not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
-    /// Messages with one key arrive in order, as long as none is redelivered.
+    /// Messages with the same key arrive in order, unless one is redelivered.
     pub key: Key,
-    /// An encoded [`Message`](super::domain::Message), or whatever a mistake has put there.
+    /// An encoded [`Message`](super::domain::Message), or bytes that a bug has sent.
     pub body: Vec<u8>,
 }
 
-/// What arrived.
+/// A message as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// Names it to this subscription until it is acknowledged, retried or buried.
+    /// Its name for this subscription until it is acknowledged, retried or dead-lettered.
     pub tag: u64,
-    /// Which attempt this is; the first is 1. A broker that only knows "again" says 2.
+    /// The number of the attempt, from 1. A broker that only knows that it was redelivered reports 2.
     pub attempt: u32,
-    /// What it is.
+    /// The message.
     pub envelope: Envelope,
 }
 
-/// A message that was put aside.
+/// A message that was dead-lettered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Buried {
-    /// What it is.
+pub struct DeadLetter {
+    /// The message.
     pub envelope: Envelope,
     /// Why.
     pub reason: String,
 }
 
-/// What a subscription still has before it.
+/// What is left in a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Depth {
     /// Not acknowledged yet, delivered or not.
     pub waiting: u64,
-    /// Put aside.
+    /// Dead letters.
     pub dead: u64,
 }
 
 /// A broker. Methods may be called from many tasks at once.
 #[async_trait]
 pub trait Broker: Send + Sync {
-    /// Publishes in order. When it returns, all of them are durable, for every subscription that exists; after an error
-    /// some may be.
+    /// Publishes in order. When it returns `Ok`, all of them are durable for every subscription that exists; after an
+    /// error, some may be.
     async fn publish(&self, batch: &[Envelope]) -> Answer<()>;
 
-    /// Joins a durable subscription, making it if there is none. One reader at a time, so that order is kept; joining
-    /// again takes over from the last, whose unacknowledged messages come again.
+    /// Joins a durable subscription, and creates it if it does not exist. It has one reader at a time, for the order; the
+    /// next one that joins takes over, and gets the unacknowledged messages again.
     async fn subscribe(&self, name: &str) -> Answer<Arc<dyn Subscription>>;
 
     /// Bytes on disk.
@@ -82,24 +82,24 @@ pub trait Broker: Send + Sync {
 /// A durable subscription.
 #[async_trait]
 pub trait Subscription: Send + Sync {
-    /// The next messages, at most `max` (prefetch); waits for the first one up to `wait`, then answers with none.
+    /// The next messages, at most `max` (prefetch); waits up to `wait` for the first one, then returns none.
     async fn receive(&self, max: usize, wait: Duration) -> Answer<Vec<Delivery>>;
 
-    /// These were dealt with. What is never acknowledged comes again, to whoever joins next.
+    /// Acknowledges these. Unacknowledged messages are redelivered to the reader that joins next.
     async fn ack(&self, tags: &[u64]) -> Answer<()>;
 
-    /// These come again, as soon as possible; later ones may come again with them.
+    /// Redelivers these as soon as possible, possibly with later ones.
     async fn retry(&self, tags: &[u64]) -> Answer<()>;
 
-    /// Puts one aside as a dead letter, and acknowledges it.
-    async fn bury(&self, delivery: &Delivery, reason: &str) -> Answer<()>;
+    /// Stores one as a dead letter, and acknowledges it.
+    async fn dead_letter(&self, delivery: &Delivery, reason: &str) -> Answer<()>;
 
     /// The dead letters, oldest first.
-    async fn dead(&self) -> Answer<Vec<Buried>>;
+    async fn dead_letters(&self) -> Answer<Vec<DeadLetter>>;
 
-    /// Sends the dead letters again, to this subscription; how many there were.
+    /// Sends the dead letters again, to this subscription; returns how many there were.
     async fn redrive(&self) -> Answer<u64>;
 
-    /// What is still before it.
+    /// What is left in it.
     async fn depth(&self) -> Answer<Depth>;
 }

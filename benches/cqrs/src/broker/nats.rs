@@ -1,14 +1,13 @@
-//! NATS JetStream: one stream on disk that everybody reads, a durable consumer per subscription.
+//! NATS JetStream: one stream on disk that all subscriptions read, and a durable consumer per subscription.
 //!
-//! Acknowledgements are per message and the server redelivers by itself; all of a batch are sent at once, and only the last is
-//! waited for, since they arrive in order. A reader that joins takes over at once: the consumer is made anew from the first
-//! message that was not acknowledged, in place of waiting until the server gives up on the last reader. Dead letters are a
-//! stream of their own, and what is driven back is published again, marked for the one that it is for.
+//! Acknowledgements are per message and the server redelivers; those of a batch are sent at once, and only the last is
+//! awaited, since they arrive in order. A reader that joins takes over at once: the consumer is created again from the first
+//! unacknowledged message, rather than after the server has given up on the last reader. Dead letters are in a separate
+//! stream; a redrive publishes them again, marked for one subscription.
 //!
-//! What a publish means differs from the others: a message is in the server's file when it is confirmed, and synced every two
+//! A confirm promises less than the others': the message is in the server's file, which is synced every two
 //! minutes (`benches/cqrs/services/settings/nats.conf`).
 
-// glue: async, outbox, cdc, hybrid
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex as StdMutex};
@@ -23,7 +22,7 @@ use futures::{FutureExt, StreamExt};
 use std::collections::VecDeque;
 use tokio::sync::Mutex;
 
-use super::{Broker, Buried, Delivery, Depth, Envelope, Subscription};
+use super::{Broker, DeadLetter, Delivery, Depth, Envelope, Subscription};
 use crate::cleanup::{in_destructor, unique_name};
 use crate::disk::folder_bytes;
 use crate::settings::Settings;
@@ -31,10 +30,10 @@ use crate::{Answer, Failure, clock};
 
 /// How long the server may take before it counts as away.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a message may be in a projector's hands before the server gives it to the next.
+/// How long a reader may take for a message before the server redelivers it.
 const ACK_WAIT: Duration = Duration::from_secs(60);
 
-/// See the module.
+/// The broker on NATS JetStream.
 pub struct NatsBroker {
     inner: Arc<Inner>,
     folder: Option<PathBuf>,
@@ -50,7 +49,7 @@ struct Inner {
 }
 
 impl NatsBroker {
-    /// Connects, and makes a stream, which is deleted with this. `folder` is where the server keeps its data, if that is known.
+    /// Connects, and creates a stream, which is deleted with this. `folder` is the server's data folder, if it is known.
     pub async fn open(url: &str, folder: Option<PathBuf>, settings: &Settings) -> Answer<NatsBroker> {
         let (context, name) = (connect(url).await?, unique_name("broker"));
         let subjects = vec![format!("{name}.>")];
@@ -72,11 +71,11 @@ async fn connect(url: &str) -> Answer<Context> {
 }
 
 impl Inner {
-    fn dead(&self, subscription: &str) -> String {
+    fn dead_letters(&self, subscription: &str) -> String {
         format!("{}_{subscription}_dead", self.name)
     }
 
-    /// Publishes all of them, then waits for all to be taken.
+    /// Publishes all of them, then waits for all confirms.
     async fn publish(&self, subject: &str, batch: &[Envelope], header: Option<(&str, &str)>) -> Answer<()> {
         let all = async {
             let mut sent = Vec::with_capacity(batch.len());
@@ -100,7 +99,7 @@ impl Inner {
         clock::timeout(PATIENCE, all).await.ok_or("NATS does not confirm: publish again")?
     }
 
-    /// Makes the consumer, or makes it anew from what was not acknowledged.
+    /// Creates the consumer, or creates it again from the first unacknowledged message.
     async fn join(&self, subscription: &str) -> Answer<pull::Stream> {
         let dead = self.dead(subscription);
         let config = stream::Config { name: dead.clone(), subjects: vec![format!("{dead}.>")], ..kept() };
@@ -128,8 +127,6 @@ impl Inner {
     }
 }
 
-// glue end
-
 impl Drop for NatsBroker {
     fn drop(&mut self) {
         let readers = self.inner.readers.lock().expect("nothing panics under this lock").clone();
@@ -144,7 +141,6 @@ impl Drop for NatsBroker {
     }
 }
 
-// glue: async, outbox, cdc, hybrid
 #[async_trait]
 impl Broker for NatsBroker {
     async fn publish(&self, batch: &[Envelope]) -> Answer<()> {
@@ -164,22 +160,19 @@ impl Broker for NatsBroker {
         Ok(Arc::new(NatsSubscription { broker, name, reader, joined: Mutex::new(Some(joined)), outstanding }))
     }
 
-    // glue end
-
     async fn disk_bytes(&self) -> Answer<u64> {
         Ok(self.folder.as_deref().map_or(0, folder_bytes))
     }
 }
 
-// glue: async, outbox, cdc, hybrid
 struct Joined {
     messages: pull::Stream,
-    /// Sent by the server, and nobody has asked for it yet.
+    /// Sent by the server, and not handed out yet.
     arrived: VecDeque<Message>,
 }
 
 impl Joined {
-    /// Waits at most this long for the first, and takes in what came with it.
+    /// Waits at most this long for the first message, and takes those that came with it.
     async fn fetch(&mut self, max: usize, wait: Duration) -> Answer<()> {
         let ended = "NATS has ended the stream: joining again";
         if self.arrived.is_empty()
@@ -201,7 +194,7 @@ struct NatsSubscription {
     name: String,
     reader: u64,
     joined: Mutex<Option<Joined>>,
-    /// Handed out and not acknowledged, by place in the stream.
+    /// Handed out and not acknowledged, by position in the stream.
     outstanding: StdMutex<HashMap<u64, Message>>,
 }
 
@@ -228,15 +221,15 @@ impl NatsSubscription {
         Ok(())
     }
 
-    async fn dead_letters(&self) -> Answer<Vec<(u64, Buried)>> {
+    async fn stored_letters(&self) -> Answer<Vec<(u64, DeadLetter)>> {
         let stream = self.broker.context.get_stream(self.broker.dead(&self.name)).await?;
         let state = &stream.cached_info().state;
         let mut letters = Vec::new();
         for sequence in state.first_sequence.max(1)..=state.last_sequence {
-            // Those that were driven back are gaps.
+            // Those that were sent again are gaps.
             let Ok(letter) = stream.get_raw_message(sequence).await else { continue };
             let reason = header(Some(&letter.headers), "reason").unwrap_or_default().to_owned();
-            letters.push((sequence, Buried { envelope: envelope(&letter.subject, &letter.payload)?, reason }));
+            letters.push((sequence, DeadLetter { envelope: envelope(&letter.subject, &letter.payload)?, reason }));
         }
         Ok(letters)
     }
@@ -251,7 +244,7 @@ impl Subscription for NatsSubscription {
             self.outstanding().clear();
             *slot = Some(Joined { messages: self.broker.join(&self.name).await?, arrived: VecDeque::new() });
         }
-        let Some(joined) = slot.as_mut() else { unreachable!("it was put there") };
+        let Some(joined) = slot.as_mut() else { unreachable!("it was set above") };
         if let Err(error) = joined.fetch(max, wait).await {
             *slot = None;
             return Err(error);
@@ -294,7 +287,7 @@ impl Subscription for NatsSubscription {
         Ok(())
     }
 
-    async fn bury(&self, delivery: &Delivery, reason: &str) -> Answer<()> {
+    async fn dead_letter(&self, delivery: &Delivery, reason: &str) -> Answer<()> {
         let batch = std::slice::from_ref(&delivery.envelope);
         // A header is one line.
         let reason = reason.replace(['\r', '\n'], " ");
@@ -302,12 +295,12 @@ impl Subscription for NatsSubscription {
         self.ack(&[delivery.tag]).await
     }
 
-    async fn dead(&self) -> Answer<Vec<Buried>> {
-        Ok(self.dead_letters().await?.into_iter().map(|(_, letter)| letter).collect())
+    async fn dead_letters(&self) -> Answer<Vec<DeadLetter>> {
+        Ok(self.stored_letters().await?.into_iter().map(|(_, letter)| letter).collect())
     }
 
     async fn redrive(&self) -> Answer<u64> {
-        let letters = self.dead_letters().await?;
+        let letters = self.stored_letters().await?;
         let stream = self.broker.context.get_stream(self.broker.dead(&self.name)).await?;
         for (sequence, letter) in &letters {
             let batch = std::slice::from_ref(&letter.envelope);
@@ -324,4 +317,3 @@ impl Subscription for NatsSubscription {
         Ok(Depth { waiting: consumer.num_pending + consumer.num_ack_pending as u64, dead })
     }
 }
-// glue end

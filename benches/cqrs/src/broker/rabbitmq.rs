@@ -1,13 +1,12 @@
 //! RabbitMQ: a fan-out exchange, and a quorum queue for each subscription.
 //!
-//! Quorum queues, because a confirm then means that the message is in the log of the queue and synced, and because they
-//! count deliveries. Order is kept by a single active consumer: whoever joins while another reads waits until that one is gone, and
-//! here the other is shown out first. A dead letter goes through the dead-letter exchange with its reason, and is confirmed there
-//! before the original is acknowledged: a rejection alone would lose the reason.
+//! Quorum queues, because their confirm means that the message is synced in the log of the queue, and because they count
+//! deliveries. A single active consumer keeps the order: a second consumer would wait until the first is gone, so a reader
+//! that joins closes the channel of the last. A dead letter is published to the dead-letter exchange with its reason, and
+//! confirmed before the original is acknowledged: a rejection alone would lose the reason.
 //!
-//! Lost connections are made again by whoever needs them next; what was not acknowledged comes again.
+//! The next call makes a lost connection again; unacknowledged messages are redelivered.
 
-// glue: async, outbox, cdc, hybrid
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -25,7 +24,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer, ExchangeKind};
 use tokio::sync::Mutex;
 
-use super::{Broker, Buried, Delivery, Depth, Envelope, Subscription};
+use super::{Broker, DeadLetter, Delivery, Depth, Envelope, Subscription};
 use crate::cleanup::{in_destructor, unique_name};
 use crate::clock;
 use crate::disk::folder_bytes;
@@ -34,14 +33,14 @@ use crate::{Answer, Failure};
 
 /// How long the server may take to confirm before it counts as away.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long it may take to greet: one that is gone refuses at once, one that starts up has other things to do.
+/// How long it may take to connect: a server that is down refuses at once, one that starts up takes long.
 const GREETING: Duration = Duration::from_secs(20);
-/// How often within that time something is looked at that takes a moment.
+/// How often something is checked within that time.
 const LOOKS: u32 = 500;
-/// Where a tag's channel stands: deliveries are numbered by channel, and a channel does not live for ever.
+/// The position of the channel's number in a tag: deliveries are numbered per channel, and channels are reopened.
 const CHANNEL_BITS: u32 = 40;
 
-/// See the module.
+/// The broker on RabbitMQ.
 pub struct RabbitBroker {
     inner: Arc<Inner>,
     folder: Option<PathBuf>,
@@ -57,10 +56,9 @@ struct Inner {
 }
 
 impl RabbitBroker {
-    /// Connects; what is made at the server is deleted with this. `folder` is where the server keeps its data, if that is
-    /// known.
+    /// Connects; what is created at the server is deleted with this. `folder` is the server's data folder, if it is known.
     pub async fn open(url: &str, folder: Option<PathBuf>, settings: &Settings) -> Answer<RabbitBroker> {
-        // Twice a batch: the next one is here when the last is dealt with.
+        // Twice a batch: the next one has arrived when the last is done.
         let prefetch = u16::try_from(settings.prefetch * 2).unwrap_or(u16::MAX);
         let inner = Inner {
             url: url.to_owned(),
@@ -80,7 +78,7 @@ impl RabbitBroker {
     }
 }
 
-/// The names of everything that belongs to one broker, which begin with its own.
+/// The names of everything that belongs to one broker; all begin with its name.
 #[derive(Clone)]
 struct Names(String);
 
@@ -114,7 +112,7 @@ async fn connect(url: &str) -> Answer<(Connection, Channel)> {
     clock::timeout(GREETING, open).await.ok_or("RabbitMQ does not answer: try again later")?
 }
 
-/// Publishes all of them, then waits for all confirms: one wait for a batch. Without a route, each goes by its key.
+/// Publishes all of them, then waits for all confirms, once per batch. Without a route, each is routed by its key.
 async fn publish(channel: &Channel, to: (&str, Option<&str>), batch: &[Envelope], why: Option<&str>) -> Answer<()> {
     let all = async {
         let mut confirms = Vec::with_capacity(batch.len());
@@ -125,7 +123,7 @@ async fn publish(channel: &Channel, to: (&str, Option<&str>), batch: &[Envelope]
             if let Some(why) = why {
                 headers.insert("reason".into(), AMQPValue::LongString(why.into()));
             }
-            // 2: to be kept on disk.
+            // 2: persistent.
             let properties = BasicProperties::default().with_delivery_mode(2).with_headers(headers);
             let (exchange, route) = (to.0.into(), to.1.unwrap_or(&key).into());
             let options = BasicPublishOptions::default();
@@ -141,9 +139,7 @@ async fn publish(channel: &Channel, to: (&str, Option<&str>), batch: &[Envelope]
     clock::timeout(PATIENCE, all).await.ok_or("RabbitMQ does not confirm: publish again")?
 }
 
-// glue end
-
-/// Deletes everything of this name.
+/// Deletes everything with this name.
 async fn remove(url: &str, names: &Names, subscriptions: &[String]) -> Answer<()> {
     let (_connection, channel) = connect(url).await?;
     for subscription in subscriptions {
@@ -157,7 +153,6 @@ async fn remove(url: &str, names: &Names, subscriptions: &[String]) -> Answer<()
     Ok(())
 }
 
-// glue: async, outbox, cdc, hybrid
 impl Inner {
     /// The channel that all publishers share.
     async fn publisher(&self) -> Answer<Channel> {
@@ -172,7 +167,7 @@ impl Inner {
         Ok(publisher.insert(made).1.clone())
     }
 
-    /// The queues of a subscription, and how they hang together.
+    /// Declares the queues of a subscription and their bindings.
     async fn declare(&self, channel: &Channel, subscription: &str) -> Answer<()> {
         let durable = QueueDeclareOptions::durable();
         let mut arguments = FieldTable::default();
@@ -204,8 +199,6 @@ impl Inner {
     }
 }
 
-// glue end
-
 impl Drop for RabbitBroker {
     fn drop(&mut self) {
         let subscriptions: Vec<String> =
@@ -214,7 +207,6 @@ impl Drop for RabbitBroker {
     }
 }
 
-// glue: async, outbox, cdc, hybrid
 #[async_trait]
 impl Broker for RabbitBroker {
     async fn publish(&self, batch: &[Envelope]) -> Answer<()> {
@@ -230,7 +222,7 @@ impl Broker for RabbitBroker {
         let reader = state.reader.fetch_add(1, Relaxed) + 1;
         let mut joined = state.joined.lock().await;
         if let Some(last) = joined.take() {
-            // What it did not acknowledge goes back to the queue.
+            // What it did not acknowledge returns to the queue.
             let _ = last.channel.close(200, "another reader joins".into()).await;
         }
         state.outstanding().clear();
@@ -240,26 +232,23 @@ impl Broker for RabbitBroker {
         Ok(Arc::new(RabbitSubscription { broker, name, reader, state }))
     }
 
-    // glue end
-
     async fn disk_bytes(&self) -> Answer<u64> {
         Ok(self.folder.as_deref().map_or(0, folder_bytes))
     }
 }
 
-// glue: async, outbox, cdc, hybrid
 /// A consumer that is connected.
 struct Joined {
     number: u64,
     channel: Channel,
     consumer: Consumer,
-    /// Sent by the server, and nobody has asked for it yet.
+    /// Sent by the server, and not handed out yet.
     arrived: VecDeque<lapin::message::Delivery>,
     _connection: Connection,
 }
 
 impl Joined {
-    /// Takes in what the server has sent so far.
+    /// Takes what the server has sent so far.
     fn drain(&mut self) -> Answer<()> {
         while let Some(next) = self.consumer.next().now_or_never() {
             self.arrived.push_back(next.ok_or("RabbitMQ has cancelled the reader: joining again")??);
@@ -279,10 +268,10 @@ impl Joined {
     }
 }
 
-/// One subscription, whoever reads it at the moment.
+/// One subscription, for all its readers.
 #[derive(Default)]
 struct State {
-    /// The number of who may read; raised by each that joins.
+    /// The number of the reader that may read; raised by each that joins.
     reader: AtomicU64,
     joined: Mutex<Option<Joined>>,
     /// Handed out and not acknowledged.
@@ -303,7 +292,7 @@ struct RabbitSubscription {
 }
 
 fn envelope(delivery: &lapin::message::Delivery) -> Answer<Envelope> {
-    let key = header(delivery, "key").ok_or("a message without its key: not one of ours")?;
+    let key = header(delivery, "key").ok_or("a message without its key: not from this program")?;
     Ok(Envelope { key: key.parse()?, body: delivery.data.clone() })
 }
 
@@ -314,7 +303,7 @@ fn header(delivery: &lapin::message::Delivery, name: &str) -> Option<String> {
     }
 }
 
-/// The queue counts how often a message came back.
+/// The queue counts how often a message was returned.
 fn attempt(delivery: &lapin::message::Delivery) -> u32 {
     let headers = delivery.properties.headers().as_ref();
     let count = headers.and_then(|headers| headers.inner().get("x-delivery-count")?.as_long_long_int());
@@ -331,25 +320,25 @@ impl RabbitSubscription {
         Err(format!("another reader has joined {}: subscribe again", self.name).into())
     }
 
-    /// The channel that these came on, and their numbers on it.
+    /// The channel that delivered these, and their numbers on it.
     async fn channel_of(&self, tags: &[u64]) -> Answer<Channel> {
         self.holds()?;
         let joined = self.state.joined.lock().await;
-        let joined = joined.as_ref().ok_or("the connection was lost: what is not acknowledged comes again")?;
+        let joined = joined.as_ref().ok_or("the connection was lost: unacknowledged messages are redelivered")?;
         if tags.iter().any(|tag| tag >> CHANNEL_BITS != joined.number) {
-            return Err("these came on a connection that was lost: they come again".into());
+            return Err("these came on a connection that was lost: they are redelivered".into());
         }
         Ok(joined.channel.clone())
     }
 
-    /// Puts what one message is into a delivery, and remembers it.
+    /// Makes a delivery of a message, and remembers it.
     fn hand_out(&self, number: u64, delivery: &lapin::message::Delivery) -> Answer<Delivery> {
         let tag = (number << CHANNEL_BITS) | delivery.delivery_tag;
         self.state.outstanding().insert(tag);
         Ok(Delivery { tag, attempt: attempt(delivery), envelope: envelope(delivery)? })
     }
 
-    /// What the queues hold, as far as it was not handed to a reader.
+    /// How many messages the queues hold that were not handed to a reader.
     async fn counts(&self, channel: &Channel) -> Answer<Depth> {
         let passive = QueueDeclareOptions::durable().passive();
         let (queue, dead) = (self.broker.names.queue(&self.name), self.broker.names.dead_queue(&self.name));
@@ -381,7 +370,7 @@ impl Subscription for RabbitSubscription {
             self.state.outstanding().clear();
             *slot = Some(joined);
         }
-        let Some(joined) = slot.as_mut() else { unreachable!("it was put there") };
+        let Some(joined) = slot.as_mut() else { unreachable!("it was set above") };
         if let Err(error) = joined.wait(wait).await {
             *slot = None;
             return Err(error);
@@ -419,7 +408,7 @@ impl Subscription for RabbitSubscription {
         Ok(())
     }
 
-    async fn bury(&self, delivery: &Delivery, reason: &str) -> Answer<()> {
+    async fn dead_letter(&self, delivery: &Delivery, reason: &str) -> Answer<()> {
         let channel = self.broker.publisher().await?;
         let batch = std::slice::from_ref(&delivery.envelope);
         let to = (&*self.broker.names.dead_exchange(), Some(&*self.name));
@@ -427,12 +416,12 @@ impl Subscription for RabbitSubscription {
         self.ack(&[delivery.tag]).await
     }
 
-    async fn dead(&self) -> Answer<Vec<Buried>> {
+    async fn dead_letters(&self) -> Answer<Vec<DeadLetter>> {
         let (connection, channel) = connect(&self.broker.url).await?;
         let letters = self.letters(&channel).await?;
-        // None is acknowledged: with the channel closed they are where they were.
+        // None is acknowledged: once the channel is closed, they return to the queue.
         channel.close(200, "looked".into()).await?;
-        // The queue takes them back a moment later; until then they would not be counted.
+        // The queue takes them back after a moment; until then they would not be counted.
         let channel = connection.create_channel().await?;
         for _ in 0..LOOKS {
             if self.counts(&channel).await?.dead >= letters.len() as u64 {
@@ -440,11 +429,11 @@ impl Subscription for RabbitSubscription {
             }
             clock::sleep(PATIENCE / LOOKS).await;
         }
-        let buried = |letter: &_| {
+        let dead_letter = |letter: &_| {
             let reason = header(letter, "reason").unwrap_or_else(|| "rejected".to_owned());
-            Ok(Buried { envelope: envelope(letter)?, reason })
+            Ok(DeadLetter { envelope: envelope(letter)?, reason })
         };
-        letters.iter().map(buried).collect()
+        letters.iter().map(dead_letter).collect()
     }
 
     async fn redrive(&self) -> Answer<u64> {
@@ -452,7 +441,7 @@ impl Subscription for RabbitSubscription {
         let letters = self.letters(&channel).await?;
         let queue = self.broker.names.queue(&self.name);
         for letter in &letters {
-            // By the nameless exchange, which leads to the queue of that name and to nobody else.
+            // By the default exchange, which routes to the queue of that name only.
             let batch = [envelope(letter)?];
             publish(&channel, ("", Some(&queue)), &batch, None).await?;
             channel.basic_ack(letter.delivery_tag, BasicAckOptions::default()).await?;
@@ -464,11 +453,11 @@ impl Subscription for RabbitSubscription {
     async fn depth(&self) -> Answer<Depth> {
         let mut slot = self.state.joined.lock().await;
         let Some(joined) = slot.as_mut() else {
-            // Nobody reads: whatever there is, is in the queue.
+            // Without a reader, all messages are in the queue.
             let (_connection, channel) = connect(&self.broker.url).await?;
             return self.counts(&channel).await;
         };
-        // On the reader's channel: whatever was taken from the queue before it is counted has arrived before the answer.
+        // On the reader's channel: messages that left the queue before it was counted arrive before the answer.
         let counted = self.counts(&joined.channel).await;
         let (Ok(counts), Ok(())) = (&counted, joined.drain()) else {
             *slot = None;
@@ -478,4 +467,3 @@ impl Subscription for RabbitSubscription {
         Ok(Depth { waiting: counts.waiting + here, ..*counts })
     }
 }
-// glue end

@@ -1,13 +1,13 @@
 //! Queries, and how a read side shows its answer.
 //!
-//! A read side shows what it found field by field, borrowed, to whoever asked: one that holds the data in memory copies
-//! nothing, one that gets it from a socket has its own copy anyway, and both can be compared and timed.
+//! A read side shows its answer to a visitor field by field, borrowed: one that holds the data in memory copies nothing,
+//! one that reads it from a socket has a copy anyway, and both can be compared and timed.
 
 use std::hash::{Hash, Hasher};
 
 use super::Key;
 
-/// A question to a read side.
+/// A query of a read side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Query {
     /// The product page: everything about one product.
@@ -34,31 +34,31 @@ impl Query {
 pub struct Card<'a> {
     /// The key.
     pub id: u64,
-    /// What it is called.
+    /// The name.
     pub name: &'a str,
-    /// Who makes it.
+    /// The maker.
     pub brand: &'a str,
-    /// Where it is found: `Home > Kitchen > Pans`.
+    /// The path of its category: `Home > Kitchen > Pans`.
     pub category_path: &'a str,
     /// The price.
     pub price_cents: u64,
-    /// How many there are.
+    /// How many are in stock.
     pub stock: u32,
-    /// The field that is added while everything runs.
+    /// The field that a migration adds.
     pub weight_grams: Option<u32>,
-    /// The entity's version that this is; the probe of freshness reads it.
+    /// The entity's version; the probe of freshness reads it.
     pub version: u64,
 }
 
-/// Looks at an answer.
-pub trait See {
+/// Gets an answer, part by part.
+pub trait Visitor {
     /// The page's headline and version; comes before its products.
     fn page(&mut self, title: &str, version: u64);
-    /// A product: the one asked for, or the next of several.
+    /// The product that was asked for, or the next of several.
     fn product(&mut self, card: Card<'_>);
 }
 
-/// An answer, kept: for comparisons.
+/// An answer, owned: for comparisons.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Collected {
     /// The page's headline and version.
@@ -122,7 +122,7 @@ impl Card<'_> {
     }
 }
 
-impl See for Collected {
+impl Visitor for Collected {
     fn page(&mut self, title: &str, version: u64) {
         self.page = Some((title.to_owned(), version));
     }
@@ -134,14 +134,14 @@ impl See for Collected {
 
 impl Collected {
     /// Shows the answer again.
-    pub fn show(&self, see: &mut dyn See) {
+    pub fn show(&self, visitor: &mut dyn Visitor) {
         if let Some((title, version)) = &self.page {
-            see.page(title, *version);
+            visitor.page(title, *version);
         }
-        self.products.iter().for_each(|product| see.product(product.card()));
+        self.products.iter().for_each(|product| visitor.product(product.card()));
     }
 
-    /// The version of the entity that was asked for; 0 if it is not there.
+    /// The version of the entity that was asked for; 0 if it does not exist.
     #[must_use]
     pub fn version(&self) -> u64 {
         match (&self.page, self.products.first()) {
@@ -152,7 +152,7 @@ impl Collected {
     }
 }
 
-/// Reads every field of an answer and keeps a number: for timing.
+/// Reads every field of an answer into a number: for timing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sum {
     /// Depends on all that was shown.
@@ -163,7 +163,7 @@ pub struct Sum {
     pub products: usize,
 }
 
-impl See for Sum {
+impl Visitor for Sum {
     fn page(&mut self, title: &str, version: u64) {
         self.sum = self.sum.wrapping_add(text(title));
         self.version.get_or_insert(version);
@@ -179,20 +179,19 @@ impl See for Sum {
     }
 }
 
-/// Reads every field of many answers and keeps what tells them from others: for a comparison across processes of one
-/// program.
+/// A hash of every field of many answers: for a comparison across processes of one program.
 #[derive(Debug, Clone, Default)]
 pub struct Digest(std::hash::DefaultHasher);
 
 impl Digest {
-    /// Of all that was shown so far.
+    /// The hash of all that was shown.
     #[must_use]
     pub fn value(&self) -> u64 {
         self.0.finish()
     }
 }
 
-impl See for Digest {
+impl Visitor for Digest {
     fn page(&mut self, title: &str, version: u64) {
         ("page", title, version).hash(&mut self.0);
     }
@@ -202,7 +201,7 @@ impl See for Digest {
     }
 }
 
-/// Touches a text at both ends, as writing it out would.
+/// Reads a text at both ends.
 fn text(text: &str) -> u64 {
     let ends = text.as_bytes().first().into_iter().chain(text.as_bytes().last());
     ends.map(|byte| u64::from(*byte)).sum::<u64>() + text.len() as u64

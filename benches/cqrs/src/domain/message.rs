@@ -1,7 +1,7 @@
-//! What travels from the write side to the read side: the whole new state of one entity, and its version.
+//! The message from the write side to the read side: the whole new state of one entity, and its version.
 //!
-//! Messages carry state and not steps. So a read side that has seen version 7 of an entity may drop whatever comes with 7
-//! or less, and duplicates and reordering do no harm; a careful team chooses this for that reason.
+//! Messages carry states and not changes. So a read side that has version 7 of an entity drops messages with version 7 or
+//! less, and duplicates and reordering do no harm; a careful team chooses this for that reason.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Micros, Page, Product};
 use crate::{Answer, Failure};
 
-/// What a message is about; order matters only within one key.
+/// The entity of a message; order matters only within one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Key {
     /// A product.
@@ -53,14 +53,14 @@ pub enum Change {
     PageGone(u64),
 }
 
-/// Why an entity changed, for those who react to it rather than show it.
+/// Why an entity changed, for programs that react to changes rather than show states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cause {
     /// It is new.
     Added,
     /// It got another name.
     Renamed,
-    /// It costs less: who watches it gets a mail.
+    /// It costs less: the mailer sends a mail.
     Cheaper,
     /// It costs more.
     Dearer,
@@ -72,20 +72,20 @@ pub enum Cause {
     Published,
     /// It was taken down.
     Unpublished,
-    /// Whoever made this message sees rows and not reasons.
+    /// The message was made from a row, which has no cause.
     Unknown,
 }
 
 /// One commit's change of one entity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// The entity's version since; with the key it names the message.
+    /// The entity's version after the change; with the key it identifies the message.
     pub version: u64,
     /// When it was committed.
     pub at: Micros,
     /// Why.
     pub cause: Cause,
-    /// Whether this is told again, so that whoever acts on messages must not act.
+    /// Whether this is a replay, on which a program with side effects must not act.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replay: bool,
     /// The new state.
@@ -93,7 +93,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// What it is about.
+    /// The entity.
     #[must_use]
     pub fn key(&self) -> Key {
         match &self.change {
@@ -103,16 +103,16 @@ impl Message {
         }
     }
 
-    /// As it is stored and sent: JSON, which tolerates fields that one side does not know yet.
+    /// Encodes it as JSON, which tolerates fields that one side does not know yet.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a message has string keys only")
     }
 
-    /// Reads what was sent.
+    /// Decodes a message.
     ///
     /// # Errors
-    /// It is not a message: no repetition will make it one.
+    /// It is not a message: a retry would not help.
     pub fn decode(bytes: &[u8]) -> Answer<Message> {
         serde_json::from_slice(bytes).map_err(|error| format!("the body is not a message: {error}").into())
     }

@@ -1,7 +1,7 @@
 //! The domain: a product catalogue with stock and editorial pages, as large marketplaces have them.
 //!
-//! It knows no database and no broker. Commands are judged by [`rules`], what a commit changed travels as a
-//! [`Message`], and a read side answers three [`Query`]s by showing what it found to a [`See`].
+//! It knows no database and no broker. [`rules`] validates commands, a [`Message`] carries what a commit changed, and a read
+//! side shows the answers of three [`Query`]s to a [`Visitor`].
 //!
 //! Rules: a product's stock is never below zero; prices are above zero; a page refers to 1 to 50 products that exist;
 //! products are never deleted; every change of an entity raises its version by one.
@@ -14,7 +14,7 @@ mod world;
 
 use serde::{Deserialize, Serialize};
 
-pub use answer::{Card, Collected, Digest, OwnedCard, Query, See, Sum};
+pub use answer::{Card, Collected, Digest, OwnedCard, Query, Sum, Visitor};
 pub use message::{Cause, Change, Key, Message};
 pub use truth::{Difference, Truth};
 pub(crate) use world::Dice;
@@ -25,12 +25,12 @@ pub const PAGE_PRODUCTS_MAX: usize = 50;
 /// How many products a category's listing shows: the first by id, as a shop's first page does.
 pub const LISTING: usize = 50;
 
-/// A product, as the write side has it: normalised, its brand and category by number.
+/// A product on the write side: normalised, its brand and category by number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Product {
     /// The key.
     pub id: u64,
-    /// What it is called.
+    /// The name.
     pub name: String,
     /// A number of [`Reference::brands`].
     pub brand: u32,
@@ -38,9 +38,9 @@ pub struct Product {
     pub category: u32,
     /// The price.
     pub price_cents: u64,
-    /// How many there are.
+    /// How many are in stock.
     pub stock: u32,
-    /// The field that is added while everything runs (fault `field-added`).
+    /// The field that a migration adds (fault `field-added`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_grams: Option<u32>,
 }
@@ -56,10 +56,10 @@ pub struct Page {
     pub products: Vec<u64>,
 }
 
-/// What the write side is asked to do.
+/// A command for the write side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Adds a product that is not there yet.
+    /// Adds a product that does not exist yet.
     Add(Product),
     /// Gives a product another name.
     Rename {
@@ -89,7 +89,7 @@ pub enum Command {
         /// The new category.
         category: u32,
     },
-    /// Publishes a page, or publishes it anew.
+    /// Publishes a page, again if it is published already.
     Publish(Page),
     /// Takes a page down.
     Unpublish {
@@ -99,7 +99,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// What it changes.
+    /// The entity that it changes.
     #[must_use]
     pub fn key(&self) -> Key {
         match self {
@@ -114,16 +114,16 @@ impl Command {
     }
 }
 
-/// A command was carried out and is durable.
+/// A command was executed and is durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ack {
-    /// What it changed.
+    /// The entity that it changed.
     pub key: Key,
-    /// The entity's version since.
+    /// The entity's version after it.
     pub version: u64,
 }
 
-/// Why a command was refused: the fault is the caller's, and nothing changed.
+/// Why a command was rejected: it breaks a rule, and nothing changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
     /// There is no such product.
@@ -135,20 +135,20 @@ pub enum Rejected {
     /// There is no such page, or it is not published.
     #[error("page {0} is not published: publish it first")]
     NoPage(u64),
-    /// There are not that many.
+    /// There are not enough in stock.
     #[error("product {id} has {stock} in stock: {by} can't be taken")]
     OutOfStock {
         /// The product.
         id: u64,
-        /// How many there are.
+        /// How many are in stock.
         stock: u32,
-        /// What was asked.
+        /// The requested change.
         by: i64,
     },
-    /// A value that nothing may have.
+    /// A value out of range.
     #[error("{what} of {key} is out of range: {value}")]
     OutOfRange {
-        /// Of what.
+        /// The entity.
         key: Key,
         /// Which field.
         what: &'static str,
@@ -163,8 +163,8 @@ pub enum CommandError {
     /// It breaks a rule: don't repeat it.
     #[error(transparent)]
     Rejected(#[from] Rejected),
-    /// The write side could not carry it out: repeat it later.
-    #[error("the command was not carried out: {0}")]
+    /// The write side failed: retry later.
+    #[error("the command was not executed: {0}")]
     Failed(#[source] super::Failure),
 }
 

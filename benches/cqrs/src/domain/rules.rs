@@ -1,8 +1,8 @@
-//! The invariants: what a command does to an entity, or why it is refused. Every write side asks here.
+//! The invariants: what a command does to an entity, or why it is rejected. Every write side uses these.
 
 use super::{Cause, Command, Key, PAGE_PRODUCTS_MAX, Page, Product, Reference, Rejected};
 
-/// The product after `command`, and why it changed. `now` is the product as it is, if it is.
+/// The product after `command`, and why it changed. `now` is the product before it, if it exists.
 ///
 /// # Errors
 /// The command breaks a rule.
@@ -45,7 +45,7 @@ fn change(product: &mut Product, command: &Command) -> Result<Cause, Rejected> {
             Cause::Moved
         }
         Command::Add(_) | Command::Publish(_) | Command::Unpublish { .. } => {
-            unreachable!("the caller has sorted these out")
+            unreachable!("the caller handles these")
         }
     })
 }
@@ -64,7 +64,7 @@ fn check(product: &Product, reference: &Reference) -> Result<(), Rejected> {
     Ok(())
 }
 
-/// Whether a page may be published; `exists` says which products there are.
+/// Checks whether a page may be published; `exists` returns whether a product exists.
 ///
 /// # Errors
 /// The page breaks a rule, or `exists` fails.

@@ -1,4 +1,4 @@
-//! The truth: what the write side says now, from which every right answer follows.
+//! The truth: what the write side holds now, from which every right answer follows.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,8 +14,8 @@ pub struct Truth {
 }
 
 impl Truth {
-    /// Takes one entity's state in; older ones than what is there are left out.
-    pub fn take(&mut self, message: &Message) {
+    /// Applies one entity's state. Messages must come in order.
+    pub fn apply(&mut self, message: &Message) {
         match &message.change {
             Change::Product(product) => {
                 let before = self.products.insert(product.id, (product.clone(), message.version));
@@ -54,7 +54,7 @@ impl Truth {
         answer.products.push(product.card(*version, reference).to_owned());
     }
 
-    /// Every question that has a right answer: all products, all leaves of the tree, all pages up to this id.
+    /// Every query with a right answer: all products, all leaves of the tree, all pages up to this id.
     pub fn questions<'a>(&'a self, reference: &'a Reference, page_ids: u64) -> impl Iterator<Item = Query> + 'a {
         let products = self.products.keys().map(|&id| Query::Product(id));
         let categories = reference.leaves().map(Query::Category);
@@ -94,11 +94,11 @@ impl Product {
 /// A wrong answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// What was asked.
+    /// The query.
     pub query: Query,
-    /// What is right.
+    /// The right answer.
     pub expected: Collected,
-    /// What the read side said.
+    /// The read side's answer.
     pub found: Collected,
 }
 
@@ -113,7 +113,7 @@ impl fmt::Display for Difference {
         let at = (0..right.len().max(found.len())).find(|&at| right.get(at) != found.get(at)).unwrap_or(0);
         match (found.get(at), right.get(at)) {
             (None, Some(right)) => write!(f, "product {} is missing", right.id),
-            (Some(found), None) => write!(f, "product {} is not to be there", found.id),
+            (Some(found), None) => write!(f, "product {} should not be there", found.id),
             (Some(found), Some(right)) => write!(f, "found {} and not {}", found.card(), right.card()),
             (None, None) => write!(f, "no difference"),
         }

@@ -1,14 +1,14 @@
-//! The seeded generator: the catalogue as it is at first, and an endless stream of commands on it.
+//! The seeded generator: the initial catalogue, and an endless stream of commands on it.
 //!
 //! The same seed gives the same catalogue and commands, so that every strategy gets the same work. About one command in
-//! fifty breaks a rule on purpose: a write side that does not validate would be found out.
+//! fifty breaks a rule on purpose, so that a write side without validation fails the audit.
 
 use std::sync::Arc;
 
 use super::{Command, PAGE_PRODUCTS_MAX, Page, Product};
 use cenote_bench_support::random::mix;
 
-/// What never changes: brands and the tree of categories.
+/// The reference data, which never changes: brands and the tree of categories.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
     /// Names, by number.
@@ -20,7 +20,7 @@ pub struct Reference {
 /// One category.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Category {
-    /// What it is called.
+    /// The name.
     pub name: String,
     /// The category that it is in.
     pub parent: Option<u32>,
@@ -32,7 +32,7 @@ impl Reference {
     fn new(products: u64) -> Reference {
         let brands = (0..(products / 50).clamp(5, 2_000)).map(|brand| format!("{} {}", word(brand), ending(brand)));
         let mut reference = Reference { brands: brands.collect(), categories: Vec::new() };
-        // About 200 products in each of the leaves, which is what a listing is cut from.
+        // About 200 products in each leaf: a listing shows the first 50.
         let leaves = (products / 200).clamp(8, 512);
         let departments = (leaves / 8).clamp(2, 16);
         for department in 0..departments {
@@ -54,7 +54,7 @@ impl Reference {
         self.categories.push(Category { path: path.unwrap_or_else(|| name.clone()), name, parent });
     }
 
-    /// The categories that hold products: those that are nobody's parent.
+    /// The categories that hold products: those without children.
     pub fn leaves(&self) -> impl Iterator<Item = u32> + '_ {
         let inner = self.categories.iter().filter_map(|category| category.parent).max().map_or(0, |last| last + 1);
         inner..self.categories.len() as u32
@@ -73,7 +73,7 @@ impl Reference {
     }
 }
 
-/// The catalogue as it is at first.
+/// The initial catalogue.
 #[derive(Debug, Clone)]
 pub struct World {
     /// How many products: ids from 1.
@@ -92,7 +92,7 @@ impl World {
         World { products: products.max(1), pages, reference: Arc::new(Reference::new(products)), seed }
     }
 
-    /// A product as it is at first, or as a later `Add` adds it.
+    /// A product as it is initially, or as a later `Add` adds it.
     #[must_use]
     pub fn product(&self, id: u64) -> Product {
         let mut dice = Dice::new(self.seed, 1, id);
@@ -108,7 +108,7 @@ impl World {
         }
     }
 
-    /// A page as it is at first: 8 to 50 products.
+    /// A page as it is initially, with 8 to 50 products.
     #[must_use]
     pub fn page(&self, id: u64) -> Page {
         page(id, self.products, &mut Dice::new(self.seed, 2, id))
@@ -124,14 +124,14 @@ impl World {
         (1..=self.pages).map(|id| self.page(id))
     }
 
-    /// Commands, the same ones for the same `stream`; two streams add different products.
+    /// Commands: the same ones for the same `stream`. Two streams add different products.
     #[must_use]
     pub fn commands(&self, stream: u64) -> Commands {
         let first_new = self.products + 1 + stream * 10_000_000;
         Commands { world: self.clone(), dice: Dice::new(self.seed, 3, stream), next_new: first_new, count: 0 }
     }
 
-    /// A page's id and more of them than there are, so that new ones get published, too.
+    /// The highest id of a page in commands: higher than the initial pages', so that new pages are published, too.
     #[must_use]
     pub fn page_ids(&self) -> u64 {
         self.pages + self.pages / 10 + 1
@@ -179,7 +179,7 @@ impl Iterator for Commands {
 }
 
 impl Commands {
-    /// Small steps up and down, and now and then more than anyone has.
+    /// A small step up or down, and one in twenty more than is in stock.
     fn stock_by(&mut self) -> i64 {
         match self.dice.below(20) {
             0 => -1_000_000,

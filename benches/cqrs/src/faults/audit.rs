@@ -1,4 +1,4 @@
-//! The audit: everything that can be asked is asked, and compared with what the write side says.
+//! The audit: every query with a right answer is asked, and its answer is compared with the write side.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::clock::{self, now};
 use crate::domain::{Difference, World};
 use crate::strategy::Running;
 
-/// Answers that are wrong, at most `limit`. Commands must have stopped.
+/// At most `limit` wrong answers. Commands must have stopped.
 pub async fn differences(running: &dyn Running, world: &World, limit: usize) -> Answer<Vec<Difference>> {
     let (truth, queries) = (running.truth().await?, running.queries());
     let mut wrong = Vec::new();
@@ -38,7 +38,7 @@ pub async fn drain(running: &dyn Running, patience: Duration) -> Answer<bool> {
     Ok(true)
 }
 
-/// The same, and one interval more, in which whatever looks at intervals has looked.
+/// The same, and one interval more, in which whatever polls has polled.
 pub async fn settle(running: &dyn Running, patience: Duration) -> Answer<bool> {
     let is_drained = drain(running, patience).await?;
     clock::sleep(running.interval().mul_f64(1.5)).await;

@@ -1,14 +1,12 @@
-//! Faults: each is scripted, happens under load, and ends in a comparison of everything that a reader can ask with what
-//! the write side says.
+//! Faults: each is scripted, happens under load, and ends with a comparison of every answer with the write side.
 //!
-//! A run of a fault on a strategy: start, commands, the script, more commands, then quiet. While it goes on a `watch`
-//! follows how stale or wrong each entity is. When all queues report empty, and one interval more has gone by, all
-//! questions are asked. A strategy that is not right then never gets there by itself: it is *wrong for ever*, with the
-//! row shown, and what a person would do is tried.
+//! A run of a fault on a strategy: start, commands, the script, more commands, then quiet. Meanwhile a `watch` follows how
+//! stale or wrong each entity is. When all queues report empty and one more interval has passed, all queries are asked. A
+//! strategy that is wrong then *stays wrong*: a wrong row is shown, and what a person would do is tried.
 //!
-//! Rules: nothing in the table is written by hand; what a fault cannot befall is absent, with the reason; each script looks
-//! for what shows that its fault has taken place (refused calls, deliveries that came twice or late, a fenced publisher),
-//! and one that finds nothing fails the run.
+//! Rules: nothing in the table is written by hand; a strategy that can't have a fault is left out, for a reason; each script
+//! checks that its fault took place (refused calls, deliveries that came twice or late, a fenced publisher), and fails the
+//! run if it did not.
 
 mod audit;
 mod run;
@@ -18,12 +16,12 @@ mod watch;
 use serde::Serialize;
 
 use super::metrics::Alarm;
-use super::strategy::{Place, Strategy, WriteKind};
+use super::strategy::{Location, Strategy, WriteKind};
 
 pub use audit::{differences, drain, settle};
 pub use run::{MakeStage, Plan, run, run_all};
 
-/// What is done to a strategy.
+/// A fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
@@ -35,9 +33,9 @@ pub enum Fault {
     Duplicates,
     /// Messages come in another order, within keys too.
     Reordering,
-    /// The projector dies before it applies, after it applied, and wherever it happens to be.
+    /// The projector dies before it applies, after it applied, and at an arbitrary point.
     ProjectorKilled,
-    /// A message that nobody can read.
+    /// A message that no reader can decode.
     Poison,
     /// The read store is restarted.
     StoreRestarted,
@@ -47,9 +45,9 @@ pub enum Fault {
     SlowProjector,
     /// A field is added to the schema, by a migration of the write side.
     FieldAdded,
-    /// The read model is damaged behind everyone's back.
+    /// The read model is damaged, past all code.
     Corrupted,
-    /// The last hour is told again.
+    /// The last hour is replayed.
     Replay,
     /// The publisher dies at each of its first requests to the store, before or after it takes effect.
     PublisherKilled,
@@ -61,9 +59,9 @@ pub enum Fault {
     ReaderKilled,
     /// What a reader fetches is damaged on the way.
     DamagedBytes,
-    /// A bug publishes nonsense that a validator looks for.
+    /// A bug publishes wrong values that a validator detects.
     BadVersionRefused,
-    /// A bug publishes nonsense that no validator looks for.
+    /// A bug publishes wrong values that no validator detects.
     BadVersionRolledBack,
 }
 
@@ -91,7 +89,7 @@ impl Fault {
         Fault::BadVersionRolledBack,
     ];
 
-    /// What it is called.
+    /// The name in reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -117,8 +115,8 @@ impl Fault {
         }
     }
 
-    /// Whether it can befall this strategy on such a write side, and if not, why.
-    pub fn befalls(self, strategy: Strategy, write: WriteKind) -> Result<(), &'static str> {
+    /// Whether this strategy on such a write side can have it; the error is the reason why not.
+    pub fn applies_to(self, strategy: Strategy, write: WriteKind) -> Result<(), &'static str> {
         use Fault::*;
         let (cenote, broker) = (strategy.is_cenote(), strategy.has_broker());
         let update = matches!(strategy, Strategy::CenoteUpdate(_));
@@ -130,7 +128,7 @@ impl Fault {
             StoreRestarted => (!cenote, "has no read store"),
             RelayKilled => (update || broker && strategy != Strategy::Async, "has no relay"),
             FieldAdded => (true, ""),
-            Corrupted => (!cenote, "readers hold memory that nobody can write to"),
+            Corrupted => (!cenote, "readers hold memory that no other program can write to"),
             Replay => {
                 // A replication slot forgets what was acknowledged; a table of changes is kept for a while.
                 let forgets = strategy == Strategy::Cdc && write == WriteKind::Postgres;
@@ -139,43 +137,44 @@ impl Fault {
                 (keeps, "keeps nothing that could be replayed")
             }
             PublisherKilled | TwoPublishers | ObjectStoreDown | ReaderKilled | DamagedBytes | BadVersionRefused
-            | BadVersionRolledBack => (cenote, "is not the engine's"),
+            | BadVersionRolledBack => (cenote, "is not Cenote's"),
         };
         if fits { Ok(()) } else { Err(why) }
     }
 }
 
-/// The strategies that faults are tried on, unless told otherwise: far places differ in how long things take only.
+/// The strategies that faults are tried on by default. Some that differ only in how long things take are left out.
 #[must_use]
 pub fn usual() -> Vec<Strategy> {
-    let near = [Strategy::OutboxNearTimer, Strategy::CenoteCycle(Place::S3), Strategy::CenoteUpdate(Place::S3Slow)];
+    let near =
+        [Strategy::OutboxNearTimer, Strategy::CenoteCycle(Location::S3), Strategy::CenoteUpdate(Location::S3Slow)];
     Strategy::ALL.into_iter().filter(|strategy| !near.contains(strategy)).collect()
 }
 
-/// How it ended.
+/// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Never later than it is on a good day.
+    /// Never later than on a good day.
     Right,
     /// Stale or wrong, and then right.
     WrongForAWhile,
     /// Still wrong when all queues are empty and an interval has passed.
-    WrongForEver,
+    StaysWrong,
 }
 
-/// Who put it right.
+/// What repaired it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Repair {
-    /// There was nothing to repair.
-    Nothing,
+    /// Nothing had to be repaired.
+    NotNeeded,
     /// The strategy itself.
     Itself,
     /// A person, by doing this.
     Person(&'static str),
-    /// Nobody: what was tried did not help.
-    Nobody,
+    /// Nothing that was tried helped.
+    Failed,
 }
 
 /// What a fault did to a strategy.
@@ -185,17 +184,17 @@ pub struct Outcome {
     pub system: String,
     /// The fault.
     pub fault: Fault,
-    /// How it ended.
+    /// How a run ended.
     pub verdict: Verdict,
-    /// The longest that anything was stale or wrong, in seconds; what a good day has included.
+    /// The longest time that anything was stale or wrong, in seconds, including what is normal on a good day.
     pub wrong_for_s: f64,
     /// The alarms that rang.
     pub noticed: Vec<Alarm>,
-    /// Who put it right.
+    /// What repaired it.
     pub repaired: Repair,
-    /// A row that was wrong for ever.
+    /// A row that stayed wrong.
     pub row: Option<String>,
-    /// What else there is to say.
+    /// More about the run.
     pub note: Option<String>,
     /// Commands that were acknowledged during the run.
     pub commands: u64,

@@ -1,4 +1,4 @@
-//! One fault on one strategy, from the start to the verdict; and many of them side by side.
+//! One fault on one strategy, from the start to the verdict; and many of them concurrently.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -16,7 +16,8 @@ use crate::domain::{Command, CommandError, Commands, Difference, World};
 use crate::settings::Settings;
 use crate::strategy::{Running, Stage, Strategy, WriteKind};
 
-/// What never was may be shown for so long on a good day: where stock comes sooner than the rest, both are seen together.
+/// How long a state that never was may be shown on a good day: if stock is projected sooner than the rest, both are shown
+/// together.
 const GLIMPSE: Duration = Duration::from_millis(150);
 
 /// How faults are tried.
@@ -28,16 +29,16 @@ pub struct Plan {
     pub pace: Duration,
     /// How long an outage lasts.
     pub outage: Duration,
-    /// How many deaths a publisher dies.
+    /// How often a publisher is killed.
     pub deaths: usize,
-    /// How long everything may take that must come about.
+    /// How long to wait for anything that must happen.
     pub patience: Duration,
-    /// How many runs go on side by side: they mostly wait.
+    /// How many runs are concurrent: they mostly wait.
     pub at_a_time: usize,
 }
 
 impl Plan {
-    /// A run of seconds each.
+    /// A run takes seconds.
     pub const QUICK: Plan = Plan {
         products: 200,
         pace: Duration::from_millis(6),
@@ -46,7 +47,7 @@ impl Plan {
         patience: Duration::from_secs(30),
         at_a_time: 8,
     };
-    /// Outages of a minute.
+    /// Outages take a minute.
     pub const FULL: Plan = Plan {
         products: 1_000,
         outage: Settings::FULL.outage,
@@ -57,23 +58,23 @@ impl Plan {
     };
 }
 
-/// Makes the stage for a run: the parts that flags chose, in a folder of its own.
+/// Makes the stage for a run: the parts that flags chose, in a separate folder.
 pub type MakeStage<'a> = &'a (dyn Fn(World, Settings) -> Answer<Stage> + Sync);
 
-/// All faults on all strategies that they can befall on this write side; tells each outcome as it comes.
+/// All faults on all strategies that can have them on this write side; reports each outcome as it comes.
 pub async fn run_all(
     strategies: &[Strategy],
     write: WriteKind,
     plan: &Plan,
     stage: MakeStage<'_>,
-    tell: &(dyn Fn(&Answer<Outcome>) + Sync),
+    report: &(dyn Fn(&Answer<Outcome>) + Sync),
 ) -> Vec<Answer<Outcome>> {
     let pairs = strategies.iter().flat_map(|strategy| Fault::ALL.map(|fault| (*strategy, fault)));
-    let fit: Vec<_> = pairs.filter(|(strategy, fault)| fault.befalls(*strategy, write).is_ok()).collect();
+    let fit: Vec<_> = pairs.filter(|(strategy, fault)| fault.applies_to(*strategy, write).is_ok()).collect();
     let runs = fit.into_iter().map(|(strategy, fault)| async move {
         let outcome = run(strategy, fault, plan, stage).await;
         let outcome = outcome.map_err(|error| format!("{} / {}: {error}", strategy.name(), fault.name()).into());
-        tell(&outcome);
+        report(&outcome);
         outcome
     });
     stream::iter(runs).buffered(plan.at_a_time).collect().await
@@ -84,12 +85,12 @@ pub async fn run(strategy: Strategy, fault: Fault, plan: &Plan, stage: MakeStage
     let world = World::new(plan.products, (plan.products / 15).max(5), 42);
     let stage = stage(world, Settings { outage: plan.outage, ..Settings::BRISK })?;
     let running = strategy.start(&stage).await?;
-    let done = befall(strategy, fault, plan, &stage, &running).await;
+    let done = observe(strategy, fault, plan, &stage, &running).await;
     running.stop().await;
     done
 }
 
-async fn befall(
+async fn observe(
     strategy: Strategy,
     fault: Fault,
     plan: &Plan,
@@ -110,7 +111,7 @@ async fn befall(
     let played = played?;
     let settled = settle(&**running, plan.patience).await?;
     let wrong = differences(&**running, &stage.world, 1).await?;
-    // One more look, so that what has become right is seen to be.
+    // One more look, so that the watch sees what has become right.
     clock::sleep(Duration::from_millis(60)).await;
     stop.store(true, Relaxed);
     let seen = watching.await?;
@@ -120,7 +121,7 @@ async fn befall(
     if !settled {
         outcome.note = Some(format!("queues never reported empty; {}", outcome.note.unwrap_or_default()));
     }
-    if outcome.verdict == Verdict::WrongForEver {
+    if outcome.verdict == Verdict::StaysWrong {
         outcome.repaired = repair(&**running, &stage.world, plan).await?;
     }
     Ok(outcome)
@@ -136,13 +137,13 @@ fn judge(
     usual: Duration,
 ) -> Outcome {
     let verdict = match wrong {
-        Some(_) => Verdict::WrongForEver,
+        Some(_) => Verdict::StaysWrong,
         None if seen.stale.max(seen.unanswered) > usual || seen.wrong > GLIMPSE => Verdict::WrongForAWhile,
         None => Verdict::Right,
     };
     let repaired = match (verdict, played.repair) {
         (_, Some(repair)) => repair,
-        (Verdict::Right, None) => Repair::Nothing,
+        (Verdict::Right, None) => Repair::NotNeeded,
         (_, None) => Repair::Itself,
     };
     Outcome {
@@ -159,7 +160,7 @@ fn judge(
     }
 }
 
-/// What a person would try, mildest first; what helped.
+/// Tries what a person would try, mildest first; returns what helped.
 async fn repair(running: &dyn Running, world: &World, plan: &Plan) -> Answer<Repair> {
     if running.redrive().await? > 0 {
         settle(running, plan.patience).await?;
@@ -171,19 +172,19 @@ async fn repair(running: &dyn Running, world: &World, plan: &Plan) -> Answer<Rep
     settle(running, plan.patience).await?;
     let right = differences(running, world, 1).await?.is_empty();
     let done = if running.cenote().is_some() { "a cycle" } else { "rebuild" };
-    Ok(if right { Repair::Person(done) } else { Repair::Nobody })
+    Ok(if right { Repair::Person(done) } else { Repair::Failed })
 }
 
-/// Commands that a run has, at least.
+/// The fewest commands of a run.
 const COMMANDS_MIN: u64 = 20;
 
-/// Commands that go on while things happen.
+/// Commands that are executed while the script runs.
 pub(super) struct Load {
     running: Arc<dyn Running>,
     shared: Arc<Shared>,
     task: tokio::task::JoinHandle<()>,
     commands: Commands,
-    /// How many a burst has.
+    /// The number of commands in a burst.
     pub(super) burst: u64,
 }
 
@@ -214,31 +215,31 @@ impl Load {
         Load { running: Arc::clone(running), shared, task, commands: world.commands(1), burst: 300 }
     }
 
-    /// Many at once.
+    /// Executes many at once.
     pub(super) async fn burst(&self) {
         let commands = self.commands.clone().take(self.burst as usize);
         let all = commands.map(|command| async move { self.shared.carry_out(&*self.running, &command).await });
         stream::iter(all).buffer_unordered(64).collect::<()>().await;
     }
 
-    /// Many at once, on the same few products.
+    /// Executes many at once, on the same few products.
     pub(super) async fn same_keys(&self) {
         let price = |number: u64| Command::Price { id: 2 + number % 3, price_cents: 1_000 + number };
         let all = (0..30).map(|number| async move { self.shared.carry_out(&*self.running, &price(number)).await });
         stream::iter(all).buffer_unordered(16).collect::<()>().await;
     }
 
-    /// Leaves product 1 and page 1 alone, or not.
+    /// Whether to leave product 1 and page 1 unchanged.
     pub(super) fn spare(&self, spare: bool) {
         self.shared.spare.store(spare, Relaxed);
     }
 
-    /// Rests, or goes on.
+    /// Whether to pause.
     pub(super) fn pause(&self, pause: bool) {
         self.shared.pause.store(pause, Relaxed);
     }
 
-    /// Until there were commands enough to have met the fault, however slow the machine is; or until `patience` ends.
+    /// Waits until there were enough commands to have met the fault, however slow the machine is, or until `patience` ends.
     async fn carry_on(&self, patience: Duration) {
         let enough = || self.shared.done.load(Relaxed) >= COMMANDS_MIN;
         let _ = clock::timeout(patience, async {
@@ -249,10 +250,10 @@ impl Load {
         .await;
     }
 
-    /// Ends; how many commands were acknowledged and how many failed.
+    /// Stops; returns how many commands were acknowledged and how many failed.
     async fn stop(self) -> (u64, u64) {
         self.shared.stop.store(true, Relaxed);
-        // It ends with the command that it is at.
+        // It ends after the command under way.
         let _ = self.task.await;
         (self.shared.done.load(Relaxed), self.shared.failed.load(Relaxed))
     }

@@ -17,15 +17,15 @@ use crate::points::{Point, Points};
 use crate::strategy::Running;
 use crate::strategy::cenote::{Cenote, records};
 
-/// What a script has to say.
+/// The result of a script.
 #[derive(Default)]
 pub(super) struct Played {
-    /// Who has repaired what the script broke, if a person had to.
+    /// What repaired what the script broke, if a person had to.
     pub(super) repair: Option<Repair>,
     pub(super) note: Option<String>,
 }
 
-/// While commands go on.
+/// How long a step of a script lasts, while commands are executed.
 const BEAT: Duration = Duration::from_millis(250);
 
 /// Plays the fault's script.
@@ -44,7 +44,7 @@ pub(super) async fn play(
             took_place(points.refused() - before, "calls were refused")
         }
         Fault::Duplicates => {
-            points.look_at_deliveries();
+            points.watch_deliveries();
             switch(&points.duplicate, BEAT * 2).await;
             until("a message to come twice", plan.patience, || points.disorder().twice > 0).await?;
             took_place(points.disorder().twice, "deliveries came again")
@@ -63,7 +63,7 @@ pub(super) async fn play(
         Fault::Poison => {
             let before = running.reading().await?.dead_letters;
             if !running.poison(Key::Product(1)).await? {
-                return Err("there is no place for a message that nobody can read".into());
+                return Err("there is no place for a message that no reader can decode".into());
             }
             grows(&**running, plan, "a dead letter", before, |reading| reading.dead_letters).await?;
             pass(BEAT).await
@@ -71,7 +71,7 @@ pub(super) async fn play(
         Fault::StoreRestarted | Fault::ReaderKilled => restart(&**running).await,
         Fault::SlowProjector => slow(&**running, load, plan).await,
         Fault::FieldAdded => {
-            // Readers first, as a careful team deploys: whoever meets the field knows it.
+            // Readers first, as a careful team deploys: every reader of the field knows it.
             running.deploy().await?;
             clock::sleep(BEAT * 2).await;
             running.migrate().await?;
@@ -100,16 +100,16 @@ async fn pass(time: Duration) -> Answer<Played> {
     Ok(Played::default())
 }
 
-fn told(note: String) -> Played {
+fn noted(note: String) -> Played {
     Played { note: Some(note), ..Played::default() }
 }
 
-/// What shows that the fault has taken place; a run that shows nothing of it says nothing about it.
+/// Checks that the fault took place: without it, the run would show nothing.
 fn took_place(count: u64, what: &str) -> Answer<Played> {
     if count == 0 {
         Err(format!("the fault did not take place: no {what}").into())
     } else {
-        Ok(told(format!("{count} {what}")))
+        Ok(noted(format!("{count} {what}")))
     }
 }
 
@@ -131,14 +131,14 @@ async fn grows(
     let began = now();
     while metric(&running.reading().await?) <= before {
         if began.elapsed() > plan.patience {
-            return Err(format!("the script waits in vain for {what}").into());
+            return Err(format!("the script waited in vain for {what}").into());
         }
         clock::sleep(Duration::from_millis(10)).await;
     }
     Ok(())
 }
 
-/// Restarts what answers readers, and asks meanwhile for what no cache holds: a product that nobody has.
+/// Restarts what answers readers, and meanwhile asks for what no cache holds: a product that does not exist.
 async fn restart(running: &dyn Running) -> Answer<Played> {
     let mut unanswered = 0;
     let asking = async {
@@ -157,9 +157,9 @@ async fn restart(running: &dyn Running) -> Answer<Played> {
     took_place(unanswered, "questions were not answered while it was away")
 }
 
-/// Commands on few keys, so that there is an order within them to be broken.
+/// Executes commands on few keys, so that there is an order within keys to break.
 async fn reorder(points: &Points, load: &Load, plan: &Plan) -> Answer<Played> {
-    points.look_at_deliveries();
+    points.watch_deliveries();
     points.reorder.store(true, Relaxed);
     let began = now();
     while points.disorder().late == 0 && began.elapsed() < plan.patience {
@@ -170,7 +170,7 @@ async fn reorder(points: &Points, load: &Load, plan: &Plan) -> Answer<Played> {
     took_place(points.disorder().late, "deliveries came after a newer one of their key")
 }
 
-/// A rival takes over from a publisher in the middle of its work, which goes on until it is fenced.
+/// A rival takes over from a publisher in the middle of its work, which continues until it is fenced.
 async fn two_publishers(cenote: &Cenote, plan: &Plan) -> Answer<Played> {
     let before = cenote.taken();
     cenote.publish_as("rival");
@@ -180,15 +180,15 @@ async fn two_publishers(cenote: &Cenote, plan: &Plan) -> Answer<Played> {
     until("the other one's next version", plan.patience, || cenote.published() > newest).await?;
     clock::sleep(BEAT).await;
     let (fenced, versions) = (cenote.fenced(), cenote.published().0 - newest.0);
-    Ok(told(format!("{fenced} was fenced while it went on; versions of the other one since: {versions}")))
+    Ok(noted(format!("{fenced} was fenced while it continued; versions of the other one since: {versions}")))
 }
 
-/// Waits for something that must come about.
+/// Waits for something that must happen.
 async fn until(what: &str, patience: Duration, mut is_so: impl FnMut() -> bool) -> Answer<()> {
     let began = now();
     while !is_so() {
         if began.elapsed() > patience {
-            return Err(format!("the script waits in vain for {what}").into());
+            return Err(format!("the script waited in vain for {what}").into());
         }
         clock::sleep(Duration::from_millis(5)).await;
     }
@@ -207,7 +207,7 @@ async fn slow(running: &dyn Running, load: &Load, plan: &Plan) -> Answer<Played>
     let micros = plan.outage.as_micros() as u64 / load.burst;
     running.points().slow_micros.store(micros, Relaxed);
     let (mut lag, began) = (0, now());
-    // A machine that is busy enough brings commands no faster than a slow projector takes them.
+    // A busy machine may execute commands no faster than a slow projector applies them.
     while lag == 0 && began.elapsed() < plan.patience {
         load.burst().await;
         lag = running.reading().await?.lag_messages;
@@ -218,7 +218,7 @@ async fn slow(running: &dyn Running, load: &Load, plan: &Plan) -> Answer<Played>
 }
 
 async fn corrupt(running: &dyn Running, load: &Load, reference: &Reference) -> Answer<Played> {
-    // Nothing changes these two meanwhile, or it would be put right by chance.
+    // No command changes these two meanwhile, or it would repair them by chance.
     load.spare(true);
     clock::sleep(BEAT / 2).await;
     for key in [Key::Product(1), Key::Page(1)] {
@@ -233,29 +233,29 @@ async fn corrupt(running: &dyn Running, load: &Load, reference: &Reference) -> A
     }
     let took = running.rebuild().await?;
     load.spare(false);
-    let note = format!("the rebuild took {:.1} ms, beside the running one", took.as_secs_f64() * 1e3);
+    let note = format!("the rebuild took {:.1} ms, next to the live one", took.as_secs_f64() * 1e3);
     Ok(Played { repair: Some(Repair::Person("rebuild")), note: Some(note) })
 }
 
 async fn replay(running: &dyn Running, load: &Load, plan: &Plan) -> Answer<Played> {
-    // Who sees rows and not reasons sends no mails, and none again.
+    // A strategy that sees rows and not causes sends no mails, and none again.
     if running.sends_mails() {
         grows(running, plan, "a mail", 0, |reading| reading.mails).await?;
     }
     load.pause(true);
     settle(running, plan.patience).await?;
-    // The mailer has a queue of its own.
+    // The mailer has a separate queue.
     clock::sleep(BEAT).await;
     let mails = running.reading().await?.mails;
-    let told = running.replay(wall().saturating_sub(3_600_000_000)).await?;
+    let replayed = running.replay(wall().saturating_sub(3_600_000_000)).await?;
     settle(running, plan.patience).await?;
     clock::sleep(BEAT).await;
     let again = running.reading().await?.mails - mails;
     load.pause(false);
-    let Some(told) = told.filter(|told| *told > 0) else {
-        return Err("the fault did not take place: there was nothing to be told again".into());
+    let Some(replayed) = replayed.filter(|replayed| *replayed > 0) else {
+        return Err("the fault did not take place: there was nothing to replay".into());
     };
-    let note = format!("told again: {told} messages; mails before: {mails}, sent again: {again}");
+    let note = format!("replayed: {replayed} messages; mails before: {mails}, sent again: {again}");
     if again > 0 {
         return Err(format!("a replay has sent mails: {note}").into());
     }
@@ -271,10 +271,10 @@ async fn kill_publisher(running: &dyn Running, plan: &Plan) -> Answer<Played> {
         let restarts = running.reading().await?.restarts;
         cenote.die_at(request, moment);
         let began = now();
-        // Once where it happened to be, and once at the request.
+        // Once at an arbitrary point, and once at the request.
         while running.reading().await?.restarts < restarts + 2 {
             if began.elapsed() > plan.patience {
-                return Err(format!("the publisher did not come to request {request}").into());
+                return Err(format!("the publisher did not reach request {request}").into());
             }
             clock::sleep(Duration::from_millis(10)).await;
         }
@@ -327,17 +327,17 @@ async fn rolled_back(running: &dyn Running, plan: &Plan) -> Answer<Played> {
     let is_seen = || cenote.consumer().is_some_and(|consumer| consumer.with(records::shows_the_bug));
     until("readers to see a bad version", plan.patience, is_seen).await?;
     clock::sleep(BEAT).await;
-    // The bug is fixed; readers go back at once, and then get what has changed since.
+    // The bug is fixed; readers roll back at once, and then get what has changed since.
     running.points().bug_unseen.store(false, Relaxed);
     let began = now();
     let again = cenote.republish(good).await?;
     let version = || cenote.consumer().map(|consumer| consumer.version());
-    until("readers to go back", plan.patience, || version().is_some_and(|version| version >= again)).await?;
+    until("readers to roll back", plan.patience, || version().is_some_and(|version| version >= again)).await?;
     let back = began.elapsed();
     if is_seen() {
-        return Err(format!("version {again} still shows what the bug has made").into());
+        return Err(format!("version {again} still shows what the bug has written").into());
     }
     running.rebuild().await?;
-    let note = format!("back {:.2} s after the decision; version {good} again as {again}", back.as_secs_f64());
+    let note = format!("rolled back {:.2} s after the decision; version {good} again as {again}", back.as_secs_f64());
     Ok(Played { repair: Some(Repair::Person("republish, then a cycle")), note: Some(note) })
 }

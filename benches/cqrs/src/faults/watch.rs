@@ -1,8 +1,8 @@
-//! The watch: how stale or wrong each entity is that a reader can see, looked at again and again while things happen.
+//! The watch: measures how stale or wrong each entity is for a reader, repeatedly while a script runs.
 //!
-//! It keeps the states that an entity has had on the write side, with the moment at which each was first seen. A reader
-//! that shows an old one is as stale as the next one is old. A reader that shows a version with another content than it had
-//! is wrong, since that was first seen.
+//! It keeps the states that an entity has had on the write side, with the time at which each was first seen. A reader that
+//! shows an old state is as stale as the next state is old. A reader that shows a version with another content is wrong,
+//! from the time at which that was first seen.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,23 +17,23 @@ use crate::strategy::Running;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(25);
-/// States that are remembered per entity.
+/// States that are kept per entity.
 const STATES: usize = 64;
 
 /// What was seen.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
-    /// The longest that an entity was stale.
+    /// The longest time that an entity was stale.
     pub(super) stale: Duration,
-    /// The longest that an entity was what it never has been.
+    /// The longest time that an entity was shown in a state that it never had.
     pub(super) wrong: Duration,
-    /// The longest that a question was not answered.
+    /// The longest time that a query was not answered.
     pub(super) unanswered: Duration,
     /// The alarms that rang.
     pub(super) alarms: Vec<Alarm>,
 }
 
-/// What is the matter with an entity.
+/// The judgement of an answer.
 enum Judged {
     Right,
     /// For so long.
@@ -43,17 +43,17 @@ enum Judged {
 }
 
 #[derive(Default)]
-struct Book {
-    /// What an entity was, oldest first.
+struct History {
+    /// The states of an entity, oldest first.
     states: HashMap<Key, Vec<(Collected, Instant)>>,
-    /// Since when a reader has shown what never was.
+    /// Since when a reader has shown a state that never was.
     wrong_since: HashMap<Key, Instant>,
     /// Since when a reader has not answered.
     silent_since: HashMap<Key, Instant>,
 }
 
-impl Book {
-    fn write(&mut self, key: Key, state: Collected, at: Instant) {
+impl History {
+    fn add(&mut self, key: Key, state: Collected, at: Instant) {
         let states = self.states.entry(key).or_default();
         if states.last().is_none_or(|(last, _)| *last != state) {
             states.push((state, at));
@@ -75,14 +75,14 @@ impl Book {
             let since = *self.wrong_since.entry(key).or_insert(at);
             return Judged::Wrong(at.saturating_duration_since(since));
         }
-        // A state between two looks, or one from after the last.
+        // A state between two looks, or after the last.
         self.wrong_since.remove(&key);
         let newer = states.iter().position(|(state, _)| state.version() > version);
         newer.and_then(after).map_or(Judged::Right, Judged::Stale)
     }
 }
 
-/// Looks until told to stop.
+/// Looks until `stop` is set.
 pub(super) async fn watch(
     running: Arc<dyn Running>,
     world: World,
@@ -90,11 +90,11 @@ pub(super) async fn watch(
     staleness_max: Duration,
     stop: Arc<AtomicBool>,
 ) -> Seen {
-    let (mut book, mut seen) = (Book::default(), Seen::default());
+    let (mut history, mut seen) = (History::default(), Seen::default());
     let staleness_ms = staleness_max.as_millis() as u64 + running.interval().as_millis() as u64 * 2;
     while !stop.load(Relaxed) {
-        // A write side that is away while it is looked at is what the fault is about; it is looked at again.
-        let _ = look(&*running, &world, &mut book, &mut seen).await;
+        // If the write side is away, that is part of the fault; the next look tries again.
+        let _ = look(&*running, &world, &mut history, &mut seen).await;
         if let Ok(reading) = running.reading().await {
             seen.alarms.extend(reading.alarms(&before, staleness_ms));
             seen.alarms.sort_unstable();
@@ -105,7 +105,7 @@ pub(super) async fn watch(
     seen
 }
 
-async fn look(running: &dyn Running, world: &World, book: &mut Book, seen: &mut Seen) -> Answer<()> {
+async fn look(running: &dyn Running, world: &World, history: &mut History, seen: &mut Seen) -> Answer<()> {
     let (truth, at) = (running.truth().await?, now());
     let keys: Vec<Key> = truth
         .questions(&world.reference, world.page_ids())
@@ -116,20 +116,20 @@ async fn look(running: &dyn Running, world: &World, book: &mut Book, seen: &mut 
         })
         .collect();
     for &key in &keys {
-        book.write(key, own(truth.answer(Query::of(key), &world.reference)), at);
+        history.add(key, own(truth.answer(Query::of(key), &world.reference)), at);
     }
     let queries = running.queries();
     for &key in &keys {
         let Ok(found) = queries.collect(Query::of(key)).await else {
-            let since = *book.silent_since.entry(key).or_insert_with(now);
+            let since = *history.silent_since.entry(key).or_insert_with(now);
             seen.unanswered = seen.unanswered.max(now().saturating_duration_since(since));
             continue;
         };
-        if let Some(since) = book.silent_since.remove(&key) {
+        if let Some(since) = history.silent_since.remove(&key) {
             seen.unanswered = seen.unanswered.max(now().saturating_duration_since(since));
         }
         let found = own(found);
-        match book.judge(key, &found, now()) {
+        match history.judge(key, &found, now()) {
             Judged::Right => {}
             Judged::Stale(time) => seen.stale = seen.stale.max(time),
             Judged::Wrong(time) => seen.wrong = seen.wrong.max(time),
@@ -138,7 +138,7 @@ async fn look(running: &dyn Running, world: &World, book: &mut Book, seen: &mut 
     Ok(())
 }
 
-/// What is the entity's own: a page's products have versions of their own.
+/// The answer without what has other versions: the products of a page.
 fn own(mut answer: Collected) -> Collected {
     if answer.page.is_some() {
         answer.products.clear();

@@ -1,9 +1,8 @@
-//! What a reading service takes that has nothing but its read side: a process of its own, on what a run has left.
+//! What a service takes that only reads: a separate process, on what a run has left.
 //!
-//! What it answers is compared with what the write side said when the run ended ([`Left`]), so that it is timed up to a
-//! right answer, and not up to any. A server of objects that it reads from is another process, as a database server is.
+//! Its answers are compared with the write side's at the end of the run ([`Left`]), so that it is timed up to the first right
+//! answer. An object server that it reads from is another process, as a database server is.
 
-use std::path::Path;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -25,7 +24,7 @@ pub struct Left {
     all: u64,
 }
 
-/// What is asked: everything that the catalogue had at first, and every page.
+/// The queries: all initial products, all categories, and all pages.
 fn questions(world: &World) -> impl Iterator<Item = Query> + '_ {
     let products = (1..=world.products).map(Query::Product);
     let categories = world.reference.leaves().map(Query::Category);
@@ -33,7 +32,7 @@ fn questions(world: &World) -> impl Iterator<Item = Query> + '_ {
 }
 
 impl Left {
-    /// What is right, by the write side.
+    /// The right answers, by the write side.
     pub(super) fn new(generation: u32, truth: &Truth, world: &World) -> Left {
         let (mut digest, mut first) = (Digest::default(), None);
         for query in questions(world) {
@@ -44,14 +43,14 @@ impl Left {
     }
 }
 
-/// Opens the read side, asks one question, then all of them: how long until the first right answer, and what memory it
-/// takes once everything was read. `began` is when the process did.
+/// Opens the read side, asks one query, then all of them: measures the time until the first right answer, and the memory
+/// after everything was read. `began` is when the process started.
 pub async fn read_process(strategy: Strategy, stage: &Stage, left: &Left, began: Instant) -> Answer<Vec<Row>> {
     let system = strategy.title(stage.write);
     let before = resident_bytes()?;
     let (queries, guard) = strategy.open_reader(stage, left.generation).await?;
     let (mut digest, mut asked) = (Digest::default(), questions(&stage.world));
-    let first = asked.next().ok_or("there is nothing to ask")?;
+    let first = asked.next().ok_or("the catalogue is empty")?;
     queries.ask(first, &mut digest).await?;
     let first = began.elapsed();
     if digest.value() != left.first {
@@ -74,9 +73,7 @@ pub async fn read_process(strategy: Strategy, stage: &Stage, left: &Left, began:
     ])
 }
 
-/// What this process holds in memory, maps of files that were read included.
+/// The resident memory of this process, including mapped files that it has read.
 pub fn resident_bytes() -> Answer<u64> {
-    let status = std::fs::read_to_string(Path::new("/proc/self/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("the kernel tells no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1_024)
+    Ok(cenote_bench_support::machine::process_memory()?.resident)
 }

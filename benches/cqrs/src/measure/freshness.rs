@@ -1,12 +1,11 @@
 //! Freshness: from a command's acknowledgement until a query shows it; and how long the acknowledgement took.
 //!
-//! Commands come by the clock, whether earlier ones are through or not. Three times are told apart: a command's own
-//! (`ack`: from its call until its acknowledgement, without what a timer or this program was late), `freshness` (from there
-//! until a query shows it), and `visible` (from when it was due until a query shows it): a side that falls behind, or a
-//! machine that can't keep up, can't hide it there. How many were answered a second stands beside what was asked.
+//! Commands are called at fixed times, whether earlier ones are done or not. There are three times: `ack` is from a command's
+//! call until its acknowledgement, without the lateness of a timer or of this program; `freshness` is from there until a
+//! query shows it; `visible` is from when it was due until a query shows it, so that neither a slow side nor an overloaded
+//! machine can hide. The answered commands a second are reported next to the rate.
 //!
-//! Some of them are probes: a thread asks for their product until it shows their version, about every fifth of a
-//! millisecond.
+//! Some commands are probes: a thread asks for their product about every 0.2 ms until it shows their version.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
@@ -21,18 +20,18 @@ use crate::domain::{Ack, Command, CommandError, Commands, Key, Query, Sum};
 use crate::read::Queries;
 use crate::strategy::Running;
 
-/// Probes per second at most: more of them would be a load of their own.
+/// The most probes per second: more would be a load themselves.
 const PROBES: u32 = 200;
 /// Between two looks at all probes.
 const LOOK: Duration = Duration::from_micros(200);
-/// A probe that is not seen for so long, besides the interval, is lost.
+/// A probe that is not visible for so long, in addition to the interval, is lost.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Commands on their way at a time, in a burst.
+/// Concurrent commands in a burst.
 const AT_A_TIME: usize = 256;
-/// So few values have no 99th of a hundred.
+/// The fewest values with a 99th percentile.
 const P99_SAMPLES: usize = 100;
 
-/// What a phase has shown, in seconds.
+/// The times of a phase, in seconds.
 #[derive(Debug, Default)]
 pub(super) struct Fresh {
     /// From acknowledgement to visible.
@@ -41,11 +40,11 @@ pub(super) struct Fresh {
     visible: Vec<f64>,
     /// From the call to the acknowledgement.
     acknowledged: Vec<f64>,
-    /// From when it was due to the call: the generator's own.
+    /// From when it was due to the call: the lateness of this program.
     late: Vec<f64>,
     rejected: u64,
     pace: Pace,
-    /// From the first command until the last probe was seen; in a burst only.
+    /// From the first command until the last probe was visible; in a burst only.
     whole: Option<f64>,
 }
 
@@ -86,7 +85,7 @@ impl Fresh {
     }
 }
 
-/// The quantiles that so many values can hold: where nothing was seen there is no figure.
+/// The quantiles that have enough values; no values, no figure.
 fn quantiles(values: &mut [f64]) -> impl Iterator<Item = (&'static str, f64)> {
     values.sort_by(f64::total_cmp);
     let shares = [("p50", 0.5, 2), ("p99", 0.99, P99_SAMPLES), ("max", 1.0, 1)];
@@ -117,7 +116,7 @@ impl Pace {
     }
 }
 
-/// A command that is through.
+/// A command that is done.
 pub(super) struct Done {
     due: Instant,
     began: Instant,
@@ -159,8 +158,8 @@ pub(super) async fn at_rate(
     Ok(fresh)
 }
 
-/// Waits until then. What is due, or almost, does not wait: a timer's tick is a millisecond, and a thousand of them are
-/// all that a second has.
+/// Waits until `due`, unless it is less than half a millisecond away: a timer's tick is a millisecond, too long at a thousand
+/// commands a second.
 pub(super) async fn until(due: Instant) {
     let left = due.saturating_duration_since(now());
     if left > Duration::from_micros(500) {
@@ -168,7 +167,7 @@ pub(super) async fn until(due: Instant) {
     }
 }
 
-/// Many commands at once: all are due at the beginning, and so many at a time are called.
+/// Many commands at once: all are due at the beginning, and [`AT_A_TIME`] are called concurrently.
 pub(super) async fn burst(running: &Arc<dyn Running>, commands: &mut Commands, count: u64) -> Answer<Fresh> {
     let (probes, prober) = Prober::start(running);
     let every = count.div_ceil(500);
@@ -188,7 +187,7 @@ pub(super) async fn burst(running: &Arc<dyn Running>, commands: &mut Commands, c
     Ok(fresh)
 }
 
-/// Calls a command that was due then.
+/// Calls a command that was due at `due`.
 pub(super) async fn carry_out(
     running: &dyn Running,
     command: &Command,
@@ -214,27 +213,27 @@ pub(super) async fn carry_out(
     Done { due, began, at, said }
 }
 
-/// An acknowledged command that is looked for.
+/// An acknowledged command that is not visible yet.
 pub(super) struct Probe {
     ack: Ack,
     due: Instant,
     at: Instant,
 }
 
-/// A probe that was seen, then.
+/// A probe that became visible.
 struct Sight {
     freshness: f64,
     visible: f64,
     at: Instant,
 }
 
-/// The thread that looks.
+/// The thread that looks for probes.
 struct Prober {
     thread: std::thread::JoinHandle<Answer<Vec<Sight>>>,
 }
 
 impl Prober {
-    /// Looks until all senders are gone and all probes were seen.
+    /// Looks until all senders are gone and all probes were visible.
     fn start(running: &Arc<dyn Running>) -> (Sender<Probe>, Prober) {
         let (sender, inbox) = mpsc::channel();
         let (queries, patience) = (running.queries(), PATIENCE + running.interval() * 2);
@@ -277,7 +276,7 @@ fn look(
                 return false;
             }
             if since(probe.at) > patience {
-                failed = Some(format!("{} at version {} was never seen", probe.ack.key, probe.ack.version));
+                failed = Some(format!("{} at version {} never became visible", probe.ack.key, probe.ack.version));
             }
             failed = failed.take().or(shows.err().map(|error| error.to_string()));
             true
@@ -304,7 +303,7 @@ fn shows(queries: &Queries, probe: &Probe, runtime: &tokio::runtime::Handle) -> 
 mod tests {
     use super::*;
 
-    /// A command takes its own time, however late it was called; what was due stays visible.
+    /// The acknowledgement time is without the lateness of the call; the time from when it was due includes it.
     #[test]
     fn lateness_is_not_the_commands() {
         let due = now();

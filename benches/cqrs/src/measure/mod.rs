@@ -1,12 +1,11 @@
 //! Measuring: the same commands and queries through every strategy, one strategy per process.
 //!
-//! Freshness, read latency and acknowledgement time are figures apart: an event-driven read side may match on the first
-//! and not on the second. At the end of a turn everything that can be asked is compared with the write side, so that no
-//! figure comes from a read side that was wrong.
+//! Freshness, read latency and acknowledgement time are separate figures: an event-driven read side may match in the first
+//! and not in the second. At the end of a turn every possible answer is compared with the write side, so that no figure
+//! comes from a wrong read side.
 
 mod footprint;
 mod freshness;
-mod glue;
 mod reads;
 
 use std::sync::Arc;
@@ -17,28 +16,27 @@ use serde::{Deserialize, Serialize};
 use super::Answer;
 use super::clock;
 use super::faults::{differences, drain};
-use super::strategy::{Place, Running, Stage, Strategy};
+use super::strategy::{Location, Running, Stage, Strategy};
 
 pub use footprint::{Left, read_process, resident_bytes};
-pub use glue::{Chosen, glue};
 
 /// One figure of one strategy.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// What it is called.
+    /// The name of the figure.
     pub figure: String,
-    /// Whose it is.
+    /// The strategy, by its title.
     pub system: String,
-    /// Commands per second, where that matters.
+    /// Commands per second, if the figure depends on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,
-    /// How many commands came at once, where that matters.
+    /// How many commands came at once, if the figure depends on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<u64>,
-    /// Which query, where that matters: `product`, `category` or `page`.
+    /// The query, if the figure depends on it: `product`, `category` or `page`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
-    /// Of the value: `s`, `ns`, `bytes`, `1/s` or `count`.
+    /// The unit of the value: `s`, `ns`, `bytes`, `1/s` or `count`.
     pub unit: String,
     /// The value.
     pub value: f64,
@@ -64,7 +62,7 @@ impl Row {
     }
 }
 
-/// How much of everything is done.
+/// How much is measured.
 #[derive(Debug, Clone)]
 pub struct Effort {
     /// Commands per second, one phase each.
@@ -73,7 +71,7 @@ pub struct Effort {
     pub phase: Duration,
     /// Commands that come at once.
     pub burst: u64,
-    /// How long each read is timed.
+    /// How long each query is timed.
     pub reads: Duration,
     /// Commands per second while reads are timed under load.
     pub load: u32,
@@ -82,7 +80,7 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// What figures are made with.
+    /// For figures.
     #[must_use]
     pub fn full() -> Effort {
         Effort {
@@ -95,7 +93,7 @@ impl Effort {
         }
     }
 
-    /// A first look.
+    /// For a first look.
     #[must_use]
     pub fn quick() -> Effort {
         Effort {
@@ -107,22 +105,22 @@ impl Effort {
         }
     }
 
-    /// How long a phase lasts at this rate: long enough for a 99th of a hundred, unless that were much longer.
+    /// How long a phase lasts at this rate: long enough for a 99th percentile, but at most twice the phase.
     fn phase(&self, rate: u32) -> Duration {
         Duration::from_secs_f64(COMMANDS_MIN / f64::from(rate)).min(self.phase * 2).max(self.phase)
     }
 
-    /// The phases that a strategy goes through: one that looks every ten seconds shows no more in three short ones.
+    /// The rates of a strategy's phases: one that polls every ten seconds shows no more in three short phases than in one.
     fn rates(&self, strategy: Strategy) -> Vec<u32> {
-        let slow = strategy == Strategy::CenoteUpdate(Place::S3Slow) && self.phase < Duration::from_secs(5);
+        let slow = strategy == Strategy::CenoteUpdate(Location::S3Slow) && self.phase < Duration::from_secs(5);
         if slow { self.rates.iter().copied().skip(1).take(1).collect() } else { self.rates.clone() }
     }
 }
 
-/// So many commands have a hundred probes among them that are acknowledged.
+/// With so many commands, a hundred probes are acknowledged.
 const COMMANDS_MIN: f64 = 140.0;
 
-/// One strategy's turn: everything but what needs a process of its own.
+/// One strategy's turn: everything except what needs a separate process.
 pub async fn turn(
     strategy: Strategy,
     stage: &Stage,
@@ -141,7 +139,7 @@ pub async fn turn(
         let fresh = freshness::at_rate(&running, &mut commands, rate, effort.phase(rate)).await?;
         fresh.rows(&row).into_iter().for_each(|row| say(row.at(rate)));
     }
-    // Where a first look shows one phase only, the rest would be waiting.
+    // With one phase only, in a first look, the rest would be waiting.
     if rates.len() > 1 || effort.rates.len() == 1 {
         let fresh = freshness::burst(&running, &mut commands, effort.burst).await?;
         fresh.rows(&row).into_iter().for_each(|row| say(Row { burst: Some(effort.burst), ..row }));
@@ -177,13 +175,13 @@ pub async fn turn(
     Ok(left)
 }
 
-/// Waits until all queues are empty, and compares everything.
+/// Waits until all queues are empty, and compares every answer.
 async fn check(running: &Arc<dyn Running>, stage: &Stage) -> Answer<()> {
     if !drain(&**running, Duration::from_secs(120)).await? {
-        return Err(format!("queues don't get empty: {:?}", running.reading().await?).into());
+        return Err(format!("queues do not become empty: {:?}", running.reading().await?).into());
     }
     if running.cenote().is_none() {
-        // The engine's readers say how far they are; a cache that a timer empties does not.
+        // Cenote's readers report their version; a cache that a timer empties does not.
         clock::sleep(running.interval().mul_f64(1.2)).await;
     }
     match differences(&**running, &stage.world, 1).await?.first() {
@@ -192,7 +190,7 @@ async fn check(running: &Arc<dyn Running>, stage: &Stage) -> Answer<()> {
     }
 }
 
-/// What an idle reader asks of the store, and what that is in a month.
+/// The requests of an idle reader to the store, as requests a month.
 async fn requests(
     cenote: &super::strategy::cenote::Cenote,
     effort: &Effort,
@@ -201,11 +199,11 @@ async fn requests(
 ) {
     const MONTH: f64 = 30.0 * 86_400.0;
     say(row("polls_a_month", "count", MONTH / cenote.poll().as_secs_f64()));
-    // Too short a look shows nothing of a reader that looks rarely.
+    // A short time shows nothing of a reader that polls rarely.
     if effort.idle < cenote.poll() * 2 {
         return;
     }
-    // One that looks often has shown it sooner.
+    // A reader that polls often needs less time.
     let idle = effort.idle.min(cenote.poll() * 40);
     let before = cenote.reader_requests.counts().total();
     clock::sleep(idle).await;

@@ -1,8 +1,8 @@
 //! Reads: how long each query takes and how many a core answers, alone and while commands go on.
 //!
-//! One thread asks, one question at a time, as a request would; every field of the answer is looked at. Each time has the
-//! clock's own cost in it, which is a figure of its own (`clock_cost`). How many are answered a second is counted in rounds
-//! in which nothing is timed and nothing is made up: the questions are there before.
+//! One thread asks one query at a time, as a request would, and reads every field of the answer. Each time includes the cost
+//! of the clock, which is a separate figure (`clock_cost`). Reads a second are counted in rounds in which nothing is timed
+//! and no query is generated.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -17,14 +17,14 @@ use crate::strategy::{Running, Stage};
 use crate::{Answer, Failure};
 use cenote_bench_support::histogram::Histogram;
 
-/// The three queries, by the names that they have in rows.
+/// The three queries, by their names in figures.
 const QUERIES: [&str; 3] = ["product", "category", "page"];
-/// Questions that are made up beforehand: more than there are products.
+/// Queries that are generated beforehand: more than there are products.
 const QUESTIONS: usize = 1 << 18;
-/// Questions between two looks at the clock.
+/// Queries between two checks of the time.
 const ROUND: usize = 16;
 
-/// How one query did.
+/// The times of one query.
 pub(super) struct Read {
     query: &'static str,
     histogram: Histogram,
@@ -33,7 +33,7 @@ pub(super) struct Read {
 }
 
 impl Read {
-    /// As rows' worth: several figures.
+    /// As figures.
     pub(super) fn rows(&self, system: &str, load: Option<u32>) -> Vec<Row> {
         let mut rows = Vec::new();
         for (figure, share, needed) in [("read_p50", 0.5, 2), ("read_p99", 0.99, 100), ("read_p999", 0.999, 1_000)] {
@@ -46,7 +46,7 @@ impl Read {
     }
 }
 
-/// With nothing else going on.
+/// With no other load.
 pub(super) async fn alone(running: &Arc<dyn Running>, stage: &Stage, effort: &Effort) -> Answer<Vec<Read>> {
     let mut reads = Vec::new();
     for query in QUERIES {
@@ -55,7 +55,7 @@ pub(super) async fn alone(running: &Arc<dyn Running>, stage: &Stage, effort: &Ef
     Ok(reads)
 }
 
-/// While commands go on; also how many of them were answered a second.
+/// While commands arrive; also how many of them were answered a second.
 pub(super) async fn under_load(
     running: &Arc<dyn Running>,
     stage: &Stage,
@@ -74,7 +74,7 @@ pub(super) async fn under_load(
             tasks.push(clock::spawn(async move { carry_out(&*writer, &command, due, None).await }));
         }
         let mut pace = Pace::default();
-        // Rejections are part of the load; a failure is none.
+        // Rejections are part of the load; a failure is not.
         for task in tasks {
             let done = task.await?;
             pace.answered(done.at);
@@ -91,7 +91,7 @@ pub(super) async fn under_load(
     Ok((reads?, pace))
 }
 
-/// What a look at the clock costs, in nanoseconds: it is in each time of a read.
+/// The cost of reading the clock, in nanoseconds: each time of a read includes it.
 pub(super) fn clock_cost() -> f64 {
     const LOOKS: u32 = 100_000;
     let began = now();
@@ -99,7 +99,7 @@ pub(super) fn clock_cost() -> f64 {
     began.elapsed().as_nanos() as f64 / f64::from(LOOKS)
 }
 
-/// The questions of one kind, the same for all.
+/// The queries of one kind, the same for all strategies.
 fn questions(query: &str, world: &World) -> Vec<Query> {
     let leaves: Vec<u32> = world.reference.leaves().collect();
     let mut dice = Dice::new(7, 7, 7);

@@ -1,14 +1,13 @@
 //! The read model on Cassandra: a row per product and per page, and a partition per category with the whole cards in it.
 //!
-//! A write has its entity's version as its timestamp, so that the newer of two wins, in whatever order they come, and one
-//! that comes again changes nothing; no lightweight transaction is needed. What that can't do is take a product out of the
-//! category that it has left: a batch looks first at what is there, one batch at a time, as there is one projector.
+//! The timestamp of a write is its entity's version, so the newer of two wins in whatever order they come, and one that
+//! comes again changes nothing, without lightweight transactions. That does not remove a product from the category that it
+//! has left: a batch reads the stored categories first, one batch at a time, as there is one projector.
 //!
-//! Rules: a product's row is written after its listings, so that a batch that is repeated finds again what it has to take
-//! out. A listing is one partition, in the order of ids; a page is two round trips, and not of one moment: there are no
-//! snapshots here. A page that is gone leaves its version.
+//! Rules: a product's row is written after its listings, so that a repeated batch finds again what it has to remove. A
+//! listing is one partition, in the order of ids. A page is two round trips, and not of one moment: there are no snapshots.
+//! A page that is gone leaves its version.
 
-// glue: async, outbox, cdc, polling, event-sourced
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -29,17 +28,17 @@ use tokio::sync::Mutex;
 use super::{Applied, Queries, ReadStore, ReadStores, RemoteQueries};
 use crate::cleanup::in_destructor;
 use crate::disk::folder_bytes;
-use crate::domain::{Card, Change, Key, LISTING, Message, Query, Reference, See};
+use crate::domain::{Card, Change, Key, LISTING, Message, Query, Reference, Visitor};
 use crate::points::Away;
 use crate::{Answer, Failure};
 
 /// How long an answer may take, and a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Connections: one carries thousands of requests, a second takes part of the driver's own work from it.
+/// Connections: one carries thousands of requests, a second shares the driver's work.
 const CONNECTIONS: NonZeroUsize = NonZeroUsize::new(2).expect("two is not zero");
-/// Writes on their way at a time: enough to keep the server busy, few enough for it to answer readers meanwhile.
+/// Concurrent writes: enough to keep the server busy, few enough that it answers readers meanwhile.
 const AT_A_TIME: usize = 64;
-/// Keys that one question asks for.
+/// The most keys in one query.
 const KEYS: usize = 100;
 
 /// The columns of a [`CardRow`].
@@ -112,13 +111,16 @@ impl Prepared {
     }
 }
 
-/// A version as a timestamp. Every second one is free, for what a script does behind everyone's back.
+/// A version as a timestamp. Every second one is free, for a script that corrupts a row.
 fn timestamp(version: u64) -> i64 {
     version as i64 * 2
 }
 
-fn show((id, name, brand, category_path, price, stock, weight, version): &CardRow<'_>, see: &mut (dyn See + Send)) {
-    see.product(Card {
+fn show(
+    (id, name, brand, category_path, price, stock, weight, version): &CardRow<'_>,
+    visitor: &mut (dyn Visitor + Send),
+) {
+    visitor.product(Card {
         id: *id as u64,
         name,
         brand,
@@ -130,7 +132,7 @@ fn show((id, name, brand, category_path, price, stock, weight, version): &CardRo
     });
 }
 
-/// Says [`Away`] of a failure that is the connection's and not the question's: to be repeated, however long it takes.
+/// Maps a failure of the connection, and not of the query, to [`Away`], which is retried without limit.
 fn or_away(failure: Failure) -> Failure {
     let lost = match failure.downcast_ref::<ExecutionError>() {
         Some(ExecutionError::LastAttemptError(RequestAttemptError::DbError(error, _))) => {
@@ -150,25 +152,25 @@ fn or_away(failure: Failure) -> Failure {
     if lost { Away("Cassandra").into() } else { failure }
 }
 
-/// One generation's answers.
+/// The queries of one generation.
 struct Answers {
     prepared: ArcSwap<Prepared>,
 }
 
 #[async_trait]
 impl RemoteQueries for Answers {
-    async fn ask(&self, query: Query, see: &mut (dyn See + Send)) -> Answer<bool> {
+    async fn ask(&self, query: Query, visitor: &mut (dyn Visitor + Send)) -> Answer<bool> {
         let own = self.prepared.load_full();
         match query {
             Query::Product(id) => {
                 let found = own.session.execute_unpaged(&own.product, (id as i64,)).await?.into_rows_result()?;
                 let Some(card) = found.maybe_first_row::<CardRow<'_>>()? else { return Ok(false) };
-                show(&card, see);
+                show(&card, visitor);
             }
             Query::Category(category) => {
                 let found = own.session.execute_unpaged(&own.category, (category as i32,)).await?.into_rows_result()?;
                 for card in found.rows::<CardRow<'_>>()? {
-                    show(&card?, see);
+                    show(&card?, visitor);
                 }
             }
             Query::Page(id) => {
@@ -182,9 +184,9 @@ impl RemoteQueries for Answers {
                 let products = own.session.execute_unpaged(&own.products, (&ids,)).await?.into_rows_result()?;
                 let cards = products.rows::<CardRow<'_>>()?.map(|card| card.map(|card| (card.0, card)));
                 let cards: HashMap<i64, CardRow<'_>> = cards.collect::<Result<_, _>>()?;
-                see.page(title, version as u64);
+                visitor.page(title, version as u64);
                 // A page refers to products that this read model may not have yet.
-                ids.iter().filter_map(|id| cards.get(id)).for_each(|card| show(card, see));
+                ids.iter().filter_map(|id| cards.get(id)).for_each(|card| show(card, visitor));
             }
         }
         Ok(true)
@@ -213,8 +215,8 @@ async fn connect_to(address: &str, keyspace: &str) -> Answer<Session> {
 }
 
 impl CassandraReadStores {
-    /// Connects, and makes the keyspace if there is none; it is dropped with this, unless it is to be kept for a process that
-    /// comes after. `folder` is where the server keeps its data, if that is known.
+    /// Connects, and creates the keyspace if it does not exist; it is dropped with this, unless `keep` is set for a later
+    /// process. `folder` is the server's data folder, if it is known.
     pub async fn open(
         address: &str,
         keyspace: &str,
@@ -233,7 +235,6 @@ impl CassandraReadStores {
         Ok(CassandraReadStores { address, session, keyspace, reference, folder, keep })
     }
 }
-// glue end
 
 impl Drop for CassandraReadStores {
     fn drop(&mut self) {
@@ -248,7 +249,6 @@ impl Drop for CassandraReadStores {
     }
 }
 
-// glue: async, outbox, cdc, polling, event-sourced
 #[async_trait]
 impl ReadStores for CassandraReadStores {
     async fn open(&self, generation: u32) -> Answer<Arc<dyn ReadStore>> {
@@ -280,14 +280,14 @@ struct CassandraRead {
     generation: u32,
     answers: Arc<Answers>,
     reference: Arc<Reference>,
-    /// One batch at a time, since each looks at what is there.
+    /// One batch at a time, since each reads the stored rows first.
     writing: Mutex<()>,
     address: String,
     keyspace: String,
     folder: Option<std::path::PathBuf>,
 }
 
-/// What is there of an entity.
+/// What is stored of an entity.
 #[derive(Clone, Copy, Default)]
 struct Known {
     version: u64,
@@ -365,7 +365,7 @@ impl CassandraRead {
             puts.push(self.put(&own, message, before.get(&key).copied().unwrap_or_default()));
         }
         stream::iter(puts).buffer_unordered(AT_A_TIME).try_collect::<()>().await?;
-        // Last, so that a repetition starts with the first.
+        // Last, so that a retry starts with the first.
         if let Some(position) = position {
             own.run(&own.put_position, (position as i64,)).await?;
         }
@@ -388,8 +388,6 @@ impl ReadStore for CassandraRead {
         let found = own.session.execute_unpaged(&own.position, ()).await?.into_rows_result()?;
         Ok(found.maybe_first_row::<(i64,)>()?.map_or(0, |(position,)| position as u64))
     }
-
-    // glue end
 
     async fn reconnect(&self) -> Answer<()> {
         let session = Arc::new(connect_to(&self.address, &self.keyspace).await?);
@@ -416,7 +414,7 @@ impl ReadStore for CassandraRead {
         Ok(())
     }
 
-    /// What the server has in its folder: the log of commits, which all share, is most of it while there is little.
+    /// The size of the server's folder; the commit log, which all tables share, is most of it while there is little data.
     async fn disk_bytes(&self) -> Answer<u64> {
         Ok(self.folder.as_deref().map_or(0, folder_bytes))
     }

@@ -1,13 +1,12 @@
-//! The read model on PostgreSQL: the same denormalised tables as on SQLite, asked and filled as a server wants it.
+//! The read model on PostgreSQL: the same denormalised tables as on SQLite, with few round trips.
 //!
-//! A question is one round trip, a page with its products included. A batch is a handful of statements on arrays in one
-//! transaction. It can be made anew, so its commits are not waited for (`synchronous_commit = off`): a crash of the server
-//! loses the last fraction of a second together with the position that says so. In the command's transaction the command decides.
+//! A query is one round trip, also for a page with its products. A batch is a few statements on arrays in one transaction.
+//! The read model can be rebuilt, so commits are not awaited (`synchronous_commit = off`): a crash of the server loses the
+//! last fraction of a second together with its position. In the command's transaction the command's setting holds.
 //!
-//! Rules: as on SQLite: only newer versions replace, a page that is gone leaves its version, stock has a version of its
-//! own.
+//! Rules, as on SQLite: only newer versions replace a row, a page that is gone leaves its version, stock has a separate
+//! version.
 
-// glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -18,9 +17,9 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::{Applied, Queries, ReadStore, ReadStores, RemoteQueries};
-use crate::domain::{Card, Change, Key, LISTING, Message, Product, Query, Reference, See};
+use crate::domain::{Card, Change, Key, LISTING, Message, Product, Query, Reference, Visitor};
 use crate::points::Away;
-use crate::postgres::{Database, Place};
+use crate::postgres::{Database, SchemaLocation};
 use crate::settings::Settings;
 use crate::{Answer, Failure};
 
@@ -37,7 +36,7 @@ fn tables(generation: u32) -> String {
     )
 }
 
-/// What the columns of a batch are, and what happens to a row that is there.
+/// The columns of a batch, and what happens to an existing row.
 fn upsert_products(generation: u32) -> String {
     format!(
         "INSERT INTO product_view_{generation}
@@ -64,7 +63,7 @@ fn upsert_page(generation: u32) -> String {
     )
 }
 
-/// Brings one generation up to date with a message, in the command's transaction.
+/// Applies a message to one generation, in the command's transaction.
 pub async fn postgres_project(
     transaction: &Transaction<'_>,
     generation: u32,
@@ -74,11 +73,8 @@ pub async fn postgres_project(
     put_all(transaction, generation, std::slice::from_ref(message), reference).await.map(|_| ())
 }
 
-// glue end
-
-// glue: hybrid
-/// Brings one product's stock up to date, in the command's transaction. A product that the outbox has not brought yet
-/// gets a row that no query shows, so that its stock is not lost.
+/// Updates one product's stock, in the command's transaction. A product that the outbox has not delivered yet gets a row
+/// that no query shows, so that its stock is not lost.
 pub async fn postgres_project_stock(
     transaction: &Transaction<'_>,
     generation: u32,
@@ -95,18 +91,15 @@ pub async fn postgres_project_stock(
     Ok(())
 }
 
-// glue end
-
-// glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
-/// Applies messages; how many changed something.
+/// Applies messages; returns how many changed something.
 async fn put_all(
     transaction: &Transaction<'_>,
     generation: u32,
     batch: &[Message],
     reference: &Reference,
 ) -> Answer<Applied> {
-    // One statement can't touch a row twice: of several versions in a batch, the newest is all that matters. In the order
-    // of keys, so that two who write at a time wait for each other and don't lock each other out.
+    // A statement can't change a row twice: of several versions in a batch, only the newest counts. In the order of keys,
+    // so that two concurrent writers don't deadlock.
     let mut newest: BTreeMap<Key, &Message> = BTreeMap::new();
     for message in batch {
         let last = newest.entry(message.key()).or_insert(message);
@@ -124,7 +117,7 @@ async fn put_all(
         }
     }
     written.extend(put_products(transaction, generation, &products, reference).await?);
-    // Whatever the newest has superseded would have been written before it, if it came in order.
+    // A version that the newest has superseded counts as written, if it came in order.
     let mut last: HashMap<Key, u64> = HashMap::new();
     let is_newer = |message: &&Message| {
         let last = last.entry(message.key()).or_default();
@@ -134,7 +127,7 @@ async fn put_all(
     Ok(Applied { written: changes, stale: batch.len() as u64 - changes })
 }
 
-/// Which of them were newer than what was there.
+/// Which of them were newer than the stored rows.
 async fn put_products(
     transaction: &Transaction<'_>,
     generation: u32,
@@ -161,12 +154,12 @@ async fn put_products(
     Ok(written.iter().map(|row| Key::Product(row.get::<_, i64>(0) as u64)).collect())
 }
 
-/// Whether it was newer than what was there.
+/// Whether it was newer than the stored page.
 async fn put_page(transaction: &Transaction<'_>, generation: u32, message: &Message) -> Answer<bool> {
     let (id, title, products, gone) = match &message.change {
         Change::Page(page) => (page.id, page.title.as_str(), page.products.as_slice(), false),
         Change::PageGone(id) => (*id, "", [].as_slice(), true),
-        Change::Product(_) => unreachable!("the caller has looked"),
+        Change::Product(_) => unreachable!("the caller has checked the kind"),
     };
     let products: Vec<i64> = products.iter().map(|id| *id as i64).collect();
     let statement = transaction.prepare_cached(&upsert_page(generation)).await?;
@@ -174,7 +167,7 @@ async fn put_page(transaction: &Transaction<'_>, generation: u32, message: &Mess
     Ok(transaction.execute(&statement, &[&row.0, &row.1, &row.2, &row.3, &row.4]).await? > 0)
 }
 
-/// The questions of one generation, as SQL.
+/// The queries of one generation, as SQL.
 struct Sql {
     product: String,
     category: String,
@@ -202,8 +195,8 @@ impl Sql {
     }
 }
 
-fn show(row: &Row, see: &mut (dyn See + Send)) -> Answer<()> {
-    see.product(Card {
+fn show(row: &Row, visitor: &mut (dyn Visitor + Send)) -> Answer<()> {
+    visitor.product(Card {
         id: row.try_get::<_, i64>(0)? as u64,
         name: row.try_get(1)?,
         brand: row.try_get(2)?,
@@ -216,7 +209,7 @@ fn show(row: &Row, see: &mut (dyn See + Send)) -> Answer<()> {
     Ok(())
 }
 
-/// One generation's answers.
+/// The queries of one generation.
 struct Answers {
     database: Arc<Database>,
     sql: Sql,
@@ -224,7 +217,7 @@ struct Answers {
 
 #[async_trait]
 impl RemoteQueries for Answers {
-    async fn ask(&self, query: Query, see: &mut (dyn See + Send)) -> Answer<bool> {
+    async fn ask(&self, query: Query, visitor: &mut (dyn Visitor + Send)) -> Answer<bool> {
         let client = self.database.reader().await?;
         let rows = match query {
             Query::Product(id) => {
@@ -239,14 +232,14 @@ impl RemoteQueries for Answers {
                 let statement = client.prepare_cached(&self.sql.page).await?;
                 let rows = client.query(&statement, &[&(id as i64)]).await?;
                 let Some(first) = rows.first() else { return Ok(false) };
-                see.page(first.try_get(8)?, first.try_get::<_, i64>(9)? as u64);
+                visitor.page(first.try_get(8)?, first.try_get::<_, i64>(9)? as u64);
                 rows
             }
         };
         for row in &rows {
             // A page refers to products that this read model may not have yet.
             if row.try_get::<_, Option<i64>>(0)?.is_some() {
-                show(row, see)?;
+                show(row, visitor)?;
             }
         }
         Ok(!rows.is_empty() || matches!(query, Query::Category(_)))
@@ -257,18 +250,22 @@ impl RemoteQueries for Answers {
 pub struct PostgresReadStores {
     database: Arc<Database>,
     reference: Arc<Reference>,
-    /// The generations that exist, where the write side has to know.
+    /// The generations that exist, for a write side that projects to them.
     generations: Arc<RwLock<Vec<u32>>>,
 }
 
 impl PostgresReadStores {
-    /// In a schema at this server, which may have generations already.
-    pub async fn open(at: &Place<'_>, reference: Arc<Reference>, settings: &Settings) -> Answer<PostgresReadStores> {
+    /// In a schema at this server, which may hold generations already.
+    pub async fn open(
+        at: &SchemaLocation<'_>,
+        reference: Arc<Reference>,
+        settings: &Settings,
+    ) -> Answer<PostgresReadStores> {
         let database = Arc::new(at.open(settings).await?);
         Ok(PostgresReadStores::within(database, reference, Arc::default()))
     }
 
-    /// In a schema that somebody has open already.
+    /// In a schema that the write side has open.
     #[must_use]
     pub fn within(
         database: Arc<Database>,
@@ -299,10 +296,10 @@ impl ReadStores for PostgresReadStores {
     }
 }
 
-/// Says [`Away`] of a failure that is the connection's and not the question's: to be repeated, however long it takes.
+/// Maps a failure of the connection, and not of the query, to [`Away`], which is retried without limit.
 fn or_away(failure: Failure) -> Failure {
     let lost = failure.downcast_ref::<tokio_postgres::Error>().is_some_and(|error| match error.code() {
-        // Connections that end, and a server that shuts down, starts up or recovers.
+        // A connection that ended, or a server that shuts down, starts up or recovers.
         Some(code) => code.code().starts_with("08") || code.code().starts_with("57P"),
         None => {
             error.is_closed() || std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
@@ -352,8 +349,6 @@ impl ReadStore for PostgresRead {
         let row = self.answers.database.get().await?.query_one(&sql, &[]).await?;
         Ok(row.get::<_, i64>(0) as u64)
     }
-
-    // glue end
 
     async fn reconnect(&self) -> Answer<()> {
         self.answers.database.reconnect();

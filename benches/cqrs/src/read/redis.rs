@@ -1,13 +1,12 @@
 //! The read model on Redis: a value per product and per page, a sorted set per category, a list of references per page.
 //!
-//! A question is one round trip: `SORT … BY nosort GET` follows references at the server, so that a page comes with its
-//! products. A batch is one script, which looks at the version that is there before it writes: so it is atomic, and a
-//! message that comes again changes nothing. One node is assumed: at a cluster, references would cross nodes.
+//! A query is one round trip: `SORT … BY nosort GET` follows references at the server, so that a page comes with its
+//! products. A batch is one script, which compares versions before it writes: it is atomic, and a message that comes again
+//! changes nothing. One node is assumed: in a cluster, references would cross nodes.
 //!
-//! A value begins with what the script has to know, as text: `version|category|` or `version|gone|`. What follows, only readers
-//! read: bincode for a product, whose texts are then borrowed from the answer, the headline for a page.
+//! A value begins with what the script reads, as text: `version|category|` or `version|gone|`. Only readers read the rest:
+//! bincode for a product, whose texts are borrowed from the answer, and the headline for a page.
 
-// glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -18,13 +17,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Applied, Queries, ReadStore, ReadStores, RemoteQueries};
 use crate::cleanup::in_destructor;
-use crate::domain::{Card, Change, Key, LISTING, Message, Query, Reference, See};
+use crate::domain::{Card, Change, Key, LISTING, Message, Query, Reference, Visitor};
 use crate::points::Away;
 use crate::{Answer, Failure};
 
-/// How long an answer may take; a script on a full batch takes some milliseconds.
+/// How long an answer may take; a script for a full batch takes some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Messages per script: while one runs, nobody else is answered.
+/// Messages per script: while one runs, the server answers no other query.
 const BATCH: usize = 500;
 
 /// KEYS: the generation's prefix. ARGV: the position or nothing, then five for each message: kind, id, version, the category
@@ -52,7 +51,7 @@ const APPLY: &str = r"
     if ARGV[1] ~= '' then redis.call('SET', prefix .. 'position', ARGV[1]) end
     return written";
 
-/// A product as its value has it, after the head.
+/// A product in its value, after the head.
 #[derive(Serialize, Deserialize)]
 struct Stored<'a> {
     id: u64,
@@ -71,7 +70,7 @@ fn value(head: &str, stored: &Stored<'_>) -> Answer<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A value's version, what its head says next, and what follows.
+/// A value's version, the second part of its head, and the rest.
 fn split(bytes: &[u8]) -> Answer<(u64, &str, &[u8])> {
     let mut parts = bytes.splitn(3, |byte| *byte == b'|');
     let mut next = || parts.next().ok_or("a value without a head: rebuild this read model");
@@ -83,25 +82,25 @@ fn stored(bytes: &[u8]) -> Answer<Stored<'_>> {
     Ok(bincode::serde::borrow_decode_from_slice(bytes, bincode::config::standard())?.0)
 }
 
-fn show(bytes: &[u8], see: &mut (dyn See + Send)) -> Answer<()> {
+fn show(bytes: &[u8], visitor: &mut (dyn Visitor + Send)) -> Answer<()> {
     let (version, _, rest) = split(bytes)?;
     let Stored { id, name, brand, category_path, price_cents, stock, weight_grams } = stored(rest)?;
-    see.product(Card { id, name, brand, category_path, price_cents, stock, weight_grams, version });
+    visitor.product(Card { id, name, brand, category_path, price_cents, stock, weight_grams, version });
     Ok(())
 }
 
-/// Shows the products of an answer; references that lead nowhere are nothing.
-fn show_all(products: &Value, see: &mut (dyn See + Send)) -> Answer<()> {
+/// Shows the products of an answer; a reference to a missing product shows nothing.
+fn show_all(products: &Value, visitor: &mut (dyn Visitor + Send)) -> Answer<()> {
     let Value::Array(products) = products else {
         return Err(format!("Redis answered {products:?} in place of a list").into());
     };
     products.iter().try_for_each(|product| match product {
-        Value::BulkString(bytes) => show(bytes, see),
+        Value::BulkString(bytes) => show(bytes, visitor),
         _ => Ok(()),
     })
 }
 
-/// Whether a failure is the connection's and not the question's.
+/// Whether a failure is of the connection and not of the query.
 fn is_lost(failure: &Failure) -> bool {
     failure.downcast_ref::<RedisError>().is_some_and(|error| {
         let loading = error.kind() == ErrorKind::Server(ServerErrorKind::BusyLoading);
@@ -109,12 +108,12 @@ fn is_lost(failure: &Failure) -> bool {
     })
 }
 
-/// Says [`Away`] of a lost connection: to be repeated, however long it takes.
+/// Maps a lost connection to [`Away`], which is retried without limit.
 fn or_away(failure: Failure) -> Failure {
     if is_lost(&failure) { Away("Redis").into() } else { failure }
 }
 
-/// Connections: one for questions, one for batches, so that the one need not wait behind the other.
+/// Connections: one for queries, one for batches, so that neither waits for the other.
 struct Server {
     client: Client,
     connections: RwLock<Connections>,
@@ -147,7 +146,7 @@ impl Server {
     }
 }
 
-/// One generation's answers.
+/// The queries of one generation.
 struct Answers {
     server: Arc<Server>,
     prefix: String,
@@ -161,33 +160,33 @@ impl Answers {
 
 #[async_trait]
 impl RemoteQueries for Answers {
-    async fn ask(&self, query: Query, see: &mut (dyn See + Send)) -> Answer<bool> {
-        match self.ask_once(query, see).await {
-            // The first to notice that a connection is gone. Nothing was shown, and a question may be asked again.
-            Err(error) if is_lost(&error) => self.ask_once(query, see).await,
+    async fn ask(&self, query: Query, visitor: &mut (dyn Visitor + Send)) -> Answer<bool> {
+        match self.ask_once(query, visitor).await {
+            // This query found the connection gone. Nothing was shown, so it is repeated.
+            Err(error) if is_lost(&error) => self.ask_once(query, visitor).await,
             done => done,
         }
     }
 }
 
 impl Answers {
-    async fn ask_once(&self, query: Query, see: &mut (dyn See + Send)) -> Answer<bool> {
+    async fn ask_once(&self, query: Query, visitor: &mut (dyn Visitor + Send)) -> Answer<bool> {
         let mut server = self.server.ask();
         let products = self.key('p', '*');
         match query {
             Query::Product(id) => {
                 let found: Value = cmd("GET").arg(self.key('p', id)).query_async(&mut server).await?;
                 let Value::BulkString(bytes) = found else { return Ok(false) };
-                show(&bytes, see)?;
+                show(&bytes, visitor)?;
             }
             Query::Category(category) => {
                 let mut sort = cmd("SORT");
                 sort.arg(self.key('c', category)).arg("BY").arg("nosort").arg("LIMIT").arg(0).arg(LISTING);
-                show_all(&sort.arg("GET").arg(products).query_async(&mut server).await?, see)?;
+                show_all(&sort.arg("GET").arg(products).query_async(&mut server).await?, visitor)?;
             }
             Query::Page(id) => {
                 let mut both = pipe();
-                // One moment: a page and its references change together.
+                // In one transaction: a page and its references change together.
                 both.atomic().cmd("GET").arg(self.key('g', id));
                 both.cmd("SORT").arg(self.key('r', id)).arg("BY").arg("nosort").arg("GET").arg(products);
                 let (page, products): (Value, Value) = both.query_async(&mut server).await?;
@@ -196,27 +195,27 @@ impl Answers {
                 if gone == "1" {
                     return Ok(false);
                 }
-                see.page(std::str::from_utf8(title)?, version);
-                show_all(&products, see)?;
+                visitor.page(std::str::from_utf8(title)?, version);
+                show_all(&products, visitor)?;
             }
         }
         Ok(true)
     }
 }
 
-/// Generations at one server, under a prefix that no other run has.
+/// Generations at one server, under a prefix that no other run uses.
 pub struct RedisReadStores {
     server: Arc<Server>,
     reference: Arc<Reference>,
     prefix: String,
-    /// What the server held before.
+    /// The server's memory before.
     before: u64,
     keep: bool,
 }
 
 impl RedisReadStores {
-    /// Connects. Keys begin with this name, and may be there already; they are removed with this unless they are to be kept for
-    /// a process that comes after.
+    /// Connects. Keys begin with this name, and may exist already; they are removed with this, unless `keep` is set for a
+    /// later process.
     pub async fn open(url: &str, name: &str, keep: bool, reference: Arc<Reference>) -> Answer<RedisReadStores> {
         let prefix = format!("{name}:");
         let client = Client::open(url)?;
@@ -231,12 +230,10 @@ impl RedisReadStores {
     }
 }
 
-// glue end
-
 async fn used_memory(server: &Server) -> Answer<u64> {
     let info: String = cmd("INFO").arg("memory").query_async(&mut server.write()).await?;
     let line = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
-    Ok(line.ok_or("Redis does not say how much memory it uses")?.trim().parse()?)
+    Ok(line.ok_or("Redis does not report how much memory it uses")?.trim().parse()?)
 }
 
 impl Drop for RedisReadStores {
@@ -251,7 +248,6 @@ impl Drop for RedisReadStores {
     }
 }
 
-// glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
 /// Removes every key with this prefix, some at a time.
 async fn unlink_all(connection: &mut (impl redis::aio::ConnectionLike + Send), prefix: &str) -> Answer<()> {
     let (pattern, mut cursor) = (format!("{prefix}*"), 0_u64);
@@ -343,7 +339,7 @@ impl ReadStore for RedisRead {
         let mut written = 0;
         for number in 0..chunks {
             let some = &batch[number * BATCH..batch.len().min((number + 1) * BATCH)];
-            // The position comes with the last, so that a repetition starts with the first.
+            // The position is stored with the last one, so that a retry starts with the first.
             written += self.run(some, position.filter(|_| number + 1 == chunks)).await.map_err(or_away)?;
         }
         Ok(Applied { written, stale: (batch.len() as u64).saturating_sub(written) })
@@ -355,8 +351,6 @@ impl ReadStore for RedisRead {
         let found: Option<u64> = cmd("GET").arg(key).query_async(&mut server).await?;
         Ok(found.unwrap_or(0))
     }
-
-    // glue end
 
     async fn reconnect(&self) -> Answer<()> {
         let server = &self.answers.server;
@@ -383,7 +377,7 @@ impl ReadStore for RedisRead {
         Ok(())
     }
 
-    /// What the server's memory has grown by since the stores were opened.
+    /// By how much the server's memory has grown since the stores were opened.
     async fn disk_bytes(&self) -> Answer<u64> {
         Ok(used_memory(&self.answers.server).await?.saturating_sub(self.before))
     }

@@ -1,23 +1,23 @@
 //! The read model on SQLite: denormalised products with an index by category, pages as lists of references.
 //!
-//! A page keeps its products' ids, and its query joins: a product that changes is one row, whichever pages show it. Each
-//! generation has tables of its own, in a file of its own or in the write side's.
+//! A page stores its products' ids, and its query joins: a change of a product is a change of one row, whichever pages show
+//! it. Each generation has separate tables, in a separate file or in the write side's.
 //!
-//! Rules: a row is replaced only by a newer version; a page that is gone leaves its version behind, so that an older
-//! message does not bring it back; stock has a version of its own, for the strategy that brings it sooner.
+//! Rules: a row is replaced only by a newer version; a page that is gone leaves its version, so that an older message does
+//! not restore it; stock has a separate version, for the strategy that projects it sooner.
 
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 
 use async_trait::async_trait;
+use cenote_bench_support::sqlite::Pool;
 use rusqlite::{Connection, Row, params};
 
 use super::{Applied, LocalQueries, Queries, ReadStore, ReadStores};
 use crate::Answer;
-use crate::domain::{Card, Change, Key, LISTING, Message, Page, Product, Query, Reference, See};
-use crate::sqlite::{Durability, Pool, Writer, disk_bytes, table_bytes};
+use crate::domain::{Card, Change, Key, LISTING, Message, Page, Product, Query, Reference, Visitor};
+use crate::sqlite::{Durability, Writer, disk_bytes, pool, table_bytes};
 
-// glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
 fn tables(generation: u32) -> String {
     format!(
         "CREATE TABLE IF NOT EXISTS product_view_{generation} (id INTEGER PRIMARY KEY, category INTEGER NOT NULL,
@@ -33,8 +33,8 @@ fn tables(generation: u32) -> String {
     )
 }
 
-/// Brings one generation up to date with a message; whether it was newer than what is there. Also what a write side
-/// calls that projects in the command's transaction.
+/// Applies a message to one generation; returns whether it was newer than the stored row. A write side that projects in the
+/// command's transaction calls this, too.
 pub fn sqlite_project(
     connection: &Connection,
     generation: u32,
@@ -124,7 +124,7 @@ fn apply(
     Ok(applied)
 }
 
-/// The questions of one generation, as SQL.
+/// The queries of one generation, as SQL.
 struct Sql {
     product: String,
     category: String,
@@ -149,8 +149,8 @@ impl Sql {
     }
 }
 
-fn show(row: &Row<'_>, see: &mut dyn See) -> Answer<()> {
-    see.product(Card {
+fn show(row: &Row<'_>, visitor: &mut dyn Visitor) -> Answer<()> {
+    visitor.product(Card {
         id: row.get::<_, i64>(0)? as u64,
         name: row.get_ref(1)?.as_str()?,
         brand: row.get_ref(2)?.as_str()?,
@@ -163,12 +163,12 @@ fn show(row: &Row<'_>, see: &mut dyn See) -> Answer<()> {
     Ok(())
 }
 
-fn show_all(connection: &Connection, sql: &str, key: i64, see: &mut dyn See) -> Answer<bool> {
+fn show_all(connection: &Connection, sql: &str, key: i64, visitor: &mut dyn Visitor) -> Answer<bool> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([key])?;
     let mut found = false;
     while let Some(row) = rows.next()? {
-        show(row, see)?;
+        show(row, visitor)?;
         found = true;
     }
     Ok(found)
@@ -181,31 +181,29 @@ struct Answers {
 }
 
 impl LocalQueries for Answers {
-    fn ask(&self, query: Query, see: &mut dyn See) -> Answer<bool> {
+    fn ask(&self, query: Query, visitor: &mut dyn Visitor) -> Answer<bool> {
         self.pool.with(|connection| match query {
-            Query::Product(id) => show_all(connection, &self.sql.product, id as i64, see),
+            Query::Product(id) => show_all(connection, &self.sql.product, id as i64, visitor),
             Query::Category(category) => {
-                show_all(connection, &self.sql.category, category.into(), see)?;
+                show_all(connection, &self.sql.category, category.into(), visitor)?;
                 Ok(true)
             }
             Query::Page(id) => {
-                // Both statements see the same moment.
+                // Both statements read the same snapshot.
                 let moment = connection.transaction()?;
                 let mut statement = moment.prepare_cached(&self.sql.page)?;
                 let mut rows = statement.query([id as i64])?;
                 let Some(row) = rows.next()? else { return Ok(false) };
-                see.page(row.get_ref(0)?.as_str()?, row.get::<_, i64>(1)? as u64);
-                show_all(&moment, &self.sql.page_products, id as i64, see)?;
+                visitor.page(row.get_ref(0)?.as_str()?, row.get::<_, i64>(1)? as u64);
+                show_all(&moment, &self.sql.page_products, id as i64, visitor)?;
                 Ok(true)
             }
         })
     }
 }
-// glue end
 
-// glue: hybrid
-/// Brings one product's stock up to date, in the command's transaction. A product that the outbox has not brought yet
-/// gets a row that no query shows, so that its stock is not lost.
+/// Updates one product's stock, in the command's transaction. A product that the outbox has not delivered yet gets a row
+/// that no query shows, so that its stock is not lost.
 pub fn sqlite_project_stock(connection: &Connection, generation: u32, product: &Product, version: u64) -> Answer<()> {
     let sql = format!(
         "INSERT INTO product_view_{generation} VALUES (?1, -1, '', '', '', 0, ?2, NULL, 0, ?3)
@@ -214,34 +212,32 @@ pub fn sqlite_project_stock(connection: &Connection, generation: u32, product: &
     connection.prepare_cached(&sql)?.execute(params![product.id as i64, product.stock, version as i64])?;
     Ok(())
 }
-// glue end
 
-// glue: sync, async, outbox, cdc, polling, hybrid, event-sourced
 /// Generations in one SQLite file.
 pub struct SqliteReadStores {
     writer: Arc<Writer>,
     pool: Arc<Pool>,
     reference: Arc<Reference>,
-    /// The generations that exist, where the write side has to know.
+    /// The generations that exist, for a write side that projects to them.
     generations: Arc<RwLock<Vec<u32>>>,
     /// Whether the database is the write side's.
     is_guest: bool,
 }
 
 impl SqliteReadStores {
-    /// Opens `read.db` in this folder, or makes it. It can be made anew, so it is not synced at every commit.
+    /// Opens `read.db` in this folder, or creates it. It can be rebuilt, so it is not synced at every commit.
     pub fn open(folder: &Path, reference: Arc<Reference>) -> Answer<SqliteReadStores> {
         SqliteReadStores::open_at(&folder.join("read.db"), reference)
     }
 
-    /// Opens this file, or makes it.
+    /// Opens this file, or creates it.
     pub fn open_at(path: &Path, reference: Arc<Reference>) -> Answer<SqliteReadStores> {
         let writer = Arc::new(Writer::open(path, Durability::Process, "")?);
-        let (pool, generations) = (Arc::new(Pool::new(path)), Arc::default());
+        let (pool, generations) = (Arc::new(pool(path)), Arc::default());
         Ok(SqliteReadStores { writer, pool, reference, generations, is_guest: false })
     }
 
-    /// In a database that somebody has open already.
+    /// In a database that the write side has open.
     #[must_use]
     pub fn within(
         writer: Arc<Writer>,
@@ -257,7 +253,7 @@ impl SqliteReadStores {
 impl ReadStores for SqliteReadStores {
     async fn open(&self, generation: u32) -> Answer<Arc<dyn ReadStore>> {
         let generations = Arc::clone(&self.generations);
-        // On the writer's thread, so that commands before it are committed with it, and commands after it project to it.
+        // On the writer's thread: commands before it are committed with it, and commands after it project to it.
         let make = move |connection: &Connection| -> Answer<()> {
             connection.execute_batch(&tables(generation))?;
             let mut generations = generations.write().expect("nothing panics under this lock");
@@ -315,8 +311,6 @@ impl ReadStore for SqliteRead {
             .pool
             .with(|connection| Ok(connection.prepare_cached(&sql)?.query_row([], |row| row.get::<_, i64>(0))? as u64))
     }
-
-    // glue end
 
     async fn reconnect(&self) -> Answer<()> {
         self.answers.pool.close();

@@ -1,8 +1,8 @@
 //! The real servers: where they are, and the parts that run on them.
 //!
 //! `benches/cqrs/services/up` starts them on loopback and leaves their addresses in a file; variables of the same names win
-//! over the file, and flags over both, for servers that somebody else runs. What is asked for and not there is an error that
-//! says what to do.
+//! over the file, and flags over both, for servers that run elsewhere. A server without an address is an error that
+//! names the remedy.
 
 mod memory;
 #[cfg(test)]
@@ -16,12 +16,12 @@ use super::Answer;
 use super::broker::{Broker, KafkaBroker, NatsBroker, RabbitBroker};
 use super::clock;
 use super::domain::Reference;
-use super::postgres::Place;
+use super::postgres::SchemaLocation;
 use super::read::{CassandraReadStores, PostgresReadStores, ReadStores, RedisReadStores};
 use super::settings::Settings;
 use super::write::{Hooks, PostgresWrite, Projection, WriteSide};
 
-/// Where `benches/cqrs/services/up` keeps everything unless told.
+/// The default folder of `benches/cqrs/services/up`.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/services");
 /// The variable that names another folder.
 const VARIABLE: &str = "CENOTE_SERVICES";
@@ -50,7 +50,7 @@ impl Server {
     pub const ALL: [Server; 6] =
         [Server::Postgres, Server::Rabbitmq, Server::Kafka, Server::Nats, Server::Redis, Server::Cassandra];
 
-    /// What the scripts call it.
+    /// The name in scripts and flags.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -70,12 +70,12 @@ impl Server {
     }
 }
 
-/// What a run makes at servers.
+/// How a run names what it creates at servers.
 #[derive(Debug, Clone, Copy)]
 pub struct Own<'a> {
-    /// A part of names there, which no other run has: letters and digits, lower case.
+    /// A part of the names, which no other run uses: letters and digits, lower case.
     pub name: &'a str,
-    /// Whether it stays when the part goes, for a process that comes after.
+    /// Whether it is kept when the part is dropped, for a later process.
     pub keep: bool,
 }
 
@@ -87,7 +87,7 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Reads addresses from the environment and from the folder of `up`: `target/services`, or what `CENOTE_SERVICES` says.
+    /// Reads addresses from the environment and from the folder of `up`: `target/services`, or the folder in `CENOTE_SERVICES`.
     #[must_use]
     pub fn find() -> Servers {
         let folder = std::env::var_os(VARIABLE).map_or_else(|| PathBuf::from(FOLDER), PathBuf::from);
@@ -102,11 +102,11 @@ impl Servers {
         Servers { addresses, folder }
     }
 
-    /// The same, but for servers whose addresses are told here, by name.
+    /// Replaces the addresses of the servers that are given here, by name.
     #[must_use]
-    pub fn or_rather(mut self, told: &[(String, String)]) -> Servers {
+    pub fn with_addresses(mut self, given: &[(String, String)]) -> Servers {
         for server in Server::ALL {
-            let address = told.iter().rfind(|(name, _)| name == server.name()).map(|(_, address)| address.clone());
+            let address = given.iter().rfind(|(name, _)| name == server.name()).map(|(_, address)| address.clone());
             self.addresses.extend(address.map(|address| (server, address)));
         }
         self
@@ -115,12 +115,12 @@ impl Servers {
     /// Where a server is.
     ///
     /// # Errors
-    /// Nobody has said.
+    /// There is no address.
     pub fn address(&self, server: Server) -> Answer<&str> {
         let missing = || {
             let (name, variable) = (server.name(), server.variable());
             format!(
-                "no address of {name}: run benches/cqrs/services/up {name}, set {variable}, or say --server {name}=…"
+                "no address of {name}: run benches/cqrs/services/up {name}, set {variable}, or pass --server {name}=…"
             )
         };
         Ok(self.addresses.get(&server).map(String::as_str).ok_or_else(missing)?)
@@ -141,11 +141,11 @@ impl Servers {
         settings: &Settings,
     ) -> Answer<Arc<dyn WriteSide>> {
         let (url, schema) = (self.address(Server::Postgres)?, format!("cqrs_{}_write", own.name));
-        let at = Place { url, schema: &schema, keep: own.keep && hooks.projection != Projection::None };
+        let at = SchemaLocation { url, schema: &schema, keep: own.keep && hooks.projection != Projection::None };
         Ok(Arc::new(PostgresWrite::open(&at, hooks, reference, settings).await?))
     }
 
-    /// The read model within the write side that a process before has kept.
+    /// The read model within the write side, which an earlier process has kept.
     pub async fn read_stores_within(
         &self,
         own: &Own<'_>,
@@ -153,14 +153,14 @@ impl Servers {
         settings: &Settings,
     ) -> Answer<Arc<dyn ReadStores>> {
         let (url, schema) = (self.address(Server::Postgres)?, format!("cqrs_{}_write", own.name));
-        let at = Place { url, schema: &schema, keep: own.keep };
+        let at = SchemaLocation { url, schema: &schema, keep: own.keep };
         Ok(Arc::new(PostgresReadStores::open(&at, reference, settings).await?))
     }
 
     /// A broker.
     ///
     /// # Errors
-    /// The server is none, or can't be reached.
+    /// The server is not of this kind, or can't be reached.
     pub async fn broker(&self, server: Server, settings: &Settings) -> Answer<Arc<dyn Broker>> {
         let (address, data) = (self.address(server)?, self.data(server));
         match server {
@@ -174,7 +174,7 @@ impl Servers {
     /// A read store, under this name.
     ///
     /// # Errors
-    /// The server is none, or can't be reached.
+    /// The server is not of this kind, or can't be reached.
     pub async fn read_stores(
         &self,
         server: Server,
@@ -185,7 +185,7 @@ impl Servers {
         let (address, name) = (self.address(server)?, format!("cqrs_{}_read", own.name));
         match server {
             Server::Postgres => {
-                let at = Place { url: address, schema: &name, keep: own.keep };
+                let at = SchemaLocation { url: address, schema: &name, keep: own.keep };
                 Ok(Arc::new(PostgresReadStores::open(&at, reference, settings).await?))
             }
             Server::Redis => Ok(Arc::new(RedisReadStores::open(address, &name, own.keep, reference).await?)),
@@ -197,13 +197,13 @@ impl Servers {
         }
     }
 
-    /// Where a server of ours keeps its data.
+    /// The data folder of a server that `up` has started.
     fn data(&self, server: Server) -> Option<PathBuf> {
         let folder = self.folder.join(server.name());
         folder.is_dir().then_some(folder)
     }
 
-    /// Bytes of memory that a server of ours holds; none of one that somebody else runs.
+    /// The memory of a server that `up` has started, in bytes; `None` for any other.
     #[must_use]
     pub fn memory_bytes(&self, server: Server) -> Option<u64> {
         let kept = |file| std::fs::read_to_string(self.folder.join(server.name()).join(file)).ok();
@@ -215,7 +215,7 @@ impl Servers {
     /// Stops a server and keeps its data.
     ///
     /// # Errors
-    /// It is none of ours, or does not stop.
+    /// `up` has not started it, or it does not stop.
     pub async fn stop(&self, server: Server) -> Answer<()> {
         self.script("down", &["--keep", server.name()]).await
     }

@@ -1,4 +1,4 @@
-//! Parts on real servers keep what their traits promise. Without a server, a test says so and does nothing.
+//! The contracts of the parts on real servers. Without a server, a test prints that and does nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,15 +29,15 @@ fn servers(wanted: &[Server]) -> Option<Servers> {
 
 #[test]
 fn a_flag_wins_over_what_was_found() {
-    let servers = Servers::find().or_rather(&[("redis".to_owned(), "redis://elsewhere/".to_owned())]);
+    let servers = Servers::find().with_addresses(&[("redis".to_owned(), "redis://elsewhere/".to_owned())]);
     assert_eq!(servers.address(Server::Redis).unwrap(), "redis://elsewhere/");
-    assert_eq!(servers.memory_bytes(Server::Redis), None, "it is somebody else's");
+    assert_eq!(servers.memory_bytes(Server::Redis), None, "`up` has not started it");
 }
 
 #[test]
 fn a_server_of_ours_takes_memory() {
     let Some(servers) = servers(&[Server::Postgres]) else { return };
-    // Where `up` has started it, which need not be so.
+    // Only if `up` has started it.
     let Some(bytes) = servers.memory_bytes(Server::Postgres) else { return };
     assert!(bytes > 1_000_000, "{bytes}: with its shared buffers");
 }
@@ -76,7 +76,7 @@ async fn run(write: &Arc<dyn WriteSide>, world: &World, count: usize) {
     futures::future::join_all(clients).await;
 }
 
-/// Takes everything from a feed to a store, batch by batch.
+/// Applies everything of a feed to a store, batch by batch.
 async fn drain(write: &dyn WriteSide, kind: FeedKind, store: &dyn ReadStore) {
     let feed = write.feed(kind).unwrap();
     let mut position = store.position().await.unwrap();
@@ -93,7 +93,7 @@ async fn drain(write: &dyn WriteSide, kind: FeedKind, store: &dyn ReadStore) {
         let applied = store.apply(&batch, Some(last.position)).await.unwrap();
         assert_eq!(applied.written + applied.stale, batch.len() as u64);
         feed.done(&fed).await.unwrap();
-        // A watermark gives its last moment again.
+        // A watermark yields its last time again.
         if kind == FeedKind::Updated && applied.written == 0 {
             break;
         }
@@ -187,7 +187,7 @@ async fn a_store_takes_only_what_is_newer() {
         for command in world.commands(0).take(200) {
             all.extend(write.execute(&command).await.map(|(_, message)| message));
         }
-        // Backwards, in pieces, and then everything once more.
+        // Backwards, in pieces, and then everything again.
         for piece in all.rchunks(17) {
             let backwards: Vec<_> = piece.iter().rev().cloned().collect();
             store.apply(&backwards, None).await.unwrap();
@@ -216,7 +216,7 @@ async fn brokers_keep_their_promises() {
     }
 }
 
-/// Nothing stays behind at the server: a slot that is forgotten keeps its log for ever.
+/// Nothing is left at the server: a slot without a reader would keep the log without bound.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_side_that_is_dropped_takes_its_slot_along() {
     let Some(servers) = servers(&[Server::Postgres]) else { return };

@@ -1,22 +1,22 @@
-//! The decision guide: questions that a team asks itself, answered from the figures of this run.
+//! The decision guide: questions of a team that chooses, answered from the figures of this run.
 //!
-//! The rules are here, the numbers are the run's: another machine, another catalogue, another answer. What can't be
-//! measured (history, reactions, search) is said as it is.
+//! The rules are in this file, the numbers are the run's: another machine or catalogue may give another answer. What
+//! can't be measured (history, reactions, search) is stated as a rule.
 
-use super::{Report, is_ours};
+use super::{Report, is_cenote};
 use crate::faults::Verdict;
 use cenote_bench_support::numbers::human;
 
 /// One question, and what follows from the figures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advice {
-    /// What a team asks itself.
+    /// What a team must decide.
     pub question: String,
-    /// Which one, and why; a line each.
+    /// Which strategy, and why; a line each.
     pub answers: Vec<String>,
 }
 
-/// What the figures say; nothing where they are missing.
+/// The questions that the figures answer.
 #[must_use]
 pub fn advise(report: &Report) -> Vec<Advice> {
     let rules = [staleness, writes, reads, memory, running, wrong, not_cenote];
@@ -27,7 +27,7 @@ fn advice(question: &str, answers: Vec<String>) -> Option<Advice> {
     (!answers.is_empty()).then(|| Advice { question: question.to_owned(), answers })
 }
 
-/// The rate at which strategies are held against each other: the middle one.
+/// The rate at which strategies are compared: the middle one.
 fn rate(report: &Report) -> Option<u32> {
     let rates = report.rates();
     rates.get(rates.len() / 2).copied()
@@ -76,7 +76,7 @@ fn writes(report: &Report) -> Option<Advice> {
 
 fn reads(report: &Report) -> Option<Advice> {
     let best = |ours: bool, query: &str| {
-        let all = report.systems().into_iter().filter(|system| is_ours(system) == ours);
+        let all = report.systems().into_iter().filter(|system| is_cenote(system) == ours);
         let timed = all.filter_map(|system| Some((system, report.query(system, "read_p50", query, false)?)));
         timed.min_by(|a, b| a.1.total_cmp(&b.1))
     };
@@ -94,7 +94,7 @@ fn reads(report: &Report) -> Option<Advice> {
 
 fn memory(report: &Report) -> Option<Advice> {
     let systems = report.systems();
-    let own = systems.iter().filter(|system| is_ours(system));
+    let own = systems.iter().filter(|system| is_cenote(system));
     let memory = own.filter_map(|system| report.figure(system, "memory_reader")).fold(f64::MAX, f64::min);
     if memory == f64::MAX || report.products == 0 {
         return None;
@@ -104,7 +104,7 @@ fn memory(report: &Report) -> Option<Advice> {
     advice(
         "Does the data fit in the memory of each reader?",
         vec![format!(
-            "A reader that holds everything took {} for {} products, {each:.0} B each (pages and the process's own \
+            "A reader that holds everything took {} for {} products, {each:.0} B each (pages and the process itself \
              included): about {:.1} million in 1 GB and {:.1} million in 16 GB. Beyond that, or if each reader needs a \
              small share: a read store.",
             human(memory, "bytes"),
@@ -117,24 +117,21 @@ fn memory(report: &Report) -> Option<Advice> {
 
 fn running(report: &Report) -> Option<Advice> {
     let answer = |system: &str| {
-        let (processes, lines) = (report.figure(system, "processes")?, report.figure(system, "glue_lines")?);
+        let processes = report.figure(system, "processes")?;
         let plural = if processes == 1.0 { "" } else { "es" };
-        Some(format!("{system}: {processes:.0} process{plural}, {lines:.0} lines"))
+        Some(format!("{system}: {processes:.0} process{plural}"))
     };
-    advice(
-        "What must run besides the services, and how many lines are your own?",
-        report.systems().into_iter().filter_map(answer).collect(),
-    )
+    advice("What must run besides the services?", report.systems().into_iter().filter_map(answer).collect())
 }
 
 fn wrong(report: &Report) -> Option<Advice> {
     if report.outcomes.is_empty() {
         return None;
     }
-    let ever: Vec<_> = report.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::WrongForEver).collect();
+    let ever: Vec<_> = report.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::StaysWrong).collect();
     let answer = |system: &str| {
         let own = ever.iter().filter(|outcome| outcome.system == system).map(|outcome| {
-            let seen = if outcome.noticed.is_empty() { " (and no alarm rang)" } else { "" };
+            let seen = if outcome.noticed.is_empty() { " (no alarm rang)" } else { "" };
             format!("{}{seen}", outcome.fault.name())
         });
         let own: Vec<_> = own.collect();
@@ -158,9 +155,8 @@ fn not_cenote(report: &Report) -> Option<Advice> {
             shown("on local files", "cenote-update"),
             shown("by way of S3", "cenote-update-s3")
         ),
-        "when the data does not fit in the memory of whoever reads it".to_owned(),
-        "when somebody has to react to each change, or needs to know what was before: outbox with a broker, \
-         event-sourced"
+        "when the data does not fit in the memory of each reader".to_owned(),
+        "when a program has to react to each change, or needs earlier states: outbox with a broker, event-sourced"
             .to_owned(),
         "when several writers change the same records, and none is the source of truth".to_owned(),
         "when queries are more than keys and declared indexes: a database, a search engine".to_owned(),

@@ -1,4 +1,4 @@
-//! What a run says: JSON lines, tables on the terminal, one HTML page.
+//! The results of a run: JSON lines, tables on the terminal, one HTML page.
 
 mod bars;
 mod guide;
@@ -14,16 +14,16 @@ pub use guide::{Advice, advise};
 pub use page::write_page;
 pub use tables::write_tables;
 
-/// Everything that a run found out.
+/// The results of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// Figures.
     pub rows: Vec<Row>,
-    /// What faults did.
+    /// The outcomes of faults.
     pub outcomes: Vec<Outcome>,
-    /// What was tried and gave no figure, or no outcome.
+    /// Errors of turns and faults that gave no figures or no outcome.
     pub failed: Vec<String>,
-    /// How it was run.
+    /// The command line.
     pub command: String,
     /// Products in the catalogue.
     pub products: u64,
@@ -32,7 +32,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// The strategies, in the order in which they come.
+    /// The strategies, in the order of their figures.
     #[must_use]
     pub fn systems(&self) -> Vec<&str> {
         let mut systems: Vec<&str> = Vec::new();
@@ -45,7 +45,7 @@ impl Report {
         systems
     }
 
-    /// A figure that depends on nothing else.
+    /// A figure that depends on no rate, burst or query.
     #[must_use]
     pub fn figure(&self, system: &str, figure: &str) -> Option<f64> {
         self.find(system, figure, |row| row.rate.is_none() && row.burst.is_none() && row.query.is_none())
@@ -63,7 +63,7 @@ impl Report {
         self.find(system, figure, |row| row.burst.is_some())
     }
 
-    /// A figure of a query, alone or while commands go on.
+    /// A figure of a query, alone or while commands arrive.
     #[must_use]
     pub fn query(&self, system: &str, figure: &str, query: &str, loaded: bool) -> Option<f64> {
         self.find(system, figure, |row| row.query.as_deref() == Some(query) && row.rate.is_some() == loaded)
@@ -85,8 +85,8 @@ impl Report {
     }
 }
 
-/// Whether a strategy is one of the engine's, by its name.
-pub(crate) fn is_ours(system: &str) -> bool {
+/// Whether a strategy has Cenote as its read side, by its name.
+pub(crate) fn is_cenote(system: &str) -> bool {
     system.starts_with("cenote")
 }
 

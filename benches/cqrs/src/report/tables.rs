@@ -1,13 +1,13 @@
-//! The tables on the terminal: a line per strategy, a column per figure; then what faults did.
+//! The tables on the terminal: a line per strategy, a column per figure; then the faults and their outcomes.
 
 use std::io::{self, Write};
 
 use super::{Report, advise};
 use crate::faults::{Fault, Outcome, Repair, Verdict};
-use cenote_bench_support::numbers::human;
+use cenote_bench_support::numbers::{human, short};
 use cenote_bench_support::table::write_aligned;
 
-/// A column: its heading, and the cell of a strategy.
+/// A column: its heading, and its cell for a strategy.
 type Column<'a> = (String, Box<dyn Fn(&str) -> Option<String> + 'a>);
 
 /// Everything, as text.
@@ -38,14 +38,14 @@ pub(super) fn tables(report: &Report) -> Vec<(&'static str, Vec<Column<'_>>)> {
         ("From acknowledgement to visible: p50 / p99 / max", fresh_columns(report, "freshness")),
         ("From when a command was due to visible: p50 / p99 / max", fresh_columns(report, "visible")),
         ("From a command's call to its acknowledgement: p50 / p99 / max", fresh_columns(report, "ack")),
-        ("Commands that were answered a second, and how late this program called one at most", pace_columns(report)),
+        ("Commands answered a second, and how late this program called one at most", pace_columns(report)),
         ("Reads, alone: p50 / p99 / p99.9, and per second and core", read_columns(report, false)),
-        ("Reads, while commands go on", read_columns(report, true)),
+        ("Reads, while commands arrive", read_columns(report, true)),
         ("What it takes", cost_columns(report)),
     ]
 }
 
-/// Three figures, as far as there are any: a dash where there were too few samples.
+/// Three figures; a dash for one that had too few samples.
 fn three(of: impl Fn(&str) -> Option<f64>, shares: [&str; 3], unit: &str) -> Option<String> {
     let found = shares.map(&of);
     let shown = found.map(|value| value.map_or_else(|| "–".to_owned(), |value| human(value, unit)));
@@ -69,7 +69,7 @@ fn pace_columns(report: &Report) -> Vec<Column<'_>> {
         let of = move |system: &str| {
             report.at(system, "answered_under_reads", rate).map(|answered| format!("{}/s", short(answered)))
         };
-        columns.push((format!("{rate} commands/s, beside reads"), Box::new(of)));
+        columns.push((format!("{rate} commands/s, while reads are timed"), Box::new(of)));
     }
     columns
 }
@@ -112,7 +112,7 @@ fn cost_columns(report: &Report) -> Vec<Column<'_>> {
         ("rebuild", "rebuild", "s"),
         ("restart", "restart_to_first_answer", "s"),
         ("reader's memory", "memory_reader", "bytes"),
-        ("memory of what runs embedded", "memory_all_parts", "bytes"),
+        ("memory of embedded parts", "memory_all_parts", "bytes"),
         ("database server's", "memory_write_side", "bytes"),
         ("broker's", "memory_broker", "bytes"),
         ("read store's", "memory_read_store", "bytes"),
@@ -122,7 +122,6 @@ fn cost_columns(report: &Report) -> Vec<Column<'_>> {
         ("read side's disk", "disk_read_side", "bytes"),
         ("log entries", "log_entries", "count"),
         ("processes", "processes", "count"),
-        ("glue lines", "glue_lines", "count"),
         ("polls a month", "polls_a_month", "count"),
         ("requests a month, idle", "idle_requests_a_month", "count"),
     ];
@@ -136,15 +135,6 @@ fn cost_columns(report: &Report) -> Vec<Column<'_>> {
             (title.to_owned(), Box::new(cell))
         })
         .collect()
-}
-
-/// A count, for people.
-pub(super) fn short(value: f64) -> String {
-    match value {
-        v if v >= 1e6 => format!("{:.1} M", v / 1e6),
-        v if v >= 1e4 => format!("{:.0} k", v / 1e3),
-        v => format!("{v:.0}"),
-    }
 }
 
 fn write_table(report: &Report, columns: &[Column<'_>], out: &mut dyn Write) -> io::Result<()> {
@@ -179,25 +169,25 @@ fn write_faults(outcomes: &[Outcome], out: &mut dyn Write) -> io::Result<()> {
 pub(super) fn describe(outcome: &Outcome) -> String {
     let late = human(outcome.wrong_for_s, "s");
     let verdict = match outcome.verdict {
-        Verdict::Right => format!("right (never more than {late} behind)"),
+        Verdict::Right => format!("right (at most {late} stale)"),
         Verdict::WrongForAWhile => format!("wrong for a while: {late}"),
-        Verdict::WrongForEver => "WRONG FOR EVER".to_owned(),
+        Verdict::StaysWrong => "STAYS WRONG".to_owned(),
     };
     format!("{verdict}; noticed by {}; repaired by {}", noticed(outcome), repaired(outcome))
 }
 
-/// Which alarms rang.
+/// The alarms that rang.
 pub(super) fn noticed(outcome: &Outcome) -> String {
     let rang: Vec<_> = outcome.noticed.iter().map(ToString::to_string).collect();
     if rang.is_empty() { "nothing".to_owned() } else { rang.join(", ") }
 }
 
-/// Who put it right.
+/// What repaired it.
 pub(super) fn repaired(outcome: &Outcome) -> String {
     match &outcome.repaired {
-        Repair::Nothing => "nobody had to".to_owned(),
-        Repair::Itself => "itself".to_owned(),
+        Repair::NotNeeded => "not needed".to_owned(),
+        Repair::Itself => "the strategy itself".to_owned(),
         Repair::Person(how) => format!("a person: {how}"),
-        Repair::Nobody => "nobody".to_owned(),
+        Repair::Failed => "nothing that was tried".to_owned(),
     }
 }

@@ -1,10 +1,9 @@
-//! `async`: what a command changed is published after its commit, from the memory of the service: the dual write that
-//! many start with.
+//! `async`: what a command changed is published after its commit, from the memory of the service. This is the dual write
+//! that many systems start with.
 //!
-//! It is built well: commands don't wait for the broker, what arrives meanwhile shares a publish, and a broker that does
-//! not answer is asked again for a while. All the same, between commit and publish the only copy is in memory.
+//! It is built well: commands don't wait for the broker, messages that arrive meanwhile share a publish, and a publish that
+//! fails is retried for a while. All the same, between commit and publish the only copy is in memory.
 
-// glue: async
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -45,7 +44,7 @@ pub(super) async fn start(stage: &Stage) -> Answer<Arc<dyn Running>> {
     Ok(Arc::new(pipeline))
 }
 
-/// A message that is committed and in the memory of the service only: counted for as long as it is held, however that ends.
+/// A message that is committed and only in the memory of the service; counted in the metrics until it is dropped.
 struct Held {
     message: Message,
     metrics: Arc<Metrics>,
@@ -64,7 +63,7 @@ impl Drop for Held {
     }
 }
 
-/// What has arrived in the memory of the service: lost with it, wherever it dies.
+/// The messages in the memory of the service: dropped with the service.
 struct Memory<'a>(MutexGuard<'a, mpsc::UnboundedReceiver<Held>>);
 
 impl Drop for Memory<'_> {
@@ -110,7 +109,6 @@ impl Publisher {
         Metrics::count(&self.metrics.published, batch.len() as u64);
     }
 }
-// glue end
 
 #[cfg(test)]
 mod tests {
@@ -121,7 +119,7 @@ mod tests {
     use crate::broker::Subscription;
     use crate::domain::{Cause, Change};
 
-    /// A broker that takes its time.
+    /// A broker that never answers.
     #[derive(Default)]
     struct Silent {
         asked: Notify,
@@ -135,7 +133,7 @@ mod tests {
         }
 
         async fn subscribe(&self, _: &str) -> Answer<Arc<dyn Subscription>> {
-            unreachable!("nobody reads here")
+            unreachable!("this test has no reader")
         }
 
         async fn disk_bytes(&self) -> Answer<u64> {
@@ -143,7 +141,7 @@ mod tests {
         }
     }
 
-    /// What is being published and what waits behind it are both behind, and both are gone with the service.
+    /// A message that is being published and one that waits both count as lag, and both are lost with the service.
     #[tokio::test]
     async fn memory_is_lost_with_the_service() {
         let (sender, inbox) = mpsc::unbounded_channel();
@@ -172,7 +170,7 @@ mod tests {
         drop(service);
         assert_eq!(unpublished(), 0);
 
-        // What comes while it is away is the next one's.
+        // A message that comes while it is away belongs to the next run.
         send();
         let mut service = Box::pin(publisher.run());
         tokio::select! {

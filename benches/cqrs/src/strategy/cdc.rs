@@ -1,7 +1,6 @@
-//! `cdc`: changes are captured from the database and relayed. Whatever writes to the tables is seen, past all code: by
-//! logical replication on PostgreSQL, by triggers on SQLite (shown as `cdc-embedded`).
+//! `cdc`: changes are captured from the database and relayed, whichever program writes to the tables: by logical
+//! replication on PostgreSQL, by triggers on SQLite (shown as `cdc-embedded`).
 
-// glue: cdc
 use std::sync::Arc;
 
 use super::{Pipeline, Running, Stage};
@@ -17,4 +16,3 @@ pub(super) async fn start(stage: &Stage) -> Answer<Arc<dyn Running>> {
     pipeline.relay(FeedKind::Changes)?;
     Ok(Arc::new(pipeline))
 }
-// glue end

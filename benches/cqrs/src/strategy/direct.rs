@@ -1,15 +1,15 @@
-//! A projector that reads a feed itself, without a broker: it keeps its position with what it writes, in one transaction.
+//! A projector that reads a feed without a broker.
 //!
-//! So a batch is applied once, whenever it dies. What can't be read is put aside and passed by.
+//! It stores its position with what it writes, in one transaction, so a batch is applied once, whenever the process dies.
+//! What can't be decoded becomes a dead letter.
 
-// glue: polling, event-sourced
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::mailer::Mailbox;
 use super::projector::known;
 use crate::Answer;
-use crate::broker::{Buried, Envelope};
+use crate::broker::{DeadLetter, Envelope};
 use crate::clock;
 use crate::domain::Message;
 use crate::metrics::Metrics;
@@ -18,7 +18,7 @@ use crate::read::Live;
 use crate::settings::Settings;
 use crate::write::{Fed, Feed};
 
-/// What the projector's process has.
+/// The projector's process.
 pub(super) struct Direct {
     pub(super) feed: Arc<dyn Feed>,
     pub(super) live: Arc<Live>,
@@ -26,17 +26,17 @@ pub(super) struct Direct {
     pub(super) settings: Settings,
     pub(super) points: Arc<Points>,
     pub(super) metrics: Arc<Metrics>,
-    /// Dead letters: in production a table beside the read model.
-    pub(super) aside: Arc<Mutex<Vec<Buried>>>,
+    /// In production a table next to the read model.
+    pub(super) dead_letters: Arc<Mutex<Vec<DeadLetter>>>,
     pub(super) mailbox: Arc<Mailbox>,
 }
 
-/// When to look.
+/// When to read the feed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Pace {
-    /// Whenever something was committed.
+    /// After each commit.
     Woken,
-    /// At an interval, and so far back behind the position.
+    /// At an interval, and from this far before the position.
     Every(Duration, Duration),
 }
 
@@ -54,7 +54,7 @@ impl Direct {
             let newest = fed.iter().map(|fed| fed.position).max().unwrap_or(position).max(position);
             if !fed.is_empty() {
                 self.points.reach(Point::ReceivedNotApplied)?;
-                self.points.drag(fed.iter().filter(|fed| fed.position > position).count()).await;
+                self.points.slow_down(fed.iter().filter(|fed| fed.position > position).count()).await;
                 self.project(&fed, newest).await?;
                 self.points.reach(Point::AppliedNotAcked)?;
             }
@@ -76,7 +76,7 @@ impl Direct {
         for fed in fed {
             match Message::decode(&fed.body) {
                 Ok(message) => batch.push(message),
-                Err(error) => self.bury(fed, &error.to_string()),
+                Err(error) => self.put_aside(fed, &error.to_string()),
             }
         }
         batch.iter().for_each(|message| self.mailbox.consider(message, &self.metrics));
@@ -94,13 +94,12 @@ impl Direct {
         Ok(())
     }
 
-    fn bury(&self, fed: &Fed, reason: &str) {
+    fn put_aside(&self, fed: &Fed, reason: &str) {
         let envelope = Envelope { key: fed.key, body: fed.body.clone() };
-        let mut aside = self.aside.lock().expect("nothing panics under this lock");
-        if !aside.iter().any(|own| own.envelope == envelope) {
-            Metrics::count(&self.metrics.buried, 1);
-            aside.push(Buried { envelope, reason: reason.to_owned() });
+        let mut dead_letters = self.dead_letters.lock().expect("nothing panics under this lock");
+        if !dead_letters.iter().any(|own| own.envelope == envelope) {
+            Metrics::count(&self.metrics.put_aside, 1);
+            dead_letters.push(DeadLetter { envelope, reason: reason.to_owned() });
         }
     }
 }
-// glue end

@@ -1,9 +1,8 @@
 //! `event-sourced`: the write side stores events and nothing else; the projector follows them from its position.
 //!
-//! There is no second truth that could differ, and history is there for whoever wants it. Every event that was ever written
-//! has to be readable for ever.
+//! There is no second truth that could differ, and history is kept. Every event that was ever written has to stay
+//! readable.
 
-// glue: event-sourced
 use std::sync::Arc;
 
 use super::direct::Pace;
@@ -19,4 +18,3 @@ pub(super) async fn start(stage: &Stage) -> Answer<Arc<dyn Running>> {
     pipeline.follow(FeedKind::Events, Pace::Woken)?;
     Ok(Arc::new(pipeline))
 }
-// glue end

@@ -1,6 +1,6 @@
-//! `hybrid`: stock, which nobody may oversell, is projected in the command's transaction; the rest goes by the outbox.
+//! `hybrid`: stock, which must not be oversold, is projected in the command's transaction; the rest is relayed from the
+//! outbox.
 
-// glue: hybrid
 use std::sync::Arc;
 
 use super::{Pipeline, Running, Stage};
@@ -16,4 +16,3 @@ pub(super) async fn start(stage: &Stage) -> Answer<Arc<dyn Running>> {
     pipeline.relay(FeedKind::Outbox)?;
     Ok(Arc::new(pipeline))
 }
-// glue end

@@ -1,7 +1,7 @@
-//! The side effect: a mail to whoever watches a product that got cheaper. It counts, and sends nothing.
+//! A side effect: a mail about each product that got cheaper. It counts mails and sends none.
 //!
-//! It acts once per message, though messages come more than once: what it has acted on is remembered (in production in a
-//! table, which outlives the process as this does). A replay is for read models, and the mailer leaves it alone.
+//! It acts once per message, though messages may come more than once: it remembers those that it has acted on (in
+//! production in a table, which outlives the process as this does). It ignores replays, which are for read models.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -22,7 +22,7 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
-    /// Sends a mail, if this message is a reason to, and none was sent for it.
+    /// Sends a mail if this message is a reason to, and none was sent for it.
     pub(super) fn consider(&self, message: &Message, metrics: &Metrics) {
         if message.replay || message.cause != Cause::Cheaper {
             return;
@@ -33,7 +33,7 @@ impl Mailbox {
     }
 }
 
-/// The mailer's process, on a subscription of its own: a slow mail server holds up no read model.
+/// The mailer's process, on a separate subscription: a slow mail server delays no read model.
 pub(super) async fn run(
     broker: &dyn Broker,
     mailbox: &Mailbox,

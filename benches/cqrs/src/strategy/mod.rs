@@ -1,6 +1,6 @@
-//! The strategies: ways to bring what a command changed to where it is read. Each file shows one, put together from parts.
+//! The strategies: ways to bring what a command changed to where it is read. Each file builds one from parts.
 //!
-//! | name | how | processes beside service, database and reader |
+//! | name | how | processes besides service, database and reader |
 //! | --- | --- | --- |
 //! | `sync` | the read model is in the command's transaction | – |
 //! | `async` | published after the commit, from memory | broker, projector |
@@ -44,9 +44,9 @@ pub use parts::{BrokerKind, SERVERS, Stage, StoreKind, WriteKind};
 pub use pipeline::Pipeline;
 pub use tasks::{Replaced, Tasks};
 
-/// Where a `cenote` dataset is, and how often its readers look.
+/// Where a `cenote` dataset is, and how often its readers poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// A local folder, which is watched.
     Files,
     /// S3 with the latencies of S3, polled at the settings' interval.
@@ -55,35 +55,35 @@ pub enum Place {
     S3Slow,
 }
 
-/// One way to do it.
+/// A strategy; the module's table describes each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strategy {
-    /// See the module.
+    /// In the command's transaction.
     Sync,
-    /// See the module.
+    /// Published after the commit.
     Async,
-    /// See the module.
+    /// Rows in the command's transaction, relayed.
     Outbox,
-    /// `outbox` behind a near cache that a timer empties.
+    /// `outbox` with a near cache that a timer empties.
     OutboxNearTimer,
-    /// `outbox` behind a near cache that the projector keeps right.
+    /// `outbox` with a near cache that the projector keeps up to date.
     OutboxNearEvents,
-    /// See the module.
+    /// Captured from the database.
     Cdc,
-    /// See the module.
+    /// Rows that changed since a watermark.
     Polling,
-    /// See the module.
+    /// Stock in the transaction, the rest relayed.
     Hybrid,
-    /// See the module.
+    /// Events are all that is stored.
     EventSourced,
-    /// See the module.
-    CenoteCycle(Place),
-    /// See the module.
-    CenoteUpdate(Place),
+    /// The whole dataset, at an interval.
+    CenoteCycle(Location),
+    /// Outbox rows become versions.
+    CenoteUpdate(Location),
 }
 
 impl Strategy {
-    /// All of them, in the order in which they are shown.
+    /// All strategies, in the order in which reports show them.
     pub const ALL: [Strategy; 14] = [
         Strategy::Sync,
         Strategy::Async,
@@ -94,14 +94,14 @@ impl Strategy {
         Strategy::Polling,
         Strategy::Hybrid,
         Strategy::EventSourced,
-        Strategy::CenoteCycle(Place::Files),
-        Strategy::CenoteCycle(Place::S3),
-        Strategy::CenoteUpdate(Place::Files),
-        Strategy::CenoteUpdate(Place::S3),
-        Strategy::CenoteUpdate(Place::S3Slow),
+        Strategy::CenoteCycle(Location::Files),
+        Strategy::CenoteCycle(Location::S3),
+        Strategy::CenoteUpdate(Location::Files),
+        Strategy::CenoteUpdate(Location::S3),
+        Strategy::CenoteUpdate(Location::S3Slow),
     ];
 
-    /// What it is called, on whatever parts.
+    /// The name, on any parts.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -114,15 +114,15 @@ impl Strategy {
             Strategy::Polling => "polling",
             Strategy::Hybrid => "hybrid",
             Strategy::EventSourced => "event-sourced",
-            Strategy::CenoteCycle(Place::Files) => "cenote-cycle",
+            Strategy::CenoteCycle(Location::Files) => "cenote-cycle",
             Strategy::CenoteCycle(_) => "cenote-cycle-s3",
-            Strategy::CenoteUpdate(Place::Files) => "cenote-update",
-            Strategy::CenoteUpdate(Place::S3) => "cenote-update-s3",
-            Strategy::CenoteUpdate(Place::S3Slow) => "cenote-update-s3-10s",
+            Strategy::CenoteUpdate(Location::Files) => "cenote-update",
+            Strategy::CenoteUpdate(Location::S3) => "cenote-update-s3",
+            Strategy::CenoteUpdate(Location::S3Slow) => "cenote-update-s3-10s",
         }
     }
 
-    /// What it is called in reports: captured by triggers is not captured from a log.
+    /// The name in reports, where capture by triggers differs from capture from a log.
     #[must_use]
     pub fn title(self, write: WriteKind) -> &'static str {
         match (self, write) {
@@ -131,23 +131,23 @@ impl Strategy {
         }
     }
 
-    /// By name; `cdc-embedded` is `cdc`.
+    /// The strategy with this name; `cdc-embedded` is `cdc`.
     #[must_use]
     pub fn find(name: &str) -> Option<Strategy> {
         let name = if name == "cdc-embedded" { "cdc" } else { name };
         Strategy::ALL.into_iter().find(|strategy| strategy.name() == name)
     }
 
-    /// Whether it is one of the engine's.
+    /// Whether the read side is Cenote.
     #[must_use]
     pub fn is_cenote(self) -> bool {
         matches!(self, Strategy::CenoteCycle(_) | Strategy::CenoteUpdate(_))
     }
 
-    /// Whether its dataset is at a server of objects.
+    /// Whether its dataset is at an object server.
     #[must_use]
     pub fn is_far(self) -> bool {
-        let far = |place| place != Place::Files;
+        let far = |place| place != Location::Files;
         matches!(self, Strategy::CenoteCycle(place) | Strategy::CenoteUpdate(place) if far(place))
     }
 
@@ -158,13 +158,13 @@ impl Strategy {
         matches!(self, Async | Outbox | OutboxNearTimer | OutboxNearEvents | Cdc | Hybrid)
     }
 
-    /// Whether it has a read store of its own, beside the write side's tables.
+    /// Whether it has a read store apart from the write side's database.
     #[must_use]
     pub fn has_read_store(self) -> bool {
         !self.is_cenote() && !matches!(self, Strategy::Sync | Strategy::Hybrid)
     }
 
-    /// What has to run besides the service that takes commands and the one that reads; databases and brokers count.
+    /// What has to run in addition to the service that takes commands and the one that reads; databases and brokers count.
     #[must_use]
     pub fn processes(self) -> &'static [&'static str] {
         match self {
@@ -175,15 +175,15 @@ impl Strategy {
             }
             Strategy::Polling | Strategy::EventSourced => &["write database", "projector", "read store"],
             Strategy::Hybrid => &["write database", "relay", "broker", "projector"],
-            Strategy::CenoteCycle(Place::Files) | Strategy::CenoteUpdate(Place::Files) => {
+            Strategy::CenoteCycle(Location::Files) | Strategy::CenoteUpdate(Location::Files) => {
                 &["write database", "publisher"]
             }
             Strategy::CenoteCycle(_) | Strategy::CenoteUpdate(_) => &["write database", "publisher", "object store"],
         }
     }
 
-    /// Opens what a reading service opens, and nothing else: in a process of its own, on what a run has left. The guard
-    /// keeps what must live for as long as questions are asked.
+    /// Opens what a reading service opens, and nothing else, on what a run has left. The guard must live for as long as
+    /// the queries are used.
     pub async fn open_reader(self, stage: &Stage, generation: u32) -> Answer<(Queries, Box<dyn std::any::Any>)> {
         match self {
             Strategy::CenoteCycle(place) | Strategy::CenoteUpdate(place) => cenote::open_only(stage, place).await,
@@ -199,7 +199,7 @@ impl Strategy {
         }
     }
 
-    /// Puts it together on the stage, fills its read side, and runs it. The write side has been seeded.
+    /// Builds it on the stage, fills its read side, and runs it.
     pub async fn start(self, stage: &Stage) -> Answer<Arc<dyn Running>> {
         match self {
             Strategy::Sync => sync::start(stage).await,
@@ -211,8 +211,8 @@ impl Strategy {
             Strategy::Polling => polling::start(stage).await,
             Strategy::Hybrid => hybrid::start(stage).await,
             Strategy::EventSourced => event_sourced::start(stage).await,
-            Strategy::CenoteCycle(place) => cenote::start(stage, cenote::How::Cycle, place).await,
-            Strategy::CenoteUpdate(place) => cenote::start(stage, cenote::How::Update, place).await,
+            Strategy::CenoteCycle(place) => cenote::start(stage, cenote::Mode::Cycle, place).await,
+            Strategy::CenoteUpdate(place) => cenote::start(stage, cenote::Mode::Update, place).await,
         }
     }
 }
@@ -220,9 +220,9 @@ impl Strategy {
 /// Bytes on disk, by part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// The write database: what it says.
+    /// The write database, without its feeds.
     pub write: u64,
-    /// What feeds keep there: an outbox, captured changes, a log that a slot holds.
+    /// What feeds keep in it: an outbox, captured changes, a log that a slot holds.
     pub feeds: u64,
     /// The broker.
     pub broker: u64,
@@ -230,73 +230,73 @@ pub struct Usage {
     pub read: u64,
 }
 
-/// A strategy that runs. What operations would do is here, and what a scripted fault needs.
+/// A strategy that runs, with what operations would do to it and what a scripted fault needs.
 #[async_trait]
 pub trait Running: Send + Sync {
-    /// Carries out a command, up to its acknowledgement.
+    /// Executes a command, up to its acknowledgement.
     async fn execute(&self, command: &Command) -> Result<Ack, CommandError>;
 
-    /// The read side, as a service would ask it. Ask again after a restart of the reader.
+    /// The read side as a service would query it. After a restart of the reader, call this again.
     fn queries(&self) -> Queries;
 
-    /// What the write side says.
+    /// What the write side holds.
     async fn truth(&self) -> Answer<Truth>;
 
     /// The metrics now.
     async fn reading(&self) -> Answer<Reading>;
 
-    /// Rebuilds the read side from the write side, beside what runs, and switches; how long it took until then. What
-    /// clears up afterwards is waited for, and not in it.
+    /// Rebuilds the read side from the write side next to the live one, and switches; returns how long that took. The
+    /// removal of the old one is awaited, and not in the time.
     async fn rebuild(&self) -> Answer<Duration>;
 
-    /// Tells once more what was committed since; how many messages that were. `None` if nothing is kept to tell.
+    /// Replays what was committed since; returns the number of messages, or `None` if nothing is kept to be replayed.
     async fn replay(&self, since: Micros) -> Answer<Option<u64>>;
 
-    /// Puts a message that nobody can read where a bug would put it. `false` if there is no such place.
+    /// Inserts a message that no reader can decode where a bug would put it. `false` if there is no such place.
     async fn poison(&self, key: Key) -> Answer<bool>;
 
-    /// Sends the dead letters again; how many there were.
+    /// Sends the dead letters again; returns how many there were.
     async fn redrive(&self) -> Answer<u64>;
 
-    /// Changes what the read side holds of an entity behind everyone's back. `false` if that can't be done.
+    /// Changes what the read side holds of an entity, past all code. `false` if that can't be done.
     async fn corrupt(&self, key: Key) -> Answer<bool>;
 
     /// A migration of the write side adds a field to all products.
     async fn migrate(&self) -> Answer<()>;
 
-    /// Deploys the read side's programs anew, now that they know the field that was added.
+    /// Deploys the read side's programs again, now that they know the field that was added.
     async fn deploy(&self) -> Answer<()>;
 
-    /// The read store, or the reader, is restarted.
+    /// Restarts the read store, or the reader.
     async fn restart_reader(&self) -> Answer<()>;
 
     /// Kills a process; it is started again.
     fn kill(&self, process: &str);
 
-    /// Where it can be hurt.
+    /// Its fault points.
     fn points(&self) -> &Arc<Points>;
 
     /// Bytes on disk.
     async fn usage(&self) -> Answer<Usage>;
 
-    /// Which generation of the read model is live; for whoever opens it beside this process.
+    /// The live generation of the read model; for another process that opens it.
     fn generation(&self) -> u32 {
         0
     }
 
-    /// How long a change may be on its way when nothing is wrong: intervals at which something looks.
+    /// How long a change may take when nothing is wrong, by the intervals of whatever polls.
     fn interval(&self) -> Duration;
 
-    /// The engine's part of it, if it is the engine.
+    /// Cenote's part, if the read side is Cenote.
     fn cenote(&self) -> Option<&cenote::Cenote> {
         None
     }
 
-    /// Whether a mailer learns why things change.
+    /// Whether a mailer gets the causes of changes.
     fn sends_mails(&self) -> bool {
         false
     }
 
-    /// Ends everything in good order.
+    /// Ends everything in order.
     async fn stop(&self);
 }

@@ -1,6 +1,5 @@
-//! `outbox`: the command's transaction leaves a row, a relay publishes it, a projector applies it. Nothing gets lost.
+//! `outbox`: the command's transaction inserts a row, a relay publishes it, a projector applies it. Nothing is lost.
 
-// glue: outbox
 use std::sync::Arc;
 
 use super::{Pipeline, Running, Stage};
@@ -9,13 +8,13 @@ use crate::clock;
 use crate::read::NearCache;
 use crate::write::{FeedKind, Hooks};
 
-/// What stands in front of the read store.
+/// The cache in front of the read store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Near {
     None,
     /// A near cache that a timer empties.
     Timer,
-    /// A near cache that is told what was applied.
+    /// A near cache that learns what was applied.
     Events,
 }
 
@@ -31,14 +30,12 @@ pub(super) async fn start(stage: &Stage, near: Near) -> Answer<Arc<dyn Running>>
     }
     Ok(Arc::new(pipeline))
 }
-// glue end
 
-// glue: outbox-near-timer, outbox-near-events
 fn cache(pipeline: &mut Pipeline, near: Near) {
     let cache = NearCache::new(pipeline.live.queries());
     pipeline.front = Some(cache.queries());
     if near == Near::Events {
-        // The projector tells it, and so only after the store has what changed.
+        // The projector reports what it applied, so the store has the change before the cache drops it.
         pipeline.live.listen(move |applied| cache.forget(applied));
         return;
     }
@@ -54,4 +51,3 @@ fn cache(pipeline: &mut Pipeline, near: Near) {
         })
     });
 }
-// glue end

@@ -1,6 +1,6 @@
-//! The stage of one run: its folder, its world, its settings, and the parts that its flags chose.
+//! The stage of one run: its folder, world and settings, and the parts that its flags chose.
 //!
-//! Strategies ask for "the broker" and "the read store"; which ones those are is decided here and nowhere else.
+//! Strategies ask for "the broker" and "the read store"; only this file decides which ones those are.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -54,36 +54,37 @@ pub enum StoreKind {
     Cassandra,
 }
 
-/// What servers are called in flags, files and scripts.
+/// The names of servers in flags, files and scripts.
 pub const SERVERS: [&str; 6] = ["postgres", "rabbitmq", "kafka", "nats", "redis", "cassandra"];
 
 /// One run's stage.
 pub struct Stage {
     /// Where embedded parts have their files.
     pub folder: PathBuf,
-    /// What is published.
+    /// The catalogue.
     pub world: World,
     /// How parts are tuned.
     pub settings: Settings,
-    /// Where the run can hurt itself.
+    /// The fault points.
     pub points: Arc<Points>,
-    /// What parts count.
+    /// The counters of all parts.
     pub metrics: Arc<Metrics>,
     /// Where the write side is.
     pub write: WriteKind,
     /// Which broker carries messages.
     pub broker: BrokerKind,
-    /// Which store is read.
+    /// Which read store the projector fills.
     pub store: StoreKind,
-    /// Where servers are, by name, as far as flags have said so.
+    /// The addresses of servers by name, as given by flags.
     pub servers: Vec<(String, String)>,
-    /// Names this run at servers that others use, too: letters and digits.
+    /// The name of this run at shared servers: letters and digits.
     pub name: String,
-    /// Whether the read model stays at its server, for a process that comes after.
+    /// Whether the read model stays at its server, for a later process.
     pub keep: bool,
-    /// Where the server of objects is, such as `http://127.0.0.1:9000`; without one, far datasets start one in this process.
+    /// The address of the object server, such as `http://127.0.0.1:9000`; without it, datasets on S3 start one in this
+    /// process.
     pub objects: Option<String>,
-    /// When the write side was there and full.
+    /// When the write side was filled.
     seeded: OnceLock<Instant>,
 }
 
@@ -108,8 +109,7 @@ impl Stage {
         }
     }
 
-    /// The write side with these hooks, filled with the world. How long that took is nobody's figure: strategies time what
-    /// they do afterwards.
+    /// The write side with these hooks, filled with the world. The time for that is in no figure.
     pub async fn write(&self, hooks: Hooks) -> Answer<Arc<dyn WriteSide>> {
         let write: Arc<dyn WriteSide> = match self.write {
             WriteKind::Sqlite => Arc::new(SqliteWrite::open(&self.folder, hooks, Arc::clone(&self.world.reference))?),
@@ -120,7 +120,7 @@ impl Stage {
         Ok(write)
     }
 
-    /// The broker, which can be made to misbehave.
+    /// The broker, in a wrapper that can misbehave.
     pub async fn broker(&self) -> Answer<Arc<dyn Broker>> {
         let broker: Arc<dyn Broker> = match self.broker {
             BrokerKind::Embedded => Arc::new(EmbeddedBroker::open(&self.folder)?),
@@ -129,18 +129,18 @@ impl Stage {
         Ok(Arc::new(FaultyBroker::new(broker, Arc::clone(&self.points))))
     }
 
-    /// How long ago the write side was full: what a strategy needs from there on is its bootstrap.
+    /// How long ago the write side was filled: a strategy's bootstrap is measured from there.
     #[must_use]
     pub fn since_seeded(&self) -> Duration {
         self.seeded.get().map_or(Duration::ZERO, Instant::elapsed)
     }
 
-    /// The read model, in a store of its own.
+    /// The read model, in a separate store.
     pub async fn live(&self) -> Answer<Arc<Live>> {
         self.live_in(self.stores().await?, 0).await
     }
 
-    /// The read model as another process finds it: this generation, in a store of its own or in the write side's.
+    /// The read model as another process finds it: this generation, in a separate store or in the write side's.
     pub async fn find_live(&self, generation: u32, within: bool) -> Answer<Arc<Live>> {
         let stores = if within { self.stores_within().await? } else { self.stores().await? };
         self.live_in(stores, generation).await

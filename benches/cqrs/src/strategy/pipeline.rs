@@ -1,4 +1,4 @@
-//! What all event-driven strategies share: a write side, a read model, what runs between, and how operations look at it.
+//! What all event-driven strategies share: a write side, a read model, the processes between, and the view of operations.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use super::projector::Projector;
 use super::relay::Relay;
 use super::{Running, Stage, Tasks, Usage};
 use crate::Answer;
-use crate::broker::{Broker, Buried, Envelope, Subscription};
+use crate::broker::{Broker, DeadLetter, Envelope, Subscription};
 use crate::clock::wall;
 use crate::domain::{Ack, Command, CommandError, Key, Message, Micros, Truth};
 use crate::metrics::{Metrics, Reading};
@@ -22,10 +22,10 @@ use crate::read::{Live, Queries};
 use crate::settings::Settings;
 use crate::write::{Feed, FeedKind, WriteSide};
 
-/// Called after the commit, where a strategy does something then.
+/// What a strategy does after the commit.
 pub(super) type AfterCommit = Box<dyn Fn(Message) + Send + Sync>;
 
-/// A strategy that is put together from a write side, a read model, and perhaps a feed and a broker.
+/// A strategy that is built from a write side, a read model, and perhaps a feed and a broker.
 pub struct Pipeline {
     pub(super) write: Arc<dyn WriteSide>,
     pub(super) live: Arc<Live>,
@@ -35,13 +35,13 @@ pub struct Pipeline {
     pub(super) settings: Settings,
     pub(super) points: Arc<Points>,
     pub(super) metrics: Arc<Metrics>,
-    /// The projector's subscription, whichever life it is in.
+    /// The subscription of the projector that runs now.
     subscription: Arc<ArcSwapOption<Arc<dyn Subscription>>>,
-    /// Dead letters where there is no broker.
-    aside: Arc<Mutex<Vec<Buried>>>,
+    /// For strategies without a broker.
+    dead_letters: Arc<Mutex<Vec<DeadLetter>>>,
     mailbox: Arc<Mailbox>,
     pub(super) after_commit: Option<AfterCommit>,
-    /// What is asked in front of the read model, if anything is.
+    /// The cache in front of the read model, if there is one.
     pub(super) front: Option<Queries>,
     pub(super) interval: Duration,
 }
@@ -59,7 +59,7 @@ impl Pipeline {
             points: Arc::clone(&stage.points),
             metrics: Arc::clone(&stage.metrics),
             subscription: Arc::default(),
-            aside: Arc::default(),
+            dead_letters: Arc::default(),
             mailbox: Arc::default(),
             after_commit: None,
             front: None,
@@ -67,7 +67,7 @@ impl Pipeline {
         }
     }
 
-    /// Puts a broker behind it, with a projector and a mailer that read it.
+    /// Adds a broker, with a projector and a mailer that read it.
     pub(super) async fn consume(&mut self, broker: Arc<dyn Broker>) -> Answer<()> {
         // Subscriptions exist before the first message is published.
         let subscription = broker.subscribe(super::projector::PROJECTOR).await?;
@@ -114,7 +114,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Has a projector read a feed itself.
+    /// Runs a projector that reads a feed without a broker.
     pub(super) fn follow(&mut self, kind: FeedKind, pace: Pace) -> Answer<()> {
         let feed = self.write.feed(kind)?;
         self.feed = Some((kind, Arc::clone(&feed)));
@@ -128,7 +128,7 @@ impl Pipeline {
             settings: self.settings,
             points: Arc::clone(&self.points),
             metrics: Arc::clone(&self.metrics),
-            aside: Arc::clone(&self.aside),
+            dead_letters: Arc::clone(&self.dead_letters),
             mailbox: Arc::clone(&self.mailbox),
         });
         self.tasks.keep("projector", move || {
@@ -138,12 +138,12 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Tells the read model what is there, before anything runs.
+    /// Fills the read model before anything runs.
     pub(super) async fn fill(&self, kind: Option<FeedKind>) -> Answer<()> {
         self.live.fill(&*self.write, kind).await
     }
 
-    /// The kind of feed whose position is kept with the read model.
+    /// The kind of feed whose position is stored with the read model.
     fn kept(&self) -> Option<FeedKind> {
         self.feed.as_ref().map(|(kind, _)| *kind).filter(|_| self.broker.is_none())
     }
@@ -174,7 +174,7 @@ impl Running for Pipeline {
     async fn reading(&self) -> Answer<Reading> {
         let mut reading = self.metrics.read();
         reading.down = self.tasks.down();
-        reading.dead_letters = self.aside.lock().expect("nothing panics under this lock").len() as u64;
+        reading.dead_letters = self.dead_letters.lock().expect("nothing panics under this lock").len() as u64;
         let mut stale = Duration::ZERO;
         if let Some((_, feed)) = &self.feed {
             let position = if self.broker.is_some() { 0 } else { self.live.store().position().await? };
@@ -240,8 +240,8 @@ impl Running for Pipeline {
 
     async fn corrupt(&self, key: Key) -> Answer<bool> {
         self.live.store().corrupt(key).await?;
-        // A near cache would hide it until it lets go of what it has.
-        self.live.tell_front(&[]);
+        // A near cache would hide it until it drops the entity.
+        self.live.report_applied(&[]);
         Ok(true)
     }
 

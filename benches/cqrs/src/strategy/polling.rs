@@ -1,8 +1,7 @@
-//! `polling`: a job asks the write database for rows that changed since it last asked.
+//! `polling`: a job queries the write database for rows that changed since its last query.
 //!
-//! Simple, and blind to reasons and to what happened in between: it sees states. How late it is, is its interval.
+//! It is simple, and sees states only: neither causes nor the states in between. Its interval bounds its freshness.
 
-// glue: polling
 use std::sync::Arc;
 
 use super::direct::Pace;
@@ -18,4 +17,3 @@ pub(super) async fn start(stage: &Stage) -> Answer<Arc<dyn Running>> {
     pipeline.follow(FeedKind::Updated, Pace::Every(stage.settings.polling, stage.settings.polling_overlap))?;
     Ok(Arc::new(pipeline))
 }
-// glue end

@@ -1,10 +1,9 @@
 //! The projector: takes messages from the broker, applies them to the read model, then acknowledges them.
 //!
-//! A batch is one transaction. What can't be read is a dead letter at once, since no repetition will mend it; what can't be
-//! applied is tried again, and alone, so that one bad message does not hold up the others. A store that is away makes it
-//! wait, and nothing a dead letter.
+//! A batch is one transaction. A message that can't be decoded becomes a dead letter at once, since a retry would not help.
+//! A batch that can't be applied is retried, then applied message by message, so that one bad message does not block the
+//! others. If the store is away, the projector waits, and nothing becomes a dead letter.
 
-// glue: async, outbox, cdc, hybrid
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -22,10 +21,10 @@ use crate::settings::Settings;
 /// The subscription's name.
 pub(super) const PROJECTOR: &str = "projector";
 
-/// What the projector's process has.
+/// The projector's process.
 pub(super) struct Projector {
     pub(super) broker: Arc<dyn Broker>,
-    /// Where operations find the subscription, to ask how much is before it.
+    /// Where operations find the subscription, to ask for its depth.
     pub(super) seen: Arc<ArcSwapOption<Arc<dyn Subscription>>>,
     pub(super) live: Arc<Live>,
     pub(super) settings: Settings,
@@ -34,7 +33,7 @@ pub(super) struct Projector {
 }
 
 impl Projector {
-    /// Runs until it is killed, or the broker goes away.
+    /// Runs until it is killed, or the broker fails.
     pub(super) async fn run(&self) -> Answer<()> {
         let subscription = self.broker.subscribe(PROJECTOR).await?;
         self.seen.store(Some(Arc::new(Arc::clone(&subscription))));
@@ -45,7 +44,7 @@ impl Projector {
                 continue;
             }
             self.points.reach(Point::ReceivedNotApplied)?;
-            self.points.drag(deliveries.len()).await;
+            self.points.slow_down(deliveries.len()).await;
             self.project(&*subscription, &deliveries).await?;
         }
     }
@@ -59,7 +58,7 @@ impl Projector {
                     batch.push(known(message, &self.points));
                     tags.push(delivery.tag);
                 }
-                Err(error) => self.bury(subscription, delivery, &error.to_string()).await?,
+                Err(error) => self.put_aside(subscription, delivery, &error.to_string()).await?,
             }
         }
         if self.apply(&batch).await? {
@@ -74,7 +73,7 @@ impl Projector {
         Ok(())
     }
 
-    /// Applies a batch, waiting for a store that is away; `false` if it refuses the batch for another reason.
+    /// Applies a batch, and waits for a store that is away; `false` if the store refuses the batch for another reason.
     async fn apply(&self, batch: &[Message]) -> Answer<bool> {
         let (mut pause, mut attempts) = (self.settings.backoff, 0);
         loop {
@@ -99,19 +98,19 @@ impl Projector {
             if self.apply(std::slice::from_ref(&message)).await? {
                 subscription.ack(&[delivery.tag]).await?;
             } else {
-                self.bury(subscription, delivery, "the read store refuses it").await?;
+                self.put_aside(subscription, delivery, "the read store refuses it").await?;
             }
         }
         Ok(())
     }
 
-    async fn bury(&self, subscription: &dyn Subscription, delivery: &Delivery, reason: &str) -> Answer<()> {
-        Metrics::count(&self.metrics.buried, 1);
-        subscription.bury(delivery, reason).await
+    async fn put_aside(&self, subscription: &dyn Subscription, delivery: &Delivery, reason: &str) -> Answer<()> {
+        Metrics::count(&self.metrics.put_aside, 1);
+        subscription.dead_letter(delivery, reason).await
     }
 }
 
-/// What a program sees of a message: a field that it does not know yet is not there.
+/// The message without the field that this program does not know yet.
 pub(super) fn known(mut message: Message, points: &Points) -> Message {
     if !points.knows_weight.load(Relaxed)
         && let Change::Product(product) = &mut message.change
@@ -120,4 +119,3 @@ pub(super) fn known(mut message: Message, points: &Points) -> Message {
     }
     message
 }
-// glue end

@@ -1,9 +1,8 @@
-//! The relay: takes what a feed has and publishes it, then tells the feed.
+//! The relay: takes changes from a feed, publishes them, then marks them in the feed.
 //!
-//! In this order, so that a relay that dies in between publishes again: at least once. It is woken by commits, so it takes
-//! what came while it was publishing: batches grow with the load by themselves.
+//! In this order, so that a relay that dies in between publishes again: at least once. Commits wake it, and it takes all
+//! that came while it was publishing, so batches grow with the load.
 
-// glue: outbox, hybrid, cdc
 use std::sync::Arc;
 
 use crate::Answer;
@@ -14,7 +13,7 @@ use crate::points::{Point, Points};
 use crate::settings::Settings;
 use crate::write::{Fed, Feed, WriteSide};
 
-/// What the relay's process has.
+/// The relay's process.
 pub(super) struct Relay {
     pub(super) write: Arc<dyn WriteSide>,
     pub(super) feed: Arc<dyn Feed>,
@@ -44,7 +43,7 @@ impl Relay {
         }
     }
 
-    /// Until the broker takes it: the feed keeps what comes meanwhile.
+    /// Retries until the broker takes the batch; the feed keeps what comes meanwhile.
     async fn publish(&self, fed: &[Fed]) -> Answer<()> {
         let envelope = |fed: &Fed| Envelope { key: fed.key, body: fed.body.clone() };
         let batch: Vec<_> = fed.iter().map(envelope).collect();
@@ -58,4 +57,3 @@ impl Relay {
         Ok(())
     }
 }
-// glue end

@@ -1,4 +1,4 @@
-//! The parts of a stage that are at servers; without the feature `real` there are none.
+//! The parts of a stage that run on servers; without the feature `real` there are none.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ impl Stage {
     }
 
     fn servers(&self) -> Servers {
-        Servers::find().or_rather(&self.servers)
+        Servers::find().with_addresses(&self.servers)
     }
 
     pub(super) async fn server_write(&self, hooks: Hooks) -> Answer<Arc<dyn WriteSide>> {
@@ -27,21 +27,21 @@ impl Stage {
     }
 
     pub(super) async fn server_broker(&self, kind: BrokerKind) -> Answer<Arc<dyn Broker>> {
-        let server = broker_server(kind).ok_or("the embedded broker is no server")?;
+        let server = broker_server(kind).ok_or("the embedded broker is not a server")?;
         self.servers().broker(server, &self.settings).await
     }
 
     pub(super) async fn server_stores(&self, kind: StoreKind) -> Answer<Arc<dyn ReadStores>> {
-        let server = store_server(kind).ok_or("SQLite is no server")?;
+        let server = store_server(kind).ok_or("SQLite is not a server")?;
         self.servers().read_stores(server, &self.own(), Arc::clone(&self.world.reference), &self.settings).await
     }
 
-    /// Bytes of memory of each server that this strategy has, by part.
+    /// The memory of each server that this strategy uses, by part, in bytes.
     #[must_use]
     pub fn server_memory(&self, strategy: Strategy) -> Vec<(&'static str, u64)> {
         let write = Some(Server::Postgres).filter(|_| self.write == WriteKind::Postgres);
         let broker = broker_server(self.broker).filter(|_| strategy.has_broker());
-        // One server with both is the write side's.
+        // A server that is both counts as the write side.
         let store = store_server(self.store).filter(|store| strategy.has_read_store() && write != Some(*store));
         let parts = [("memory_write_side", write), ("memory_broker", broker), ("memory_read_store", store)];
         let servers = self.servers();
@@ -87,7 +87,7 @@ impl Stage {
         Err(needs_real("--store"))
     }
 
-    /// Bytes of memory of each server that this strategy has, by part: there are none.
+    /// The memory of each server that this strategy uses: there are none.
     #[must_use]
     pub fn server_memory(&self, _strategy: Strategy) -> Vec<(&'static str, u64)> {
         Vec::new()

@@ -1,9 +1,8 @@
 //! `sync`: the read model is brought up to date in the command's transaction.
 //!
-//! Never behind and never wrong, at the price of every command waiting for every projection, and of reads and writes
-//! sharing one database.
+//! It is never stale and never wrong. In return every command waits for every projection, and reads and writes share one
+//! database.
 
-// glue: sync
 use std::sync::Arc;
 
 use super::{Pipeline, Running, Stage};
@@ -17,4 +16,3 @@ pub(super) async fn start(stage: &Stage) -> Answer<Arc<dyn Running>> {
     pipeline.fill(None).await?;
     Ok(Arc::new(pipeline))
 }
-// glue end

@@ -1,7 +1,7 @@
-//! Processes, each as a task: kept running, killed and started again as an orchestrator would.
+//! Processes, each as a task: kept running, killed and restarted as by an orchestrator.
 //!
-//! A process that ends, for whatever reason, is started again after a while. It has nothing then but what was stored:
-//! each start calls the function that makes it anew.
+//! A process that ends, for whatever reason, is started again after a while. Each start calls the function that builds it,
+//! so it has nothing but what was stored.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -37,13 +37,13 @@ struct Kept {
 }
 
 impl Tasks {
-    /// None yet.
+    /// No processes yet.
     #[must_use]
     pub fn new(restart_after: Duration, metrics: Arc<Metrics>) -> Tasks {
         Tasks { restart_after, metrics, kept: Mutex::default() }
     }
 
-    /// Runs what `start` makes, from now on.
+    /// Keeps the process running that `start` makes.
     pub fn keep(&self, name: &'static str, start: impl Fn() -> BoxFuture<'static, Answer<()>> + Send + 'static) {
         let (kill, replace, up) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(AtomicBool::new(true)));
         let keeper = Keeper {
@@ -57,19 +57,19 @@ impl Tasks {
         self.kept.lock().expect("nothing panics under this lock").push(Kept { name, kill, replace, up, handle });
     }
 
-    /// Kills the processes with this name, wherever they are; they are started again.
+    /// Kills the processes with this name, at whatever point; they are started again.
     pub fn kill(&self, name: &str) {
         let kept = self.kept.lock().expect("nothing panics under this lock");
         kept.iter().filter(|kept| kept.name == name).for_each(|kept| kept.kill.notify_one());
     }
 
-    /// Deploys the processes with this name anew: they end, and are started at once. Nobody is alarmed.
+    /// Deploys the processes with this name: they end and are started at once. No alarm rings.
     pub fn deploy(&self, name: &str) {
         let kept = self.kept.lock().expect("nothing panics under this lock");
         kept.iter().filter(|kept| kept.name == name).for_each(|kept| kept.replace.notify_one());
     }
 
-    /// How many are not running now.
+    /// How many are not running.
     #[must_use]
     pub fn down(&self) -> u64 {
         let kept = self.kept.lock().expect("nothing panics under this lock");

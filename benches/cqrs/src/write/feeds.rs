@@ -22,7 +22,7 @@ pub(super) struct SqliteFeed {
     pub(super) notify: Arc<Notify>,
 }
 
-/// The last position there is.
+/// The last position.
 pub(super) fn end(connection: &Connection, kind: FeedKind) -> Answer<u64> {
     let sql = match kind {
         FeedKind::Outbox => "SELECT coalesce(max(position), 0) FROM outbox",
@@ -38,26 +38,21 @@ pub(super) fn end(connection: &Connection, kind: FeedKind) -> Answer<u64> {
 /// Deletes what was sent before `until`.
 pub(super) fn clean(connection: &Connection, hooks: Hooks, until: i64) -> Answer<u64> {
     let mut gone = 0;
-    // glue: outbox, hybrid, cenote-update
     if hooks.outbox {
-        // Only the oldest are looked at, so that one clean-up never holds commands up for long.
+        // Only the oldest, so that a clean-up never blocks commands for long.
         let sql = "DELETE FROM outbox WHERE position IN (SELECT position FROM outbox ORDER BY position LIMIT 5000)
             AND sent_at < ?";
         gone += connection.prepare_cached(sql)?.execute([until])?;
     }
-    // glue end
-    // glue: cdc
     if hooks.capture {
         let sql = "DELETE FROM captured WHERE position IN (SELECT position FROM captured ORDER BY position LIMIT 5000)
             AND at < ? AND position <= (SELECT position FROM captured_until)";
         gone += connection.prepare_cached(sql)?.execute([until])?;
     }
-    // glue end
     Ok(gone as u64)
 }
 
-// glue: polling
-/// Entities that changed since, this moment included: several commits may have the same one.
+/// Entities that changed since, including this time: several commits may have the same one.
 fn updated(connection: &Connection, since: u64) -> Answer<Vec<Fed>> {
     let sql = "SELECT id, name, brand, category, price_cents, stock, weight_grams, version, updated_at FROM product
         WHERE updated_at >= ? ORDER BY updated_at";
@@ -80,21 +75,16 @@ fn updated(connection: &Connection, since: u64) -> Answer<Vec<Fed>> {
     Ok(messages.iter().map(|message| fed(message.at, message)).collect())
 }
 
-// glue end
-
 fn fed(position: u64, message: &Message) -> Fed {
     Fed { position, key: message.key(), body: message.encode() }
 }
 
-// glue: outbox, hybrid, cenote-update
 /// A row of `position, key, body`.
 fn outbox_row(row: &Row<'_>) -> Answer<Fed> {
     Ok(Fed { position: unsigned(row, 0)?, key: row.get_ref(1)?.as_str()?.parse()?, body: row.get(2)? })
 }
-// glue end
 
-// glue: cdc
-/// What a trigger leaves of a row.
+/// A row as a trigger stores it.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Captured {
@@ -125,21 +115,18 @@ fn captured_row(row: &Row<'_>) -> Answer<Fed> {
     };
     Ok(fed(unsigned(row, 0)?, &Message { version, at, cause, replay: false, change }))
 }
-// glue end
 
-// glue: event-sourced
-/// A row of `position, key, version, body`: a reader gets the state that the event has led to.
+/// A row of `position, key, version, body`: a reader gets the state after the event.
 fn event_row(connection: &Connection, row: &Row<'_>) -> Answer<Fed> {
     let key: Key = row.get_ref(1)?.as_str()?.parse()?;
     let (position, version) = (unsigned(row, 0)?, unsigned(row, 2)?);
     let folded = rows::fold(connection, key, version)?;
     match folded.message().filter(|_| folded.version == version) {
         Some(message) => Ok(fed(position, &message)),
-        // The event can't be read. Neither can the reader: it decides what to do about it.
+        // The event can't be decoded, by the reader neither, which decides what to do.
         None => Ok(Fed { position, key, body: row.get(3)? }),
     }
 }
-// glue end
 
 impl SqliteFeed {
     fn select(
@@ -173,25 +160,19 @@ impl Feed for SqliteFeed {
     async fn next(&self, after: u64, limit: usize) -> Answer<Vec<Fed>> {
         let limit = limit as i64;
         match self.kind {
-            // glue: outbox, hybrid, cenote-update
             FeedKind::Outbox => {
                 let sql = "SELECT position, key, body FROM outbox WHERE sent_at IS NULL ORDER BY position LIMIT ?";
                 self.select(sql, [limit], |_, row| outbox_row(row))
             }
-            // glue end
-            // glue: cdc
             FeedKind::Changes => {
                 let sql = "SELECT position, row, price_before, at FROM captured
                     WHERE position > (SELECT position FROM captured_until) ORDER BY position LIMIT ?";
                 self.select(sql, [limit], |_, row| captured_row(row))
             }
-            // glue end
             FeedKind::Updated => self.write.pool.with(|connection| updated(connection, after)),
-            // glue: event-sourced
             FeedKind::Events => {
                 let sql = "SELECT position, key, version, body FROM event WHERE position > ? ORDER BY position LIMIT ?";
                 self.select(sql, [after as i64, limit], event_row)
-                // glue end
             }
         }
     }
@@ -201,18 +182,14 @@ impl Feed for SqliteFeed {
         let (first, last, kind) = (first.position as i64, last.position as i64, self.kind);
         let mark = move |connection: &Connection| -> Answer<()> {
             match kind {
-                // glue: outbox, hybrid, cenote-update
-                // One writer, so positions come in the order of commits: nothing unsent can appear in between.
+                // One writer, so positions are in the order of commits: no unsent row can appear in between.
                 FeedKind::Outbox => {
                     let sql = "UPDATE outbox SET sent_at = ? WHERE position BETWEEN ? AND ? AND sent_at IS NULL";
                     connection.prepare_cached(sql)?.execute([wall() as i64, first, last])?;
                 }
-                // glue end
-                // glue: cdc
                 FeedKind::Changes => {
                     connection.prepare_cached("UPDATE captured_until SET position = ?")?.execute([last])?;
                 }
-                // glue end
                 FeedKind::Updated | FeedKind::Events => {}
             }
             Ok(())

@@ -1,7 +1,7 @@
 //! The write side's tables on SQLite, and entities to and from their rows.
 //!
-//! With [`Hooks::events_only`](super::Hooks) there is one table, of events; an entity is what its events add up to. An
-//! event that this program can't read is skipped: the entity stays as the others make it.
+//! With [`Hooks::events_only`](super::Hooks) there is one table, of events, and an entity is folded from its events. An
+//! event that this program can't decode is skipped.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
@@ -20,23 +20,18 @@ pub(super) const STATE: &str = "
     CREATE TABLE IF NOT EXISTS page (id INTEGER PRIMARY KEY, title TEXT NOT NULL, products TEXT NOT NULL,
         published INTEGER NOT NULL, version INTEGER NOT NULL, updated_at INTEGER NOT NULL);";
 
-// glue: polling
-/// What `polling` needs to find what changed.
+/// What `polling` needs to find changed rows.
 pub(super) const WATERMARK: &str = "
     CREATE INDEX IF NOT EXISTS product_updated ON product (updated_at);
     CREATE INDEX IF NOT EXISTS page_updated ON page (updated_at);";
-// glue end
 
-// glue: outbox, hybrid, cenote-update
-/// The transactional outbox. The partial index holds what is to be sent, and nothing of what was.
+/// The transactional outbox. The partial index holds only rows that were not sent.
 pub(super) const OUTBOX: &str = "
     CREATE TABLE IF NOT EXISTS outbox (position INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, body BLOB NOT NULL,
         at INTEGER NOT NULL, sent_at INTEGER);
     CREATE INDEX IF NOT EXISTS outbox_unsent ON outbox (position) WHERE sent_at IS NULL;";
-// glue end
 
-// glue: cdc
-/// Change capture by triggers: each change of a row leaves what the row is since, and how far a reader is.
+/// Change capture by triggers: each change of a row stores the new row; a second table stores the reader's position.
 pub(super) const CAPTURE: &str = "
     CREATE TABLE IF NOT EXISTS captured (position INTEGER PRIMARY KEY AUTOINCREMENT, entity TEXT NOT NULL,
         id INTEGER NOT NULL, row TEXT NOT NULL, price_before INTEGER, at INTEGER NOT NULL);
@@ -57,10 +52,8 @@ pub(super) const CAPTURE: &str = "
     CREATE TRIGGER IF NOT EXISTS page_updated AFTER UPDATE ON page BEGIN
         INSERT INTO captured (entity, id, row, at) VALUES ('page', new.id, json_object('id', new.id, 'title', new.title,
             'products', json(new.products), 'published', new.published, 'version', new.version), new.updated_at); END;";
-// glue end
 
-// glue: event-sourced
-/// The event store. The second index is the optimistic lock: two writers can't both make version 7 of an entity.
+/// The event store. The unique index is the optimistic lock: two writers can't both write version 7 of an entity.
 pub(super) const EVENTS: &str = "
     CREATE TABLE IF NOT EXISTS event (position INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL,
         version INTEGER NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL, UNIQUE (key, version));";
@@ -80,7 +73,7 @@ pub(super) enum Event {
 }
 
 impl Event {
-    /// What a command leaves behind.
+    /// The event of a command.
     pub(super) fn of(command: &Command) -> Event {
         match command {
             Command::Add(product) => Event::Added(product.clone()),
@@ -94,12 +87,12 @@ impl Event {
     }
 }
 
-/// An entity as its events make it.
+/// An entity, folded from its events.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Folded {
     pub(super) change: Option<Change>,
     pub(super) cause: Option<Cause>,
-    /// Of the last event that could be read.
+    /// Of the last event that could be decoded.
     pub(super) version: u64,
     /// Of the last event.
     pub(super) last: u64,
@@ -107,7 +100,7 @@ pub(super) struct Folded {
 }
 
 impl Folded {
-    /// One more event.
+    /// Applies one more event.
     pub(super) fn add(&mut self, version: u64, at: Micros, body: &[u8]) {
         self.last = version;
         let Ok(event) = serde_json::from_slice(body) else { return };
@@ -125,7 +118,7 @@ impl Folded {
         (self.change, self.cause) = (change, Some(cause));
     }
 
-    /// As it travels.
+    /// As a message.
     pub(super) fn message(&self) -> Option<Message> {
         let cause = self.cause.unwrap_or(Cause::Unknown);
         Some(Message { version: self.version, at: self.at, cause, replay: false, change: self.change.clone()? })
@@ -169,7 +162,6 @@ pub(super) fn fold(connection: &Connection, key: Key, until: u64) -> Answer<Fold
     }
     Ok(folded)
 }
-// glue end
 
 /// A product and its version.
 pub(super) fn product(connection: &Connection, id: u64) -> Answer<Option<(Product, u64)>> {
@@ -245,7 +237,7 @@ pub(super) fn page_row(row: &Row<'_>) -> Answer<Message> {
     Ok(Message { version: unsigned(row, 4)?, at: unsigned(row, 5)?, cause: Cause::Unknown, replay: false, change })
 }
 
-/// SQLite's integers are signed; ours of ids, versions and times never reach the half.
+/// SQLite's integers are signed; ids, versions and times are below 2⁶³.
 pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(|value| value as u64)
 }

@@ -1,13 +1,14 @@
 //! The write side on SQLite: the embedded default, which needs no server.
 //!
-//! One writer thread carries commands out, several per transaction (see [`Writer`]); readers of feeds have connections of
-//! their own. An acknowledged command is synced.
+//! One writer thread executes commands, several per transaction (see [`Writer`]); readers of feeds have separate
+//! connections. An acknowledged command is synced.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cenote_bench_support::sqlite::Pool;
 use rusqlite::{Connection, params};
 use tokio::sync::Notify;
 
@@ -19,7 +20,7 @@ use crate::domain::{
     Ack, Cause, Change, Command, CommandError, Key, Message, Micros, Reference, Rejected, World, rules,
 };
 use crate::read::{ReadStores, SqliteReadStores, sqlite_project, sqlite_project_stock};
-use crate::sqlite::{Durability, Pool, Writer, disk_bytes, table_bytes};
+use crate::sqlite::{Durability, Writer, disk_bytes, pool, table_bytes};
 use crate::{Answer, Failure};
 
 /// A write side in one file.
@@ -32,14 +33,14 @@ pub(super) struct Inner {
     pub(super) pool: Arc<Pool>,
     pub(super) hooks: Hooks,
     reference: Arc<Reference>,
-    /// Whoever waits for something to have changed.
+    /// The feeds that wait for a change.
     pub(super) waiting: Mutex<Vec<Arc<Notify>>>,
-    /// The generations of the read model that commands keep up to date.
+    /// The generations of the read model that commands update.
     generations: Arc<RwLock<Vec<u32>>>,
 }
 
 impl SqliteWrite {
-    /// Opens `write.db` in this folder, or makes it.
+    /// Opens `write.db` in this folder, or creates it.
     pub fn open(folder: &Path, hooks: Hooks, reference: Arc<Reference>) -> Answer<SqliteWrite> {
         let mut setup = vec![if hooks.events_only { rows::EVENTS } else { rows::STATE }];
         setup.extend(hooks.outbox.then_some(rows::OUTBOX));
@@ -48,7 +49,7 @@ impl SqliteWrite {
         let writer = Arc::new(Writer::open(&path, Durability::Machine, &setup.concat())?);
         let inner = Inner {
             writer,
-            pool: Arc::new(Pool::new(&path)),
+            pool: Arc::new(pool(&path)),
             hooks,
             reference,
             waiting: Mutex::default(),
@@ -58,7 +59,7 @@ impl SqliteWrite {
     }
 }
 
-/// A command that is being carried out, on the writer's thread.
+/// A command that is being executed, on the writer's thread.
 struct Step<'a> {
     connection: &'a Connection,
     hooks: Hooks,
@@ -91,7 +92,7 @@ impl Step<'_> {
     }
 
     fn product(&self, command: &Command) -> Result<(u64, Cause, Change), CommandError> {
-        let Key::Product(id) = command.key() else { unreachable!("the caller has looked") };
+        let Key::Product(id) = command.key() else { unreachable!("the caller has checked the kind") };
         if self.hooks.events_only {
             return self.product_event(id, command);
         }
@@ -103,7 +104,7 @@ impl Step<'_> {
     }
 
     fn page(&self, command: &Command) -> Result<(u64, Cause, Change), CommandError> {
-        let Key::Page(id) = command.key() else { unreachable!("the caller has looked") };
+        let Key::Page(id) = command.key() else { unreachable!("the caller has checked the kind") };
         if self.hooks.events_only {
             return self.page_event(id, command);
         }
@@ -126,7 +127,6 @@ impl Step<'_> {
         Ok((version, Cause::Unpublished, Change::PageGone(id)))
     }
 
-    // glue: event-sourced
     fn product_event(&self, id: u64, command: &Command) -> Result<(u64, Cause, Change), CommandError> {
         let key = Key::Product(id);
         let now = rows::fold(self.connection, key, u64::MAX)?;
@@ -165,38 +165,31 @@ impl Step<'_> {
         self.connection.prepare_cached(sql)?.execute(params![key.to_string(), version as i64, self.at as i64, body])?;
         Ok(())
     }
-    // glue end
 
-    /// What the hooks leave for the read side, in the same transaction.
+    /// Writes what the hooks leave for the read side, in the same transaction.
     fn leave(&self, message: &Message) -> Answer<()> {
-        // glue: sync
         if self.hooks.projection == Projection::All {
             for &generation in self.generations {
                 sqlite_project(self.connection, generation, message, self.reference)?;
             }
         }
-        // glue end
-        // glue: hybrid
         let only_stock = self.hooks.projection == Projection::Stock && message.cause == Cause::Stocked;
         if only_stock && let Change::Product(product) = &message.change {
             for &generation in self.generations {
                 sqlite_project_stock(self.connection, generation, product, message.version)?;
             }
         }
-        // glue end
-        // glue: outbox, hybrid, cenote-update
         if self.hooks.outbox && !only_stock {
             let sql = "INSERT INTO outbox (key, body, at) VALUES (?, ?, ?)";
             let row = params![message.key().to_string(), message.encode(), message.at as i64];
             self.connection.prepare_cached(sql)?.execute(row)?;
         }
-        // glue end
         Ok(())
     }
 }
 
 impl Inner {
-    /// Somebody may be waiting for this.
+    /// Wakes the feeds that wait for a change.
     pub(super) fn notify(&self) {
         self.waiting.lock().expect("nothing panics under this lock").iter().for_each(|waiting| waiting.notify_one());
     }
@@ -207,7 +200,7 @@ impl WriteSide for SqliteWrite {
     async fn seed(&self, world: &World) -> Answer<()> {
         let (world, hooks) = (world.clone(), self.inner.hooks);
         self.inner.writer.run(move |connection| seed(connection, &world, hooks)).await?;
-        // Triggers see what comes from now on.
+        // From now on triggers fire.
         if hooks.capture {
             self.inner.writer.run(|connection| Ok::<_, Failure>(connection.execute_batch(rows::CAPTURE)?)).await?;
         }
@@ -227,15 +220,15 @@ impl WriteSide for SqliteWrite {
         Ok(done)
     }
 
-    async fn scan(&self, kind: Option<FeedKind>, see: &mut (dyn FnMut(Message) + Send)) -> Answer<u64> {
+    async fn scan(&self, kind: Option<FeedKind>, visitor: &mut (dyn FnMut(Message) + Send)) -> Answer<u64> {
         let hooks = self.inner.hooks;
         self.inner.pool.with(|connection| {
             let moment = connection.transaction()?;
             let position = kind.map_or(Ok(0), |kind| feeds::end(&moment, kind))?;
             if hooks.events_only {
-                scan_events(&moment, see)?
+                scan_events(&moment, visitor)?
             } else {
-                scan_state(&moment, see)?
+                scan_state(&moment, visitor)?
             }
             Ok(position)
         })
@@ -267,10 +260,10 @@ impl WriteSide for SqliteWrite {
             if events_only {
                 return weigh_by_events(connection);
             }
-            // As such scripts are: one statement, which knows nothing of hooks.
+            // One statement, as in a migration script: it knows no hooks.
             connection.execute("UPDATE product SET weight_grams = 100 + id % 900, version = version + 1", [])?;
             if watermark {
-                // `updated_at` is kept by a trigger wherever people rely on it.
+                // A system that relies on `updated_at` keeps it by a trigger.
                 connection.execute("UPDATE product SET updated_at = ?", [wall() as i64])?;
             }
             Ok(())
@@ -293,7 +286,7 @@ impl WriteSide for SqliteWrite {
     }
 }
 
-/// Fills the tables; loading is not what is measured, so it goes past the commands.
+/// Fills the tables, past the commands: loading is not measured.
 fn seed(connection: &Connection, world: &World, hooks: Hooks) -> Answer<()> {
     let at = wall();
     if hooks.events_only {
@@ -317,7 +310,7 @@ fn seed(connection: &Connection, world: &World, hooks: Hooks) -> Answer<()> {
     world.all_pages().try_for_each(|page| rows::put_page(connection, &page, 1, at))
 }
 
-fn scan_state(connection: &Connection, see: &mut (dyn FnMut(Message) + Send)) -> Answer<()> {
+fn scan_state(connection: &Connection, visitor: &mut (dyn FnMut(Message) + Send)) -> Answer<()> {
     let sql = "SELECT id, name, brand, category, price_cents, stock, weight_grams, version, updated_at FROM product
         ORDER BY id";
     let mut statement = connection.prepare_cached(sql)?;
@@ -325,27 +318,26 @@ fn scan_state(connection: &Connection, see: &mut (dyn FnMut(Message) + Send)) ->
     while let Some(row) = found.next()? {
         let (product, version) = rows::product_row(row)?;
         let change = Change::Product(product);
-        see(Message { version, at: unsigned(row, 8)?, cause: Cause::Unknown, replay: true, change });
+        visitor(Message { version, at: unsigned(row, 8)?, cause: Cause::Unknown, replay: true, change });
     }
     let sql = "SELECT id, title, products, published, version, updated_at FROM page ORDER BY id";
     let mut statement = connection.prepare_cached(sql)?;
     let mut found = statement.query([])?;
     while let Some(row) = found.next()? {
-        see(Message { replay: true, ..rows::page_row(row)? });
+        visitor(Message { replay: true, ..rows::page_row(row)? });
     }
     Ok(())
 }
 
-// glue: event-sourced
 /// All entities from all events: one pass, entity by entity.
-fn scan_events(connection: &Connection, see: &mut (dyn FnMut(Message) + Send)) -> Answer<()> {
+fn scan_events(connection: &Connection, visitor: &mut (dyn FnMut(Message) + Send)) -> Answer<()> {
     let sql = "SELECT version, at, body FROM event ORDER BY key, version";
     let mut statement = connection.prepare_cached(sql)?;
     let mut found = statement.query([])?;
     let mut folded = rows::Folded::default();
     let mut show = |folded: &rows::Folded| {
         if let Some(message) = folded.message() {
-            see(Message { replay: true, ..message });
+            visitor(Message { replay: true, ..message });
         }
     };
     while let Some(row) = found.next()? {
@@ -359,7 +351,7 @@ fn scan_events(connection: &Connection, see: &mut (dyn FnMut(Message) + Send)) -
     Ok(())
 }
 
-/// Where events are all there is, a migration is events.
+/// If events are all that is stored, a migration writes events.
 fn weigh_by_events(connection: &Connection) -> Answer<()> {
     let sql = "SELECT key, max(version) FROM event WHERE key LIKE 'product-%' GROUP BY key";
     let mut statement = connection.prepare(sql)?;
@@ -372,4 +364,3 @@ fn weigh_by_events(connection: &Connection) -> Answer<()> {
     }
     Ok(())
 }
-// glue end

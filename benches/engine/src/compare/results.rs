@@ -13,7 +13,7 @@ use super::Outcome;
 use super::figures::Row;
 use super::table::{Table, range, value};
 
-/// What a reader must know besides the figures.
+/// The conditions of a run.
 pub struct Conditions {
     /// The command, as it was typed.
     pub command: String,

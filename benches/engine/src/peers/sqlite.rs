@@ -3,11 +3,12 @@
 //! A record is a row with a column per field; the cast is a separate table, as usual in SQL. A database in memory has one
 //! connection, in a lock; a file has one connection per reader.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, RwLock};
 
+use cenote_bench_support::sqlite::Pool;
 use rusqlite::backup::Backup;
-use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, Transaction, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, params};
 
 use super::files::Open;
 use super::values::{Copies, StoreProducer};
@@ -51,7 +52,7 @@ impl System for Sqlite {
 
     fn consume(&self, folder: &Path) -> Answer<Box<dyn Consume>> {
         let copies = Copies::new(folder, self.name());
-        Ok(Box::new(Reader { on: self.on, pool: RwLock::new(Pool::default()), copies }))
+        Ok(Box::new(Reader { on: self.on, database: RwLock::default(), copies }))
     }
 }
 
@@ -94,59 +95,50 @@ fn upsert(txn: &Transaction<'_>, movie: &Movie) -> Answer<()> {
     Ok(())
 }
 
-/// The connections to one state of the database.
-#[derive(Default)]
-struct Pool {
-    idle: Mutex<Vec<Connection>>,
-    /// The file, to which each reader opens a connection; `None` in memory.
-    path: Option<PathBuf>,
+/// One state of the database.
+enum Database {
+    /// One connection that all readers share.
+    Memory(Mutex<Connection>),
+    /// A connection per reader.
+    File(Pool),
 }
 
-impl Pool {
+impl Database {
     fn with<T>(&self, work: impl FnOnce(&mut Connection) -> Answer<T>) -> Answer<T> {
-        let mut idle = self.idle.lock().expect("no reader panics");
-        let Some(path) = &self.path else {
-            return work(idle.first_mut().ok_or("no version was loaded")?);
-        };
-        let taken = idle.pop();
-        drop(idle);
-        let mut connection = match taken {
-            Some(connection) => connection,
-            None => open_file(path)?,
-        };
-        let answer = work(&mut connection);
-        self.idle.lock().expect("no reader panics").push(connection);
-        answer
+        match self {
+            Database::Memory(connection) => work(&mut connection.lock().expect("no reader panics")),
+            Database::File(pool) => pool.with(work),
+        }
     }
 }
 
-fn open_file(path: &Path) -> Answer<Connection> {
-    let connection =
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.pragma_update(None, "mmap_size", 64_i64 << 30)?;
-    Ok(connection)
+fn set_up(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "mmap_size", 64_i64 << 30)
 }
 
 struct Reader {
     on: On,
-    pool: RwLock<Pool>,
+    /// None before the first version is loaded.
+    database: RwLock<Option<Database>>,
     copies: Copies,
 }
 
 impl Reader {
     fn with<T>(&self, work: impl FnOnce(&mut Connection) -> Answer<T>) -> Answer<T> {
-        self.pool.read().expect("no refresh panics").with(work)
+        let database = self.database.read().expect("no refresh panics");
+        database.as_ref().ok_or("no version was loaded")?.with(work)
     }
 
-    fn fetch(&self, version: u64) -> Answer<Pool> {
-        let path = self.copies.fetch(version)?;
-        let connection = open_file(&path)?;
+    fn fetch(&self, version: u64) -> Answer<Database> {
+        let pool = Pool::new(&self.copies.fetch(version)?, set_up);
         if self.on == On::File {
-            return Ok(Pool { idle: Mutex::new(vec![connection]), path: Some(path) });
+            // The first connection is part of the load.
+            pool.with(|_| Ok::<_, rusqlite::Error>(()))?;
+            return Ok(Database::File(pool));
         }
         let mut memory = Connection::open_in_memory()?;
-        Backup::new(&connection, &mut memory)?.step(-1)?;
-        Ok(Pool { idle: Mutex::new(vec![memory]), path: None })
+        Backup::new(&pool.open()?, &mut memory)?.step(-1)?;
+        Ok(Database::Memory(Mutex::new(memory)))
     }
 
     /// Takes one connection and read transaction per `batch` keys.
@@ -174,14 +166,14 @@ impl Reader {
 
 impl Consume for Reader {
     fn load(&mut self, version: u64) -> Answer<()> {
-        self.pool = RwLock::new(self.fetch(version)?);
+        self.database = RwLock::new(Some(self.fetch(version)?));
         Ok(())
     }
 
     fn refresh(&self, version: u64) -> Answer<()> {
         if self.on == On::File {
             let after = self.fetch(version)?;
-            *self.pool.write().expect("no refresh panics") = after;
+            *self.database.write().expect("no refresh panics") = Some(after);
             return Ok(());
         }
         let mut changed = Vec::new();
@@ -255,11 +247,13 @@ impl Consume for Reader {
         if self.on == On::Memory {
             return self.with(|connection| Ok(connection.execute_batch(sql)?));
         }
-        let path = self.pool.get_mut().expect("no refresh panics").path.clone().ok_or("no version was loaded")?;
-        Connection::open(&path)?.execute_batch(sql)?;
-        let idle = Mutex::new(vec![open_file(&path)?]);
-        self.pool = RwLock::new(Pool { idle, path: Some(path) });
-        Ok(())
+        let Some(Database::File(pool)) = self.database.get_mut().expect("no refresh panics") else {
+            return Err("no version was loaded".into());
+        };
+        Connection::open(pool.path())?.execute_batch(sql)?;
+        // The idle connections have an older schema.
+        pool.close();
+        Ok(pool.with(|_| Ok::<_, rusqlite::Error>(()))?)
     }
 
     fn country_find(&self, keys: &[u64]) -> Answer<u64> {

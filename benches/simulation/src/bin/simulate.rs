@@ -1,4 +1,4 @@
-//! `simulate`: the seeded simulation, as many steps as one likes.
+//! `simulate`: the simulation with any seed and number of steps.
 //!
 //! ```text
 //! cargo run -p cenote-simulation --bin simulate -- --seed 7 --steps 200000
@@ -13,30 +13,30 @@ use std::process::ExitCode;
 use cenote_simulation::{Outcome, Plan, Rule};
 use clap::Parser;
 
-/// Simulate producers, janitors and consumers over a store that misbehaves; the seed decides everything.
+/// Simulate producers, consumers and retention over a faulty store; the seed decides everything.
 #[derive(Parser)]
 #[command(after_help = "\
 Examples:
-  simulate --seed 7 --steps 200000      ten nights in one
-  simulate --seeds 20                   twenty seeds, from --seed on
+  simulate --seed 7 --steps 200000      a long run
+  simulate --seeds 20                   twenty runs, with seeds from --seed on
   simulate --seed 1 --break TrimOrder   must fail: this rule of order is not kept
-  simulate --seed 1 --steps 500 --trace every line of what happens
+  simulate --seed 1 --steps 500 --trace print every line of the trace
 
-Exit code: 0 if all went well, 1 if something must not have happened, 2 if the command is wrong.")]
+Exit code: 0 without a failure, 1 with one, 2 if the command is wrong.")]
 struct Cli {
-    /// Decides everything.
+    /// The seed, which decides everything.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// So many seeds, one after another; stops at the first that fails.
+    /// The number of seeds, one after another; stops at the first failure.
     #[arg(long, default_value_t = 1)]
     seeds: u64,
-    /// Steps for each seed.
+    /// The number of steps for each seed.
     #[arg(long, default_value_t = 20_000)]
     steps: u64,
     /// A rule of order that is not kept, by its name: something must then fail.
     #[arg(long = "break", value_name = "RULE", value_parser = rule)]
     broken: Option<Rule>,
-    /// Prints every line of the trace.
+    /// Print every line of the trace.
     #[arg(long)]
     trace: bool,
 }
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         match simulate(&cli, seed) {
             Ok(true) => {}
             Ok(false) => return ExitCode::FAILURE,
-            // Whoever reads has gone.
+            // The reader of the output has closed it.
             Err(_) => return ExitCode::FAILURE,
         }
     }
@@ -72,11 +72,7 @@ fn simulate(cli: &Cli, seed: u64) -> io::Result<bool> {
     match result {
         Ok(summary) => {
             let (position, hours, hash) = (summary.position, summary.hours, summary.trace_hash);
-            writeln!(
-                out,
-                "seed {seed}: all is well after {} steps, {hours} hours, log position {position}",
-                cli.steps
-            )?;
+            writeln!(out, "seed {seed}: no failure in {} steps, {hours} hours, log position {position}", cli.steps)?;
             writeln!(out, "  trace {hash:016x}")?;
             for outcome in Outcome::ALL {
                 writeln!(out, "  {:>7} {outcome:?}", summary.tally.of(outcome))?;

@@ -1,6 +1,6 @@
-//! A checkpoint: the log's outline as an object, so that nobody reads the log from its beginning.
+//! A checkpoint: the log's log state as an object, so that nobody reads the log from its beginning.
 //!
-//! It tells the floor, the snapshots that are kept, and the running sums that price a way from each of them. A start
+//! It tells the log start, the snapshots that are kept, and the running sums that price a way from each of them. A start
 //! reads it and then the entries behind the position that it speaks of, at most 1,000.
 
 use bytes::Bytes;
@@ -11,8 +11,8 @@ use super::frame;
 use super::hash::ContentHash;
 use super::head::NUMBER_MAX;
 use super::names::{Folder, ObjectName};
-use super::outline::{Cost, KeptSnapshot, Mark, Outline};
 use super::sections::{Sections, Tag};
+use super::state::{Cost, KeptSnapshot, LogState, Mark};
 use cenote_state::ids::{Epoch, Position, Timestamp, Version};
 
 const MAGIC: [u8; 8] = *b"CENOTE-C";
@@ -30,13 +30,13 @@ struct Place {
     hash: ContentHash,
     epoch: Epoch,
     checkpoint: Position,
-    floor: Position,
+    log_start: Position,
     version: Version,
     digest: u128,
     cost: Cost,
 }
 
-impl Outline {
+impl LogState {
     /// As a checkpoint has it.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl Outline {
             hash: self.hash,
             epoch: self.epoch,
             checkpoint: self.checkpoint,
-            floor: self.floor,
+            log_start: self.log_start,
             version: self.version,
             digest: self.digest,
             cost: self.cost,
@@ -68,7 +68,7 @@ impl Outline {
     ///
     /// # Errors
     /// If these bytes are not a checkpoint known here.
-    pub fn decode(name: &str, bytes: &Bytes) -> Result<Outline, DecodeError> {
+    pub fn decode(name: &str, bytes: &Bytes) -> Result<LogState, DecodeError> {
         let known = [PLACE, SNAPSHOTS, MARKS, COMMIT_TIMES];
         let (dataset, sections) = frame::decode(name, bytes, MAGIC, CHECKPOINT_BYTES_MAX, &known)?;
         let place: Place = sections.required(name, PLACE)?;
@@ -78,21 +78,21 @@ impl Outline {
             return Err(DecodeError::damaged(name, "it has more or fewer commit times than snapshots"));
         }
         snapshots.iter_mut().zip(times).for_each(|(kept, time)| kept.snapshot.committed_at = time);
-        let outline = Outline {
+        let log_state = LogState {
             dataset,
             position: place.position,
             hash: place.hash,
             epoch: place.epoch,
             checkpoint: place.checkpoint,
-            floor: place.floor,
+            log_start: place.log_start,
             version: place.version,
             digest: place.digest,
             cost: place.cost,
             snapshots,
             marks: sections.required::<Vec<Mark>>(name, MARKS)?,
         };
-        outline.check(name)?;
-        Ok(outline)
+        log_state.check(name)?;
+        Ok(log_state)
     }
 
     fn check(&self, object: &str) -> Result<(), DecodeError> {
@@ -102,7 +102,7 @@ impl Outline {
         let sound = (1..=NUMBER_MAX).contains(&self.position.0)
             && (1..=self.position.0).contains(&self.epoch.0)
             && self.checkpoint <= self.position
-            && (1..=self.position.0).contains(&self.floor.0)
+            && (1..=self.position.0).contains(&self.log_start.0)
             && self.version.position() <= self.position
             && self.marks.is_sorted_by_key(|mark| mark.version)
             && self.snapshots.is_sorted_by_key(|kept| kept.snapshot.version)

@@ -74,7 +74,7 @@ pub enum Body {
     Snapshot(Snapshot),
     /// A place to start was written.
     Checkpoint(ObjectRef),
-    /// The floor rises.
+    /// The log start rises.
     Trim(Trim),
 }
 
@@ -82,7 +82,7 @@ pub enum Body {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Open {
     /// Who: for people.
-    pub holder: String,
+    pub owner: String,
 }
 
 /// A version: what turns its parent into it, and what that must add up to.
@@ -146,11 +146,11 @@ pub struct Snapshot {
     pub committed_at: Timestamp,
 }
 
-/// The floor rises.
+/// The log start rises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trim {
     /// The first position that keeps its entry.
-    pub floor: cenote_state::ids::Position,
+    pub log_start: cenote_state::ids::Position,
 }
 
 /// The part of a commit that is always there.
@@ -248,7 +248,7 @@ impl Body {
             Body::Open(_) | Body::Checkpoint(_) => true,
             Body::Commit(commit) => commit.parent.position() < head.position,
             Body::Snapshot(snapshot) => snapshot.version.position() < head.position && snapshot.version.0 > 0,
-            Body::Trim(trim) => trim.floor == head.floor,
+            Body::Trim(trim) => trim.log_start == head.log_start,
         };
         if sound { Ok(()) } else { Err(DecodeError::damaged(object, "what it says contradicts its header")) }
     }

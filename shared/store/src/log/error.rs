@@ -102,12 +102,12 @@ pub enum ReadError {
         found: DatasetId,
     },
     /// The log was trimmed past this point: plan anew from a checkpoint.
-    #[error("{object} was trimmed: the log begins at {floor}, start again from its checkpoint")]
+    #[error("{object} was trimmed: the log begins at {log_start}, start again from its checkpoint")]
     Trimmed {
         /// The tombstone that was met.
         object: String,
         /// The first position that still holds an entry, as far as the tombstone knows.
-        floor: Position,
+        log_start: Position,
     },
     /// An object that an entry names is not there, and the entry is: wait a few minutes, then it is damage.
     #[error(

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   0  magic "CENOTE-E"        8    72  position of the newest checkpoint entry, this one included; 0: none   8
-//!   8  format version          2    80  floor: the first position that holds an entry                         8
+//!   8  format version          2    80  log start: the first position that holds an entry                         8
 //!  10  kind                    2    88  hash of the entry before                                             33
 //!  12  sections in the table   2   121  this entry's hash: of bytes 0 to 121 and the section table           33
 //!  14  reserved, zero          2   154  section table, 41 bytes a line; then the sections' contents
@@ -63,7 +63,7 @@ pub enum Kind {
     Snapshot = 3,
     /// A place to start was written.
     Checkpoint = 4,
-    /// The floor rises.
+    /// The log start rises.
     Trim = 5,
 }
 
@@ -115,7 +115,7 @@ pub struct Head {
     /// The newest checkpoint entry, this one included; 0 if there is none.
     pub checkpoint: Position,
     /// The first position that holds an entry, once this one stands.
-    pub floor: Position,
+    pub log_start: Position,
     /// The hash of the entry before; [`ContentHash::NONE`] at position 1.
     pub previous: ContentHash,
     /// This entry's own hash.
@@ -138,7 +138,7 @@ impl Head {
         out.extend_from_slice(&self.nonce);
         out.extend_from_slice(&self.time.0.to_le_bytes());
         out.extend_from_slice(&self.checkpoint.0.to_le_bytes());
-        out.extend_from_slice(&self.floor.0.to_le_bytes());
+        out.extend_from_slice(&self.log_start.0.to_le_bytes());
         out.extend_from_slice(&self.previous.to_bytes());
         self.hash = ContentHash::of_parts([&out[start..], table]);
         out.extend_from_slice(&self.hash.to_bytes());
@@ -161,7 +161,7 @@ impl Head {
             nonce: array_at(bytes, NONCE_AT),
             time: Timestamp(u64_at(bytes, TIME_AT)),
             checkpoint: Position(u64_at(bytes, CHECKPOINT_AT)),
-            floor: Position(u64_at(bytes, FLOOR_AT)),
+            log_start: Position(u64_at(bytes, FLOOR_AT)),
             previous: ContentHash::from_bytes(&array_at(bytes, PREVIOUS_AT)),
             hash: ContentHash::from_bytes(&array_at(bytes, HASH_AT)),
         };
@@ -178,7 +178,7 @@ impl Head {
             && (1..=self.position.0).contains(&self.epoch.0)
             && self.checkpoint <= self.position
             && (self.checkpoint == self.position) == (self.kind == Kind::Checkpoint)
-            && (1..=self.position.0).contains(&self.floor.0);
+            && (1..=self.position.0).contains(&self.log_start.0);
         if sound {
             Ok(())
         } else {

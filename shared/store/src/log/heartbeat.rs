@@ -1,4 +1,4 @@
-//! The holder's heartbeat: one hint, put at most once a second and at least as often as promised.
+//! The owner's heartbeat: one hint, put at most once a second and at least as often as promised.
 //!
 //! A heartbeat is shared: the writer notes new positions, a task ([`Heartbeat::beat`]) puts them. What is put is what is known
 //! to stand in the log, so that the hint never runs ahead of it (rule 1). A put that fails is forgotten: a hint is only
@@ -30,7 +30,7 @@ struct Inner {
     env: Env,
     dataset: DatasetId,
     epoch: Epoch,
-    holder: String,
+    owner: String,
     heartbeat_interval: Duration,
     state: Mutex<State>,
     noted: Notify,
@@ -51,15 +51,15 @@ impl Heartbeat {
     pub(super) fn new(
         storage: Storage,
         env: Env,
-        holder: (DatasetId, Epoch, String),
+        owner: (DatasetId, Epoch, String),
         heartbeat_interval: Duration,
         position: Position,
     ) -> Heartbeat {
-        let (dataset, epoch, holder) = holder;
+        let (dataset, epoch, owner) = owner;
         let state = State { position, told: Position(0), beat: 0, last_put: None, stopped: false };
         let (state, noted, putting) = (Mutex::new(state), Notify::new(), tokio::sync::Mutex::new(()));
         Heartbeat {
-            inner: Arc::new(Inner { storage, env, dataset, epoch, holder, heartbeat_interval, state, noted, putting }),
+            inner: Arc::new(Inner { storage, env, dataset, epoch, owner, heartbeat_interval, state, noted, putting }),
         }
     }
 
@@ -126,7 +126,7 @@ impl Heartbeat {
         (!state.stopped).then(|| gap.saturating_sub(since))
     }
 
-    /// Puts the hint of a live holder, unless one is being put.
+    /// Puts the hint of a live owner, unless one is being put.
     async fn try_put(&self) -> bool {
         let Ok(_putting) = self.inner.putting.try_lock() else { return false };
         self.put(true).await
@@ -162,7 +162,7 @@ impl Heartbeat {
             position: state.position,
             epoch: self.inner.epoch,
             beat: state.beat,
-            holder: held.then(|| self.inner.holder.clone()),
+            owner: held.then(|| self.inner.owner.clone()),
             heartbeat_interval: self.inner.heartbeat_interval,
         }
     }

@@ -1,10 +1,10 @@
 //! The hint: where the log was a moment ago, and who holds it.
 //!
-//! A place to start looking for the tail, and the holder's heartbeat. It is overwritten in place, can be late, lost or
+//! A place to start looking for the tail, and the owner's heartbeat. It is overwritten in place, can be late, lost or
 //! put by someone who was superseded meanwhile; the log alone says what is true.
 //!
 //! Rules: it never runs ahead of the log (rule 1); it changes with every put, so that a reader's own clock can tell a
-//! live holder from a dead one without comparing clocks.
+//! live owner from a dead one without comparing clocks.
 
 use std::time::Duration;
 
@@ -34,11 +34,11 @@ pub struct Hint {
     pub position: Position,
     /// Its writer's epoch.
     pub epoch: Epoch,
-    /// Counts the puts of one holder, so that no two hints are equal.
+    /// Counts the puts of one owner, so that no two hints are equal.
     pub beat: u64,
     /// Who holds the dataset; nobody after a `close`.
-    pub holder: Option<String>,
-    /// The holder's promise: the next hint comes within this time.
+    pub owner: Option<String>,
+    /// The owner's promise: the next hint comes within this time.
     pub heartbeat_interval: Duration,
 }
 
@@ -47,7 +47,7 @@ struct Record {
     position: Position,
     epoch: Epoch,
     beat: u64,
-    holder: Option<String>,
+    owner: Option<String>,
     heartbeat_interval_ms: u64,
 }
 
@@ -59,11 +59,11 @@ impl Hint {
             position: self.position,
             epoch: self.epoch,
             beat: self.beat,
-            holder: self.holder.clone(),
+            owner: self.owner.clone(),
             heartbeat_interval_ms: u64::try_from(self.heartbeat_interval.as_millis()).unwrap_or(u64::MAX),
         };
         let mut sections = Sections::default();
-        sections.control(HINT, &record, names::HINT).expect("a hint's holder is cut to 255 bytes");
+        sections.control(HINT, &record, names::HINT).expect("a hint's owner is cut to 255 bytes");
         frame::encode(MAGIC, self.dataset, &sections)
     }
 
@@ -83,7 +83,7 @@ impl Hint {
             position: record.position,
             epoch: record.epoch,
             beat: record.beat,
-            holder: record.holder,
+            owner: record.owner,
             heartbeat_interval: Duration::from_millis(record.heartbeat_interval_ms).min(PROMISE_MAX),
         })
     }

@@ -4,7 +4,7 @@
 //! it. From bytes to behaviour:
 //!
 //! - the objects: [`head`], [`entry`], [`tombstone`], [`hint`], [`checkpoint`], their [`names`] and errors ([`error`]);
-//! - where the log stands: [`outline`], advanced entry by entry, written down by checkpoints;
+//! - where the log stands: [`log_state`], advanced entry by entry, written down by checkpoints;
 //! - [`order`]: the seven rules, which all code below asks;
 //! - reading: [`LogReader::start`] finds the tail ([`mod@tail`]) by way of hint and checkpoint, [`LogReader::next`] follows,
 //!   [`LogReader::walk_from`] reads what rolls a snapshot forward, [`plan`](mod@plan) picks the snapshot;
@@ -43,7 +43,6 @@ pub mod names;
 mod open;
 pub mod order;
 mod outcome;
-pub mod outline;
 pub mod plan;
 mod reader;
 #[cfg(any(test, feature = "testing"))]
@@ -51,6 +50,7 @@ mod repair;
 pub mod retention;
 mod sections;
 mod start;
+pub mod state;
 pub mod tail;
 pub mod tombstone;
 mod walk;
@@ -68,11 +68,11 @@ pub use hint::Hint;
 pub use open::OpenError;
 pub use order::{Rule, Rules};
 pub use outcome::{Fenced, Lost, Outcome, Pending, Refused};
-pub use outline::Outline;
 pub use reader::LogReader;
 #[cfg(any(test, feature = "testing"))]
 pub use repair::repair_checksums;
 pub use start::CHECKPOINT_EVERY;
+pub use state::LogState;
 pub use tombstone::Tombstone;
 pub use walk::Walk;
 pub use writer::{LogWriter, NewObject, WriterOptions};

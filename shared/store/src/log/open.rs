@@ -1,10 +1,10 @@
 //! Opening a dataset for writing: waiting for one's turn, then the `open` entry (rule 3).
 //!
-//! A hint that keeps changing means a live holder: whoever opens waits, by its own monotonic clock, until a promise is
-//! broken or the holder has gone, unless it is told to take over. The `open` entry raises the epoch, which ends the
-//! holder's writing wherever it is.
+//! A hint that keeps changing means a live owner: whoever opens waits, by its own monotonic clock, until a promise is
+//! broken or the owner has gone, unless it is told to take over. The `open` entry raises the epoch, which ends the
+//! owner's writing wherever it is.
 //!
-//! Who takes over from a holder that never pauses may never find the tail where it read it: then `open` is put at
+//! Who takes over from an owner that never pauses may never find the tail where it read it: then `open` is put at
 //! whatever the tail is, as soon as the entry before it shows, and the caller catches up after it
 //! ([`LogWriter::open_at_tail`]).
 
@@ -67,7 +67,7 @@ impl LogWriter {
     /// Takes the next epoch at the place to which `reader` has read, the tail: the caller has read the schema, loaded
     /// and caught up before. A reader before the first entry makes the dataset.
     ///
-    /// While the hint shows a live holder this waits, unless `options.take_over`. Dropping the future is safe.
+    /// While the hint shows a live owner this waits, unless `options.take_over`. Dropping the future is safe.
     ///
     /// # Errors
     /// `Behind`: read on and open again. `Unknown`: open again. Else what is wrong.
@@ -78,9 +78,9 @@ impl LogWriter {
         LogWriter::take(reader, env, options, false).await
     }
 
-    /// The same for one who takes over from a holder that commits faster than one can catch up: an `open` that lost its
+    /// The same for one who takes over from an owner that commits faster than one can catch up: an `open` that lost its
     /// position goes to the next, so the writer that comes out is ahead of `reader`, and its caller reads up to
-    /// [`LogWriter::outline`]. Waits for nobody.
+    /// [`LogWriter::log_state`]. Waits for nobody.
     ///
     /// # Errors
     /// As for [`LogWriter::open`]; `Behind` if others were faster for a whole `commit_timeout`.
@@ -89,12 +89,12 @@ impl LogWriter {
     }
 
     async fn take(reader: &LogReader, env: Env, options: WriterOptions, insists: bool) -> Result<LogWriter, OpenError> {
-        let mut outline = reader.outline().clone();
-        if outline.position.0 == 0 {
-            outline.dataset = DatasetId(env.random_id());
+        let mut log_state = reader.log_state().clone();
+        if log_state.position.0 == 0 {
+            log_state.dataset = DatasetId(env.random_id());
         }
-        let epoch = Epoch(outline.epoch.0 + 1);
-        let mut writer = LogWriter::new(reader.storage().clone(), env, options, outline, epoch);
+        let epoch = Epoch(log_state.epoch.0 + 1);
+        let mut writer = LogWriter::new(reader.storage().clone(), env, options, log_state, epoch);
         match writer.put_open(insists).await? {
             Outcome::Committed(_) => {
                 writer.heartbeat().offer().await;
@@ -110,17 +110,17 @@ impl LogWriter {
 
 /// Waits while somebody else's promise is unbroken.
 async fn wait_for_turn(reader: &LogReader, env: &Env, options: &WriterOptions) -> Result<(), OpenError> {
-    let outline = reader.outline();
+    let log_state = reader.log_state();
     let mut seen: Option<Hint> = None;
     let mut since = env.instant();
     loop {
-        let hint = read_hint(reader.storage()).await?.filter(|hint| hint.dataset == outline.dataset);
+        let hint = read_hint(reader.storage()).await?.filter(|hint| hint.dataset == log_state.dataset);
         if hint != seen {
             since = env.instant();
             seen = hint;
         }
         let unchanged_for = env.instant() - since;
-        match options.rules.may_open(outline.epoch, seen.as_ref(), unchanged_for, options.heartbeat_interval) {
+        match options.rules.may_open(log_state.epoch, seen.as_ref(), unchanged_for, options.heartbeat_interval) {
             Ok(()) => return Ok(()),
             Err(rest) => env.sleep(rest.min(LOOK_EVERY)).await,
         }

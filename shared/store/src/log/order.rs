@@ -8,8 +8,8 @@
 //! 1. Objects, then the entry that names them, then the hint: [`Rules::publish_steps`].
 //! 2. A put has three outcomes, and no caller is told "not written" while it may still land: [`Rules::judge_put`].
 //! 3. One producer holds the dataset; a higher epoch is final: [`Rules::may_open`], [`Rules::is_fenced`].
-//! 4. Retention: `trim`, then tombstones in ascending order, then deletion; the floor never passes what is kept:
-//!    [`Rules::trim_steps`], [`Rules::floor_limit`].
+//! 4. Retention: `trim`, then tombstones in ascending order, then deletion; the log start never passes what is kept:
+//!    [`Rules::trim_steps`], [`Rules::log_start_limit`].
 //! 5. Garbage is what nobody names and nobody can name any more: [`Rules::is_garbage`], [`Rules::may_name`].
 //! 6. "Not found" is the end of the log only after an entry, and not below the hint: [`Rules::is_end`].
 //! 7. A snapshot is read back and compared before an entry names it: [`Rules::is_proven`].
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use super::hint::Hint;
 use super::names::ObjectName;
-use super::outline::Outline;
+use super::state::LogState;
 use cenote_state::ids::{Epoch, Position, Timestamp};
 
 /// A rule of order.
@@ -75,7 +75,7 @@ pub enum PublishStep {
 pub enum TrimStep {
     /// Put the `trim` entry.
     Trim,
-    /// Overwrite the log objects below the floor, in ascending order.
+    /// Overwrite the log objects below the log start, in ascending order.
     Tombstones,
     /// Delete what only they named.
     Delete,
@@ -168,7 +168,7 @@ impl Rules {
     ) -> Result<(), Duration> {
         let promise = match hint {
             _ if log_epoch.0 == 0 => Duration::ZERO,
-            Some(hint) if hint.epoch >= log_epoch && hint.holder.is_none() => Duration::ZERO,
+            Some(hint) if hint.epoch >= log_epoch && hint.owner.is_none() => Duration::ZERO,
             Some(hint) if hint.epoch >= log_epoch => hint.heartbeat_interval,
             _ => default_promise,
         };
@@ -198,29 +198,29 @@ impl Rules {
         if self.keep(Rule::TrimOrder) { steps } else { [steps[2], steps[1], steps[0]] }
     }
 
-    /// Rule 4. The highest floor that keeps the newest `snapshots` of them and every one made after `younger_than`:
-    /// the version after the oldest kept one. Never lower than the floor is, and 0 snapshots count as 1.
+    /// Rule 4. The highest log start that keeps the newest `snapshots` of them and every one made after `younger_than`:
+    /// the version after the oldest kept one. Never lower than the log start is, and 0 snapshots count as 1.
     #[must_use]
-    pub fn floor_limit(self, outline: &Outline, snapshots: usize, younger_than: Timestamp) -> Position {
-        let kept = &outline.snapshots;
+    pub fn log_start_limit(self, log_state: &LogState, snapshots: usize, younger_than: Timestamp) -> Position {
+        let kept = &log_state.snapshots;
         let by_count = kept.len().saturating_sub(snapshots.max(1));
         let by_age = kept.iter().position(|kept| kept.time > younger_than).unwrap_or(kept.len());
         let limit = kept.get(by_count.min(by_age)).map(|oldest| oldest.snapshot.version.position().next());
-        limit.unwrap_or(outline.floor).max(outline.floor)
+        limit.unwrap_or(log_state.log_start).max(log_state.log_start)
     }
 
     /// Rule 5. Whether the object `name` may be deleted by anybody, after the log was read to its tail: no live entry
     /// and not the newest checkpoint names it, and nobody can name it any more. Otherwise only its own writer may.
     #[must_use]
-    pub fn is_garbage(self, name: &ObjectName, is_named: bool, log_epoch: Epoch, floor: Position) -> bool {
-        let is_past = name.epoch < log_epoch || name.position < floor;
+    pub fn is_garbage(self, name: &ObjectName, is_named: bool, log_epoch: Epoch, log_start: Position) -> bool {
+        let is_past = name.epoch < log_epoch || name.position < log_start;
         !is_named && (is_past || !self.keep(Rule::Garbage))
     }
 
-    /// Rule 5, the other side. Whether an entry of `epoch` may name the object: its own writer's, not below the floor.
+    /// Rule 5, the other side. Whether an entry of `epoch` may name the object: its own writer's, not below the log start.
     #[must_use]
-    pub fn may_name(self, name: &ObjectName, epoch: Epoch, floor: Position) -> bool {
-        (name.epoch == epoch && name.position >= floor) || !self.keep(Rule::Garbage)
+    pub fn may_name(self, name: &ObjectName, epoch: Epoch, log_start: Position) -> bool {
+        (name.epoch == epoch && name.position >= log_start) || !self.keep(Rule::Garbage)
     }
 
     /// Rule 6. What it means that nothing stands behind `last`: the end of the log only if `last` itself holds an
@@ -252,13 +252,13 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn hint(epoch: u64, holder: Option<&str>) -> Hint {
+    fn hint(epoch: u64, owner: Option<&str>) -> Hint {
         Hint {
             dataset: DatasetId([1; 16]),
             position: Position(9),
             epoch: Epoch(epoch),
             beat: 1,
-            holder: holder.map(str::to_owned),
+            owner: owner.map(str::to_owned),
             heartbeat_interval: 10 * SECOND,
         }
     }
@@ -276,7 +276,7 @@ mod tests {
         check(2, Some(hint(2, Some("a"))), 4, Err(6));
         check(2, Some(hint(2, Some("a"))), 10, Ok(()));
         check(2, Some(hint(3, Some("a"))), 0, Err(10)); // it opened since we read the log
-        check(2, Some(hint(1, None)), 0, Err(15)); // a superseded one's goodbye says nothing of the holder
+        check(2, Some(hint(1, None)), 0, Err(15)); // a superseded one's goodbye says nothing of the owner
         check(2, None, 14, Err(1));
         check(2, None, 15, Ok(()));
     }
@@ -296,11 +296,11 @@ mod tests {
         for (position, epoch) in [(9, 2), (9, 1), (4, 2), (4, 1), (5, 2)] {
             let name =
                 ObjectName { folder: Folder::Blobs, position: Position(position), epoch: Epoch(epoch), id: [0; 16] };
-            let (log_epoch, floor) = (Epoch(2), Position(5));
+            let (log_epoch, log_start) = (Epoch(2), Position(5));
             // The two sides of rule 5 never meet: what may be deleted may not be named.
-            let garbage = rules.is_garbage(&name, false, log_epoch, floor);
-            assert_ne!(garbage, rules.may_name(&name, log_epoch, floor), "{name}");
-            assert!(!rules.is_garbage(&name, true, log_epoch, floor));
+            let garbage = rules.is_garbage(&name, false, log_epoch, log_start);
+            assert_ne!(garbage, rules.may_name(&name, log_epoch, log_start), "{name}");
+            assert!(!rules.is_garbage(&name, true, log_epoch, log_start));
         }
     }
 

@@ -34,11 +34,11 @@ pub enum Lost {
         /// The newest commit.
         newest: Version,
     },
-    /// The log's floor has passed what the entry would name or set. The writer can go on.
-    #[error("the log's floor is {floor}, above what the entry would name")]
-    BelowFloor {
-        /// The floor.
-        floor: Position,
+    /// The log start has passed what the entry would name or set. The writer can go on.
+    #[error("the log start is {log_start}, above what the entry would name")]
+    BelowLogStart {
+        /// The log start.
+        log_start: Position,
     },
     /// A checkpoint tells of the place just before it, and another entry took its own: write a new one.
     #[error("log position {position} was taken, so the checkpoint tells of an older place: write a new one")]
@@ -54,13 +54,13 @@ pub enum Lost {
     },
     /// The log went on without this writer, and was trimmed behind it: open anew.
     #[error(
-        "log position {position} was written and trimmed by others, the log begins at {floor}: open the dataset anew"
+        "log position {position} was written and trimmed by others, the log begins at {log_start}: open the dataset anew"
     )]
     Trimmed {
         /// The position that was meant.
         position: Position,
         /// Where the log begins.
-        floor: Position,
+        log_start: Position,
     },
     /// Nobody can tell any more whether it stood: the store never gave a clear answer to its put, and the position has
     /// been trimmed since, or something else stands there. If it stood, whoever came after built on it: open the
@@ -167,7 +167,7 @@ impl Lost {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Lost::StaleParent { .. } | Lost::BelowFloor { .. } | Lost::Outdated { .. } | Lost::Behind { .. } => {
+            Lost::StaleParent { .. } | Lost::BelowLogStart { .. } | Lost::Outdated { .. } | Lost::Behind { .. } => {
                 ErrorKind::Retry
             }
             Lost::Trimmed { .. } | Lost::MayHaveCommitted { .. } | Lost::Nothing { .. } => ErrorKind::Stop,
@@ -181,7 +181,9 @@ impl Refused {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Refused::Encode(_) | Refused::NotHolder { .. } | Refused::FloorAboveCheckpoint { .. } => ErrorKind::Program,
+            Refused::Encode(_) | Refused::NotOwner { .. } | Refused::LogStartAboveCheckpoint { .. } => {
+                ErrorKind::Program
+            }
             Refused::Object(error) => error.kind(),
             Refused::OthersObject { .. } | Refused::Unsettled { .. } => ErrorKind::Retry,
             Refused::Gone(ReadError::Damaged { .. }) => ErrorKind::Damaged,
@@ -202,7 +204,7 @@ pub enum Refused {
     Object(#[source] StorageError),
     /// The writer holds nothing, or `open` is not the caller's to put.
     #[error("an entry of kind {kind} can't be put by this writer: only a writer that opened the dataset commits")]
-    NotHolder {
+    NotOwner {
         /// The kind.
         kind: Kind,
     },
@@ -215,10 +217,10 @@ pub enum Refused {
         own: Epoch,
     },
     /// Nobody could start behind the newest checkpoint: write one first.
-    #[error("floor {floor} is above the newest checkpoint, at {checkpoint}: write a checkpoint first")]
-    FloorAboveCheckpoint {
-        /// The floor that was asked for.
-        floor: Position,
+    #[error("log start {log_start} is above the newest checkpoint, at {checkpoint}: write a checkpoint first")]
+    LogStartAboveCheckpoint {
+        /// The log start that was asked for.
+        log_start: Position,
         /// The newest checkpoint.
         checkpoint: Position,
     },

@@ -5,12 +5,12 @@
 //! so its bytes count for more. A way that loads a snapshot beside a state that is still being read also pays for the
 //! memory of that second state.
 //!
-//! Rules: a way exists only if all its deltas do (they begin at the floor); between equals the one without a snapshot.
+//! Rules: a way exists only if all its deltas do (they begin at the log start); between equals the one without a snapshot.
 
 use std::time::Duration;
 
 use super::entry::Snapshot;
-use super::outline::{Cost, Outline};
+use super::state::{Cost, LogState};
 use cenote_state::ids::Version;
 
 /// About what one ranged read of a snapshot asks for.
@@ -65,7 +65,7 @@ impl CostModel {
 pub struct Have {
     /// Its version.
     pub version: Version,
-    /// [`Outline::cost_at`] of it, by the outline of when it was the newest: later ones know old versions roughly.
+    /// [`LogState::cost_at`] of it, by the log state of when it was the newest: later ones know old versions roughly.
     pub cost: Cost,
 }
 
@@ -86,22 +86,22 @@ pub struct Plan {
 
 /// The cheapest way from what one has to `target`; `None` if there is none: the target was trimmed, or lies ahead.
 #[must_use]
-pub fn plan(outline: &Outline, have: Option<Have>, target: Version, model: &CostModel) -> Option<Plan> {
-    if target > outline.version {
+pub fn plan(log_state: &LogState, have: Option<Have>, target: Version, model: &CostModel) -> Option<Plan> {
+    if target > log_state.version {
         return None;
     }
-    let end = outline.cost_at(target);
+    let end = log_state.cost_at(target);
     let start = have.unwrap_or(Have { version: Version::EMPTY, cost: Cost::default() });
-    let by_deltas = (can_roll(outline, start.version) && start.version <= target).then(|| {
+    let by_deltas = (can_roll(log_state, start.version) && start.version <= target).then(|| {
         let cost = end - start.cost;
         Plan { snapshot: None, from: start.version, to: target, cost, price: model.delta_price(cost) }
     });
     let second_state = have.map_or(0, |_| model.second_state_bytes);
     // A snapshot at or below what one has only helps if one's own way is cut off.
     let above = have.filter(|_| by_deltas.is_some()).map(|have| have.version);
-    let useful = outline.snapshots.iter().filter(|kept| {
+    let useful = log_state.snapshots.iter().filter(|kept| {
         let version = kept.snapshot.version;
-        version <= target && can_roll(outline, version) && above.is_none_or(|above| above < version)
+        version <= target && can_roll(log_state, version) && above.is_none_or(|above| above < version)
     });
     let by_snapshot = useful.map(|kept| {
         let (snapshot, deltas) = (kept.snapshot.clone(), end - kept.cost);
@@ -119,16 +119,16 @@ pub fn plan(outline: &Outline, have: Option<Have>, target: Version, model: &Cost
 
 /// Whether a snapshot is due: the newest one with its deltas costs twice as much as it does alone.
 #[must_use]
-pub fn is_snapshot_due(outline: &Outline, model: &CostModel) -> bool {
-    let Some(newest) = outline.newest_snapshot() else { return outline.version > Version::EMPTY };
+pub fn is_snapshot_due(log_state: &LogState, model: &CostModel) -> bool {
+    let Some(newest) = log_state.newest_snapshot() else { return log_state.version > Version::EMPTY };
     let alone = model.snapshot_price(&newest.snapshot);
-    let deltas = model.delta_price(outline.cost_at(outline.version) - newest.cost);
-    newest.snapshot.version < outline.version && deltas >= alone
+    let deltas = model.delta_price(log_state.cost_at(log_state.version) - newest.cost);
+    newest.snapshot.version < log_state.version && deltas >= alone
 }
 
 /// Whether the deltas behind `version` are all there.
-fn can_roll(outline: &Outline, version: Version) -> bool {
-    version.position().next() >= outline.floor
+fn can_roll(log_state: &LogState, version: Version) -> bool {
+    version.position().next() >= log_state.log_start
 }
 
 fn snapshot_cost(snapshot: &Snapshot) -> Cost {

@@ -1,6 +1,6 @@
 //! The reader: follows the log entry by entry and trusts none of them.
 //!
-//! A reader starts where a checkpoint says ([`LogReader::start`]), knows where the log stands ([`LogReader::outline`]),
+//! A reader starts where a checkpoint says ([`LogReader::start`]), knows where the log stands ([`LogReader::log_state`]),
 //! and moves on one entry at a time ([`LogReader::next`]), which is one request whether or not there is a new entry.
 //! What stands between a snapshot and the reader's place is a [`Walk`].
 //!
@@ -12,7 +12,7 @@ use super::error::ReadError;
 use super::hint::Hint;
 use super::names;
 use super::order::{NotFound, Rules};
-use super::outline::Outline;
+use super::state::LogState;
 use super::tail::{self, LogHead, Tail, read_head, read_hint, read_object};
 use super::tombstone::Tombstone;
 use super::walk::{Walk, trimmed};
@@ -24,20 +24,20 @@ use cenote_state::ids::{Position, Version};
 pub struct LogReader {
     pub(super) storage: Storage,
     pub(super) rules: Rules,
-    pub(super) outline: Outline,
+    pub(super) log_state: LogState,
 }
 
 impl LogReader {
     /// A reader before the first entry: to make a dataset, or to read all of a log that was never trimmed.
     #[must_use]
     pub fn empty(storage: Storage) -> LogReader {
-        LogReader::at(storage, Outline::empty())
+        LogReader::at(storage, LogState::empty())
     }
 
-    /// A reader that goes on behind `outline`.
+    /// A reader that goes on behind `log_state`.
     #[must_use]
-    pub fn at(storage: Storage, outline: Outline) -> LogReader {
-        LogReader { storage, rules: Rules::default(), outline }
+    pub fn at(storage: Storage, log_state: LogState) -> LogReader {
+        LogReader { storage, rules: Rules::default(), log_state }
     }
 
     /// The same reader by rules of which a simulation broke one.
@@ -49,8 +49,8 @@ impl LogReader {
 
     /// Where the log stands, as far as this reader has come.
     #[must_use]
-    pub fn outline(&self) -> &Outline {
-        &self.outline
+    pub fn log_state(&self) -> &LogState {
+        &self.log_state
     }
 
     /// The storage that it reads.
@@ -81,11 +81,11 @@ impl LogReader {
     /// `Trimmed`: start again. `Replaced`: the dataset was made anew. Else what is damaged, or the store's error. The
     /// reader stays where it is.
     pub async fn next(&mut self) -> Result<Option<Entry>, ReadError> {
-        let position = self.outline.position.next();
+        let position = self.log_state.position.next();
         match self.read(position).await? {
             None => Ok(None),
             Some(LogObject::Entry(entry)) => {
-                self.outline.advance(&entry)?;
+                self.log_state.advance(&entry)?;
                 Ok(Some(*entry))
             }
             Some(LogObject::Tombstone(tombstone)) => Err(self.trimmed(names::log_entry(position), tombstone)),
@@ -93,16 +93,16 @@ impl LogReader {
     }
 
     /// After `next` found nothing: whether that is the end (rule 6). Up to three requests; gives the hint, with which a
-    /// holder's promise is judged.
+    /// owner's promise is judged.
     ///
     /// # Errors
     /// What became of the log if it is not the end: trimmed, replaced, gone, or damaged.
     pub async fn check_end(&self) -> Result<Option<Hint>, ReadError> {
         // The hint first: what it tells of was there before it, so a later look at the log must find it.
         let hint = read_hint(&self.storage).await?;
-        let last = self.outline.position;
+        let last = self.log_state.position;
         let last_is_entry = last.0 == 0 || self.stands_unchanged(last).await?;
-        let told = hint.as_ref().filter(|hint| last.0 > 0 && hint.dataset == self.outline.dataset);
+        let told = hint.as_ref().filter(|hint| last.0 > 0 && hint.dataset == self.log_state.dataset);
         let told = told.map(|hint| hint.position);
         let next = names::log_entry(last.next());
         if self.rules.is_end(last, last_is_entry, told) == NotFound::Damage && self.storage.size(&next).await?.is_none()
@@ -117,10 +117,10 @@ impl LogReader {
     pub(super) async fn stands_unchanged(&self, position: Position) -> Result<bool, ReadError> {
         let name = names::log_entry(position);
         match read_head(&self.storage, position).await? {
-            Some(LogHead::Entry(head)) if head.hash == self.outline.hash => Ok(true),
+            Some(LogHead::Entry(head)) if head.hash == self.log_state.hash => Ok(true),
             Some(LogHead::Tombstone(tombstone)) => Err(self.trimmed(name, tombstone)),
-            Some(LogHead::Entry(head)) if head.dataset != self.outline.dataset => {
-                Err(ReadError::Replaced { object: name, expected: self.outline.dataset, found: head.dataset })
+            Some(LogHead::Entry(head)) if head.dataset != self.log_state.dataset => {
+                Err(ReadError::Replaced { object: name, expected: self.log_state.dataset, found: head.dataset })
             }
             Some(LogHead::Entry(_)) => Err(ReadError::damaged(name, "it is not the entry that was read before")),
             None => Err(self.why_gone(name).await?),
@@ -131,8 +131,8 @@ impl LogReader {
     async fn why_gone(&self, name: String) -> Result<ReadError, ReadError> {
         Ok(match read_head(&self.storage, Position(1)).await? {
             None => ReadError::NotFound { url: self.storage.url().to_owned() },
-            Some(first) if first.dataset() != self.outline.dataset => {
-                ReadError::Replaced { object: name, expected: self.outline.dataset, found: first.dataset() }
+            Some(first) if first.dataset() != self.log_state.dataset => {
+                ReadError::Replaced { object: name, expected: self.log_state.dataset, found: first.dataset() }
             }
             Some(_) => ReadError::damaged(name, "it is missing, and it was there before"),
         })
@@ -141,15 +141,15 @@ impl LogReader {
     /// The entries behind `version`, up to this reader's place: what rolls a state of `version` forward.
     #[must_use]
     pub fn walk_from(&self, version: Version) -> Walk {
-        let last = (self.outline.position, self.outline.hash);
-        Walk::new(self.storage.clone(), self.outline.dataset, version.position().next(), None, last)
+        let last = (self.log_state.position, self.log_state.hash);
+        Walk::new(self.storage.clone(), self.log_state.dataset, version.position().next(), None, last)
     }
 
-    /// All live entries, from the floor up to this reader's place.
+    /// All live entries, from the log start up to this reader's place.
     #[must_use]
     pub fn walk_live(&self) -> Walk {
-        let last = (self.outline.position, self.outline.hash);
-        Walk::new(self.storage.clone(), self.outline.dataset, self.outline.floor, None, last)
+        let last = (self.log_state.position, self.log_state.hash);
+        Walk::new(self.storage.clone(), self.log_state.dataset, self.log_state.log_start, None, last)
     }
 
     /// Why the object that the entry at `position` names is not there (rule 6).
@@ -166,7 +166,7 @@ impl LogReader {
 
     fn trimmed(&self, object: String, tombstone: Tombstone) -> ReadError {
         // Before the first entry any dataset is ours.
-        let dataset = if self.outline.position.0 == 0 { tombstone.dataset } else { self.outline.dataset };
+        let dataset = if self.log_state.position.0 == 0 { tombstone.dataset } else { self.log_state.dataset };
         trimmed(object, dataset, tombstone)
     }
 }

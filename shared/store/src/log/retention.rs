@@ -1,9 +1,9 @@
 //! Retention: what nobody needs any more goes, in an order that no crash can hurt (rules 4 and 5).
 //!
-//! [`trim`] raises the floor, [`sweep`] finds what crashes and superseded producers left behind. Both can be run by the
+//! [`trim`] raises the log start, [`sweep`] finds what crashes and superseded producers left behind. Both can be run by the
 //! producer's own writer or by a janitor that joined, again and again, at the same time.
 //!
-//! Rules: read what must go, put `trim`, then tombstones in ascending order, then delete; the floor never passes the
+//! Rules: read what must go, put `trim`, then tombstones in ascending order, then delete; the log start never passes the
 //! version after the oldest kept snapshot, nor the newest checkpoint; judge garbage after reading the log to its tail.
 
 use std::collections::HashSet;
@@ -69,7 +69,7 @@ impl Default for Retention {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trimmed {
     /// The log begins here now.
-    pub floor: Position,
+    pub log_start: Position,
     /// Entries that became tombstones.
     pub tombstones: u64,
     /// Objects that were deleted.
@@ -90,7 +90,7 @@ pub enum TrimError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// A tombstone could not be put, or an object not deleted: run it again.
-    #[error("the log was trimmed, what is below its floor is still there: trim again")]
+    #[error("the log was trimmed, what is before the log start is still there: trim again")]
     Storage(#[from] StorageError),
 }
 
@@ -109,25 +109,25 @@ impl TrimError {
     }
 }
 
-/// Raises the floor as far as `retention` allows, and finishes what an earlier trim left.
+/// Raises the log start as far as `retention` allows, and finishes what an earlier trim left.
 ///
 /// # Errors
 /// See [`TrimError`]; running it again is always safe.
 pub async fn trim(writer: &mut LogWriter, retention: &Retention) -> Result<Trimmed, TrimError> {
-    let floor = wanted_floor(writer, retention);
-    if floor > writer.outline().floor && floor > writer.outline().checkpoint {
+    let log_start = wanted_log_start(writer, retention);
+    if log_start > writer.log_state().log_start && log_start > writer.log_state().checkpoint {
         // Starts go by the newest checkpoint, so there must be one that is kept.
         committed(writer.checkpoint().await?)?;
     }
-    let condemned = Condemned::read(writer, floor).await?;
-    let mut done = Trimmed { floor, ..Trimmed::default() };
+    let condemned = Condemned::read(writer, log_start).await?;
+    let mut done = Trimmed { log_start, ..Trimmed::default() };
     for step in writer.rules().trim_steps() {
         match step {
-            TrimStep::Trim if floor > writer.outline().floor => {
-                committed(writer.append(Body::Trim(Trim { floor })).await?)?;
+            TrimStep::Trim if log_start > writer.log_state().log_start => {
+                committed(writer.append(Body::Trim(Trim { log_start })).await?)?;
             }
             TrimStep::Trim => {}
-            TrimStep::Tombstones => done.tombstones = condemned.bury(writer, floor).await?,
+            TrimStep::Tombstones => done.tombstones = condemned.bury(writer, log_start).await?,
             TrimStep::Delete => done.deleted = condemned.delete(writer).await?,
         }
     }
@@ -136,10 +136,10 @@ pub async fn trim(writer: &mut LogWriter, retention: &Retention) -> Result<Trimm
 
 /// Where the log would begin after a trim.
 #[must_use]
-pub fn wanted_floor(writer: &LogWriter, retention: &Retention) -> Position {
+pub fn wanted_log_start(writer: &LogWriter, retention: &Retention) -> Position {
     let age = u64::try_from(retention.younger_than.as_millis()).unwrap_or(u64::MAX);
     let younger_than = Timestamp(writer.env.now().0.saturating_sub(age));
-    writer.rules().floor_limit(writer.outline(), retention.snapshots, younger_than)
+    writer.rules().log_start_limit(writer.log_state(), retention.snapshots, younger_than)
 }
 
 fn committed(outcome: Outcome) -> Result<(), TrimError> {
@@ -156,14 +156,14 @@ struct Condemned {
 }
 
 impl Condemned {
-    async fn read(writer: &LogWriter, floor: Position) -> Result<Condemned, ReadError> {
-        let outline = writer.outline();
-        let first = first_entry(writer.storage(), floor).await?;
-        let end = (outline.position, outline.hash);
-        let mut walk = Walk::new(writer.storage().clone(), outline.dataset, first, None, end);
+    async fn read(writer: &LogWriter, log_start: Position) -> Result<Condemned, ReadError> {
+        let log_state = writer.log_state();
+        let first = first_entry(writer.storage(), log_start).await?;
+        let end = (log_state.position, log_state.hash);
+        let mut walk = Walk::new(writer.storage().clone(), log_state.dataset, first, None, end);
         let mut names = Vec::new();
         let mut position = first;
-        while position < floor {
+        while position < log_start {
             let Some(entry) = walk.next().await? else { break };
             names.extend(entry.body.object().map(|object| object.name.clone()));
             position = entry.head.position.next();
@@ -172,16 +172,16 @@ impl Condemned {
     }
 
     /// In ascending order, one after another: what is below a tombstone is always one too.
-    async fn bury(&self, writer: &LogWriter, floor: Position) -> Result<u64, StorageError> {
-        let tombstone = Tombstone { dataset: writer.outline().dataset, floor }.encode();
-        for position in self.first.0..floor.0 {
+    async fn bury(&self, writer: &LogWriter, log_start: Position) -> Result<u64, StorageError> {
+        let tombstone = Tombstone { dataset: writer.log_state().dataset, log_start }.encode();
+        for position in self.first.0..log_start.0 {
             writer.storage().put(&names::log_entry(Position(position)), tombstone.clone()).await?;
         }
-        Ok(floor.0.saturating_sub(self.first.0))
+        Ok(log_start.0.saturating_sub(self.first.0))
     }
 
     async fn delete(&self, writer: &LogWriter) -> Result<u64, StorageError> {
-        let kept: HashSet<_> = writer.outline().snapshots.iter().map(|kept| &kept.snapshot.object.name).collect();
+        let kept: HashSet<_> = writer.log_state().snapshots.iter().map(|kept| &kept.snapshot.object.name).collect();
         let mut deleted = 0;
         for name in self.names.iter().filter(|name| !kept.contains(name)) {
             writer.storage().delete(name).await?;
@@ -191,9 +191,9 @@ impl Condemned {
     }
 }
 
-/// The first position below `floor` that still holds an entry, else `floor`: tombstones come in ascending order.
-async fn first_entry(storage: &Storage, floor: Position) -> Result<Position, ReadError> {
-    let (mut low, mut high) = (1, floor.0);
+/// The first position below `log_start` that still holds an entry, else `log_start`: tombstones come in ascending order.
+async fn first_entry(storage: &Storage, log_start: Position) -> Result<Position, ReadError> {
+    let (mut low, mut high) = (1, log_start.0);
     while low < high {
         let middle = low + (high - low) / 2;
         match read_object(storage, Position(middle)).await? {
@@ -221,10 +221,10 @@ pub async fn sweep(storage: &Storage, rules: Rules) -> Result<u64, SweepError> {
     }
     let reader = LogReader::start_with(storage.clone(), rules).await?;
     let named = live_names(&reader).await?;
-    let (epoch, floor) = (reader.outline().epoch, reader.outline().floor);
+    let (epoch, log_start) = (reader.log_state().epoch, reader.log_state().log_start);
     let mut deleted = 0;
     for name in found {
-        if rules.is_garbage(&name, named.contains(&name), epoch, floor) {
+        if rules.is_garbage(&name, named.contains(&name), epoch, log_start) {
             storage.delete(&name.to_string()).await?;
             deleted += 1;
         }
@@ -257,7 +257,7 @@ impl SweepError {
 
 /// All that a live entry or the newest checkpoint names.
 async fn live_names(reader: &LogReader) -> Result<HashSet<ObjectName>, ReadError> {
-    let kept = reader.outline().snapshots.iter().map(|kept| &kept.snapshot.object.name);
+    let kept = reader.log_state().snapshots.iter().map(|kept| &kept.snapshot.object.name);
     let mut named: HashSet<_> = kept.filter_map(|name| ObjectName::parse(name)).collect();
     let mut walk = reader.walk_live();
     while let Some(entry) = walk.next().await? {

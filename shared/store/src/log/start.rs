@@ -11,8 +11,8 @@ use super::hash::ContentHash;
 use super::head::Head;
 use super::names;
 use super::order::Rules;
-use super::outline::{Link, Outline};
 use super::reader::LogReader;
+use super::state::{Link, LogState};
 use super::tail::{find_tail, probe, read_object};
 use super::walk::{Walk, trimmed};
 use crate::storage::Storage;
@@ -62,7 +62,7 @@ async fn start_at_tail(storage: Storage, rules: Rules, bytes_max: u64) -> Result
         let mut kept = Kept { entries: VecDeque::new(), bytes: 0, bytes_max };
         match start_once(&storage, rules, &mut kept).await {
             Err(ReadError::Trimmed { .. }) if attempt < ATTEMPTS => attempt += 1,
-            result => return Ok((LogReader { outline: result?, storage, rules }, kept.entries.into())),
+            result => return Ok((LogReader { log_state: result?, storage, rules }, kept.entries.into())),
         }
     }
 }
@@ -85,34 +85,34 @@ impl Kept {
     }
 }
 
-async fn start_once(storage: &Storage, rules: Rules, kept: &mut Kept) -> Result<Outline, ReadError> {
+async fn start_once(storage: &Storage, rules: Rules, kept: &mut Kept) -> Result<LogState, ReadError> {
     let head = find_tail(storage, rules).await?.head;
-    let mut outline = beginning(storage, &head).await?;
-    let link = (outline.position.0 > 0).then(|| Link::of_outline(&outline));
+    let mut log_state = beginning(storage, &head).await?;
+    let link = (log_state.position.0 > 0).then(|| Link::of_log_state(&log_state));
     let end = (head.position, head.hash);
-    let mut walk = Walk::new(storage.clone(), head.dataset, outline.position.next(), link, end);
+    let mut walk = Walk::new(storage.clone(), head.dataset, log_state.position.next(), link, end);
     while let Some(entry) = walk.next().await? {
-        outline.advance(&entry)?;
+        log_state.advance(&entry)?;
         kept.keep(entry);
     }
-    Ok(outline)
+    Ok(log_state)
 }
 
 /// The newest checkpoint as of `head`, else the beginning of the log.
-async fn beginning(storage: &Storage, head: &Head) -> Result<Outline, ReadError> {
+async fn beginning(storage: &Storage, head: &Head) -> Result<LogState, ReadError> {
     if head.checkpoint.0 == 0 {
-        return Ok(Outline::empty());
+        return Ok(LogState::empty());
     }
     let entry = checkpoint_entry(storage, head).await?;
     let name = names::log_entry(head.checkpoint);
     let Body::Checkpoint(object) = &entry.body else {
         return Err(ReadError::damaged(name, "it is no checkpoint, and the newest entry says that it is"));
     };
-    let outline = read_checkpoint(storage, head.checkpoint, object).await?;
-    if outline.dataset != head.dataset || outline.position.next() != head.checkpoint {
+    let log_state = read_checkpoint(storage, head.checkpoint, object).await?;
+    if log_state.dataset != head.dataset || log_state.position.next() != head.checkpoint {
         return Err(ReadError::damaged(object.name.clone(), "it tells of another place than the entry that names it"));
     }
-    Ok(outline)
+    Ok(log_state)
 }
 
 async fn checkpoint_entry(storage: &Storage, head: &Head) -> Result<Entry, ReadError> {
@@ -127,7 +127,7 @@ async fn checkpoint_entry(storage: &Storage, head: &Head) -> Result<Entry, ReadE
     }
 }
 
-async fn read_checkpoint(storage: &Storage, named_by: Position, object: &ObjectRef) -> Result<Outline, ReadError> {
+async fn read_checkpoint(storage: &Storage, named_by: Position, object: &ObjectRef) -> Result<LogState, ReadError> {
     let limit = super::checkpoint::CHECKPOINT_BYTES_MAX as u64;
     let Some(bytes) = storage.get_bounded(&object.name, limit).await? else {
         return Err(LogReader::empty(storage.clone()).explain_missing(named_by, object).await?);
@@ -135,5 +135,5 @@ async fn read_checkpoint(storage: &Storage, named_by: Position, object: &ObjectR
     if object.hash.is_known() && (bytes.len() as u64 != object.length || ContentHash::of(&bytes) != object.hash) {
         return Err(ReadError::damaged(object.name.clone(), "it is not the object that its entry names"));
     }
-    Ok(Outline::decode(&object.name, &bytes)?)
+    Ok(LogState::decode(&object.name, &bytes)?)
 }

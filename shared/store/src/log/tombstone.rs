@@ -1,11 +1,11 @@
 //! What is left of an entry that was trimmed.
 //!
 //! ```text
-//!   0  magic "CENOTE-T"  8 | 8 format version 2 | 10 reserved, zero 6 | 16 dataset id 16 | 32 floor 8 | 40 hash 33
+//!   0  magic "CENOTE-T"  8 | 8 format version 2 | 10 reserved, zero 6 | 16 dataset id 16 | 32 log start 8 | 40 hash 33
 //! ```
 //!
 //! A log key is overwritten, never deleted, so that put-if-absent never forgets that it was taken. All positions of
-//! one trim hold the same bytes; a key at or above the floor that a tombstone tells can't hold it.
+//! one trim hold the same bytes; a key at or above the log start that a tombstone tells can't hold it.
 
 use bytes::Bytes;
 
@@ -32,7 +32,7 @@ pub struct Tombstone {
     /// The dataset.
     pub dataset: DatasetId,
     /// Where the log begins, as of the trim that wrote this.
-    pub floor: Position,
+    pub log_start: Position,
 }
 
 impl Tombstone {
@@ -44,7 +44,7 @@ impl Tombstone {
         out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
         out.extend_from_slice(&[0; 6]);
         out.extend_from_slice(&self.dataset.0);
-        out.extend_from_slice(&self.floor.0.to_le_bytes());
+        out.extend_from_slice(&self.log_start.0.to_le_bytes());
         let hash = ContentHash::of(&out).to_bytes();
         out.extend_from_slice(&hash);
         out.into()
@@ -62,11 +62,11 @@ impl Tombstone {
             return Err(DecodeError::damaged(name, "it is longer than a tombstone"));
         }
         check_hash(name, bytes, HASH_AT, 0)?;
-        let floor = Position(u64_at(bytes, FLOOR_AT));
-        if names::log_position(name).is_none_or(|position| position >= floor) {
-            return Err(DecodeError::damaged(name, format!("a tombstone of floor {floor} can't stand here")));
+        let log_start = Position(u64_at(bytes, FLOOR_AT));
+        if names::log_position(name).is_none_or(|position| position >= log_start) {
+            return Err(DecodeError::damaged(name, format!("a tombstone of log start {log_start} can't stand here")));
         }
-        Ok(Tombstone { dataset: DatasetId(array_at(bytes, DATASET_AT)), floor })
+        Ok(Tombstone { dataset: DatasetId(array_at(bytes, DATASET_AT)), log_start })
     }
 }
 

@@ -14,7 +14,7 @@ use super::entry::{Entry, LogObject};
 use super::error::ReadError;
 use super::hash::ContentHash;
 use super::names;
-use super::outline::Link;
+use super::state::Link;
 use super::tail::read_object;
 use super::tombstone::Tombstone;
 use crate::storage::Storage;
@@ -96,7 +96,7 @@ fn expect_entry(position: Position, object: Option<LogObject>, dataset: DatasetI
 /// What a tombstone means to who follows `dataset`.
 pub(super) fn trimmed(object: String, dataset: DatasetId, tombstone: Tombstone) -> ReadError {
     if tombstone.dataset == dataset {
-        return ReadError::Trimmed { object, floor: tombstone.floor };
+        return ReadError::Trimmed { object, log_start: tombstone.log_start };
     }
     ReadError::Replaced { object, expected: dataset, found: tombstone.dataset }
 }

@@ -72,7 +72,7 @@ impl Chain {
     }
 
     pub(crate) fn dataset(&self) -> DatasetId {
-        self.writer.outline().dataset
+        self.writer.log_state().dataset
     }
 
     /// The encoded delta that adds ten records, and the state that it leads to.

@@ -115,7 +115,7 @@ async fn missing_objects_or_unreadable(storage: &Storage) -> bool {
                 }
             }
             Ok(None) => return false,
-            // Tombstones below a floor that was raised are what a trim is; a start at the new floor goes on.
+            // Tombstones below a log start that was raised are what a trim is; a start at the new log start goes on.
             Err(_) => return true,
         }
     }

@@ -75,11 +75,11 @@ async fn a_crash_between_any_two_steps_hurts_nobody() {
             let (object, body) = snapshot(&next);
             assert!(matches!(next.publish(object, body).await, Ok(Outcome::Committed(_))), "{at}");
             let entries = walk(&storage).await;
-            let floor = entries[0].position;
+            let log_start = entries[0].position;
             for mark in told.lock().unwrap().iter() {
                 // What was trimmed can't be found any more; all else is there, once.
                 let stands = positions_of(&entries, mark);
-                assert!(stands.len() == 1 || (stands.is_empty() && floor > 1), "{at}: {mark} at {stands:?}");
+                assert!(stands.len() == 1 || (stands.is_empty() && log_start > 1), "{at}: {mark} at {stands:?}");
             }
             check_names(&storage).await;
         }

@@ -24,7 +24,7 @@ const DOUBTS: [(Fault, bool); 6] = [
     (Fault::Hang, false),
 ];
 
-/// What comes behind the doubtful put goes on, and its floor passes it.
+/// What comes behind the doubtful put goes on, and its log start passes it.
 async fn trim_past_it(rival: &mut LogWriter) {
     for mark in ["one", "two"] {
         committed(rival, mark).await;
@@ -60,7 +60,7 @@ async fn a_doubtful_put_is_settled_by_what_stands_after_a_takeover_at_the_tail()
             let mut rival = LogWriter::open_at_tail(&stale, env.clone(), taking_over("rival")).await.unwrap();
             let at = format!("{fault:?}, trimmed: {trimmed}");
             let expected = if landed { (Position(4), 3) } else { (Position(3), 0) };
-            assert_eq!((rival.outline().position, rival.outline().version.0), expected, "{at}");
+            assert_eq!((rival.log_state().position, rival.log_state().version.0), expected, "{at}");
             assert_eq!(rival.epoch(), Epoch(3), "{at}");
             committed(&mut rival, "mine").await;
             if trimmed {
@@ -130,7 +130,7 @@ async fn a_doubtful_open_at_the_tail_stands_once() {
             let faults = FaultyStore::new(env.clone());
             // The first create meets what was missed; it is the second that is in doubt.
             faults.add(Rule::new(fault).on(RequestKind::Create).nth(2));
-            let stale = cenote_store::log::LogReader::at(faults.wrap(&storage), stale.outline().clone());
+            let stale = cenote_store::log::LogReader::at(faults.wrap(&storage), stale.log_state().clone());
             if is_dropped {
                 faults.add(Rule::new(Fault::Hang).on(RequestKind::Get).nth(2));
                 let opening = LogWriter::open_at_tail(&stale, env.clone(), taking_over("second"));

@@ -31,7 +31,7 @@ async fn a_long_log_starts_from_a_checkpoint_in_few_requests() {
     assert!(checkpoints.len() >= 2);
     let counting = CountingStore::new();
     let started = LogReader::start(counting.wrap(&storage)).await.unwrap();
-    assert_eq!(started.outline().position.0, entries.len() as u64);
+    assert_eq!(started.log_state().position.0, entries.len() as u64);
     // Probe, end of log; hint, header, checkpoint entry and object; the entries behind it.
     let behind = entries.len() as u64 - checkpoints.last().unwrap() + 1;
     let counts = counting.counts();
@@ -41,7 +41,7 @@ async fn a_long_log_starts_from_a_checkpoint_in_few_requests() {
     // What a reader of every entry knows, a start knows too.
     let mut whole = LogReader::empty(storage);
     while whole.next().await.unwrap().is_some() {}
-    assert_eq!(whole.outline(), started.outline());
+    assert_eq!(whole.log_state(), started.log_state());
 }
 
 #[tokio::test(start_paused = true)]
@@ -63,7 +63,7 @@ async fn the_tail_is_found_without_a_hint_or_with_an_old_one() {
     }
     // A hint that is no hint is as good as none.
     storage.put(HINT, Bytes::from_static(b"garbage")).await.unwrap();
-    assert_eq!(reader(&storage).await.unwrap().outline().position, Position(101));
+    assert_eq!(reader(&storage).await.unwrap().log_state().position, Position(101));
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,7 +132,7 @@ async fn another_dataset_in_the_same_place_is_told() {
     let mut follower = follower;
     assert!(matches!(follower.next().await, Err(ReadError::Replaced { .. })));
     env.sleep(Duration::from_secs(1)).await;
-    assert_eq!(reader(&storage).await.unwrap().outline().position.0, 21);
+    assert_eq!(reader(&storage).await.unwrap().log_state().position.0, 21);
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,12 +16,12 @@ pub(crate) fn memory() -> Storage {
     Storage::new("memory://test", Arc::new(object_store::memory::InMemory::new()))
 }
 
-pub(crate) fn options(holder: &str) -> WriterOptions {
-    WriterOptions { holder: holder.to_owned(), ..WriterOptions::default() }
+pub(crate) fn options(owner: &str) -> WriterOptions {
+    WriterOptions { owner: owner.to_owned(), ..WriterOptions::default() }
 }
 
-pub(crate) fn taking_over(holder: &str) -> WriterOptions {
-    WriterOptions { take_over: true, ..options(holder) }
+pub(crate) fn taking_over(owner: &str) -> WriterOptions {
+    WriterOptions { take_over: true, ..options(owner) }
 }
 
 pub(crate) async fn reader(storage: &Storage) -> Result<LogReader, ReadError> {
@@ -46,9 +46,9 @@ pub(crate) async fn open(storage: &Storage, env: &Env, options: WriterOptions) -
 /// A commit on the writer's newest version, with a mark to be found by.
 pub(crate) fn commit(writer: &LogWriter, mark: &str) -> Body {
     Body::Commit(Box::new(Commit {
-        parent: writer.outline().version,
-        parent_digest: writer.outline().digest,
-        digest: u128::from(writer.outline().position.0) + 1,
+        parent: writer.log_state().version,
+        parent_digest: writer.log_state().digest,
+        digest: u128::from(writer.log_state().position.0) + 1,
         tags: BTreeMap::from([("mark".to_owned(), mark.to_owned())]),
         delta: DeltaPlace::Inline(Bytes::from_static(b"delta")),
         ..Commit::default()
@@ -85,12 +85,12 @@ pub(crate) fn blob_commit(writer: &LogWriter, mark: &str) -> (NewObject, Body) {
 
 /// A snapshot of the newest version.
 pub(crate) fn snapshot(writer: &LogWriter) -> (NewObject, Body) {
-    let version = writer.outline().version;
+    let version = writer.log_state().version;
     let object = NewObject {
         name: writer.object_name(Folder::Snapshots, Some(version)),
         parts: vec![Bytes::from(vec![7; 1_000])],
     };
-    let (digest, committed_at) = (writer.outline().digest, writer.commit_time());
+    let (digest, committed_at) = (writer.log_state().digest, writer.commit_time());
     let body = Body::Snapshot(Snapshot { version, object: object.reference(), digest, committed_at });
     (object, body)
 }

@@ -141,7 +141,7 @@ async fn many_writers_race_for_every_position() {
     const APPENDS: usize = 20;
     let env = Env::simulated(4);
     let storage = memory();
-    let mut holder = open(&storage, &env, options("holder")).await.unwrap();
+    let mut owner = open(&storage, &env, options("owner")).await.unwrap();
     let slow = LatencyStore::s3(env.clone()).wrap(&storage);
     let start = reader(&slow).await.unwrap();
     let tasks: Vec<_> = (0..WRITERS)
@@ -150,7 +150,7 @@ async fn many_writers_race_for_every_position() {
             env.spawn(async move {
                 let mut positions = Vec::new();
                 for _ in 0..APPENDS {
-                    let trim = Body::Trim(Trim { floor: Position(1) });
+                    let trim = Body::Trim(Trim { log_start: Position(1) });
                     positions.push(position(writer.append(trim).await.unwrap()));
                 }
                 positions
@@ -159,7 +159,7 @@ async fn many_writers_race_for_every_position() {
         .collect();
     let mut acked = BTreeSet::new();
     for (index, task) in tasks.into_iter().enumerate() {
-        committed(&mut holder, &format!("holder-{index:03}")).await;
+        committed(&mut owner, &format!("owner-{index:03}")).await;
         for position in task.await.unwrap() {
             assert!(acked.insert(position.0), "{position} was told twice");
         }
@@ -168,7 +168,7 @@ async fn many_writers_race_for_every_position() {
     let trims: BTreeSet<_> = entries.iter().filter(|entry| entry.kind == 5).map(|entry| entry.position).collect();
     assert_eq!(trims, acked);
     assert_eq!(acked.len(), WRITERS * APPENDS);
-    assert!((0..WRITERS).all(|index| positions_of(&entries, &format!("holder-{index:03}")).len() == 1));
+    assert!((0..WRITERS).all(|index| positions_of(&entries, &format!("owner-{index:03}")).len() == 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,12 +195,12 @@ async fn on_a_bad_day_every_ack_is_in_the_log_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_only_a_holder_may_is_refused() {
+async fn what_only_an_owner_may_is_refused() {
     let (storage, _, writer, env) = faulty(5).await;
     let start = reader(&storage).await.unwrap();
     let mut janitor = LogWriter::join(&start, env, options("janitor"));
     let body = crate::house::commit(&writer, "x");
-    assert!(matches!(janitor.append(body).await, Err(Refused::NotHolder { .. })));
-    let trim = Body::Trim(Trim { floor: Position(2) });
-    assert!(matches!(janitor.append(trim).await, Err(Refused::FloorAboveCheckpoint { .. })));
+    assert!(matches!(janitor.append(body).await, Err(Refused::NotOwner { .. })));
+    let trim = Body::Trim(Trim { log_start: Position(2) });
+    assert!(matches!(janitor.append(trim).await, Err(Refused::LogStartAboveCheckpoint { .. })));
 }

@@ -34,28 +34,28 @@ async fn rounds(storage: &Storage, env: &Env) -> LogWriter {
 async fn a_trim_keeps_what_it_must_and_a_second_has_nothing_to_do() {
     let (env, storage) = (Env::simulated(1), memory());
     let mut writer = rounds(&storage, &env).await;
-    let sleeper = LogReader::at(storage.clone(), cenote_store::log::Outline::empty());
+    let sleeper = LogReader::at(storage.clone(), cenote_store::log::LogState::empty());
     let mut sleeper = sleeper;
     sleeper.next().await.unwrap();
     // The day keeps all five.
     let kept = trim(&mut writer, &Retention::default()).await.unwrap();
     assert_eq!((kept.tombstones, kept.deleted), (3, 1)); // the oldest snapshot's version and what is before it
     let done = trim(&mut writer, &RETENTION).await.unwrap();
-    assert_eq!(done.floor, Position(10));
+    assert_eq!(done.log_start, Position(10));
     let entries = walk(&storage).await;
     assert_eq!(entries[0].position, 10);
     // Blobs at 3, 6, 9 and the snapshots that entries 4 and 7 named are gone.
     assert_eq!(storage.list("blobs", None).await.unwrap().len(), 2);
     assert_eq!(storage.list("snapshots", None).await.unwrap().len(), 3);
     let again = trim(&mut writer, &RETENTION).await.unwrap();
-    assert_eq!(again, Trimmed { floor: Position(10), tombstones: 0, deleted: 0 });
+    assert_eq!(again, Trimmed { log_start: Position(10), tombstones: 0, deleted: 0 });
     // Whoever slept is told; whoever starts finds the three snapshots.
     assert!(matches!(sleeper.next().await, Err(ReadError::Trimmed { .. })));
     assert!(matches!(sleeper.check_end().await, Err(ReadError::Trimmed { .. })));
     let reader = reader(&storage).await.unwrap();
-    let versions: Vec<_> = reader.outline().snapshots.iter().map(|kept| kept.snapshot.version.0).collect();
+    let versions: Vec<_> = reader.log_state().snapshots.iter().map(|kept| kept.snapshot.version.0).collect();
     assert_eq!(versions, [9, 12, 15]);
-    assert_eq!(reader.outline(), writer.outline());
+    assert_eq!(reader.log_state(), writer.log_state());
     let mut walk = reader.walk_from(Version(9));
     while walk.next().await.unwrap().is_some() {}
     let mut cut_off = reader.walk_from(Version(8));
@@ -86,8 +86,8 @@ async fn a_janitor_trims_under_a_live_producer() {
     trim(&mut janitor, &RETENTION).await.unwrap();
     // The producer lost positions to entries of its own epoch: the same commit goes to the next.
     let next = committed(&mut producer, "goes on").await;
-    assert_eq!(next, janitor.outline().position.next());
-    // What was built to name something below the new floor is lost, not named.
+    assert_eq!(next, janitor.log_state().position.next());
+    // What was built to name something below the new log start is lost, not named.
     let name = ObjectName { position: Position(4), ..producer.object_name(Folder::Snapshots, None) };
     let object = cenote_store::log::NewObject { name, parts: vec![Bytes::from_static(b"old")] };
     let stale = Body::Snapshot(Snapshot {
@@ -97,7 +97,7 @@ async fn a_janitor_trims_under_a_live_producer() {
         committed_at: producer.commit_time(),
     });
     let outcome = producer.publish(object, stale).await.unwrap();
-    assert!(matches!(outcome, Outcome::Lost(Lost::BelowFloor { floor: Position(10) })), "{outcome:?}");
+    assert!(matches!(outcome, Outcome::Lost(Lost::BelowLogStart { log_start: Position(10) })), "{outcome:?}");
     walk(&storage).await;
 }
 
@@ -113,7 +113,7 @@ async fn a_sweep_takes_garbage_and_nothing_else() {
         let storage = storage.clone();
         async move { storage.put(&name.to_string(), Bytes::from_static(b"x")).await.unwrap() }
     };
-    put(5, 1, 1).await; // below the floor
+    put(5, 1, 1).await; // below the log start
     put(100, 1, 2).await; // its writer may be about to name it
     let foreign = "blobs/somebody-elses";
     storage.put(foreign, Bytes::from_static(b"x")).await.unwrap();
@@ -152,24 +152,24 @@ async fn the_planner_goes_by_what_the_log_says() {
     let (env, storage) = (Env::simulated(6), memory());
     rounds(&storage, &env).await;
     let reader = reader(&storage).await.unwrap();
-    let outline = reader.outline();
+    let log_state = reader.log_state();
     // A second state in memory is dear: one delta is cheaper than even a small snapshot.
     let model = CostModel { second_state_bytes: 1 << 20, ..CostModel::default() };
     // From nothing: the newest snapshot, which is the newest version.
-    let way = plan(outline, None, outline.version, &model).unwrap();
+    let way = plan(log_state, None, log_state.version, &model).unwrap();
     assert_eq!((way.snapshot.map(|s| s.version), way.from, way.to), (Some(Version(15)), Version(15), Version(15)));
     // From one version before: its delta; for far behind: the snapshot.
     let mut follower = LogReader::empty(storage);
-    while follower.outline().version < Version(14) {
+    while follower.log_state().version < Version(14) {
         follower.next().await.unwrap();
     }
-    let have = |version| Some(Have { version: Version(version), cost: follower.outline().cost_at(Version(version)) });
-    let way = plan(outline, have(14), outline.version, &model).unwrap();
+    let have = |version| Some(Have { version: Version(version), cost: follower.log_state().cost_at(Version(version)) });
+    let way = plan(log_state, have(14), log_state.version, &model).unwrap();
     assert_eq!((way.snapshot, way.from), (None, Version(14)));
-    let way = plan(outline, have(3), outline.version, &model).unwrap();
+    let way = plan(log_state, have(3), log_state.version, &model).unwrap();
     assert_eq!(way.from, Version(15));
     // An older target: the snapshot before it.
-    let way = plan(outline, None, Version(14), &model).unwrap();
+    let way = plan(log_state, None, Version(14), &model).unwrap();
     assert_eq!((way.from, way.to), (Version(12), Version(14)));
-    assert!(plan(outline, None, Version(99), &model).is_none());
+    assert!(plan(log_state, None, Version(99), &model).is_none());
 }

@@ -1,4 +1,4 @@
-//! One holder at a time (rule 3, I1): waiting, taking over, being fenced, saying goodbye.
+//! One owner at a time (rule 3, I1): waiting, taking over, being fenced, saying goodbye.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::house::{committed, memory, open, options, put, reader, taking_over};
 use cenote_testing::log_walk::{positions_of, walk};
 
 #[tokio::test(start_paused = true)]
-async fn whoever_opens_waits_for_a_live_holder() {
+async fn whoever_opens_waits_for_a_live_owner() {
     let (env, storage) = (Env::simulated(1), memory());
     let mut first = open(&storage, &env, options("first")).await.unwrap();
     let beating = env.spawn(first.heartbeat().beat());
@@ -44,7 +44,7 @@ async fn after_a_goodbye_nobody_waits() {
     committed(&mut first, "one").await;
     assert!(first.close().await.is_none());
     beating.await.unwrap();
-    assert_eq!(read_hint(&storage).await.unwrap().unwrap().holder, None);
+    assert_eq!(read_hint(&storage).await.unwrap().unwrap().owner, None);
     let closed = env.instant();
     open(&storage, &env, options("second")).await.unwrap();
     assert_eq!(env.instant() - closed, Duration::ZERO);
@@ -65,7 +65,7 @@ async fn a_goodbye_is_the_last_hint_however_slow_the_store() {
         assert!(env.spawn(async move { first.close().await.is_none() }).await.unwrap());
         beating.await.unwrap();
         env.sleep(Duration::from_secs(5)).await;
-        assert_eq!(read_hint(&near).await.unwrap().unwrap().holder, None, "seed {seed}");
+        assert_eq!(read_hint(&near).await.unwrap().unwrap().owner, None, "seed {seed}");
     }
 }
 
@@ -91,9 +91,9 @@ async fn an_open_that_insists_takes_the_tail_wherever_it_is() {
     assert!(matches!(behind, Err(OpenError::Behind { position: Position(2) })));
     let mut second = LogWriter::open_at_tail(&stale, env.clone(), taking_over("second")).await.unwrap();
     // It knows what it went past: the epoch in between, and the newest version.
-    assert_eq!((second.epoch(), second.outline().position), (Epoch(3), Position(5)));
-    assert_eq!(second.outline(), reader(&storage).await.unwrap().outline());
-    assert_eq!(second.outline().version.position(), missed[1]);
+    assert_eq!((second.epoch(), second.log_state().position), (Epoch(3), Position(5)));
+    assert_eq!(second.log_state(), reader(&storage).await.unwrap().log_state());
+    assert_eq!(second.log_state().version.position(), missed[1]);
     committed(&mut second, "mine").await;
     for superseded in [&mut first, &mut between] {
         assert!(matches!(put(superseded, "x").await, Outcome::Fenced(_)));
@@ -101,7 +101,7 @@ async fn an_open_that_insists_takes_the_tail_wherever_it_is() {
     walk(&storage).await;
 }
 
-/// By way of S3, to be refused and to read what won took longer than the holder's next version: nobody ever overtook it.
+/// By way of S3, to be refused and to read what won took longer than the owner's next version: nobody ever overtook it.
 #[tokio::test(start_paused = true)]
 async fn an_open_that_insists_overtakes_one_that_puts_without_a_pause() {
     let mark = |count: usize| format!("put {count:04}");
@@ -109,7 +109,7 @@ async fn an_open_that_insists_overtakes_one_that_puts_without_a_pause() {
         let (env, near) = (Env::simulated(seed), memory());
         let far = LatencyStore::s3(env.clone()).wrap(&near);
         let mut first = open(&far, &env, options("first")).await.unwrap();
-        let stale = LogReader::at(far.clone(), first.outline().clone());
+        let stale = LogReader::at(far.clone(), first.log_state().clone());
         let busy = env.spawn(async move {
             for count in 0_usize.. {
                 match put(&mut first, &mark(count)).await {
@@ -134,7 +134,7 @@ async fn an_open_that_insists_overtakes_one_that_puts_without_a_pause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_superseded_holders_late_hint_does_not_open_the_door() {
+async fn a_superseded_owners_late_hint_does_not_open_the_door() {
     let (env, storage) = (Env::simulated(4), memory());
     let first = open(&storage, &env, options("first")).await.unwrap();
     let mut second = open(&storage, &env, taking_over("second")).await.unwrap();
@@ -150,7 +150,7 @@ async fn a_superseded_holders_late_hint_does_not_open_the_door() {
 
 #[tokio::test(start_paused = true)]
 async fn a_put_in_flight_lands_before_or_is_fenced() {
-    // The old holder's put may land after its answer; the new one opens at the same position.
+    // The old owner's put may land after its answer; the new one opens at the same position.
     for lands_after in [1, 120] {
         let (env, storage) = (Env::simulated(5), memory());
         let faults = FaultyStore::new(env.clone());
@@ -168,7 +168,7 @@ async fn a_put_in_flight_lands_before_or_is_fenced() {
         let stands = positions_of(&walk(&storage).await, "late");
         if lands_after == 1 {
             assert!(matches!(outcome, Outcome::Committed(Position(2))), "{outcome:?}");
-            assert_eq!((stands, second.outline().position), (vec![2], Position(3)));
+            assert_eq!((stands, second.log_state().position), (vec![2], Position(3)));
         } else {
             assert!(matches!(outcome, Outcome::Fenced(_)), "{outcome:?}");
             assert!(stands.is_empty());
@@ -203,5 +203,5 @@ async fn the_hint_is_put_once_a_second_at_most_and_as_promised() {
     let idle = counting.take().of(RequestKind::Put);
     assert!((11..=13).contains(&idle), "{idle} puts in 60 idle s");
     let hint = read_hint(&storage).await.unwrap().unwrap();
-    assert_eq!(hint.position, reader(&storage).await.unwrap().outline().position);
+    assert_eq!(hint.position, reader(&storage).await.unwrap().log_state().position);
 }

@@ -20,7 +20,7 @@ use cenote_state::schema::Schema;
 use cenote_state::segment;
 use cenote_state::state::State;
 use cenote_store::log::plan::{CostModel, is_snapshot_due, plan};
-use cenote_store::log::{Body, DeltaPlace, Entry, Hint, LogObject, Outline, decode, names, repair_checksums};
+use cenote_store::log::{Body, DeltaPlace, Entry, Hint, LogObject, LogState, decode, names, repair_checksums};
 
 use sample::{DATASET, NAME, world};
 
@@ -129,9 +129,9 @@ fn keep(_bytes: &mut Vec<u8>) {}
 pub fn entry(bytes: &[u8]) -> bool {
     let Ok(object) = decode(NAME, &Bytes::copy_from_slice(bytes)) else { return false };
     let LogObject::Entry(entry) = object else { return true };
-    let mut outline = world().outline.clone();
-    let _ = outline.advance(&entry);
-    let _ = Outline::empty().advance(&entry);
+    let mut log_state = world().log_state.clone();
+    let _ = log_state.advance(&entry);
+    let _ = LogState::empty().advance(&entry);
     if let Body::Commit(commit) = &entry.body {
         if let Some(schema) = &commit.schema {
             use_schema(schema);
@@ -153,13 +153,13 @@ pub fn hint(bytes: &[u8]) -> bool {
 
 /// A checkpoint, and plans from it.
 pub fn checkpoint(bytes: &[u8]) -> bool {
-    let Ok(outline) = Outline::decode("checkpoints/x", &Bytes::copy_from_slice(bytes)) else { return false };
+    let Ok(log_state) = LogState::decode("checkpoints/x", &Bytes::copy_from_slice(bytes)) else { return false };
     let model = CostModel::default();
-    for version in [Version::EMPTY, Version(1), Version(7), outline.version] {
-        let _ = (plan(&outline, None, version, &model), outline.knows(version), outline.cost_at(version));
+    for version in [Version::EMPTY, Version(1), Version(7), log_state.version] {
+        let _ = (plan(&log_state, None, version, &model), log_state.knows(version), log_state.cost_at(version));
     }
-    let _ = (is_snapshot_due(&outline, &model), outline.entries_since_checkpoint());
-    assert!(outline.encode().is_ok(), "what was decoded can be written");
+    let _ = (is_snapshot_due(&log_state, &model), log_state.entries_since_checkpoint());
+    assert!(log_state.encode().is_ok(), "what was decoded can be written");
     true
 }
 

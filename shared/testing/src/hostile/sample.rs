@@ -20,9 +20,10 @@ use cenote_state::state::State;
 use cenote_state::view::View;
 use cenote_state::{Record, Version as V};
 use cenote_store::log::names::{Folder, ObjectName};
-use cenote_store::log::outline::{Cost, KeptSnapshot, Mark};
+use cenote_store::log::state::{Cost, KeptSnapshot, Mark};
 use cenote_store::log::{
-    Body, Commit, ContentHash, DeltaPlace, Entry, Head, Hint, Kind, ObjectRef, Open, Outline, Snapshot, Tombstone, Trim,
+    Body, Commit, ContentHash, DeltaPlace, Entry, Head, Hint, Kind, LogState, ObjectRef, Open, Snapshot, Tombstone,
+    Trim,
 };
 
 pub(super) const DATASET: DatasetId = DatasetId(*b"0123456789abcdef");
@@ -154,7 +155,7 @@ pub(super) struct World {
     /// Without records; with some; with some changed.
     pub(super) states: [State; 3],
     deltas: [Delta; 2],
-    pub(super) outline: Outline,
+    pub(super) log_state: LogState,
     declared: Declared,
     nothing: Declared,
 }
@@ -179,8 +180,8 @@ impl World {
         let second = second_delta(&some, &binding, &mut components);
         let changed = some.applied(&second, V(2), 1).expect("it fits");
         changed.check_invariants();
-        let outline = outline(&changed);
-        World { states: [empty, some, changed], deltas: [first, second], outline, declared, nothing }
+        let log_state = log_state(&changed);
+        World { states: [empty, some, changed], deltas: [first, second], log_state, declared, nothing }
     }
 
     pub(super) fn newest(&self) -> &State {
@@ -297,7 +298,7 @@ fn object(folder: Folder, position: u64, length: u64) -> ObjectRef {
 }
 
 /// Just before [`NAME`].
-fn outline(newest: &State) -> Outline {
+fn log_state(newest: &State) -> LogState {
     let cost = |bytes, requests| Cost { bytes, requests };
     let snapshot = Snapshot {
         version: Version(8),
@@ -305,13 +306,13 @@ fn outline(newest: &State) -> Outline {
         digest: 5,
         committed_at: Timestamp(0),
     };
-    Outline {
+    LogState {
         dataset: DATASET,
         position: Position(41),
         hash: ContentHash::of(b"before"),
         epoch: EPOCH,
         checkpoint: Position(5),
-        floor: Position(4),
+        log_start: Position(4),
         version: Version(40),
         digest: newest.digest(),
         cost: cost(90_000, 41),
@@ -332,7 +333,7 @@ fn head(kind: Kind) -> Head {
         nonce: *b"nonce-nonce-nonc",
         time: Timestamp(1_767_225_600_000),
         checkpoint: if kind == Kind::Checkpoint { POSITION } else { Position(5) },
-        floor: if kind == Kind::Trim { Position(6) } else { Position(4) },
+        log_start: if kind == Kind::Trim { Position(6) } else { Position(4) },
         previous: ContentHash::of(b"before"),
         hash: ContentHash::NONE,
     }
@@ -355,7 +356,7 @@ pub(super) fn entries() -> Vec<Bytes> {
     };
     let blob = DeltaPlace::Blob(object(Folder::Blobs, 42, 1 << 30));
     let bodies = [
-        Body::Open(Open { holder: "host-1".to_owned() }),
+        Body::Open(Open { owner: "host-1".to_owned() }),
         Body::Commit(Box::new(Commit { delta: blob, schema: None, ..commit.clone() })),
         Body::Commit(Box::new(commit)),
         Body::Snapshot(Snapshot {
@@ -365,14 +366,14 @@ pub(super) fn entries() -> Vec<Bytes> {
             committed_at: Timestamp(0),
         }),
         Body::Checkpoint(object(Folder::Checkpoints, 42, 500)),
-        Body::Trim(Trim { floor: Position(6) }),
+        Body::Trim(Trim { log_start: Position(6) }),
     ];
     let encode = |body: Body| Entry::encode(head(body.kind()), body).expect("it is sound").1;
     bodies.into_iter().map(encode).collect()
 }
 
 pub(super) fn tombstones() -> Vec<Bytes> {
-    vec![Tombstone { dataset: DATASET, floor: Position(43) }.encode()]
+    vec![Tombstone { dataset: DATASET, log_start: Position(43) }.encode()]
 }
 
 pub(super) fn hints() -> Vec<Bytes> {
@@ -381,14 +382,14 @@ pub(super) fn hints() -> Vec<Bytes> {
         position: POSITION,
         epoch: EPOCH,
         beat: 7,
-        holder: Some("host-1".to_owned()),
+        owner: Some("host-1".to_owned()),
         heartbeat_interval: Duration::from_secs(15),
     };
-    vec![hint.encode(), Hint { holder: None, ..hint }.encode()]
+    vec![hint.encode(), Hint { owner: None, ..hint }.encode()]
 }
 
 pub(super) fn checkpoints() -> Vec<Bytes> {
-    vec![world().outline.encode().expect("it fits")]
+    vec![world().log_state.encode().expect("it fits")]
 }
 
 /// As written, and without compression: mutations reach the records only there.

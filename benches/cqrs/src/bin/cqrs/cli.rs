@@ -4,22 +4,22 @@ use std::path::PathBuf;
 
 use cenote_bench_cqrs::Answer;
 use cenote_bench_cqrs::domain::World;
-use cenote_bench_cqrs::measure::{Chosen, Effort};
+use cenote_bench_cqrs::measure::Effort;
 use cenote_bench_cqrs::settings::Settings;
 use cenote_bench_cqrs::strategy::{BrokerKind, SERVERS, Stage, StoreKind, Strategy, WriteKind};
 use clap::{Args, Parser, Subcommand};
 
-/// Compare event-driven read sides with the engine's: one domain, the same commands and queries, the same faults.
+/// Compare event-driven read sides with Cenote: one domain, the same commands and queries, the same faults.
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) run: Run,
     #[command(subcommand)]
-    pub(crate) part: Option<Part>,
+    pub(crate) child: Option<Child>,
 }
 
-/// What is run, and on what.
+/// What is run, and on which parts.
 #[derive(Args, Clone)]
 pub(crate) struct Run {
     /// Only these strategies, such as outbox,cenote-update [default: all].
@@ -27,13 +27,13 @@ pub(crate) struct Run {
     pub(crate) strategies: Vec<String>,
     #[command(flatten)]
     pub(crate) parts: Parts,
-    /// Also break everything, and say what came of it.
+    /// Also run the faults, and report their outcomes.
     #[arg(long)]
     pub(crate) faults: bool,
-    /// Break everything, and measure nothing.
+    /// Run the faults, and measure nothing.
     #[arg(long)]
     pub(crate) only_faults: bool,
-    /// JSON lines in place of tables.
+    /// Print JSON lines in place of tables.
     #[arg(long)]
     pub(crate) json: bool,
     /// Also write DIR/index.html: charts, faults, and which one to choose.
@@ -41,14 +41,14 @@ pub(crate) struct Run {
     pub(crate) report: Option<PathBuf>,
 }
 
-/// The parts and sizes, which children get as they are.
+/// The parts and sizes, which are passed on to child processes.
 #[derive(Args, Clone)]
 pub(crate) struct Parts {
-    /// Real servers: PostgreSQL as write side and read store, RabbitMQ as broker, unless told otherwise. Start them with
+    /// Real servers: PostgreSQL as write side and read store, RabbitMQ as broker, unless other parts are given. Start them with
     /// benches/cqrs/services/up.
     #[arg(long)]
     pub(crate) real: bool,
-    /// Where a server is, such as `postgres=postgres://me@db/shop`; also rabbitmq, kafka, nats, redis, cassandra [default:
+    /// The address of a server, such as `postgres=postgres://me@db/shop`; also of rabbitmq, kafka, nats, redis, cassandra [default:
     /// CENOTE_POSTGRES and so on, then what benches/cqrs/services/up has started].
     #[arg(long, value_name = "NAME=ADDRESS", value_parser = address)]
     pub(crate) server: Vec<(String, String)>,
@@ -68,7 +68,7 @@ pub(crate) struct Parts {
     #[arg(long)]
     pub(crate) pages: Option<u64>,
     /// Commands per second, one phase each.
-    #[arg(long, value_delimiter = ',', default_value = "10,100,1000")]
+    #[arg(long, value_delimiter = ',', default_value = "10,100,1000", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rates: Vec<u32>,
     /// Commands that come at once [default: 10000, or 1000 with --quick].
     #[arg(long)]
@@ -79,30 +79,25 @@ pub(crate) struct Parts {
     /// A first look, within three minutes.
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Where the server of objects is; the run starts one.
+    /// The address of the object server; the run starts one.
     #[arg(long, hide = true)]
     pub(crate) objects: Option<String>,
 }
 
-/// What the run starts by itself, and one command for people.
+/// The child processes of a run.
 #[derive(Subcommand)]
-pub(crate) enum Part {
+pub(crate) enum Child {
     /// One strategy's turn.
     #[command(hide = true)]
     Turn(Turn),
     /// A process that only reads what a turn has left.
     #[command(hide = true)]
     Read(Read),
-    /// A server of objects, for the others of a run.
+    /// An object server, for the other processes of a run.
     #[command(hide = true)]
     Objects {
-        /// Where it has its files.
+        /// The folder of its files.
         folder: PathBuf,
-    },
-    /// Count the lines that a team writes itself, by strategy.
-    Glue {
-        #[command(flatten)]
-        parts: Box<Parts>,
     },
 }
 
@@ -111,7 +106,7 @@ pub(crate) enum Part {
 pub(crate) struct Turn {
     /// The strategy's name.
     pub(crate) strategy: String,
-    /// Where it may leave files.
+    /// The folder of its files.
     pub(crate) folder: PathBuf,
     #[command(flatten)]
     pub(crate) parts: Parts,
@@ -131,11 +126,12 @@ impl Parts {
         self.write.unwrap_or(if self.real { WriteKind::Postgres } else { WriteKind::Sqlite })
     }
 
-    /// Write side, broker and read store.
-    pub(crate) fn chosen(&self) -> Chosen {
-        let broker = self.broker.unwrap_or(if self.real { BrokerKind::Rabbitmq } else { BrokerKind::Embedded });
-        let store = self.store.unwrap_or(if self.real { StoreKind::Postgres } else { StoreKind::Sqlite });
-        (self.write(), broker, store)
+    fn broker(&self) -> BrokerKind {
+        self.broker.unwrap_or(if self.real { BrokerKind::Rabbitmq } else { BrokerKind::Embedded })
+    }
+
+    fn store(&self) -> StoreKind {
+        self.store.unwrap_or(if self.real { StoreKind::Postgres } else { StoreKind::Sqlite })
     }
 
     /// The catalogue of the measured run.
@@ -147,12 +143,12 @@ impl Parts {
     /// A stage in this folder, on the parts that were chosen.
     pub(crate) fn stage(&self, folder: PathBuf, world: World, settings: Settings) -> Stage {
         let mut stage = Stage::embedded(folder, world, settings);
-        // The folder is this run's alone, so its name is one for what it makes at servers, too.
+        // The folder is unique to this run, so its name serves at servers, too.
         let own = stage.folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         stage.name = own.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
         stage.objects.clone_from(&self.objects);
         stage.servers.clone_from(&self.server);
-        (stage.write, stage.broker, stage.store) = self.chosen();
+        (stage.write, stage.broker, stage.store) = (self.write(), self.broker(), self.store());
         stage
     }
 
@@ -169,7 +165,7 @@ impl Parts {
         effort
     }
 
-    /// The flags again, for a child.
+    /// The flags, for a child process.
     pub(crate) fn arguments(&self) -> Vec<String> {
         let mut arguments = Vec::new();
         let mut flag = |name: &str, value: Option<String>| {
@@ -192,7 +188,7 @@ impl Parts {
 }
 
 fn address(flag: &str) -> Result<(String, String), String> {
-    let (name, address) = flag.split_once('=').ok_or("NAME=ADDRESS is what is meant")?;
+    let (name, address) = flag.split_once('=').ok_or("not of the form NAME=ADDRESS")?;
     if !SERVERS.contains(&name) {
         return Err(format!("there is no server {name}: there are {}", SERVERS.join(", ")));
     }

@@ -1,12 +1,12 @@
-//! `cqrs`: event-driven read sides and the engine's, with the same commands and queries.
+//! `cqrs`: event-driven read sides and Cenote, with the same commands and queries.
 //!
 //! ```text
 //! cargo run --release -p cenote-bench-cqrs --bin cqrs -- [--strategies a,b] [--broker …] [--store …] [--faults] [--quick]
 //!     [--json] [--report DIR]
 //! ```
 //!
-//! `benches/cqrs/README.md` says what runs and how to choose. Every strategy has its turn in a process of its own, so that one's
-//! memory is not another's.
+//! `benches/cqrs/README.md` describes what runs and how to choose. Every strategy has its turn in a separate process, so that their
+//! memory is separate.
 
 mod cli;
 mod turns;
@@ -19,11 +19,10 @@ use clap::Parser;
 async fn main() -> ExitCode {
     let began = cenote_bench_support::clock::now();
     let cli = cli::Cli::parse();
-    let done = match cli.part {
-        Some(cli::Part::Turn(turn)) => turns::take_turn(&turn).await,
-        Some(cli::Part::Read(read)) => turns::read(&read, began).await,
-        Some(cli::Part::Objects { folder }) => turns::objects(&folder).await,
-        Some(cli::Part::Glue { parts }) => turns::glue(&parts),
+    let done = match cli.child {
+        Some(cli::Child::Turn(turn)) => turns::take_turn(&turn).await,
+        Some(cli::Child::Read(read)) => turns::read(&read, began).await,
+        Some(cli::Child::Objects { folder }) => turns::objects(&folder).await,
         None => turns::run(&cli.run).await,
     };
     match done {

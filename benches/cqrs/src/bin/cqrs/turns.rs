@@ -1,4 +1,4 @@
-//! The run: a turn for each strategy in a process of its own, then what is broken, then what is shown.
+//! The run: a turn for each strategy in a separate process, then the faults, then the report.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -29,7 +29,6 @@ pub(crate) async fn run(run: &Run) -> Answer<ExitCode> {
                 Err(error) => failed.push(format!("{}: {error}", strategy.title(run.parts.write()))),
             }
         }
-        rows.extend(glue_rows(run)?);
     }
     let mut outcomes = Vec::new();
     if run.faults || run.only_faults {
@@ -75,7 +74,7 @@ fn show(run: &Run, rows: Vec<Row>, outcomes: Vec<Outcome>, failed: &[String]) ->
 /// The turn in one process, and the reader in another on what it has left.
 fn both_processes(strategy: Strategy, parts: &Parts) -> Answer<Vec<Row>> {
     let folder = tempfile::tempdir()?;
-    // S3 is elsewhere: what serves objects takes nothing of a reader's process, nor of a publisher's.
+    // S3 is elsewhere: the object server must take no memory or time of a reader's or publisher's process.
     let objects = if strategy.is_far() { Some(Objects::start(folder.path())?) } else { None };
     let parts = &Parts { objects: objects.as_ref().map(|objects| objects.address.clone()), ..parts.clone() };
     let said = child("turn", &[strategy.name().to_owned()], folder.path(), parts)?;
@@ -94,7 +93,7 @@ fn both_processes(strategy: Strategy, parts: &Parts) -> Answer<Vec<Row>> {
     Ok(rows)
 }
 
-/// The server of objects, in a process of its own; killed with this.
+/// The object server, in a separate process; killed when this is dropped.
 struct Objects {
     process: std::process::Child,
     address: String,
@@ -108,19 +107,19 @@ impl Objects {
         let mut objects = Objects { process, address: String::new() };
         BufReader::new(stdout).read_line(&mut objects.address)?;
         objects.address.truncate(objects.address.trim_end().len());
-        if objects.address.is_empty() { Err("the server of objects did not start".into()) } else { Ok(objects) }
+        if objects.address.is_empty() { Err("the object server did not start".into()) } else { Ok(objects) }
     }
 }
 
 impl Drop for Objects {
     fn drop(&mut self) {
-        // It ends by itself, too, once its input does.
+        // It also ends when its input ends.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// A server of objects, as a child: until its input ends.
+/// An object server, as a child process: until its input ends.
 pub(crate) async fn objects(folder: &Path) -> Answer<ExitCode> {
     let (address, _server) = serve_objects(folder).await?;
     println!("{address}");
@@ -137,7 +136,7 @@ fn child(part: &str, names: &[String], folder: &Path, parts: &Parts) -> Answer<V
     if child.wait()?.success() { Ok(lines) } else { Err("it failed; see above".into()) }
 }
 
-/// One strategy's turn, as a child.
+/// One strategy's turn, as a child process.
 pub(crate) async fn take_turn(turn: &Turn) -> Answer<ExitCode> {
     let strategy = cli::find(&turn.strategy)?;
     let mut stage = turn.parts.stage(turn.folder.clone(), turn.parts.world(), turn.parts.settings());
@@ -145,7 +144,7 @@ pub(crate) async fn take_turn(turn: &Turn) -> Answer<ExitCode> {
     let mut stdout = std::io::stdout();
     let mut say = |row: Row| {
         let line = serde_json::to_string(&row).expect("a row has string keys only");
-        // Without a parent there is nobody to tell.
+        // If the parent is gone, the output has no reader.
         let _ = writeln!(stdout, "{line}");
     };
     let left = measure::turn(strategy, &stage, &turn.parts.effort(), &mut say).await?;
@@ -153,7 +152,7 @@ pub(crate) async fn take_turn(turn: &Turn) -> Answer<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A process that only reads, as a child.
+/// A process that only reads, as a child process.
 pub(crate) async fn read(read: &Read, began: Instant) -> Answer<ExitCode> {
     let turn = &read.turn;
     let stage = turn.parts.stage(turn.folder.clone(), turn.parts.world(), turn.parts.settings());
@@ -176,27 +175,9 @@ async fn break_all(run: &Run) -> Answer<Vec<Answer<Outcome>>> {
         folders.lock().expect("nothing panics under this lock").push(folder);
         Ok(run.parts.stage(path, world, settings))
     };
-    let tell = |outcome: &Answer<Outcome>| match outcome {
+    let report = |outcome: &Answer<Outcome>| match outcome {
         Ok(outcome) => eprintln!("{}: {} — {:?}", outcome.system, outcome.fault.name(), outcome.verdict),
         Err(error) => eprintln!("{error}"),
     };
-    Ok(faults::run_all(&strategies, run.parts.write(), &plan, &stage, &tell).await)
-}
-
-fn glue_rows(run: &Run) -> Answer<Vec<Row>> {
-    let wanted = run.strategies(&Strategy::ALL)?;
-    let counted = measure::glue(run.parts.chosen())?.unwrap_or_default();
-    let own = counted.into_iter().filter(|(strategy, _)| wanted.contains(strategy));
-    Ok(own
-        .map(|(strategy, lines)| Row::new(strategy.title(run.parts.write()), "glue_lines", "count", lines as f64))
-        .collect())
-}
-
-/// The count alone.
-pub(crate) fn glue(parts: &Parts) -> Answer<ExitCode> {
-    let counted = measure::glue(parts.chosen())?.ok_or("the sources are not where this was built: run it there")?;
-    for (strategy, lines) in counted {
-        println!("{lines:6} {}", strategy.name());
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(faults::run_all(&strategies, run.parts.write(), &plan, &stage, &report).await)
 }

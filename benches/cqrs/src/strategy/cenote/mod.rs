@@ -1,12 +1,13 @@
-//! `cenote-cycle` and `cenote-update`: the engine as the read side.
+//! `cenote-cycle` and `cenote-update`: Cenote as the read side.
 //!
-//! One process publishes ([`publisher`](self)), every service that reads links the consumer, and what lies between is an
-//! object store. There is no broker, no projector and no read store.
+//! One process publishes to an object store, and every service that reads links the consumer. There is no broker, no
+//! projector and no read store.
 
 mod publisher;
 pub mod records;
+mod session;
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,12 +20,12 @@ use cenote_testing::faults::{CountingStore, FaultyStore, LatencyStore, Moment, S
 use cenote_testing::s3_server::{self, S3Server};
 use tokio::sync::{mpsc, oneshot};
 
-use self::publisher::{Asked, Publisher, Request};
-use super::{Place, Running, Stage, Tasks, Usage};
+use self::publisher::{Asked, Progress, Published, Publisher, Request};
+use super::{Location, Running, Stage, Tasks, Usage};
 use crate::Answer;
 use crate::clock::{self, now, wall};
 use crate::disk::folder_bytes;
-use crate::domain::{Ack, Command, CommandError, Key, Micros, Query, See, Truth};
+use crate::domain::{Ack, Command, CommandError, Key, Micros, Query, Truth, Visitor};
 use crate::metrics::{Metrics, Reading};
 use crate::points::{Away, Points};
 use crate::read::{LocalQueries, Queries};
@@ -33,21 +34,20 @@ use crate::write::{Feed, FeedKind, Hooks, WriteSide};
 
 /// How the dataset is kept up to date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum How {
+pub enum Mode {
     /// By publishing all of it, every few seconds.
     Cycle,
-    /// By publishing what the outbox brings.
+    /// By publishing the rows of the outbox.
     Update,
 }
 
-/// On S3 a version is a put behind the one that was on its way, and a get or two: rarely longer than this.
+/// How long a version takes by way of S3: the put of the version before it, its put, and one or two gets.
 const S3_TRIPS: Duration = Duration::from_millis(500);
-/// The default of consumers; what [`Place::S3Slow`] shows.
+/// The default of consumers, which [`Location::S3Slow`] measures.
 const POLL_SLOW: Duration = Duration::from_secs(10);
-/// How long a publisher may take from its start until it has the log.
+/// How long a publisher may take from its start until it has taken over the log.
 const DEPLOYMENT: Duration = Duration::from_secs(60);
 
-// glue: cenote-cycle, cenote-update
 /// Opens the dataset as a service would.
 pub async fn open_reader(storage: Storage, poll: Duration) -> Answer<Arc<Consumer>> {
     let builder = Consumer::builder_on(storage).with::<records::Product>().with::<records::Page>();
@@ -58,22 +58,21 @@ pub async fn open_reader(storage: Storage, poll: Duration) -> Answer<Arc<Consume
 pub struct Linked(pub Arc<Consumer>);
 
 impl LocalQueries for Linked {
-    fn ask(&self, query: Query, see: &mut dyn See) -> Answer<bool> {
-        Ok(self.0.with(|view| records::ask(view, query, see)))
+    fn ask(&self, query: Query, visitor: &mut dyn Visitor) -> Answer<bool> {
+        Ok(self.0.with(|view| records::ask(view, query, visitor)))
     }
 }
-// glue end
 
 /// A reader that is being restarted.
 struct NoReader;
 
 impl LocalQueries for NoReader {
-    fn ask(&self, _: Query, _: &mut dyn See) -> Answer<bool> {
+    fn ask(&self, _: Query, _: &mut dyn Visitor) -> Answer<bool> {
         Err(Away("the reader").into())
     }
 }
 
-/// The engine as a read side, running.
+/// Cenote as a read side, running.
 pub struct Cenote {
     write: Arc<dyn WriteSide>,
     feed: Option<Arc<dyn Feed>>,
@@ -81,8 +80,8 @@ pub struct Cenote {
     settings: Settings,
     points: Arc<Points>,
     metrics: Arc<Metrics>,
-    place: Place,
-    how: How,
+    place: Location,
+    mode: Mode,
     poll: Duration,
     consumer: Mutex<Option<Arc<Consumer>>>,
     /// The dataset as the consumer sees it.
@@ -101,25 +100,24 @@ pub struct Cenote {
     _server: Option<S3Server>,
 }
 
-/// What every process takes for the one that a far dataset is at.
+/// The region of the bucket, for all processes.
 const BUCKET_REGION: &str = "us-east-1";
 
-/// Starts a server of objects on the stage's folder, for other processes; it runs for as long as it is kept.
+/// Starts an object server on the stage's folder, for other processes; it runs until the guard is dropped.
 pub async fn serve_objects(folder: &std::path::Path) -> Answer<(String, Box<dyn std::any::Any>)> {
     let server = S3Server::start(&folder.join("dataset")).await?;
     Ok((server.endpoint(), Box::new(server)))
 }
 
-/// The dataset at its place.
-async fn storage(stage: &Stage, place: Place) -> Answer<(Storage, Option<S3Server>)> {
+/// Opens the storage of the dataset.
+async fn storage(stage: &Stage, place: Location) -> Answer<(Storage, Option<S3Server>)> {
     let folder = stage.folder.join("dataset");
-    if place == Place::Files {
+    if place == Location::Files {
         return Ok((Storage::open(&folder.display().to_string(), &[]).await?, None));
     }
     let server = if stage.objects.is_none() { Some(S3Server::start(&folder).await?) } else { None };
     let own = server.as_ref().map(S3Server::endpoint);
     let endpoint = own.or_else(|| stage.objects.clone()).unwrap_or_default();
-    // glue: cenote-cycle, cenote-update
     let options = [
         ("endpoint", endpoint.as_str()),
         ("region", BUCKET_REGION),
@@ -128,44 +126,38 @@ async fn storage(stage: &Stage, place: Place) -> Answer<(Storage, Option<S3Serve
     ];
     let options = options.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let storage = Storage::open(&format!("s3://{}/catalog", s3_server::BUCKET), &options).await?;
-    // glue end
     Ok((LatencyStore::s3(Env::system()).wrap(&storage), server))
 }
 
 /// Opens a reader, and nothing that publishes.
-pub(super) async fn open_only(stage: &Stage, place: Place) -> Answer<(Queries, Box<dyn std::any::Any>)> {
+pub(super) async fn open_only(stage: &Stage, place: Location) -> Answer<(Queries, Box<dyn std::any::Any>)> {
     let (storage, server) = storage(stage, place).await?;
     let consumer = open_reader(storage, stage.settings.poll).await?;
     Ok((Queries::Local(Arc::new(Linked(Arc::clone(&consumer)))), Box::new((consumer, server))))
 }
 
-/// Puts it together: publishes everything, and opens a reader on it.
-pub(super) async fn start(stage: &Stage, how: How, place: Place) -> Answer<Arc<dyn Running>> {
-    let write = stage.write(Hooks { outbox: how == How::Update, ..Hooks::default() }).await?;
-    let feed = if how == How::Update { Some(write.feed(FeedKind::Outbox)?) } else { None };
+/// Publishes everything, and opens a reader on it.
+pub(super) async fn start(stage: &Stage, mode: Mode, place: Location) -> Answer<Arc<dyn Running>> {
+    let write = stage.write(Hooks { outbox: mode == Mode::Update, ..Hooks::default() }).await?;
+    let feed = if mode == Mode::Update { Some(write.feed(FeedKind::Outbox)?) } else { None };
     let (storage, server) = storage(stage, place).await?;
     let (publisher_faults, reader_faults) = (FaultyStore::new(Env::system()), FaultyStore::new(Env::system()));
     let (publisher_requests, reader_requests) = (CountingStore::new(), CountingStore::new());
     let reading_from = reader_requests.wrap(&reader_faults.wrap(&storage));
     let (ask, asked) = mpsc::unbounded_channel();
     let publisher = Arc::new(Publisher {
-        how,
         write: Arc::clone(&write),
-        feed: feed.clone(),
+        outbox: feed.clone(),
         storage: publisher_requests.wrap(&publisher_faults.wrap(&storage)),
         settings: stage.settings,
         points: Arc::clone(&stage.points),
         metrics: Arc::clone(&stage.metrics),
-        asked: tokio::sync::Mutex::new(asked),
-        aside: Arc::default(),
-        acknowledged: Arc::default(),
-        covered: Arc::default(),
-        version: Arc::default(),
-        taken: AtomicU64::new(0),
-        fenced: AtomicU64::new(0),
-        ends: Arc::default(),
+        requests: tokio::sync::Mutex::new(asked),
+        dead_letters: Mutex::default(),
+        progress: Progress::default(),
+        killed_at: Mutex::default(),
     });
-    let poll = if place == Place::S3Slow { POLL_SLOW } else { stage.settings.poll };
+    let poll = if place == Location::S3Slow { POLL_SLOW } else { stage.settings.poll };
     let cenote = Cenote {
         write,
         feed,
@@ -174,7 +166,7 @@ pub(super) async fn start(stage: &Stage, how: How, place: Place) -> Answer<Arc<d
         points: Arc::clone(&stage.points),
         metrics: Arc::clone(&stage.metrics),
         place,
-        how,
+        mode,
         poll,
         consumer: Mutex::default(),
         reading_from,
@@ -214,46 +206,46 @@ impl Cenote {
         self.consumer.lock().expect("nothing panics under this lock").clone()
     }
 
-    /// Kills the publisher, and its next life at this request.
+    /// Kills the publisher, and its next run at this request.
     pub fn die_at(&self, request: usize, moment: Moment) {
         let step = StepStore::kill_at(request, moment);
-        *self.publisher.ends.lock().expect("nothing panics under this lock") = Some(step);
+        *self.publisher.killed_at.lock().expect("nothing panics under this lock") = Some(step);
         self.tasks.kill("publisher");
     }
 
-    /// The newest version that stands.
+    /// The newest committed version.
     #[must_use]
     pub fn published(&self) -> Version {
-        Version(self.publisher.version.load(Relaxed))
+        Version(self.publisher.progress.version.load(Relaxed))
     }
 
-    /// How often a publisher took the log.
+    /// How often a publisher took over the log.
     #[must_use]
     pub fn taken(&self) -> u64 {
-        self.publisher.taken.load(Relaxed)
+        self.publisher.progress.taken.load(Relaxed)
     }
 
     /// How many publishers were fenced: alive when another one had taken over.
     #[must_use]
     pub fn fenced(&self) -> u64 {
-        self.publisher.fenced.load(Relaxed)
+        self.publisher.progress.fenced.load(Relaxed)
     }
 
-    /// Publishes an old version anew.
+    /// Publishes an old version again.
     pub async fn republish(&self, version: Version) -> Answer<Version> {
-        Ok(self.request(Request::Republish(version)).await?.0)
+        Ok(self.request(Request::Republish(version)).await?.version)
     }
 
-    /// How often its readers look.
+    /// How often its readers poll.
     #[must_use]
     pub fn poll(&self) -> Duration {
         self.poll
     }
 
-    async fn request(&self, request: Request) -> Answer<(Version, u64)> {
+    async fn request(&self, request: Request) -> Answer<Published> {
         let (sender, answer) = oneshot::channel();
         self.ask.send((request, sender)).map_err(|_| "the publisher has ended")?;
-        answer.await.map_err(|_| "the publisher died over it: ask again")?
+        answer.await.map_err(|_| "the publisher died before it answered: ask again")?
     }
 }
 
@@ -261,7 +253,7 @@ impl Cenote {
 impl Running for Cenote {
     async fn execute(&self, command: &Command) -> Result<Ack, CommandError> {
         let (ack, _) = self.write.execute(command).await?;
-        self.publisher.acknowledged.fetch_add(1, Relaxed);
+        self.publisher.progress.acknowledged.fetch_add(1, Relaxed);
         Ok(ack)
     }
 
@@ -279,14 +271,14 @@ impl Running for Cenote {
     async fn reading(&self) -> Answer<Reading> {
         let mut reading = self.metrics.read();
         reading.down = self.tasks.down();
-        reading.dead_letters = self.publisher.aside.lock().expect("nothing panics under this lock").len() as u64;
+        reading.dead_letters = self.publisher.dead_letters.lock().expect("nothing panics under this lock").len() as u64;
         let mut stale = Duration::ZERO;
         if let Some(feed) = &self.feed {
             reading.lag_messages += feed.waiting(0).await?;
             stale = feed.oldest(0).await?.map_or(stale, |at| Duration::from_micros(wall().saturating_sub(at)));
         } else {
-            let acknowledged = self.publisher.acknowledged.load(Relaxed);
-            reading.lag_messages += acknowledged.saturating_sub(self.publisher.covered.load(Relaxed));
+            let acknowledged = self.publisher.progress.acknowledged.load(Relaxed);
+            reading.lag_messages += acknowledged.saturating_sub(self.publisher.progress.covered.load(Relaxed));
         }
         let Some(consumer) = self.consumer() else {
             reading.down += 1;
@@ -307,7 +299,7 @@ impl Running for Cenote {
 
     async fn rebuild(&self) -> Answer<Duration> {
         let began = now();
-        let (version, _) = self.request(Request::Cycle).await?;
+        let version = self.request(Request::Cycle).await?.version;
         let consumer = self.consumer().ok_or("the reader is being restarted")?;
         let wait = self.settings.outage + self.poll * 4 + Duration::from_secs(10);
         consumer.view_at_least(version, wait).await?;
@@ -315,12 +307,12 @@ impl Running for Cenote {
     }
 
     async fn replay(&self, since: Micros) -> Answer<Option<u64>> {
-        if self.how == How::Cycle {
+        if self.mode == Mode::Cycle {
             return Ok(None);
         }
-        let (_, told) = self.request(Request::Replay(since)).await?;
-        Metrics::count(&self.metrics.replayed, told);
-        Ok(Some(told))
+        let replayed = self.request(Request::Replay(since)).await?.replayed;
+        Metrics::count(&self.metrics.replayed, replayed);
+        Ok(Some(replayed))
     }
 
     async fn poison(&self, key: Key) -> Answer<bool> {
@@ -340,7 +332,7 @@ impl Running for Cenote {
 
     async fn migrate(&self) -> Answer<()> {
         self.write.migrate_weight().await?;
-        self.publisher.acknowledged.fetch_add(1, Relaxed);
+        self.publisher.progress.acknowledged.fetch_add(1, Relaxed);
         Ok(())
     }
 
@@ -348,19 +340,19 @@ impl Running for Cenote {
         self.points.knows_weight.store(true, Relaxed);
         let before = self.taken();
         self.tasks.deploy("publisher");
-        // By way of S3 it takes seconds until the new program has the log; what it does first is a cycle.
+        // By way of S3 it takes seconds until the new program has taken over the log; it starts with a cycle.
         let taken = clock::timeout(DEPLOYMENT, async {
             while self.taken() == before {
                 clock::sleep(Duration::from_millis(5)).await;
             }
         });
-        taken.await.ok_or("the publisher was deployed, and has not taken the log")?;
+        taken.await.ok_or("the publisher was deployed, and has not taken over the log")?;
         self.request(Request::Cycle).await?;
         Ok(())
     }
 
     async fn restart_reader(&self) -> Answer<()> {
-        // Killed: it gets no chance to say goodbye, and has nothing afterwards.
+        // Killed: it closes nothing, and keeps nothing.
         drop(self.consumer.lock().expect("nothing panics under this lock").take());
         clock::sleep(self.settings.restart_after).await;
         self.open().await
@@ -380,8 +372,8 @@ impl Running for Cenote {
     }
 
     fn interval(&self) -> Duration {
-        let looks = if self.place == Place::Files { Duration::ZERO } else { self.poll.mul_f64(1.2) + S3_TRIPS };
-        looks + if self.how == How::Cycle { self.settings.cycle } else { Duration::ZERO }
+        let looks = if self.place == Location::Files { Duration::ZERO } else { self.poll.mul_f64(1.2) + S3_TRIPS };
+        looks + if self.mode == Mode::Cycle { self.settings.cycle } else { Duration::ZERO }
     }
 
     fn cenote(&self) -> Option<&Cenote> {

@@ -1,13 +1,13 @@
-//! The records of the dataset: what a reader sees, denormalised by reference and not by copy.
+//! The records of the dataset, denormalised by reference and not by copy.
 //!
 //! Brands and category paths are components: equal ones are stored once. A page refers to its products by key, so that a
-//! product that changes is one record, whichever pages show it.
+//! change of a product is a change of one record, whichever pages show it.
 
-// glue: cenote-cycle, cenote-update
 use cenote_consumer::{HashIndex, View};
-use cenote_state::{Key, KeyOf, Record};
+use cenote_state::record::Root;
+use cenote_state::{Key, KeyOf, Record, record};
 
-use crate::domain::{self, Card, LISTING, Query, Reference, See};
+use crate::domain::{self, Card, LISTING, Query, Reference, Visitor};
 
 /// A product.
 #[derive(Record, Debug, Clone)]
@@ -38,12 +38,12 @@ pub struct Brand {
     pub name: String,
 }
 
-/// Where it is found.
+/// The category that it is in.
 #[derive(Record, Debug, Clone)]
 pub struct Category {
     /// As in the domain.
     pub id: u32,
-    /// From the top.
+    /// The names from the root to here.
     pub path: String,
 }
 
@@ -90,33 +90,33 @@ impl Page {
     }
 }
 
-/// Answers a question from a view: all of it from one version.
-pub fn ask(view: &View, query: Query, see: &mut dyn See) -> bool {
+/// Answers a query from a view, so from one version.
+pub fn ask(view: &View, query: Query, visitor: &mut dyn Visitor) -> bool {
     match query {
-        Query::Product(id) => view.get::<Product>(id).map(|product| see.product(card(&product))).is_some(),
+        Query::Product(id) => view.get::<Product>(id).map(|product| visitor.product(card(&product))).is_some(),
         Query::Category(category) => {
             let mut ids: Vec<u64> = view.find(&BY_CATEGORY, category).iter().map(|product| product.id()).collect();
-            // The first by id; the index has them by ordinal.
+            // The first by id; the index yields them by ordinal.
             if ids.len() > LISTING {
                 ids.select_nth_unstable(LISTING);
                 ids.truncate(LISTING);
             }
             ids.sort_unstable();
-            show(view, ids, see);
+            show(view, ids, visitor);
             true
         }
         Query::Page(id) => {
             let Some(page) = view.get::<Page>(id) else { return false };
-            see.page(page.title(), page.version());
-            show(view, page.products().iter().filter_map(KeyOf::value), see);
+            visitor.page(page.title(), page.version());
+            show(view, page.products().iter().filter_map(KeyOf::value), visitor);
             true
         }
     }
 }
 
-/// Shows products in this order. Looked up together, they wait for memory together.
-fn show(view: &View, ids: impl IntoIterator<Item = u64>, see: &mut dyn See) {
-    view.get_many::<Product>(ids).flatten().for_each(|product| see.product(card(&product)));
+/// Shows products in this order. They are looked up together, so that their waits for memory overlap.
+fn show(view: &View, ids: impl IntoIterator<Item = u64>, visitor: &mut dyn Visitor) {
+    view.get_many::<Product>(ids).flatten().for_each(|product| visitor.product(card(&product)));
 }
 
 fn card<'v>(product: &ProductRef<'v>) -> Card<'v> {
@@ -131,18 +131,71 @@ fn card<'v>(product: &ProductRef<'v>) -> Card<'v> {
         version: product.version(),
     }
 }
-// glue end
 
-/// What the bug makes of names that no validator looks for.
+/// The name that the bug writes which no validator detects.
 pub(super) const LOST: &str = "lost by a bug";
 
-/// Whether a reader sees what that bug has made.
+/// Whether a reader sees a name that the bug has written.
 pub(crate) fn shows_the_bug(view: &View) -> bool {
     view.all::<Product>().any(|product| product.name() == LOST)
 }
 
+/// A version of the publisher's program, by the records that it writes.
+pub(super) trait Program: Send + Sync + 'static {
+    /// The record of a product.
+    type Product: Root<Key = u64> + From<Product> + Send + Sync;
+    /// The record of a page.
+    type Page: Root<Key = u64> + From<Page> + Send + Sync;
+
+    /// The version that the dataset has of an entity; 0 if it has none.
+    fn version(view: &View, key: domain::Key) -> u64;
+
+    /// A product's price.
+    fn price_cents(product: &<Self::Product as record::Record>::Ref<'_>) -> u64;
+}
+
+/// The program that knows the field that was added.
+pub(super) struct WithWeight;
+
+impl Program for WithWeight {
+    type Product = Product;
+    type Page = Page;
+
+    fn version(view: &View, key: domain::Key) -> u64 {
+        let found = match key {
+            domain::Key::Product(id) => view.get::<Product>(id).map(|found| found.version()),
+            domain::Key::Page(id) => view.get::<Page>(id).map(|found| found.version()),
+        };
+        found.unwrap_or(0)
+    }
+
+    fn price_cents(product: &ProductRef<'_>) -> u64 {
+        product.price_cents()
+    }
+}
+
 /// The program from before the field was added: its records have no weight.
-pub(super) mod before {
+pub(super) struct WithoutWeight;
+
+impl Program for WithoutWeight {
+    type Product = before::Product;
+    type Page = before::Page;
+
+    fn version(view: &View, key: domain::Key) -> u64 {
+        let found = match key {
+            domain::Key::Product(id) => view.get::<before::Product>(id).map(|found| found.version()),
+            domain::Key::Page(id) => view.get::<before::Page>(id).map(|found| found.version()),
+        };
+        found.unwrap_or(0)
+    }
+
+    fn price_cents(product: &before::ProductRef<'_>) -> u64 {
+        product.price_cents()
+    }
+}
+
+/// The records from before the field was added.
+mod before {
     use cenote_state::{Key, Record};
 
     use super::{Brand, Category};
@@ -155,9 +208,9 @@ pub(super) mod before {
         name: String,
         brand: Brand,
         category: Category,
-        pub(in super::super) price_cents: u64,
+        pub(super) price_cents: u64,
         stock: u32,
-        pub(in super::super) version: u64,
+        pub(super) version: u64,
     }
 
     /// A page, of such products.
@@ -167,7 +220,7 @@ pub(super) mod before {
         id: u64,
         title: String,
         products: Vec<Key<Product>>,
-        pub(in super::super) version: u64,
+        pub(super) version: u64,
     }
 
     impl From<super::Product> for Product {

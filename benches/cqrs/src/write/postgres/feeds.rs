@@ -25,15 +25,15 @@ pub(super) struct PostgresFeed {
     notify: Arc<Notify>,
 }
 
-/// Where a feed is in the moment that the transaction sees.
+/// The position of a feed in the snapshot of the transaction.
 pub(super) async fn end(moment: &Transaction<'_>, kind: FeedKind) -> Answer<u64> {
     let sql = match kind {
-        // These two remember by themselves what was fetched.
+        // These two store what was fetched.
         FeedKind::Outbox | FeedKind::Changes => return Ok(0),
         FeedKind::Updated => {
             "SELECT greatest((SELECT max(updated_at) FROM product), (SELECT max(updated_at) FROM page), 0)".to_owned()
         }
-        // Some of what comes after may have been seen already: it comes twice rather than never.
+        // Rows after this may have been shown already: they come twice rather than never.
         FeedKind::Events => format!("SELECT {SETTLED} - 1"),
     };
     Ok(unsigned(&moment.query_one(&sql, &[]).await?, 0))
@@ -52,40 +52,33 @@ impl PostgresFeed {
         Ok(row.and_then(|row| row.get::<_, Option<i64>>(0)).map(|number| number as u64))
     }
 
-    // glue: outbox, hybrid, cenote-update
     async fn outbox(&self, sql: &str, parameter: i64) -> Answer<Vec<Fed>> {
         let client = self.database.get().await?;
         let statement = client.prepare_cached(sql).await?;
         client.query(&statement, &[&parameter]).await?.iter().map(outbox_row).collect()
     }
-    // glue end
 
-    // glue: event-sourced
     async fn events(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Answer<Vec<Fed>> {
         let client = self.database.get().await?;
         let statement = client.prepare_cached(sql).await?;
         let rows = client.query(&statement, parameters).await?;
         fold_all(&client, &rows).await
     }
-    // glue end
 }
 
-// glue: outbox, hybrid, cenote-update
 /// A row of `position, key, body`.
 fn outbox_row(row: &Row) -> Answer<Fed> {
     Ok(Fed { position: unsigned(row, 0), key: row.get::<_, &str>(1).parse()?, body: row.get(2) })
 }
-// glue end
 
-// glue: event-sourced
-/// Rows of `position, key, version, body`: a reader gets the state that each event has led to.
+/// Rows of `position, key, version, body`: a reader gets the state after each event.
 async fn fold_all(client: &Client, rows: &[Row]) -> Answer<Vec<Fed>> {
     let wanted: HashMap<(&str, u64), usize> =
         rows.iter().enumerate().map(|(number, row)| ((row.get(1), unsigned(row, 2)), number)).collect();
     let mut keys: Vec<&str> = rows.iter().map(|row| row.get(1)).collect();
     keys.sort_unstable();
     keys.dedup();
-    // The history of all of them at once, in place of a question for each.
+    // One query for the history of all of them.
     let sql = "SELECT key, version, at, body FROM event WHERE key = ANY($1) ORDER BY key, version";
     let statement = client.prepare_cached(sql).await?;
     let history = client.query(&statement, &[&keys]).await?;
@@ -102,16 +95,14 @@ async fn fold_all(client: &Client, rows: &[Row]) -> Answer<Vec<Fed>> {
         }
     }
     let fed = |(row, state): (&Row, &Option<Message>)| {
-        // Without a state, the event can't be read. Neither can the reader: it decides what to do about it.
+        // Without a state, the event can't be decoded, by the reader neither, which decides what to do.
         let body = state.as_ref().map_or_else(|| row.get(3), Message::encode);
         Ok(Fed { position: unsigned(row, 0), key: row.get::<_, &str>(1).parse()?, body })
     };
     rows.iter().zip(&states).map(fed).collect()
 }
-// glue end
 
-// glue: polling
-/// Entities that changed since, this moment included: several commits may have the same one.
+/// Entities that changed since, including this time: several commits may have the same one.
 async fn updated(database: &Database, since: u64) -> Answer<Vec<Fed>> {
     let client = database.get().await?;
     let since = since as i64;
@@ -129,20 +120,16 @@ async fn updated(database: &Database, since: u64) -> Answer<Vec<Fed>> {
         .map(|message| Fed { position: message.at, key: message.key(), body: message.encode() })
         .collect())
 }
-// glue end
 
 #[async_trait]
 impl Feed for PostgresFeed {
     async fn next(&self, after: u64, limit: usize) -> Answer<Vec<Fed>> {
         let limit = limit as i64;
         match self.kind {
-            // glue: outbox, hybrid, cenote-update
             FeedKind::Outbox => {
                 let sql = "SELECT position, key, body FROM outbox WHERE sent_at IS NULL ORDER BY position LIMIT $1";
                 self.outbox(sql, limit).await
             }
-            // glue end
-            // glue: event-sourced
             FeedKind::Events => {
                 let sql = format!(
                     "SELECT position, key, version, body FROM event WHERE position > $1 AND position < {SETTLED}
@@ -150,9 +137,8 @@ impl Feed for PostgresFeed {
                 );
                 self.events(&sql, &[&(after as i64), &limit]).await
             }
-            // glue end
             FeedKind::Updated => updated(&self.database, after).await,
-            FeedKind::Changes => unreachable!("the slot is another feed"),
+            FeedKind::Changes => unreachable!("changes are read from the slot"),
         }
     }
 
@@ -160,7 +146,6 @@ impl Feed for PostgresFeed {
         if self.kind != FeedKind::Outbox || fed.is_empty() {
             return Ok(());
         }
-        // glue: outbox, hybrid, cenote-update
         let positions: Vec<i64> = fed.iter().map(|fed| fed.position as i64).collect();
         let client = self.database.get().await?;
         let statement = client
@@ -168,7 +153,6 @@ impl Feed for PostgresFeed {
             .await?;
         client.execute(&statement, &[&(wall() as i64), &positions]).await?;
         Ok(())
-        // glue end
     }
 
     async fn waiting(&self, after: u64) -> Answer<u64> {
@@ -181,7 +165,7 @@ impl Feed for PostgresFeed {
                     + (SELECT count(*) FROM page WHERE updated_at > $1)";
                 self.number(sql, &[&after]).await?
             }
-            FeedKind::Changes => unreachable!("the slot is another feed"),
+            FeedKind::Changes => unreachable!("changes are read from the slot"),
         };
         Ok(number.unwrap_or(0))
     }
@@ -202,7 +186,7 @@ impl Feed for PostgresFeed {
                     (SELECT min(updated_at) FROM page WHERE updated_at > $1))";
                 self.number(sql, &[&after]).await
             }
-            FeedKind::Changes => unreachable!("the slot is another feed"),
+            FeedKind::Changes => unreachable!("changes are read from the slot"),
         }
     }
 
@@ -219,7 +203,7 @@ impl Feed for PostgresFeed {
                 self.events(sql, &[&since]).await?
             }
             FeedKind::Updated => updated(&self.database, since as u64).await?,
-            FeedKind::Changes => unreachable!("the slot is another feed"),
+            FeedKind::Changes => unreachable!("changes are read from the slot"),
         };
         let again = told.into_iter().filter_map(|fed| {
             let message = Message { replay: true, ..Message::decode(&fed.body).ok()? };
@@ -239,7 +223,7 @@ impl Feed for PostgresFeed {
             FeedKind::Changes | FeedKind::Updated => return Ok(false),
         };
         self.database.get().await?.execute(sql, &[&key, &body, &at]).await?;
-        self.database.tell();
+        self.database.notify();
         Ok(true)
     }
 

@@ -1,9 +1,9 @@
 //! The write side on PostgreSQL: for real runs.
 //!
-//! Each command is a transaction on a pooled connection with prepared statements; the entity's row is locked first, so
-//! that whatever comes after is in order within the key. Many commands at a time share a sync of the log by themselves.
-//! Where events are all that is stored there is no lock: two writers of one version meet at the unique index, and the
-//! second looks again.
+//! Each command is a transaction on a pooled connection with prepared statements. It locks the entity's row first, so what
+//! it writes afterwards is in order within the key. The server lets concurrent commands share a sync of the log. If events
+//! are all that is stored there is no lock: two writers of one version meet at the unique index, and the second tries
+//! again.
 
 mod capture;
 mod feeds;
@@ -26,14 +26,14 @@ use crate::clock::wall;
 use crate::domain::{
     Ack, Cause, Change, Command, CommandError, Key, Message, Micros, Reference, Rejected, World, rules,
 };
-use crate::postgres::{Database, Place};
+use crate::postgres::{Database, SchemaLocation};
 use crate::read::{PostgresReadStores, ReadStores, postgres_project, postgres_project_stock};
 use crate::settings::Settings;
 use crate::{Answer, Failure};
 
-/// How often a command looks again when another one was faster with the same new entity or version.
+/// How often a command tries again after another one was faster with the same new entity or version.
 const ATTEMPTS: usize = 20;
-/// Rows that one statement of the seed inserts.
+/// How many rows one statement of the seed inserts.
 const SEED_ROWS: usize = 1_000;
 
 /// A write side in one schema, which is dropped with it.
@@ -41,16 +41,16 @@ pub struct PostgresWrite {
     database: Arc<Database>,
     hooks: Hooks,
     reference: Arc<Reference>,
-    /// The generations of the read model that commands keep up to date. Held while a command is carried out: whoever adds
-    /// one knows then that none is under way which does not know it.
+    /// The generations of the read model that commands update. A command holds it while it is executed, so that once a
+    /// generation is added, no command is under way that does not know it.
     generations: Arc<RwLock<Vec<u32>>>,
     capture: Option<Arc<Capture>>,
 }
 
 impl PostgresWrite {
-    /// Makes a write side in a new schema at this server.
+    /// Creates a write side in a new schema at this server.
     pub async fn open(
-        at: &Place<'_>,
+        at: &SchemaLocation<'_>,
         hooks: Hooks,
         reference: Arc<Reference>,
         settings: &Settings,
@@ -61,13 +61,13 @@ impl PostgresWrite {
         setup.extend(hooks.watermark.then_some(rows::WATERMARK));
         database.get().await?.batch_execute(&setup.concat()).await?;
         if hooks.outbox || hooks.watermark || hooks.events_only {
-            database.carry_news();
+            database.start_notifications();
         }
         let capture = hooks.capture.then(|| Arc::new(Capture::new(Arc::clone(&database), settings)));
         Ok(PostgresWrite { database, hooks, reference, generations: Arc::default(), capture })
     }
 
-    /// Carries a command out, in one transaction.
+    /// Executes a command, in one transaction.
     async fn carry_out(&self, command: &Command) -> Result<(Ack, Message), CommandError> {
         let generations = self.generations.read().await;
         let mut client = self.database.get().await?;
@@ -131,7 +131,6 @@ impl PostgresWrite {
         Ok((version, cause, change))
     }
 
-    // glue: event-sourced
     async fn product_event(
         &self,
         transaction: &Transaction<'_>,
@@ -149,12 +148,10 @@ impl PostgresWrite {
         append(transaction, key, now.last + 1, at, &Event::of(command)).await?;
         Ok((now.last + 1, cause, Change::Product(product)))
     }
-    // glue end
 
-    /// What the hooks leave for the read side, in the same transaction.
+    /// Writes what the hooks leave for the read side, in the same transaction.
     async fn leave(&self, transaction: &Transaction<'_>, generations: &[u32], message: &Message) -> Answer<()> {
         let only_stock = self.hooks.projection == Projection::Stock && message.cause == Cause::Stocked;
-        // glue: sync, hybrid
         if self.hooks.projection == Projection::All || only_stock {
             for &generation in generations {
                 match &message.change {
@@ -165,20 +162,16 @@ impl PostgresWrite {
                 }
             }
         }
-        // glue end
-        // glue: outbox, hybrid, cenote-update
         if self.hooks.outbox && !only_stock {
             let sql = "INSERT INTO outbox (key, body, at) VALUES ($1, $2, $3)";
             let statement = transaction.prepare_cached(sql).await?;
             let row = (message.key().to_string(), message.encode(), message.at as i64);
             transaction.execute(&statement, &[&row.0, &row.1, &row.2]).await?;
         }
-        // glue end
         Ok(())
     }
 }
 
-// glue: event-sourced
 async fn append(transaction: &Transaction<'_>, key: Key, version: u64, at: Micros, event: &Event) -> Answer<()> {
     let sql = "INSERT INTO event (key, version, at, body) VALUES ($1, $2, $3, $4)";
     let statement = transaction.prepare_cached(sql).await?;
@@ -187,9 +180,7 @@ async fn append(transaction: &Transaction<'_>, key: Key, version: u64, at: Micro
     Ok(())
 }
 
-// glue end
-
-/// Whether somebody else was faster with the same new entity or version: looking again will tell what came of it.
+/// Whether another command was faster with the same new entity or version, so that a new attempt sees its result.
 fn was_beaten(error: &CommandError) -> bool {
     let CommandError::Failed(failure) = error else { return false };
     let code = failure.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code);
@@ -207,9 +198,9 @@ impl WriteSide for PostgresWrite {
             seed_state(&transaction, world).await?
         }
         transaction.commit().await?;
-        // A new table has no statistics; in production it would have them long since.
+        // A new table has no statistics; a table in production has.
         client.batch_execute("ANALYZE").await?;
-        // Captured is what comes from now on.
+        // From now on changes are captured.
         match &self.capture {
             Some(capture) => capture.create().await,
             None => Ok(()),
@@ -223,7 +214,7 @@ impl WriteSide for PostgresWrite {
                 Err(error) if attempt < ATTEMPTS && was_beaten(&error) => attempt += 1,
                 done => {
                     if done.is_ok() {
-                        self.database.tell();
+                        self.database.notify();
                     }
                     return done;
                 }
@@ -231,7 +222,7 @@ impl WriteSide for PostgresWrite {
         }
     }
 
-    async fn scan(&self, kind: Option<FeedKind>, see: &mut (dyn FnMut(Message) + Send)) -> Answer<u64> {
+    async fn scan(&self, kind: Option<FeedKind>, visitor: &mut (dyn FnMut(Message) + Send)) -> Answer<u64> {
         let mut client = self.database.get().await?;
         let level = IsolationLevel::RepeatableRead;
         let moment = client.build_transaction().isolation_level(level).read_only(true).start().await?;
@@ -240,9 +231,9 @@ impl WriteSide for PostgresWrite {
             None => 0,
         };
         if self.hooks.events_only {
-            scan_events(&moment, see).await?
+            scan_events(&moment, visitor).await?
         } else {
-            scan_state(&moment, see).await?
+            scan_state(&moment, visitor).await?
         }
         moment.commit().await?;
         Ok(position)
@@ -270,16 +261,14 @@ impl WriteSide for PostgresWrite {
 
     async fn migrate_weight(&self) -> Answer<()> {
         let at = wall() as i64;
-        // As such scripts are: one statement, which knows nothing of hooks.
+        // One statement, as in a migration script: it knows no hooks.
         let state = "UPDATE product SET weight_grams = 100 + id % 900, version = version + 1";
-        // `updated_at` is kept by a trigger wherever people rely on it.
+        // A system that relies on `updated_at` keeps it by a trigger.
         let watermark = "UPDATE product SET weight_grams = 100 + id % 900, version = version + 1, updated_at = $1";
-        // glue: event-sourced
-        // Where events are all there is, a migration is events.
+        // If events are all that is stored, a migration writes events.
         let events = r#"INSERT INTO event (key, version, at, body)
             SELECT key, max(version) + 1, $1, convert_to('{"Weighed":' || 100 + substr(key, 9)::bigint % 900 || '}', 'UTF8')
             FROM event WHERE key LIKE 'product-%' GROUP BY key"#;
-        // glue end
         let client = self.database.get().await?;
         if self.hooks.events_only {
             client.execute(events, &[&at]).await?;
@@ -288,7 +277,7 @@ impl WriteSide for PostgresWrite {
         } else {
             client.execute(state, &[]).await?;
         }
-        self.database.tell();
+        self.database.notify();
         Ok(())
     }
 
@@ -305,19 +294,17 @@ impl WriteSide for PostgresWrite {
         if !self.hooks.outbox {
             return Ok(0);
         }
-        // glue: outbox, hybrid, cenote-update
         let until = wall().saturating_sub(u64::try_from(keep.as_micros()).unwrap_or(u64::MAX)) as i64;
-        // A limit, so that one clean-up never holds commands up for long.
+        // A limit, so that a clean-up never blocks commands for long.
         let sql = "DELETE FROM outbox WHERE position IN
             (SELECT position FROM outbox WHERE sent_at < $1 ORDER BY position LIMIT 5000)";
         let client = self.database.get().await?;
         let statement = client.prepare_cached(sql).await?;
         Ok(client.execute(&statement, &[&until]).await?)
-        // glue end
     }
 }
 
-/// Fills the tables; loading is not what is measured, so it goes past the commands.
+/// Fills the tables, past the commands: loading is not measured.
 async fn seed_state(transaction: &Transaction<'_>, world: &World) -> Answer<()> {
     let at = wall() as i64;
     let reference = &world.reference;
@@ -366,28 +353,27 @@ async fn seed_events(transaction: &Transaction<'_>, world: &World) -> Answer<()>
     Ok(())
 }
 
-async fn scan_state(moment: &Transaction<'_>, see: &mut (dyn FnMut(Message) + Send)) -> Answer<()> {
+async fn scan_state(moment: &Transaction<'_>, visitor: &mut (dyn FnMut(Message) + Send)) -> Answer<()> {
     let sql = format!("SELECT {} FROM product ORDER BY id", rows::PRODUCT);
     let mut show = |row: &_| {
-        see(Message { replay: true, ..rows::product_message(row) });
+        visitor(Message { replay: true, ..rows::product_message(row) });
         Ok(())
     };
     rows::each(moment, &sql, &mut show).await?;
     let sql = format!("SELECT {} FROM page ORDER BY id", rows::PAGE);
     let mut show = |row: &_| {
-        see(Message { replay: true, ..rows::page_message(row) });
+        visitor(Message { replay: true, ..rows::page_message(row) });
         Ok(())
     };
     rows::each(moment, &sql, &mut show).await
 }
 
-// glue: event-sourced
 /// All entities from all events: one pass, entity by entity.
-async fn scan_events(moment: &Transaction<'_>, see: &mut (dyn FnMut(Message) + Send)) -> Answer<()> {
+async fn scan_events(moment: &Transaction<'_>, visitor: &mut (dyn FnMut(Message) + Send)) -> Answer<()> {
     let mut folded = Folded::default();
     let mut show = |folded: &Folded| {
         if let Some(message) = folded.message() {
-            see(Message { replay: true, ..message });
+            visitor(Message { replay: true, ..message });
         }
     };
     let mut add = |row: &tokio_postgres::Row| {
@@ -402,4 +388,3 @@ async fn scan_events(moment: &Transaction<'_>, see: &mut (dyn FnMut(Message) + S
     show(&folded);
     Ok(())
 }
-// glue end

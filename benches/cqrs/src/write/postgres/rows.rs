@@ -11,8 +11,8 @@ use super::super::rows::Folded;
 use crate::Answer;
 use crate::domain::{Cause, Change, Key, Message, Micros, Page, Product};
 
-/// Tables of state. Rows are rewritten all the time: space is left in each block, so that most updates stay in it and touch no
-/// index.
+/// Tables of state. Rows are rewritten often: each block has free space, so that most updates stay in the block and change
+/// no index.
 pub(super) const STATE: &str = "
     CREATE TABLE brand (id integer PRIMARY KEY, name text NOT NULL);
     CREATE TABLE category (id integer PRIMARY KEY, name text NOT NULL, parent integer);
@@ -23,35 +23,29 @@ pub(super) const STATE: &str = "
     CREATE TABLE page (id bigint PRIMARY KEY, title text NOT NULL, products bigint[] NOT NULL, published boolean NOT NULL,
         version bigint NOT NULL, updated_at bigint NOT NULL) WITH (fillfactor = 80);";
 
-// glue: polling
-/// What `polling` needs to find what changed.
+/// What `polling` needs to find changed rows.
 pub(super) const WATERMARK: &str = "
     CREATE INDEX product_updated ON product (updated_at);
     CREATE INDEX page_updated ON page (updated_at);";
-// glue end
 
-// glue: outbox, hybrid, cenote-update
-/// The transactional outbox. Numbers are given to whoever holds the entity's lock, so that they rise within a key; between keys
-/// a lower one may appear later, which is why the relay asks for what is unsent and never for what comes after a number.
+/// The transactional outbox. A command gets its number while it holds the entity's lock, so numbers rise within a key.
+/// Between keys a lower one may be committed later, so the relay asks for unsent rows and never for rows after a number.
 pub(super) const OUTBOX: &str = "
     CREATE TABLE outbox (position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, key text NOT NULL, body bytea NOT NULL,
         at bigint NOT NULL, sent_at bigint);
     CREATE INDEX outbox_unsent ON outbox (position) WHERE sent_at IS NULL;";
-// glue end
 
-// glue: event-sourced
-/// The event store. A position is the transaction's number and a number within: readers stop before the oldest transaction
-/// that is still open, so that nothing appears behind them later. UNIQUE is the optimistic lock: two writers can't both make
-/// version 7 of an entity.
+/// The event store. A position is the transaction's number and a number within it: readers stop before the oldest open
+/// transaction, so that no event appears before their position later. UNIQUE is the optimistic lock: two writers can't both
+/// write version 7 of an entity.
 pub(super) const EVENTS: &str = "
     CREATE SEQUENCE event_number;
     CREATE TABLE event (position bigint PRIMARY KEY
             DEFAULT ((pg_current_xact_id()::text::bigint << 20) | (nextval('event_number') & 1048575)),
         key text NOT NULL, version bigint NOT NULL, at bigint NOT NULL, body bytea NOT NULL, UNIQUE (key, version));";
 
-/// The first position of a transaction that may still be open: what is before will never get company.
+/// The first position of a transaction that may still be open: before it no event can be added.
 pub(super) const SETTLED: &str = "(pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 20)";
-// glue end
 
 /// A product's columns, as [`product_row`] reads them.
 pub(super) const PRODUCT: &str = "id, name, brand, category, price_cents, stock, weight_grams, version, updated_at";
@@ -76,13 +70,13 @@ pub(super) fn product_row(row: &Row) -> (Product, u64) {
     (product, unsigned(row, 7))
 }
 
-/// A row of [`PRODUCT`], as it travels.
+/// A row of [`PRODUCT`], as a message.
 pub(super) fn product_message(row: &Row) -> Message {
     let (product, version) = product_row(row);
     Message { version, at: unsigned(row, 8), cause: Cause::Unknown, replay: false, change: Change::Product(product) }
 }
 
-/// A row of [`PAGE`], as it travels.
+/// A row of [`PAGE`], as a message.
 pub(super) fn page_message(row: &Row) -> Message {
     let id = unsigned(row, 0);
     let change = if row.get(3) {
@@ -112,7 +106,6 @@ pub(super) async fn page_state(transaction: &Transaction<'_>, id: u64) -> Answer
 
 /// Which of these products exist.
 pub(super) async fn existing(transaction: &Transaction<'_>, ids: &[u64], events_only: bool) -> Answer<HashSet<u64>> {
-    // glue: event-sourced
     if events_only {
         let keys: Vec<String> = ids.iter().map(|id| Key::Product(*id).to_string()).collect();
         let statement = transaction.prepare_cached("SELECT key FROM event WHERE key = ANY($1) AND version = 1").await?;
@@ -123,7 +116,6 @@ pub(super) async fn existing(transaction: &Transaction<'_>, ids: &[u64], events_
         };
         return Ok(rows.iter().filter_map(id).collect());
     }
-    // glue end
     let ids: Vec<i64> = ids.iter().map(|id| *id as i64).collect();
     let statement = transaction.prepare_cached("SELECT id FROM product WHERE id = ANY($1)").await?;
     Ok(transaction.query(&statement, &[&ids]).await?.iter().map(|row| unsigned(row, 0)).collect())
@@ -159,7 +151,7 @@ pub(super) async fn put_product(
     Ok(())
 }
 
-/// Writes a page: as published, with what it shows, or as taken down, with what it showed.
+/// Writes a page: published, or taken down with the products that it showed.
 pub(super) async fn put_page(transaction: &Transaction<'_>, change: &Change, version: u64, at: Micros) -> Answer<()> {
     let (version, at) = (version as i64, at as i64);
     match change {
@@ -178,12 +170,11 @@ pub(super) async fn put_page(transaction: &Transaction<'_>, change: &Change, ver
             let statement = transaction.prepare_cached(sql).await?;
             transaction.execute(&statement, &[&(*id as i64), &version, &at]).await?;
         }
-        Change::Product(_) => unreachable!("the caller has looked"),
+        Change::Product(_) => unreachable!("the caller has checked the kind"),
     }
     Ok(())
 }
 
-// glue: event-sourced
 /// An entity from its events.
 pub(super) async fn fold(transaction: &Transaction<'_>, key: Key) -> Answer<Folded> {
     let mut folded = Folded::default();
@@ -194,19 +185,18 @@ pub(super) async fn fold(transaction: &Transaction<'_>, key: Key) -> Answer<Fold
     }
     Ok(folded)
 }
-// glue end
 
-/// Shows every row of a question, without holding them all.
+/// Shows every row of a query, without holding them all.
 pub(super) async fn each(
     transaction: &Transaction<'_>,
     sql: &str,
-    see: &mut (dyn FnMut(&Row) -> Answer<()> + Send),
+    visitor: &mut (dyn FnMut(&Row) -> Answer<()> + Send),
 ) -> Answer<()> {
     let none: [i64; 0] = [];
     let rows = transaction.query_raw(sql, none).await?;
     let mut rows = std::pin::pin!(rows);
     while let Some(row) = rows.try_next().await? {
-        see(&row)?;
+        visitor(&row)?;
     }
     Ok(())
 }

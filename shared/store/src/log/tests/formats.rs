@@ -9,7 +9,7 @@ use super::samples::{DATASET, any_commit, bodies, commit, entries, head};
 use crate::log::entry::{CONTROL_BYTES_MAX, INLINE_DELTA_BYTES_MAX};
 use crate::log::head::HEADER_BYTES;
 use crate::log::{
-    Body, Commit, DecodeError, DeltaPlace, Entry, Hint, Kind, LogObject, Outline, Tombstone, decode, names,
+    Body, Commit, DecodeError, DeltaPlace, Entry, Hint, Kind, LogObject, LogState, Tombstone, decode, names,
     repair_checksums,
 };
 use cenote_state::ids::{Epoch, Position, Version};
@@ -60,12 +60,12 @@ fn the_header_is_as_drawn() {
     expected.extend_from_slice(b"nonce-nonce-nonc");
     expected.extend_from_slice(&[0x00, 0xA8, 0xDA, 0x76, 0x9B, 0x01, 0, 0]); // 2026-01-01T00:00:00Z
     expected.extend_from_slice(&[5, 0, 0, 0, 0, 0, 0, 0]); // newest checkpoint
-    expected.extend_from_slice(&[4, 0, 0, 0, 0, 0, 0, 0]); // floor
+    expected.extend_from_slice(&[4, 0, 0, 0, 0, 0, 0, 0]); // log start
     expected.push(1); // xxh3-128
     expected.extend_from_slice(&xxhash_rust::xxh3::xxh3_128(b"before").to_le_bytes());
     expected.extend_from_slice(&[0; 16]);
     assert_eq!(bytes[..121], expected);
-    // The table: tag 10 (trim), critical, 8 bytes; then the hash of the one section, which is the floor.
+    // The table: tag 10 (trim), critical, 8 bytes; then the hash of the one section, which is the log start.
     assert_eq!(bytes[154..162], [10, 0, 1, 0, 8, 0, 0, 0]);
     assert_eq!(bytes[154 + 41..], [4, 0, 0, 0, 0, 0, 0, 0]);
     let own = [&bytes[..121], &bytes[154..195]].concat();
@@ -74,7 +74,7 @@ fn the_header_is_as_drawn() {
 
 #[test]
 fn a_tombstone_is_as_drawn() {
-    let tombstone = Tombstone { dataset: DATASET, floor: Position(43) };
+    let tombstone = Tombstone { dataset: DATASET, log_start: Position(43) };
     let bytes = tombstone.encode();
     let mut expected = b"CENOTE-T\x01\0\0\0\0\0\0\x000123456789abcdef\x2B\0\0\0\0\0\0\0".to_vec();
     let hash = xxhash_rust::xxh3::xxh3_128(&expected).to_le_bytes();
@@ -83,7 +83,7 @@ fn a_tombstone_is_as_drawn() {
     expected.extend_from_slice(&[0; 16]);
     assert_eq!(bytes, expected);
     assert_eq!(decode(NAME, &bytes), Ok(LogObject::Tombstone(tombstone)));
-    // At its own floor it can't stand.
+    // At its own log start it can't stand.
     assert!(matches!(decode("log/00000000000000000043", &bytes), Err(DecodeError::Damaged { .. })));
 }
 
@@ -94,18 +94,18 @@ fn hint_and_checkpoint_read_back() {
         position: Position(42),
         epoch: Epoch(3),
         beat: 9,
-        holder: Some("host-1".to_owned()),
+        owner: Some("host-1".to_owned()),
         heartbeat_interval: Duration::from_secs(15),
     };
     assert_eq!(Hint::decode(names::HINT, &hint.encode()).unwrap(), hint);
-    let outline = sample_outline();
-    assert_eq!(outline.snapshots.len(), 1);
-    assert_eq!(Outline::decode("checkpoints/x", &outline.encode().unwrap()).unwrap(), outline);
+    let log_state = sample_log_state();
+    assert_eq!(log_state.snapshots.len(), 1);
+    assert_eq!(LogState::decode("checkpoints/x", &log_state.encode().unwrap()).unwrap(), log_state);
 }
 
 /// A log of an open, a commit, its snapshot, and another commit.
-fn sample_outline() -> Outline {
-    let mut outline = Outline::empty();
+fn sample_log_state() -> LogState {
+    let mut log_state = LogState::empty();
     for (index, pick) in [0, 3, 4, 3].into_iter().enumerate() {
         let position = index as u64 + 1;
         let mut body = bodies(position + 2)[pick].clone();
@@ -116,11 +116,11 @@ fn sample_outline() -> Outline {
             snapshot.version = Version(2);
         }
         let mut head = head(position, body.kind());
-        (head.epoch, head.checkpoint, head.floor) = (Epoch(1), Position(0), Position(1));
-        head.previous = outline.hash;
-        outline.advance(&Entry::encode(head, body).unwrap().0).unwrap();
+        (head.epoch, head.checkpoint, head.log_start) = (Epoch(1), Position(0), Position(1));
+        head.previous = log_state.hash;
+        log_state.advance(&Entry::encode(head, body).unwrap().0).unwrap();
     }
-    outline
+    log_state
 }
 
 #[test]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::samples::{DATASET, entries};
 use crate::env::Env;
-use crate::log::{Hint, LogObject, Outline, Tombstone, decode, names, repair_checksums};
+use crate::log::{Hint, LogObject, LogState, Tombstone, decode, names, repair_checksums};
 use cenote_state::ids::Position;
 
 const NAME: &str = "log/00000000000000000042";
@@ -39,7 +39,7 @@ fn mutate(env: &Env, bytes: &mut Vec<u8>) {
 fn mutations_never_panic() {
     let env = Env::simulated(9);
     let mut corpus: Vec<Bytes> = entries(42).into_iter().map(|(_, bytes)| bytes).collect();
-    corpus.push(Tombstone { dataset: DATASET, floor: Position(43) }.encode());
+    corpus.push(Tombstone { dataset: DATASET, log_start: Position(43) }.encode());
     corpus.push(Bytes::new());
     let (mut sound, mut broken) = (0, 0);
     for round in 0..ROUNDS {
@@ -51,7 +51,7 @@ fn mutations_never_panic() {
         match decode(NAME, &bytes.into()) {
             Ok(LogObject::Entry(entry)) => {
                 // What decodes can be judged without a panic, and written again.
-                let _ = Outline::empty().advance(&entry);
+                let _ = LogState::empty().advance(&entry);
                 assert!(crate::log::Entry::encode(entry.head, entry.body).is_ok());
                 sound += 1;
             }
@@ -74,24 +74,24 @@ fn mutated_hints_and_checkpoints_never_panic() {
         position: Position(4),
         epoch: cenote_state::ids::Epoch(1),
         beat: 1,
-        holder: None,
+        owner: None,
         heartbeat_interval: std::time::Duration::from_secs(1),
     };
-    let mut outline = Outline::empty();
+    let mut log_state = LogState::empty();
     for (entry, _) in entries(42) {
-        let mut at = crate::log::Outline { position: Position(41), ..outline.clone() };
-        (at.hash, at.dataset, at.checkpoint, at.floor) = (entry.head.previous, DATASET, Position(5), Position(4));
+        let mut at = crate::log::LogState { position: Position(41), ..log_state.clone() };
+        (at.hash, at.dataset, at.checkpoint, at.log_start) = (entry.head.previous, DATASET, Position(5), Position(4));
         at.epoch = cenote_state::ids::Epoch(if entry.head.kind == crate::log::Kind::Open { 2 } else { 3 });
         at.advance(&entry).unwrap();
-        outline = at;
+        log_state = at;
     }
-    let corpus = [hint.encode(), outline.encode().unwrap()];
+    let corpus = [hint.encode(), log_state.encode().unwrap()];
     for _ in 0..ROUNDS {
         let mut bytes = corpus[draw(&env, corpus.len())].to_vec();
         mutate(&env, &mut bytes);
         repair_checksums(&mut bytes);
         let bytes = Bytes::from(bytes);
         let _ = Hint::decode(names::HINT, &bytes);
-        let _ = Outline::decode("checkpoints/x", &bytes);
+        let _ = LogState::decode("checkpoints/x", &bytes);
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn head(position: u64, kind: Kind) -> Head {
         nonce: *b"nonce-nonce-nonc",
         time: Timestamp(1_767_225_600_000),
         checkpoint: Position(if kind == Kind::Checkpoint { position } else { 5 }),
-        floor: Position(4),
+        log_start: Position(4),
         previous: ContentHash::of(b"before"),
         hash: ContentHash::NONE,
     }
@@ -69,7 +69,7 @@ pub(super) fn commit() -> Commit {
 pub(super) fn bodies(position: u64) -> Vec<Body> {
     let blob = DeltaPlace::Blob(object(Folder::Blobs, position, 1 << 30));
     vec![
-        Body::Open(Open { holder: "host-1".to_owned() }),
+        Body::Open(Open { owner: "host-1".to_owned() }),
         Body::Commit(Box::new(commit())),
         Body::Commit(Box::new(Commit { delta: blob, schema: None, ..commit() })),
         Body::Commit(Box::new(Commit { parent: Version(position - 1), ..Commit::default() })),
@@ -86,7 +86,7 @@ pub(super) fn bodies(position: u64) -> Vec<Body> {
             digest: 5,
             committed_at: Timestamp(1_767_225_600_000),
         }),
-        Body::Trim(Trim { floor: Position(4) }),
+        Body::Trim(Trim { log_start: Position(4) }),
     ]
 }
 

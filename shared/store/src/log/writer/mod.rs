@@ -16,7 +16,7 @@
 //! Rules: what is about to be put is kept here first, so that a dropped future loses nothing and the next call settles
 //! it (rule 2); an entry of one's own epoch that took the position (a janitor's) means the same body at the next; a
 //! higher epoch is final (rule 3); a body is only put where it fits: a commit behind its parent, a name above the
-//! floor (rule 5), a checkpoint just behind the place that it tells of; a checkpoint comes before the 1,000th entry
+//! log start (rule 5), a checkpoint just behind the place that it tells of; a checkpoint comes before the 1,000th entry
 //! since the last.
 
 mod put;
@@ -33,15 +33,15 @@ use super::heartbeat::Heartbeat;
 use super::names::{Folder, ObjectName};
 use super::order::{PublishStep, Rules};
 use super::outcome::{Lost, Outcome, Pending, Refused};
-use super::outline::Outline;
 use super::reader::LogReader;
 use super::start::{CHECKPOINT_EVERY, CHECKPOINT_FROM};
+use super::state::LogState;
 use crate::env::{Env, Instant};
 use crate::storage::Storage;
 use cenote_state::ids::{Epoch, Timestamp, Version};
 
-/// A holder's name is cut to this many bytes.
-const HOLDER_BYTES_MAX: usize = 255;
+/// An owner's name is cut to this many bytes.
+const OWNER_BYTES_MAX: usize = 255;
 /// One request is given up after this long; it may land all the same.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 /// So often, at most, a writer looks whether the log that it appends to is still there.
@@ -51,12 +51,12 @@ const LOOK_BACK_EVERY: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub struct WriterOptions {
     /// Who, for people: in `open` entries and the hint. Default: `"unnamed"`.
-    pub holder: String,
+    pub owner: String,
     /// How long to try to settle a put before the caller gets `Unknown`. Default: 60 s.
     pub commit_timeout: Duration,
     /// The promise: a hint at least this often. Default: 15 s; it is put three times as often.
     pub heartbeat_interval: Duration,
-    /// Open although a live holder's promise is unbroken. Default: no.
+    /// Open although a live owner's promise is unbroken. Default: no.
     pub take_over: bool,
     #[doc(hidden)]
     pub rules: Rules,
@@ -65,7 +65,7 @@ pub struct WriterOptions {
 impl Default for WriterOptions {
     fn default() -> WriterOptions {
         WriterOptions {
-            holder: "unnamed".to_owned(),
+            owner: "unnamed".to_owned(),
             commit_timeout: Duration::from_secs(60),
             heartbeat_interval: Duration::from_secs(15),
             take_over: false,
@@ -101,7 +101,7 @@ pub struct LogWriter {
     pub(super) storage: Storage,
     pub(super) env: Env,
     pub(super) options: WriterOptions,
-    outline: Outline,
+    log_state: LogState,
     epoch: Epoch,
     in_flight: Option<InFlight>,
     settled: Option<([u8; 16], Outcome)>,
@@ -127,19 +127,19 @@ impl LogWriter {
     /// for janitors. It puts no commits and no hints.
     #[must_use]
     pub fn join(reader: &LogReader, env: Env, options: WriterOptions) -> LogWriter {
-        let outline = reader.outline().clone();
-        let epoch = outline.epoch;
-        LogWriter::new(reader.storage().clone(), env, options, outline, epoch)
+        let log_state = reader.log_state().clone();
+        let epoch = log_state.epoch;
+        LogWriter::new(reader.storage().clone(), env, options, log_state, epoch)
     }
 
-    pub(super) fn new(storage: Storage, env: Env, options: WriterOptions, outline: Outline, epoch: Epoch) -> Self {
+    pub(super) fn new(storage: Storage, env: Env, options: WriterOptions, log_state: LogState, epoch: Epoch) -> Self {
         let (in_flight, settled, ended, heartbeat, insists_until) = (None, None, None, None, None);
         let looked_back = env.instant();
         LogWriter {
             storage,
             env,
             options,
-            outline,
+            log_state,
             epoch,
             in_flight,
             settled,
@@ -153,8 +153,8 @@ impl LogWriter {
 
     /// Where the log stands, as far as this writer knows.
     #[must_use]
-    pub fn outline(&self) -> &Outline {
-        &self.outline
+    pub fn log_state(&self) -> &LogState {
+        &self.log_state
     }
 
     /// This writer's epoch.
@@ -193,7 +193,7 @@ impl LogWriter {
     /// A name for an object of this writer's; a snapshot's position is its version.
     #[must_use]
     pub fn object_name(&self, folder: Folder, version: Option<Version>) -> ObjectName {
-        let position = version.map_or(self.outline.position.next(), Version::position);
+        let position = version.map_or(self.log_state.position.next(), Version::position);
         ObjectName { folder, position, epoch: self.epoch, id: self.env.random_id() }
     }
 
@@ -251,7 +251,7 @@ impl LogWriter {
         }
         loop {
             let name = self.object_name(Folder::Checkpoints, None);
-            let parts = vec![self.outline.encode().map_err(Refused::Encode)?];
+            let parts = vec![self.log_state.encode().map_err(Refused::Encode)?];
             let object = NewObject { name, parts };
             let body = Body::Checkpoint(object.reference());
             match self.publish_steps(object, body).await? {
@@ -262,7 +262,7 @@ impl LogWriter {
     }
 
     async fn checkpoint_if_due(&mut self) -> Result<(), Refused> {
-        let since = self.outline.entries_since_checkpoint();
+        let since = self.log_state.entries_since_checkpoint();
         if since < CHECKPOINT_FROM || self.ended.is_some() {
             return Ok(());
         }
@@ -306,7 +306,7 @@ impl LogWriter {
     }
 
     /// Settles what is in flight and puts the last hint: nobody holds the dataset. `Some` if an entry stays unknown;
-    /// then the hint goes on telling of a holder, and the writer can be closed again.
+    /// then the hint goes on telling of an owner, and the writer can be closed again.
     pub async fn close(&mut self) -> Option<Pending> {
         if let Some(Outcome::Unknown(pending)) = self.settle().await {
             return Some(pending.earlier());
@@ -324,16 +324,16 @@ impl LogWriter {
     /// ones, for a `commit_timeout`.
     pub(super) async fn put_open(&mut self, insists: bool) -> Result<Outcome, Refused> {
         self.insists_until = insists.then(|| self.env.instant() + self.options.commit_timeout);
-        let mut holder = self.options.holder.clone();
-        holder.truncate(holder.floor_char_boundary(HOLDER_BYTES_MAX));
-        let open = Body::Open(Open { holder: holder.clone() });
+        let mut owner = self.options.owner.clone();
+        owner.truncate(owner.floor_char_boundary(OWNER_BYTES_MAX));
+        let open = Body::Open(Open { owner: owner.clone() });
         self.place(open, self.env.random_id())?;
         let outcome = self.drive().await;
         self.insists_until = None;
         if let Outcome::Committed(position) = outcome {
-            let holder = (self.outline.dataset, self.epoch, holder);
+            let owner = (self.log_state.dataset, self.epoch, owner);
             let (storage, env) = (self.storage.clone(), self.env.clone());
-            self.heartbeat = Some(Heartbeat::new(storage, env, holder, self.options.heartbeat_interval, position));
+            self.heartbeat = Some(Heartbeat::new(storage, env, owner, self.options.heartbeat_interval, position));
         }
         Ok(outcome)
     }
@@ -358,8 +358,8 @@ impl LogWriter {
         if now - self.looked_back < LOOK_BACK_EVERY {
             return Ok(());
         }
-        let reader = LogReader::at(self.storage.clone(), self.outline.clone());
-        match self.env.timeout(ATTEMPT_TIMEOUT, reader.stands_unchanged(self.outline.position)).await {
+        let reader = LogReader::at(self.storage.clone(), self.log_state.clone());
+        match self.env.timeout(ATTEMPT_TIMEOUT, reader.stands_unchanged(self.log_state.position)).await {
             // Who was trimmed past is told so by its own position.
             Ok(Ok(_) | Err(ReadError::Trimmed { .. })) => self.looked_back = now,
             Ok(Err(gone @ (ReadError::NotFound { .. } | ReadError::Replaced { .. }))) => {
@@ -377,11 +377,16 @@ impl LogWriter {
     /// What only a mistake of the caller's can cause.
     fn check_caller(&self, body: &Body) -> Result<(), Refused> {
         match body {
-            Body::Open(_) => return Err(Refused::NotHolder { kind: Kind::Open }),
-            Body::Commit(_) if self.heartbeat.is_none() => return Err(Refused::NotHolder { kind: Kind::Commit }),
+            Body::Open(_) => return Err(Refused::NotOwner { kind: Kind::Open }),
+            Body::Commit(_) if self.heartbeat.is_none() => return Err(Refused::NotOwner { kind: Kind::Commit }),
             // Behind the newest checkpoint nobody could start.
-            Body::Trim(trim) if trim.floor > self.outline.checkpoint && trim.floor > self.outline.floor => {
-                return Err(Refused::FloorAboveCheckpoint { floor: trim.floor, checkpoint: self.outline.checkpoint });
+            Body::Trim(trim)
+                if trim.log_start > self.log_state.checkpoint && trim.log_start > self.log_state.log_start =>
+            {
+                return Err(Refused::LogStartAboveCheckpoint {
+                    log_start: trim.log_start,
+                    checkpoint: self.log_state.checkpoint,
+                });
             }
             _ => {}
         }
@@ -394,23 +399,23 @@ impl LogWriter {
 
     /// Why `body` does not fit behind what now stands, if it doesn't. Asked again after each lost position.
     fn misfit(&self, body: &Body) -> Option<Lost> {
-        let Outline { version, floor, .. } = self.outline;
+        let LogState { version, log_start, .. } = self.log_state;
         match body {
             Body::Commit(commit) if commit.parent != version && self.options.rules.checks_parents() => {
                 return Some(Lost::StaleParent { parent: commit.parent, newest: version });
             }
-            Body::Trim(trim) if trim.floor < floor => return Some(Lost::BelowFloor { floor }),
+            Body::Trim(trim) if trim.log_start < log_start => return Some(Lost::BelowLogStart { log_start }),
             _ => {}
         }
         let name = body.object().and_then(|object| ObjectName::parse(&object.name))?;
-        let may_name = self.options.rules.may_name(&name, self.epoch, floor);
-        (!may_name).then_some(Lost::BelowFloor { floor })
+        let may_name = self.options.rules.may_name(&name, self.epoch, log_start);
+        (!may_name).then_some(Lost::BelowLogStart { log_start })
     }
 
     /// Keeps `body` as the entry to put at the next position.
     fn place(&mut self, body: Body, nonce: [u8; 16]) -> Result<(), Refused> {
-        let Outline { dataset, checkpoint, floor, hash, .. } = self.outline;
-        let position = self.outline.position.next();
+        let LogState { dataset, checkpoint, log_start, hash, .. } = self.log_state;
+        let position = self.log_state.position.next();
         let head = Head {
             position,
             dataset,
@@ -419,7 +424,7 @@ impl LogWriter {
             nonce,
             time: self.env.now(),
             checkpoint: if body.kind() == Kind::Checkpoint { position } else { checkpoint },
-            floor: if let Body::Trim(trim) = &body { trim.floor } else { floor },
+            log_start: if let Body::Trim(trim) = &body { trim.log_start } else { log_start },
             previous: hash,
             hash: ContentHash::NONE,
         };

@@ -3,7 +3,7 @@
 //! What is in flight is kept by the writer before the first byte leaves, with the doubt that a put leaves behind. An
 //! entry of one's own epoch at our position moves the body on to the next; anything else there is the end.
 //!
-//! An `open` that insists races a holder that puts one entry after another. Its put can leave only once the entry before
+//! An `open` that insists races an owner that puts one entry after another. Its put can leave only once the entry before
 //! it is known, so it does not wait to be refused: it looks while it puts, and goes on as soon as another's entry shows.
 
 use std::ops::ControlFlow;
@@ -29,7 +29,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// of a put that the store's client tried twice by itself; to take over and to trim past us takes others longer.
 const CLEAR_WITHIN: Duration = Duration::from_secs(1);
 
-/// So soon one look follows another while an `open` insists; less than what a store's answer takes, or the holder's next
+/// So soon one look follows another while an `open` insists; less than what a store's answer takes, or the owner's next
 /// put leaves before ours does.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -149,7 +149,7 @@ impl LogWriter {
         let flight = self.in_flight.as_ref().expect("something is in flight");
         let position = flight.entry.head.position;
         let entry = flight.entry.clone();
-        if let Err(error) = self.outline.advance(&entry) {
+        if let Err(error) = self.log_state.advance(&entry) {
             // Only a writer whose rule 3 was broken on purpose gets here: it wrote what does not follow.
             tracing::error!(%error, "an entry was put that does not follow");
         }
@@ -178,7 +178,7 @@ impl LogWriter {
         let entry = match found.map(|bytes| decode(&name, &bytes)) {
             Some(Ok(LogObject::Entry(entry))) => entry,
             Some(Ok(LogObject::Tombstone(tombstone))) => {
-                return self.cut_off(Lost::Trimmed { position, floor: tombstone.floor });
+                return self.cut_off(Lost::Trimmed { position, log_start: tombstone.log_start });
             }
             Some(Err(error)) => return self.cut_off(foreign(&error)),
             None if matches!(standing, Standing::Anothers) => {
@@ -192,11 +192,11 @@ impl LogWriter {
         if is_open && !self.insists() {
             return ControlFlow::Break(Outcome::Lost(Lost::Behind { position }));
         }
-        if let Err(error) = self.outline.advance(&entry) {
+        if let Err(error) = self.log_state.advance(&entry) {
             return self.cut_off(does_not_follow(&name, &error));
         }
         if is_open {
-            self.epoch = Epoch(self.outline.epoch.0 + 1);
+            self.epoch = Epoch(self.log_state.epoch.0 + 1);
         } else if self.options.rules.is_fenced(self.epoch, entry.head.epoch) {
             return self.end(Outcome::Fenced(Fenced { position, epoch: entry.head.epoch, own: self.epoch }));
         }

@@ -1,15 +1,14 @@
 //! Change capture on PostgreSQL: a logical replication slot, read as pgoutput.
 //!
-//! The slot remembers how far its reader has come, and keeps the log from there: so what was fetched stays in a buffer
-//! until it is said to be done, and only then is the position acknowledged, always at the end of a transaction. After a
-//! lost connection the server sends again what was not acknowledged.
+//! The slot stores the position of its reader, and the server keeps the log from there. So fetched changes stay in a buffer
+//! until they are done, and only then the position is acknowledged, always at the end of a transaction. After a lost
+//! connection the server sends again what was not acknowledged.
 //!
-//! A position is made of the commit's place in the log and a number within the transaction. The old row travels with a
-//! product's change (REPLICA IDENTITY FULL), since whoever reacts to a lower price has to know the one before.
+//! A position is made of the commit's position in the log and a number within the transaction. A change of a product carries
+//! the old row (REPLICA IDENTITY FULL), since the mailer compares the price with the one before.
 
-mod pgoutput;
+mod decode;
 
-// glue: cdc
 use std::collections::VecDeque;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use pgwire_replication::{Lsn, ReplicationClient, ReplicationConfig, ReplicationE
 use tokio::sync::Mutex;
 use tokio_postgres::config::Host;
 
-use self::pgoutput::Decoder;
+use self::decode::Decoder;
 use super::super::{Fed, Feed};
 use crate::Answer;
 use crate::clock::{self, now};
@@ -28,15 +27,15 @@ use crate::domain::{Key, Message, Micros};
 use crate::postgres::Database;
 use crate::settings::Settings;
 
-/// How often at most the server is told what is done: each time costs it a write of the slot's state now and then.
-const TELL: Duration = Duration::from_millis(100);
-/// How long [`Feed::waiting`] waits for the server to be level before it says that more is to come.
-const LEVEL: Duration = Duration::from_millis(20);
+/// How often at most the server gets the acknowledged position: it writes the slot's state for that.
+const ACKNOWLEDGE: Duration = Duration::from_millis(100);
+/// How long [`Feed::waiting`] waits until the server has sent all, before it reports that more is to come.
+const SENT_WAIT: Duration = Duration::from_millis(20);
 
-/// The slot of one write side, and what was fetched from it.
+/// The slot of one write side, and the changes that were fetched from it.
 pub(super) struct Capture {
     database: Arc<Database>,
-    /// Most changes that are fetched ahead; the rest waits in the server's log.
+    /// The most changes that are fetched ahead; the rest waits in the server's log.
     ahead: usize,
     state: Mutex<State>,
 }
@@ -46,14 +45,14 @@ struct State {
     stream: Option<Stream>,
     /// Fetched and not done.
     fetched: VecDeque<Change>,
-    /// The end of the last transaction that was done as a whole.
+    /// The end of the last transaction that is done as a whole.
     done_until: u64,
 }
 
 struct Stream {
     client: ReplicationClient,
     decoder: Decoder,
-    /// Where the transaction under way is committed, and how many changes of it have come.
+    /// The commit position of the transaction under way, and how many of its changes have come.
     commit: u64,
     number: u64,
 }
@@ -70,7 +69,7 @@ impl Capture {
         Capture { database, ahead: settings.relay_batch * 4, state: Mutex::default() }
     }
 
-    /// Makes publication and slot. What is committed from now on will come.
+    /// Creates publication and slot. Later commits are captured.
     pub(super) async fn create(&self) -> Answer<()> {
         let name = self.database.schema();
         let client = self.database.get().await?;
@@ -78,12 +77,10 @@ impl Capture {
             "ALTER TABLE product REPLICA IDENTITY FULL; CREATE PUBLICATION {name} FOR TABLE {name}.product, {name}.page"
         );
         client.batch_execute(&sql).await?;
-        // In a statement of its own: a transaction that has written can't make a slot.
+        // In a separate statement: a transaction that has written can't create a slot.
         client.execute("SELECT pg_create_logical_replication_slot($1::text::name, 'pgoutput')", &[&name]).await?;
         Ok(())
     }
-
-    // glue end
 
     /// Bytes of the log that the server keeps for this slot.
     pub(super) async fn retained_bytes(&self) -> Answer<u64> {
@@ -93,7 +90,6 @@ impl Capture {
         Ok(row.get::<_, i64>(0) as u64)
     }
 
-    // glue: cdc
     async fn connect(&self) -> Answer<Stream> {
         let config = tokio_postgres::Config::from_str(self.database.url())?;
         let Some(Host::Tcp(host)) = config.get_hosts().first() else {
@@ -110,25 +106,25 @@ impl Capture {
             name,
         )
         .with_port(config.get_ports().first().copied().unwrap_or(5432))
-        .with_status_interval(TELL)
+        .with_status_interval(ACKNOWLEDGE)
         .with_buffer_size(self.ahead)
         .with_application_name(name);
         let mut client = ReplicationClient::connect(config).await?;
         client.wait_started().await?;
-        Ok(Stream { client, decoder: Decoder::default(), commit: 0, number: 0 })
+        Ok(Stream { client, decoder: Decoder::new(), commit: 0, number: 0 })
     }
 
-    /// Takes in what has arrived, waiting at most this long for the first of it.
+    /// Fetches the changes that have arrived, and waits at most this long for the first.
     async fn fetch(&self, state: &mut State, wait: Duration) -> Answer<()> {
         if state.stream.is_none() {
-            // The server sends again what was not acknowledged, so what is here would be here twice.
+            // The server sends again what was not acknowledged, so the buffer would have it twice.
             state.fetched.clear();
             state.stream = Some(self.connect().await?);
         }
         let began = now();
         while state.fetched.len() < self.ahead {
             let Some(stream) = &mut state.stream else { break };
-            // Something came: whatever came with it is here by now.
+            // After the first change, take only those that are here already.
             let left = if state.fetched.is_empty() { wait.saturating_sub(began.elapsed()) } else { Duration::ZERO };
             let Some(event) = clock::timeout(left, stream.client.recv()).await else { break };
             let taken = match event {
@@ -140,16 +136,14 @@ impl Capture {
                 state.stream = None;
                 return Err(error);
             }
-            // At once: a server that shuts down asks again and again until it hears that all has arrived.
+            // At once: a server that shuts down waits until all is acknowledged.
             state.acknowledge();
         }
         Ok(())
     }
 
-    // glue end
-
     /// Whether the server has sent all that is committed.
-    async fn is_level(&self) -> Answer<bool> {
+    async fn has_sent_all(&self) -> Answer<bool> {
         let sql = "SELECT sent_lsn >= pg_current_wal_flush_lsn() FROM pg_stat_replication WHERE application_name = $1";
         let client = self.database.get().await?;
         let statement = client.prepare_cached(sql).await?;
@@ -158,7 +152,6 @@ impl Capture {
     }
 }
 
-// glue: cdc
 impl Stream {
     fn take(&mut self, event: ReplicationEvent, fetched: &mut VecDeque<Change>, done_until: &mut u64) -> Answer<()> {
         match event {
@@ -171,7 +164,7 @@ impl Stream {
             ReplicationEvent::Commit { end_lsn, .. } => {
                 match fetched.back_mut() {
                     Some(last) if self.number > 0 => last.ends = Some(end_lsn.as_u64()),
-                    // Nothing of this transaction is of interest, or all of it is done; and nothing before it is open.
+                    // No change of this transaction is captured, or all are done; and none before it is open.
                     None => *done_until = end_lsn.as_u64(),
                     Some(_) => {}
                 }
@@ -187,14 +180,14 @@ impl Stream {
 
     fn change(&mut self, message: Message) -> Change {
         self.number += 1;
-        // Places in the log are multiples of eight, and no transaction here has eight million rows.
+        // Log positions are multiples of eight, and no transaction here has eight million rows.
         let position = (self.commit >> 3 << 23) | self.number.min((1 << 23) - 1);
         Change { at: message.at, fed: Fed { position, key: message.key(), body: message.encode() }, ends: None }
     }
 }
 
 impl State {
-    /// Tells the server what is done.
+    /// Acknowledges what is done.
     fn acknowledge(&self) {
         if let Some(stream) = &self.stream
             && self.done_until > 0
@@ -224,14 +217,12 @@ impl Feed for Capture {
         Ok(())
     }
 
-    // glue end
-
-    /// What was fetched is counted; what still waits in the server's log is not known in number, and is one.
+    /// Counts the fetched changes; those in the server's log, whose number is unknown, count as one.
     async fn waiting(&self, _after: u64) -> Answer<u64> {
         let mut state = self.state.lock().await;
-        let level = self.is_level().await?;
-        self.fetch(&mut state, if level { Duration::ZERO } else { LEVEL }).await?;
-        Ok(state.fetched.len() as u64 + u64::from(!level))
+        let sent_all = self.has_sent_all().await?;
+        self.fetch(&mut state, if sent_all { Duration::ZERO } else { SENT_WAIT }).await?;
+        Ok(state.fetched.len() as u64 + u64::from(!sent_all))
     }
 
     async fn oldest(&self, _after: u64) -> Answer<Option<Micros>> {
@@ -239,7 +230,7 @@ impl Feed for Capture {
     }
 
     async fn replay(&self, _since: Micros) -> Answer<Option<Vec<Fed>>> {
-        // The log is gone once it is acknowledged.
+        // The server drops the log once it is acknowledged.
         Ok(None)
     }
 
@@ -247,7 +238,6 @@ impl Feed for Capture {
         Ok(false)
     }
 
-    // glue: cdc
     async fn wake(&self, at_most: Duration) {
         let mut state = self.state.lock().await;
         if state.fetched.is_empty() && self.fetch(&mut state, at_most).await.is_err() {
@@ -255,4 +245,3 @@ impl Feed for Capture {
         }
     }
 }
-// glue end

@@ -94,7 +94,7 @@ final class Consume {
     }
 
     /**
-     * What is allocated during a refresh stands beside what was there before it, until a collection; that a collection
+     * What is allocated during a refresh is in memory with what was there before it, until a collection; that a collection
      * could come in between makes this an upper bound.
      */
     private void peak(Step step) throws Exception {

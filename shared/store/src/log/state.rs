@@ -1,6 +1,6 @@
 //! Where the log stands: what a writer needs to go on and a reader to plan.
 //!
-//! An outline is advanced entry by entry, by readers and writers alike, and it is what a checkpoint holds. It is also
+//! An log state is advanced entry by entry, by readers and writers alike, and it is what a checkpoint holds. It is also
 //! where an entry is judged to follow the one before.
 //!
 //! Rules: only an entry that follows advances it; costs are running sums from the first entry on, so that the cost of a
@@ -79,7 +79,7 @@ pub struct Mark {
 
 /// Where the log stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outline {
+pub struct LogState {
     /// The dataset; zero before the first entry.
     pub dataset: DatasetId,
     /// The last position that counts here; 0 before the first entry.
@@ -91,7 +91,7 @@ pub struct Outline {
     /// The newest checkpoint entry; 0 if there is none.
     pub checkpoint: Position,
     /// The first position that holds an entry.
-    pub floor: Position,
+    pub log_start: Position,
     /// The newest commit.
     pub version: Version,
     /// Its state's digest.
@@ -104,17 +104,17 @@ pub struct Outline {
     pub marks: Vec<Mark>,
 }
 
-impl Outline {
+impl LogState {
     /// Before the first entry.
     #[must_use]
-    pub fn empty() -> Outline {
-        Outline {
+    pub fn empty() -> LogState {
+        LogState {
             dataset: DatasetId([0; 16]),
             position: Position(0),
             hash: ContentHash::NONE,
             epoch: Epoch(0),
             checkpoint: Position(0),
-            floor: Position(1),
+            log_start: Position(1),
             version: Version::EMPTY,
             digest: 0,
             cost: Cost::default(),
@@ -140,7 +140,7 @@ impl Outline {
     /// # Errors
     /// If it doesn't: the dataset was replaced, or the log is damaged.
     pub fn advance(&mut self, entry: &Entry) -> Result<(), ReadError> {
-        Link::of_outline(self).check(&entry.head)?;
+        Link::of_log_state(self).check(&entry.head)?;
         self.take(entry);
         Ok(())
     }
@@ -152,7 +152,7 @@ impl Outline {
         self.hash = head.hash;
         self.epoch = head.epoch;
         self.checkpoint = head.checkpoint;
-        self.floor = head.floor;
+        self.log_start = head.log_start;
         self.cost.add(entry.bytes);
         match &entry.body {
             Body::Commit(commit) => {
@@ -164,7 +164,7 @@ impl Outline {
                 self.mark();
             }
             Body::Snapshot(snapshot) => self.keep(snapshot, head.time),
-            Body::Trim(_) => self.snapshots.retain(|kept| kept.snapshot.version.0 + 1 >= head.floor.0),
+            Body::Trim(_) => self.snapshots.retain(|kept| kept.snapshot.version.0 + 1 >= head.log_start.0),
             Body::Open(_) | Body::Checkpoint(_) => {}
         }
     }
@@ -181,7 +181,7 @@ impl Outline {
     }
 
     fn keep(&mut self, snapshot: &Snapshot, time: Timestamp) {
-        if snapshot.version.0 + 1 < self.floor.0 {
+        if snapshot.version.0 + 1 < self.log_start.0 {
             return; // the deltas that would roll it forward are gone
         }
         let kept = KeptSnapshot { snapshot: snapshot.clone(), time, cost: self.cost_at(snapshot.version) };
@@ -221,18 +221,18 @@ pub(super) struct Link {
     pub(super) hash: ContentHash,
     epoch: Epoch,
     checkpoint: Position,
-    floor: Position,
+    log_start: Position,
 }
 
 impl Link {
-    pub(super) fn of_outline(outline: &Outline) -> Link {
-        let Outline { dataset, position, hash, epoch, checkpoint, floor, .. } = *outline;
-        Link { dataset, position, hash, epoch, checkpoint, floor }
+    pub(super) fn of_log_state(log_state: &LogState) -> Link {
+        let LogState { dataset, position, hash, epoch, checkpoint, log_start, .. } = *log_state;
+        Link { dataset, position, hash, epoch, checkpoint, log_start }
     }
 
     pub(super) fn of_head(head: &Head) -> Link {
-        let Head { dataset, position, hash, epoch, checkpoint, floor, .. } = *head;
-        Link { dataset, position, hash, epoch, checkpoint, floor }
+        let Head { dataset, position, hash, epoch, checkpoint, log_start, .. } = *head;
+        Link { dataset, position, hash, epoch, checkpoint, log_start }
     }
 
     /// Whether `next` follows: the position, the dataset, the chain of hashes, the epoch and the header's pointers.
@@ -261,7 +261,8 @@ impl Link {
         if next.kind != Kind::Checkpoint && next.checkpoint != self.checkpoint {
             return Some(format!("its checkpoint is {}, the one before has {}", next.checkpoint, self.checkpoint));
         }
-        let floor_fits = if next.kind == Kind::Trim { next.floor >= self.floor } else { next.floor == self.floor };
-        (!floor_fits).then(|| format!("its floor is {}, the one before has {}", next.floor, self.floor))
+        let log_start_fits =
+            if next.kind == Kind::Trim { next.log_start >= self.log_start } else { next.log_start == self.log_start };
+        (!log_start_fits).then(|| format!("its log start is {}, the one before has {}", next.log_start, self.log_start))
     }
 }

@@ -1,4 +1,4 @@
-//! The world: the store as it is and as actors see it, what is known about it, and the first thing that went wrong.
+//! What all actors share: the store, the model and the audit of it, the trace, and the first failure.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -16,54 +16,54 @@ use futures::FutureExt;
 use object_store::memory::InMemory;
 
 use super::audit::Audit;
-use super::book::Book;
+use super::model::Model;
 use super::tally::{Outcome, Tally, Trace};
 use super::{Failure, Plan, Summary};
 
-/// What retention keeps here: little, so that floors rise often.
+/// Keeps little, so that the log is trimmed often.
 pub(crate) const RETENTION: Retention = Retention::new().snapshots(2).younger_than(Duration::from_secs(120));
 
-/// Everything that actors share.
-pub(crate) struct World {
+/// What all actors share.
+pub(crate) struct Context {
     pub(crate) plan: Plan,
     pub(crate) env: Env,
     pub(crate) rules: Rules,
-    /// The store as it is.
-    pub(crate) truth: Storage,
+    /// The store without faults and latencies.
+    pub(crate) memory: Storage,
     /// The store as actors see it.
     pub(crate) store: Storage,
     pub(crate) faults: FaultyStore,
-    pub(crate) book: RefCell<Book>,
+    pub(crate) model: RefCell<Model>,
     pub(crate) audit: RefCell<Audit>,
     pub(crate) step: Cell<u64>,
-    /// Who opened last and did not say goodbye.
-    pub(crate) holder: Cell<Option<&'static str>>,
-    /// How much virtual time went by.
+    /// The producer that opened last, until it closes or is killed.
+    pub(crate) owner: Cell<Option<&'static str>>,
+    /// The virtual time that passed, in hours.
     pub(crate) hours: Cell<u64>,
     tally: RefCell<Tally>,
     trace: RefCell<Trace>,
     failure: RefCell<Option<Failure>>,
 }
 
-impl World {
-    /// Within a runtime: clocks are read.
-    pub(crate) fn new(plan: Plan) -> Rc<World> {
+impl Context {
+    /// Must be called within a runtime, whose clock it reads.
+    pub(crate) fn new(plan: Plan) -> Rc<Context> {
         let env = Env::simulated(plan.seed);
-        let truth = Storage::new("memory://simulation", Arc::new(InMemory::new()));
+        let memory = Storage::new("memory://simulation", Arc::new(InMemory::new()));
         let faults = FaultyStore::new(env.clone());
         let milliseconds = |p50, p99| Latency { p50: Duration::from_millis(p50), p99: Duration::from_millis(p99) };
         let latency = LatencyStore::new(env.clone(), milliseconds(20, 80), milliseconds(40, 200));
-        Rc::new(World {
-            store: latency.wrap(&faults.wrap(&truth)),
+        Rc::new(Context {
+            store: latency.wrap(&faults.wrap(&memory)),
             rules: plan.broken.map_or_else(Rules::default, Rules::broken),
             plan,
             env,
-            truth,
+            memory,
             faults,
-            book: RefCell::default(),
+            model: RefCell::default(),
             audit: RefCell::default(),
             step: Cell::new(0),
-            holder: Cell::new(None),
+            owner: Cell::new(None),
             hours: Cell::new(0),
             tally: RefCell::default(),
             trace: RefCell::default(),
@@ -71,7 +71,7 @@ impl World {
         })
     }
 
-    /// The first failure stands; what comes after it is its consequence.
+    /// Records a failure. Only the first counts: later ones are consequences.
     pub(crate) fn fail(&self, what: String) {
         if self.failure.borrow().is_some() {
             return;
@@ -85,8 +85,8 @@ impl World {
         self.failure.borrow().is_some()
     }
 
-    /// Fails if it is an error.
-    pub(crate) fn must<T>(&self, result: Result<T, String>) -> Option<T> {
+    /// Records an error as a failure.
+    pub(crate) fn require<T>(&self, result: Result<T, String>) -> Option<T> {
         result.map_err(|what| self.fail(what)).ok()
     }
 
@@ -103,20 +103,20 @@ impl World {
         self.trace.borrow_mut().take()
     }
 
-    /// Takes in what is new in the log.
-    pub(crate) fn look(&self) {
-        let new = self.audit.borrow_mut().advance(&self.truth);
-        for entry in self.must(new).into_iter().flatten() {
+    /// Reads new entries of the log and checks them.
+    pub(crate) fn read_log(&self) {
+        let new = self.audit.borrow_mut().advance(&self.memory);
+        for entry in self.require(new).into_iter().flatten() {
             self.trace(format!("log {} {} epoch {}", entry.head.position, entry.head.kind, entry.head.epoch));
-            let stood = self.take_in(&entry);
-            self.must(stood);
+            let checked = self.check_entry(&entry);
+            self.require(checked);
         }
     }
 
-    fn take_in(&self, entry: &Entry) -> Result<(), String> {
+    fn check_entry(&self, entry: &Entry) -> Result<(), String> {
         match &entry.body {
             Body::Commit(commit) => {
-                self.book.borrow_mut().stands(entry.head.position.0, entry.head.epoch.0, commit)?;
+                self.model.borrow_mut().entry_found(entry.head.position.0, entry.head.epoch.0, commit)?;
             }
             Body::Snapshot(snapshot) => {
                 self.count(Outcome::Snapshot);
@@ -128,15 +128,15 @@ impl World {
         Ok(())
     }
 
-    /// A snapshot that an entry names is whole, and the state of its version (rule 7, I11).
+    /// A snapshot that an entry names is complete, and the state of its version (I11).
     fn check_snapshot(&self, entry: &Entry, snapshot: &Snapshot) -> Result<(), String> {
         let audit = self.audit.borrow();
-        if entry.head.position.0 < audit.floor() || audit.taken.contains(&snapshot.object.name) {
+        if entry.head.position.0 < audit.log_start() || audit.damaged.contains(&snapshot.object.name) {
             return Ok(());
         }
         let what =
             SnapshotToLoad { dataset: entry.head.dataset, snapshot: snapshot.clone(), bytes_max: u64::MAX, seed: 1 };
-        let loaded = load::snapshot(&self.truth, &self.env, &what, &|_, _| {}).now_or_never();
+        let loaded = load::snapshot(&self.memory, &self.env, &what, &|_, _| {}).now_or_never();
         let (state, _) = loaded
             .expect("memory answers at once")
             .map_err(|error| format!("the snapshot named at {} can't be loaded: {error}", entry.head.position))?;
@@ -146,18 +146,18 @@ impl World {
         Err(format!("the snapshot named at {} is not the state of {}", entry.head.position, snapshot.version))
     }
 
-    /// Looks at everything that is live again.
-    pub(crate) fn look_again(&self) {
-        self.look();
-        let rechecked = self.audit.borrow_mut().recheck(&self.truth);
-        self.must(rechecked);
+    /// Reads new entries and checks the whole log again.
+    pub(crate) fn recheck_log(&self) {
+        self.read_log();
+        let rechecked = self.audit.borrow_mut().recheck(&self.memory);
+        self.require(rechecked);
     }
 
-    /// Whether `version` is as the book has it, once the log was looked at.
+    /// The content of `version` by the model, after new entries were read.
     pub(crate) fn content(&self, version: Version) -> Option<super::record::Content> {
-        self.look();
-        let content = self.book.borrow().content(version.0);
-        self.must(content.ok_or_else(|| format!("version {version} is seen, and the log does not have it (I5)")))
+        self.read_log();
+        let content = self.model.borrow().content(version.0);
+        self.require(content.ok_or_else(|| format!("version {version} is served, but the log does not have it (I5)")))
     }
 
     pub(crate) fn result(&self) -> Result<Summary, Failure> {
@@ -165,7 +165,7 @@ impl World {
             return Err(failure.clone());
         }
         let mut tally = self.tally.borrow().clone();
-        let (landed, never) = self.book.borrow().doubts();
+        let (landed, never) = self.model.borrow().unknown_outcomes();
         (0..landed).for_each(|_| tally.count(Outcome::UnknownLanded));
         (0..never).for_each(|_| tally.count(Outcome::UnknownNever));
         let (trace_hash, position) = (self.trace.borrow().hash(), self.audit.borrow().tail());
