@@ -99,7 +99,7 @@ impl StoreFaults {
         let tail = context.audit.borrow().tail();
         let hint = read_hint(&context.memory).now_or_never().expect("memory answers at once");
         let is_hinted = hint.ok().flatten().is_some_and(|hint| hint.position.0 >= tail);
-        if tail < 4 || !is_hinted || context.faults.on_their_way() > 0 || self.any() {
+        if tail < 4 || !is_hinted || context.faults.delayed() > 0 || self.any() {
             return false;
         }
         let name = audit::name(tail);

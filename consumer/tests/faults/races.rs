@@ -26,7 +26,7 @@ fn race_in_memory(seed: u64) -> (usize, usize) {
         // Puts that are still on their way land.
         faults.clear();
         env.sleep(Duration::from_secs(300)).await;
-        assert_eq!(faults.on_their_way(), 0);
+        assert_eq!(faults.delayed(), 0);
         check(&storage, &env, &one, &format!("seed {seed}")).await;
         let committed = one.iter().filter(|outcome| outcome.committed).count();
         (committed, one.len() - committed)

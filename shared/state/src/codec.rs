@@ -5,7 +5,7 @@
 //! what is decoded here is therefore framed and hashed by its container.
 //!
 //! Rules: nothing larger than `LIMIT` is read or allocated; every byte is consumed; a record never changes its shape
-//! (a container says more by a new section, never by a new field).
+//! (a container grows by a new section, never by a new field).
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 
@@ -27,7 +27,7 @@ pub enum CodecError {
     /// Not a record of this shape.
     #[error("not the record that should be here: {cause}")]
     Malformed {
-        /// What the decoder says.
+        /// The decoder's message.
         cause: String,
     },
     /// The record ends before its bytes do.
@@ -109,7 +109,7 @@ mod tests {
         assert!(matches!(decode::<Vec<u64>, 64>(&bytes), Err(CodecError::Malformed { .. })));
     }
 
-    /// A footer of a few kilobytes, whose limit is 256 MiB, made a reader allocate 84 MiB for a name.
+    /// Else a footer of a few kilobytes, whose limit is 256 MiB, makes a reader allocate 84 MiB for a name.
     #[test]
     fn a_small_record_claims_no_more_than_small_records_may() {
         let mut bytes = encode::<64>(&"ab").unwrap();

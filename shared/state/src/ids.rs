@@ -1,8 +1,10 @@
-//! The numbers that must not mix, each a type of its own.
+//! The numbers that must not be mixed up, each with a separate type.
 //!
-//! Every one of them is written little-endian at its natural width wherever it reaches storage.
+//! On storage every one of them is little-endian, at its natural width. The crate `humantime` gives the calendar that a
+//! [`Timestamp`] is shown by.
 
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +24,7 @@ macro_rules! number {
 }
 
 number! {
-    /// A key of the log: 1, 2, 3, … without gaps. Position 0 stands before the log.
+    /// A key of the log: 1, 2, 3, … without gaps. Position 0 is before the log.
     Position(u64)
 }
 number! {
@@ -30,7 +32,7 @@ number! {
     Version(u64)
 }
 number! {
-    /// The number of the producer that holds the dataset; each `open` entry raises it by one.
+    /// The number of the producer that owns the dataset; each `open` entry raises it by one.
     Epoch(u64)
 }
 number! {
@@ -62,7 +64,7 @@ impl Version {
     /// The empty state that every chain starts from.
     pub const EMPTY: Version = Version(0);
 
-    /// The log key where this version's commit stands.
+    /// The position of this version's commit in the log.
     #[must_use]
     pub fn position(self) -> Position {
         Position(self.0)
@@ -70,27 +72,21 @@ impl Version {
 }
 
 impl Timestamp {
-    /// For people, in UTC: `2026-01-31T23:59:59.999Z`.
+    /// The last millisecond of the year 9999: RFC 3339 has no later time.
+    const LAST_SHOWN_MS: u64 = 253_402_300_799_999;
+
+    /// For people, in UTC: `2026-01-31T23:59:59.999Z`. A time after the year 9999 shows as the last one in it.
+    ///
+    /// ```
+    /// use cenote_consumer::Timestamp;
+    ///
+    /// assert_eq!(Timestamp(1_767_225_600_000).to_rfc3339(), "2026-01-01T00:00:00.000Z");
+    /// ```
     #[must_use]
     pub fn to_rfc3339(self) -> String {
-        let (days, ms) = (self.0 / 86_400_000, self.0 % 86_400_000);
-        let (year, month, day) = date(days);
-        let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
-        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ms % 1_000)
+        let since_epoch = Duration::from_millis(self.0.min(Self::LAST_SHOWN_MS));
+        humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + since_epoch).to_string()
     }
-}
-
-/// Year, month and day, by days since 1970-01-01. Counted from March on, leap days stand at the end of a year.
-fn date(days: u64) -> (u64, u64, u64) {
-    // From 0000-03-01, in cycles of 400 years.
-    let since = days + 719_468;
-    let (cycle, day) = (since / 146_097, since % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, late) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (cycle * 400 + year + late, month, day)
 }
 
 impl Ordinal {
@@ -109,7 +105,7 @@ impl TypeId {
     }
 }
 
-/// A dataset's random id, made at its creation: a dataset made anew under the same name is another dataset.
+/// A dataset's random id, made at its creation: a dataset that is made again under the same name is another dataset.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DatasetId(pub [u8; 16]);
@@ -126,9 +122,16 @@ impl fmt::Debug for DatasetId {
     }
 }
 
-/// What a write gets; a read `at_least(token)` sees that write.
+/// What a write returns: a read with `view_at_least(token)` sees that write.
 ///
 /// `Token::from(Version)` is the only kind for now.
+///
+/// ```
+/// use cenote_consumer::{Token, Version};
+///
+/// let token = Token::from(Version(7));
+/// assert_eq!(token.version(), Version(7));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token {
     version: Version,
@@ -163,7 +166,7 @@ mod tests {
         ] {
             assert_eq!(Timestamp(ms).to_rfc3339(), shown);
         }
-        // Whatever a log says.
-        let _ = Timestamp(u64::MAX).to_rfc3339();
+        // A log may have any number.
+        assert_eq!(Timestamp(u64::MAX).to_rfc3339(), "9999-12-31T23:59:59.999Z");
     }
 }

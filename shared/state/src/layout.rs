@@ -1,9 +1,9 @@
-//! Where a type's columns stand in its segments; derived from the schema, the same on both sides.
+//! The arrangement of a type's columns in its segments; derived from the schema, the same on both sides.
 //!
 //! A row is cut into *slots*, whole-byte numbers in the fixed part, and *regions* of the segment's two heaps. A region is
-//! one column's: its values stand side by side, row by row, so that short texts lie dense, apart from long ones, and
+//! one column's: its values follow each other, row by row, so that short texts are dense, apart from long ones, and
 //! where one row's value ends the next row's starts. A list of numbers is a region of equal elements; their width and
-//! base are the segment's, kept in a slot of their own (a *lane*) that no row has. Strings in a list are a region of
+//! base are the segment's, kept in a separate slot (a *lane*) that no row has. Strings in a list are a region of
 //! text and a region of ends.
 //!
 //! | a field holds | slots of a row | lanes |
@@ -46,7 +46,7 @@ pub struct Column {
     pub id: ColumnId,
     /// The slot and bit that say whether a row has a value; none where every row has.
     pub presence: Option<Presence>,
-    /// How its values stand.
+    /// The form of its values.
     pub form: Form,
 }
 
@@ -59,7 +59,7 @@ pub struct Presence {
     pub bit: u32,
 }
 
-/// How a column's values stand.
+/// The form of a column's values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
     /// A number in a slot.
@@ -75,7 +75,7 @@ pub enum Form {
     Bytes(Region),
     /// A region of bytes that are packed text: see [`packed`](crate::packed).
     Packed {
-        /// Where they stand, in the byte heap.
+        /// Their region of the byte heap.
         region: Region,
         /// The slot with the number of their symbol table.
         table: usize,
@@ -105,7 +105,7 @@ impl Form {
     }
 }
 
-/// What a number stands for; decides its canonical bytes.
+/// What a number means; decides its canonical bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScalarKind {
     /// An integer, bool or scalar-formed key: 8 canonical bytes.
@@ -132,9 +132,9 @@ pub struct Region {
 /// Several values of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Many {
-    /// Numbers, each as wide as the lane says.
+    /// Numbers of the lane's width.
     Scalars {
-        /// Where they stand, in the byte heap.
+        /// Their region of the byte heap.
         region: Region,
         /// Their width and base.
         lane: usize,
@@ -161,7 +161,7 @@ pub enum Many {
     },
 }
 
-/// How a single value stands, whatever holds it.
+/// The form of a single value, in a field or as an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueForm {
     /// As a number.
@@ -184,7 +184,7 @@ impl ScalarKind {
 }
 
 impl Schema {
-    /// How one value of this kind stands.
+    /// The form of one value of this kind.
     pub fn value_form(&self, kind: &ValueKind) -> Result<ValueForm, KeyError> {
         Ok(match kind {
             ValueKind::Bool | ValueKind::Int(_) | ValueKind::UInt(_) => ValueForm::Scalar(ScalarKind::Number),

@@ -7,10 +7,10 @@
 //! This crate does no I/O, knows no async runtime and reads no clock; its dependencies show it. It is internal: services
 //! depend on `cenote-consumer`, jobs on `cenote-producer`, and both export what their users need.
 
-// One module is excepted, and says why.
+// One module is excepted, with its reason.
 #![deny(unsafe_code)]
 
-// The derive names `::cenote_state`, in this crate's own tests, too.
+// The derive names `::cenote_state`, in this crate's tests, too.
 extern crate self as cenote_state;
 
 pub mod blob;

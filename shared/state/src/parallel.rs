@@ -1,13 +1,13 @@
 //! The same work on many items, on several threads.
 //!
-//! For computations that own no time: they run to their end, on threads that live no longer than the call.
+//! For computations that do not wait: they run to their end, on threads that end with the call.
 
 use std::sync::Mutex;
 
 /// `work` for every item, results in the items' order. One thread means the caller's.
 ///
 /// # Panics
-/// If `work` does: what it said is printed, and not handed on.
+/// If `work` does. Its message is printed, and is not part of this panic.
 pub fn map<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let threads = threads.min(items.len());
     if threads <= 1 {
@@ -22,7 +22,7 @@ pub fn map<T: Sync, R: Send>(items: &[T], threads: usize, work: impl Fn(&T) -> R
     };
     std::thread::scope(|scope| {
         for _ in 0..threads {
-            // Not joined: the scope waits until its work is done, and not until the thread is gone, which takes a while.
+            // Not joined: the scope waits until its work is done, and not until the thread has ended, which takes longer.
             scope.spawn(run);
         }
     });

@@ -1,17 +1,22 @@
-//! FixedRows of numbers; and, the one place with unsafe code, a byte compared with sixteen and prefetching.
+//! Rows of numbers; a byte compared with sixteen; and prefetching, which is the one place with unsafe code.
 //!
-//! Both are instructions of the processor that Rust has no safe words for. A look-up with three fields is more
-//! instructions than a processor holds in flight, so that the cache misses of neighbouring look-ups wait for each other:
-//! asking for lines early is what makes look-ups in stages fast. Reading numbers without bounds checks was measured, too,
-//! and took nothing away that could be told from noise (1,000,000 records, six runs of each in turn), so they are checked.
+//! A look-up with three fields is more instructions than a processor holds in flight, so that the cache misses of
+//! neighbouring look-ups wait for each other. Asking for lines early is what makes look-ups in stages fast, and Rust has no
+//! safe function for it. On aarch64 it has no stable one at all (`core::arch::aarch64::_prefetch`), so there the processor
+//! is not asked.
 //!
-//! Invariant of [`FixedRows`], established by its only constructor: the buffer is the slots, then `count + 1` rows of `stride`
-//! bytes, then [`PADDING`]; no slot begins behind its row's end or is wider than 8 bytes. So 8 bytes can be read at every
-//! slot of every row.
+//! The comparison of tags is the vector instruction of each processor, by the crate `wide`: SSE2 on x86-64, NEON on
+//! aarch64, a loop elsewhere. Numbers are read with bounds checks.
+//!
+//! Invariant of [`FixedRows`], established by its only constructor: the buffer is the slots, then `count + 1` rows of
+//! `stride` bytes, then [`PADDING`]; no slot begins after its row's end or is wider than 8 bytes. So 8 bytes can be read at
+//! every slot of every row.
 
 #![expect(unsafe_code, reason = "see the module's documentation")]
 
 use std::sync::Arc;
+
+use wide::{CmpEq, i8x16};
 
 /// Every buffer that numbers are read from ends with this many spare bytes, so that a read is always 8 bytes wide.
 pub(crate) const PADDING: usize = 8;
@@ -19,7 +24,7 @@ pub(crate) const PADDING: usize = 8;
 /// Each allocation of an `Arc` begins with two counters.
 pub(crate) const ARC_BYTES: usize = 16;
 
-/// What is left of 8 bytes for each width. As long as a byte counts, so that looking it up needs no check.
+/// The mask that leaves `width` of 8 bytes. It has an entry for every byte, so that looking it up needs no check.
 pub(crate) static MASKS: [u64; 256] = {
     let mut masks = [u64::MAX; 256];
     let mut width = 0;
@@ -41,7 +46,7 @@ pub(crate) struct Slot {
     pub(crate) width: u8,
 }
 
-/// Slots stand before the rows, in the same buffer: a read finds both without another pointer, and near each other.
+/// Slots are before the rows, in the same buffer: a read finds both without another pointer, and near each other.
 const SLOT_BYTES: usize = 16;
 
 impl Slot {
@@ -60,18 +65,18 @@ impl Slot {
     }
 }
 
-/// FixedRows of whole-byte numbers, and one more row that only says where the last one's values end. Immutable.
+/// Rows of whole-byte numbers, and one more row, which has only the ends of the last one's values. Immutable.
 #[derive(Clone, Debug)]
 pub(crate) struct FixedRows {
     /// Slots, rows, padding.
     buffer: Arc<[u8]>,
     count: u32,
     stride: u32,
-    /// Where the rows begin, behind the slots.
+    /// Where the rows begin, after the slots.
     rows_at: u32,
 }
 
-/// One row of [`FixedRows`]; the one after the last is never one.
+/// One row of [`FixedRows`], never the one after the last.
 #[derive(Clone, Copy)]
 pub(crate) struct FixedRow<'s> {
     rows: &'s FixedRows,
@@ -83,7 +88,7 @@ impl FixedRows {
     /// `count` rows with these slots, `stride` bytes each. `fill` writes them, one more, and padding.
     ///
     /// # Panics
-    /// If a slot leaves its row, or there are more bytes than a segment may have: the caller's bug.
+    /// If a slot is outside its row, or there are more bytes than a segment may have: both are bugs of the caller.
     pub(crate) fn new(slots: &[Slot], count: u32, stride: u32, fill: impl FnOnce(&mut [u8])) -> FixedRows {
         let of_row = |slot: &Slot| slot.offset <= stride && slot.width <= 8;
         assert!(slots.iter().all(of_row), "a slot begins within its row");
@@ -102,7 +107,7 @@ impl FixedRows {
     /// The same slots with rows that `change` overwrites.
     pub(crate) fn changed(&self, change: impl FnOnce(&mut [u8])) -> FixedRows {
         let mut buffer: Arc<[u8]> = Arc::from(&self.buffer[..]);
-        let bytes = Arc::get_mut(&mut buffer).expect("nobody else has it yet");
+        let bytes = Arc::get_mut(&mut buffer).expect("it was made here");
         change(&mut bytes[self.rows_at as usize..]);
         FixedRows { buffer, ..*self }
     }
@@ -124,13 +129,13 @@ impl FixedRows {
         self.buffer.len()
     }
 
-    /// Asks for what a copy of it begins with.
+    /// Prefetches what a copy of it reads first.
     pub(crate) fn prefetch(&self) {
         prefetch_shared(&self.buffer);
     }
 
-    /// Writes the numbers of a slot to where `place` says in rows of `stride` bytes, one more of them than there are: where
-    /// the last one's values end.
+    /// Copies the numbers of a slot into `rows`, which have `stride` bytes each, at the offset of `place`. There is one row
+    /// more than `count`: it has the ends of the last row's values.
     pub(crate) fn copy_slot(&self, slot: usize, place: Slot, rows: &mut [u8], stride: usize) {
         let from = self.slot(slot);
         for index in 0..=self.count as usize {
@@ -147,12 +152,12 @@ impl FixedRows {
     /// The row at this index.
     #[inline(always)]
     pub(crate) fn row(&self, index: u32) -> Option<FixedRow<'_>> {
-        // That 32 bits hold every place spares each read a check for overflow.
+        // 32 bits hold every place, so no check for overflow is needed here.
         let start = self.rows_at.wrapping_add(index.wrapping_mul(self.stride));
         if index < self.count { Some(FixedRow { rows: self, start }) } else { None }
     }
 
-    /// Where a number stands, and how.
+    /// The place, width and base of a number.
     #[inline(always)]
     pub(crate) fn slot(&self, slot: usize) -> Slot {
         let at = slot.wrapping_mul(SLOT_BYTES);
@@ -174,7 +179,7 @@ impl<'s> FixedRow<'s> {
         self.rows.number(self.rows.slot(slot), self.start as usize)
     }
 
-    /// From where to where a row's value reaches in its heap: it ends where the next row's begins.
+    /// The start and the end of a row's value in its heap: it ends where the next row's value starts.
     #[inline(always)]
     pub(crate) fn span(self, slot: usize) -> (usize, usize) {
         let slot = self.rows.slot(slot);
@@ -182,8 +187,8 @@ impl<'s> FixedRow<'s> {
         (self.rows.number(slot, start) as usize, self.rows.number(slot, start + self.rows.stride()) as usize)
     }
 
-    /// Asks for the row before it is read, and for the slots: where a number is in the row is known only when its slot is
-    /// here, so that a read would wait for one after the other.
+    /// Prefetches the row, and the slots: the place of a number in the row is known only when its slot is loaded, so that a
+    /// read would wait for one after the other.
     #[inline(always)]
     pub(crate) fn prefetch(self) {
         let buffer = self.rows.buffer.as_ptr();
@@ -206,14 +211,15 @@ pub(crate) fn store(bytes: &mut [u8], at: usize, width: u8, value: u64) {
     bytes[at..at + width].copy_from_slice(&value.to_le_bytes()[..width]);
 }
 
-/// Shared bytes, written where they will stay.
+/// Shared bytes that `fill` writes in their final place.
 pub(crate) fn filled(len: usize, fill: impl FnOnce(&mut [u8])) -> Arc<[u8]> {
     let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, len).collect();
-    fill(Arc::get_mut(&mut bytes).expect("nobody else has it yet"));
+    fill(Arc::get_mut(&mut bytes).expect("it was made here"));
     bytes
 }
 
-/// Asks for the cache line of this place, so that it is near when it is read.
+/// Asks the processor for the cache line of this place before it is read. Does nothing where Rust has no stable
+/// instruction for it.
 #[inline(always)]
 pub(crate) fn prefetch<T>(place: *const T) {
     #[cfg(target_arch = "x86_64")]
@@ -226,7 +232,7 @@ pub(crate) fn prefetch<T>(place: *const T) {
     let _ = place;
 }
 
-/// Asks for the beginning of what is shared, and for the two counters before it: where a clone of the `Arc` counts.
+/// Prefetches the beginning of what is shared, and the two counters before it, which a clone of the `Arc` changes.
 #[inline(always)]
 pub(crate) fn prefetch_shared<T: ?Sized>(shared: &Arc<T>) {
     let place = Arc::as_ptr(shared).cast::<u8>();
@@ -234,25 +240,11 @@ pub(crate) fn prefetch_shared<T: ?Sized>(shared: &Arc<T>) {
     prefetch(place);
 }
 
-/// Which of sixteen bytes are this one, a bit each, the first in the lowest.
+/// Which of sixteen bytes are equal to this one: a bit for each, the first byte in the lowest.
 #[inline(always)]
 pub(crate) fn equal_bytes(bytes: &[u8; 16], byte: u8) -> u16 {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8};
-        // SAFETY: SSE2 is part of x86_64, and the load reads the sixteen bytes.
-        unsafe {
-            let all = _mm_loadu_si128(bytes.as_ptr().cast());
-            _mm_movemask_epi8(_mm_cmpeq_epi8(all, _mm_set1_epi8(byte.cast_signed()))) as u16
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    equal_bytes_one_by_one(bytes, byte)
-}
-
-#[cfg(any(test, not(target_arch = "x86_64")))]
-fn equal_bytes_one_by_one(bytes: &[u8; 16], byte: u8) -> u16 {
-    bytes.iter().rev().fold(0, |found, other| found << 1 | u16::from(*other == byte))
+    let all = i8x16::new(bytes.map(u8::cast_signed));
+    all.cmp_eq(i8x16::splat(byte.cast_signed())).move_mask() as u16
 }
 
 #[cfg(test)]
@@ -260,6 +252,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn equal_bytes_one_by_one(bytes: &[u8; 16], byte: u8) -> u16 {
+        bytes.iter().rev().fold(0, |found, other| found << 1 | u16::from(*other == byte))
+    }
 
     /// What `FixedRow::number` and `FixedRow::span` read, with every step checked.
     fn checked(rows: &FixedRows, row: usize, slot: usize) -> u64 {

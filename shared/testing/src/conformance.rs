@@ -1,4 +1,4 @@
-//! What every store must do, as one function that tests call with theirs.
+//! What every store must do, as one function that tests call with a storage.
 //!
 //! Each wrapper and each kind of store goes through it. It panics with a message that says what is wrong. The storage
 //! must be empty; the function leaves objects behind.
@@ -10,7 +10,7 @@ use cenote_store::storage::{Created, Listed, Storage, StorageErrorKind};
 
 /// Writers that race for one name.
 const WRITERS: usize = 32;
-/// Races, each for a name of its own.
+/// Races, each for a different name.
 const ROUNDS: usize = 3;
 /// Too large for one put.
 const LARGE_BYTES: usize = 20 << 20;
@@ -30,7 +30,7 @@ pub async fn conformance(storage: &Storage) {
     large_objects(storage).await;
 }
 
-/// The answer, or a panic that says what was asked and what came back.
+/// The answer, or a panic that names the request and its error.
 fn ok<T>(result: Result<T, cenote_store::storage::StorageError>, what: &str) -> T {
     result.unwrap_or_else(|error| panic!("{what}: {error}: {}", error.source))
 }
@@ -111,7 +111,7 @@ async fn one_winner(storage: &Storage) {
     }
 }
 
-/// A writer's own object; long enough to be seen half-written.
+/// A writer's distinct object, long enough that a partial write would show.
 fn mark(writer: usize) -> Bytes {
     Bytes::from(vec![u8::try_from(writer).expect("few writers"); 10_000])
 }

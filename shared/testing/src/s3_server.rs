@@ -1,7 +1,7 @@
 //! An S3 server within the process, over HTTP on loopback: for tests only (feature `s3-server`).
 //!
-//! It is `s3s-fs` on a folder of the test's, with signatures checked. As shipped its put-if-absent looks first and
-//! writes later, so that several racing writers win: `Locked` makes each write exclusive.
+//! It is `s3s-fs` on a folder, with signatures checked. Its put-if-absent checks first and writes later, so that several
+//! racing writers could win: `Locked` makes each write exclusive.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -91,7 +91,7 @@ async fn serve(listener: TcpListener, service: S3Service, mut stopped: watch::Re
             tokio::select! {
                 biased;
                 _ = stopped.changed() => {}
-                // A connection that breaks is the client's to notice.
+                // The client notices a broken connection.
                 _ = http.serve_connection(TokioIo::new(socket), service) => {}
             }
         };
@@ -99,7 +99,7 @@ async fn serve(listener: TcpListener, service: S3Service, mut stopped: watch::Re
     }
 }
 
-/// Writes one at a time, reads beside each other: makes look-then-write atomic.
+/// One write at a time, reads in parallel: makes check-then-write atomic.
 struct Locked {
     root: PathBuf,
     files: FileSystem,
@@ -118,7 +118,7 @@ impl Locked {
                 request.input.range = Some(dto::Range::Suffix { length: length.min(size) });
                 Ok(())
             }
-            // It is absent, or not a plain name: the answer is the file system's.
+            // It is absent, or not a plain name: the file system answers.
             Err(_) => Ok(()),
         }
     }

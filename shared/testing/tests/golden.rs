@@ -1,4 +1,4 @@
-//! Golden files: objects of each format version, written once, read for ever. And a digest computed by hand.
+//! Golden files: objects of each format version, written once and readable by every later release. And a digest computed by hand.
 //!
 //! `golden/<format>/` has one file per kind of object, and what they hold as text. A format that changes gets a new
 //! folder; the old one stays, and its tests with it. `CENOTE_GOLDEN=write` writes the folder of the newest format where

@@ -41,7 +41,7 @@ unsafe impl GlobalAlloc for Limited {
 #[global_allocator]
 static ALLOCATOR: Limited = Limited;
 
-/// Room for what the test's harness itself does meanwhile.
+/// Memory for the test harness itself.
 const HARNESS_BYTES: usize = 1 << 20;
 /// No object of a few kilobytes may take so long, on any machine.
 const LONGEST: Duration = Duration::from_secs(20);
@@ -100,7 +100,7 @@ fn run(target: &Target, bytes: &[u8], what: &dyn Fn() -> String) -> bool {
 fn no_bytes_make_a_decoder_panic_or_take_more_than_its_limit() {
     let seed = setting("CENOTE_HOSTILE_SEED", 1) as u64;
     let rounds = setting("CENOTE_HOSTILE_ROUNDS", 100_000).div_ceil(TARGETS.len());
-    // A panic's message needs memory of its own.
+    // A panic's message needs additional memory.
     let told = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         LIMIT.store(usize::MAX, Ordering::Relaxed);

@@ -31,7 +31,7 @@ pub struct Footer {
     pub kind: BlobKind,
     /// A snapshot's schema.
     pub schema: Option<Schema>,
-    /// In the order in which they stand.
+    /// In the object's order.
     pub sections: Vec<SectionInfo>,
     /// A snapshot's types.
     pub types: Vec<TypeInfo>,
@@ -59,7 +59,7 @@ pub struct SymbolsInfo {
 pub struct SectionInfo {
     /// The type of a snapshot's segments; 0 in a delta, whose chunks name theirs.
     pub type_id: TypeId,
-    /// Whether it goes on where the section before it stopped.
+    /// Whether it continues the section before it.
     pub continues: bool,
     /// Whether it is compressed.
     pub zstd: bool,
@@ -80,7 +80,7 @@ pub struct TypeInfo {
     pub type_id: TypeId,
     /// How many segments it has room for: its ordinals are below this times the rows of a segment.
     pub room: u32,
-    /// The segments that have rows, in the order in which they stand.
+    /// The segments that have rows, in the object's order.
     pub segments: Vec<SegmentInfo>,
     /// The sum of each column, presence included.
     pub sums: Vec<(ColumnId, u128)>,
@@ -95,7 +95,7 @@ pub struct SegmentInfo {
     pub digest: u128,
 }
 
-/// Why a blob can't be used. Messages do not repeat the object's name: whoever reads an object names it.
+/// Why a blob can't be used. Messages do not have the object's name: the caller that reads the object adds it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BlobError {
@@ -141,7 +141,7 @@ pub enum BlobError {
         /// What is wrong.
         what: String,
     },
-    /// A section that does not decompress to what the footer says.
+    /// A section that does not decompress to the footer's length.
     #[error("section {section} does not decompress to {plain} bytes")]
     Compression {
         /// Which.
@@ -215,7 +215,7 @@ impl Footer {
         codec::encode::<FOOTER_BYTES_MAX>(self)
     }
 
-    /// What the bytes say; nothing of it is checked.
+    /// The footer in these bytes, unchecked.
     pub(super) fn parse(bytes: &[u8]) -> Result<Footer, CodecError> {
         codec::decode::<Footer, FOOTER_BYTES_MAX>(bytes)
     }

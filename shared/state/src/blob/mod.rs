@@ -11,7 +11,7 @@
 //! nothing is allocated on a number's word alone (I9). A snapshot's segment digests sum to its commit's digest: proof
 //! against the log without hashing each record again (I5).
 //!
-//! A longer run of bytes than a section may hold goes on in the next one, which says so.
+//! A run of bytes that is longer than a section continues in the next one, which is marked.
 
 mod footer;
 mod read;

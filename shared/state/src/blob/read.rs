@@ -106,7 +106,7 @@ pub(super) fn unpack(number: usize, section: &SectionInfo, stored: &[u8], out: &
         return if stored.len() == section.plain as usize { Ok(()) } else { Err(wrong()) };
     }
     let mut plain = Vec::new();
-    // What stands alone, as most sections do, is decompressed where it stays.
+    // A section that is alone, as most are, is decompressed in its final place.
     let place = if out.is_empty() { &mut *out } else { &mut plain };
     place.reserve_exact(section.plain as usize);
     let bytes = Decompressor::new().and_then(|mut zstd| zstd.decompress_to_buffer(stored, place));

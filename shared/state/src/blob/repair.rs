@@ -1,5 +1,5 @@
 //! Right checksums for blobs that were changed on purpose, and blobs without compression: so that mutations get past
-//! both to what is behind.
+//! both to what follows.
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_128;

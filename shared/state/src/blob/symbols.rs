@@ -1,7 +1,7 @@
 //! Symbol tables in a footer.
 //!
-//! A snapshot's footer has all tables of its types; a delta's those that come after its parent's. So whoever has a
-//! state has the tables of all its packed text, by whatever way it came there.
+//! A snapshot's footer has all tables of its types; a delta's those that come after its parent's. So an owner of a
+//! state has the tables of all its packed text, whether it was loaded or refreshed.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 

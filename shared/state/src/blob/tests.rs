@@ -61,7 +61,7 @@ proptest! {
         let mut blob = encode_snapshot(DATASET, &state, 1).to_bytes().to_vec();
         let at = at.index(blob.len());
         blob[at] ^= 1 << bit;
-        // Bytes that nobody reads: the header's and the tail's reserved ones, and the header's format.
+        // Bytes that no reader looks at: the header's and the tail's reserved ones, and the header's format.
         let unread = (8..10).contains(&at) || (11..16).contains(&at) || (blob.len() - 26..blob.len() - 24).contains(&at);
         prop_assert!(unread || read_snapshot(&blob, state.digest()).is_err(), "byte {at}");
     }
@@ -80,7 +80,7 @@ proptest! {
         let back = relaid.relayout(Arc::new(schema()), 1).unwrap();
         back.check_invariants();
         prop_assert_eq!(read(&back), read(&state));
-        // A column that changes its form, as only a hostile schema has it: nothing panics, and the digest tells.
+        // A column that changes its form, as only a hostile schema has it: nothing panics, and the digest differs.
         let mut reshaped = schema();
         reshaped.types[0].fields[1].shape = Shape::One(ValueKind::String);
         let reshaped = state.relayout(Arc::new(reshaped), 1).unwrap();
@@ -147,7 +147,7 @@ fn live_bits_behind_the_last_row_say_nothing() {
     let empty = State::empty(Arc::new(schema()), 7).unwrap();
     let state = empty.applied(&of_one_key(&empty, 1), Version(1), 1).unwrap();
     let mut blob = uncompressed(&encode_snapshot(DATASET, &state, 1).to_bytes());
-    // Behind the header: the segment's length, its rows, the byte with their bits.
+    // After the header: the segment's length, its rows, the byte with their bits.
     let bits = HEADER_BYTES + 8;
     assert_eq!(blob[bits - 4..=bits], [1, 0, 0, 0, 1]);
     blob[bits] = u8::MAX;

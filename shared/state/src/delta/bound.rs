@@ -1,9 +1,9 @@
-//! What a delta asks for in memory, told from its chunks' headers before any row is read (I9).
+//! The memory that a delta needs, by its chunks' headers, before any row is read (I9).
 //!
 //! Equal values take no bytes in a segment and a blob is compressed, so a few bytes may claim millions of rows, and as
 //! many cells of each. A record takes memory all the same once it is applied.
 //!
-//! Rules: an honest delta is not told to take more than it does, and no delta takes much more than it is told to.
+//! Rules: the bound of an honest delta is not above what it takes, and no delta takes much more than its bound.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 
@@ -12,7 +12,7 @@ use crate::segment::{Cell, RowAt, Segment};
 
 use super::Chunk;
 
-/// A row that comes, until it is in its table: its ordinal here, with the row there.
+/// A row that is added, until it is in its table: its ordinal here, with the row there.
 const ADDED_BYTES: u64 = (size_of::<u32>() + size_of::<(u32, RowAt<'_>)>()) as u64;
 /// A cell that changes: once by chunk, once by table.
 const PATCHED_BYTES: u64 = 2 * size_of::<(u32, usize, Cell<'_>)>() as u64;
@@ -29,14 +29,14 @@ pub(super) struct ClaimedRows<'a> {
     pub(super) is_root: bool,
     /// How many.
     pub(super) rows: u64,
-    /// The segments that they stand in.
+    /// The segments that they are in.
     pub(super) segments: u64,
     /// What the chunk has of bytes.
     pub(super) stored: u64,
 }
 
 impl ClaimedRows<'_> {
-    /// ClaimedRows that come.
+    /// Rows that are added.
     pub(super) fn added(&self) -> u64 {
         let keys = if self.is_root { KEY_BYTES } else { 0 };
         let of_rows = self.rows.saturating_mul(ADDED_BYTES.saturating_add(keys));
@@ -44,7 +44,7 @@ impl ClaimedRows<'_> {
         self.content().saturating_add(of_rows).saturating_add(of_segments)
     }
 
-    /// ClaimedRows of which some cells change; the layout is of just these.
+    /// Rows of which some cells change; the layout is of just these.
     pub(super) fn patched(&self) -> u64 {
         let cells = self.rows.saturating_mul(self.layout.columns.len() as u64);
         self.content().saturating_add(cells.saturating_mul(PATCHED_BYTES))
@@ -62,7 +62,7 @@ impl ClaimedRows<'_> {
     }
 }
 
-/// A chunk, whatever it says.
+/// A chunk, of any kind.
 pub(super) const CHUNK_BYTES: u64 = size_of::<Chunk>() as u64;
 /// A field that a patch names.
 pub(super) const FIELD_BYTES: u64 = size_of::<crate::layout::Column>() as u64;

@@ -50,7 +50,7 @@ struct OpenChunk<'s> {
 struct Patches {
     /// The ordinal and where its cells start in `cells`.
     rows: Vec<(u32, usize)>,
-    /// Where a cell's bytes stand; none if it is absent.
+    /// The place of a cell's bytes; none if it is absent.
     cells: Vec<Option<(usize, usize)>>,
     data: Vec<u8>,
 }
@@ -82,7 +82,7 @@ impl<'s> Changes<'s> {
         changes.brings_symbols = true;
     }
 
-    /// A record goes.
+    /// A record is removed.
     pub fn remove(&mut self, id: TypeId, ordinal: Ordinal) {
         self.types[id.index()].removed.push(ordinal.0);
     }
@@ -145,7 +145,7 @@ impl<'s> TypeChanges<'s> {
         open.builder.push(row);
     }
 
-    /// Whether a new chunk starts between these ordinals: segments that are new come whole, each on its own.
+    /// Whether a new chunk starts between these ordinals: each new segment is a chunk.
     fn parts(&self, last: u32, next: u32) -> bool {
         let rows = self.open.as_ref().map_or(0, |open| open.builder.rows());
         let new_segment = next >= self.end && last / self.segment_rows != next / self.segment_rows;

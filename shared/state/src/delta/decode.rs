@@ -70,7 +70,7 @@ pub enum DeltaError {
 
 /// Reads a delta from its sections. `schema` and `layouts` are those after the delta's schema change, if it has one;
 /// `ceilings` are the parent's, below which references may point before the delta adds anything; `symbols` are the
-/// parent's and the delta's own. What the delta claims to change may take `bytes_max` at most, as far as can be told
+/// parent's and the delta's own. What the delta claims to change may take `bytes_max` at most, as far as is known
 /// before its rows are read.
 pub fn decode<'b>(
     sections: impl Iterator<Item = &'b [u8]>,

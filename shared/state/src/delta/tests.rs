@@ -68,7 +68,7 @@ fn record() -> impl Strategy<Value = Record> {
     (number, text, list, story).prop_map(|(number, text, list, story)| Record { number, text, list, story })
 }
 
-/// What one version does to keys: a new value, or gone.
+/// What one version does to keys: a new value, or none.
 pub(crate) type Step = BTreeMap<i64, Option<Record>>;
 
 pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -274,7 +274,7 @@ fn an_edit_that_does_not_fit_changes_nothing() {
     assert_eq!(keys, BTreeSet::from([1, 2]));
 }
 
-/// Told while there are few of them: work on the key index grows with the square of equal keys (I9).
+/// Reported while there are few of them: work on the key index grows with the square of equal keys (I9).
 #[test]
 fn thousands_of_records_of_one_key_are_refused() {
     let state = State::empty(Arc::new(schema()), 7).unwrap();

@@ -48,7 +48,7 @@ impl<P> Directory<P> {
         self.root.iter().flat_map(|chunk| chunk.iter())
     }
 
-    /// Bytes of both levels, the pages' own structs included, what these point to not.
+    /// Bytes of both levels and of the pages' structs, without what these point to.
     pub(crate) fn memory_bytes(&self) -> usize {
         let root = ARC_BYTES + self.root.len() * (size_of::<Arc<[P]>>() + ARC_BYTES);
         root + self.len * size_of::<P>()

@@ -1,4 +1,4 @@
-//! Look-ups: the persistent structures behind a view's key, hash and prefix indexes and its live bits.
+//! Look-ups: the persistent structures of a view's key index, hash indexes and live bits.
 //!
 //! All of them are trees of `Arc`s: `clone` copies a pointer, an edit after it copies only the pages that it touches, and
 //! the older clone never changes (I2, I3, I10). They are pure memory: no I/O, no runtime, no clock. They know ordinals

@@ -1,7 +1,7 @@
 //! Finding a table, and packing by it.
 //!
-//! The `fsst-rs` crate finds the symbols. Packing is our own code: it takes any table that reads (one from outside may
-//! break the crate's assumptions, which it asserts), and its bytes do not follow the crate's releases.
+//! The `fsst-rs` crate finds the symbols. Packing is done here, since it must take any table that can be read (one from
+//! outside may break the crate's assumptions, which it asserts), and its bytes do not follow the crate's releases.
 
 use super::table::{ESCAPE, SymbolTable};
 

@@ -4,7 +4,7 @@
 //! and yet each is read alone. The producer finds a table once per column, when there is enough text; it ships with
 //! the blobs; packed bytes are copied as they are through deltas, patches and snapshots.
 //!
-//! | packed byte | stands for |
+//! | packed byte | means |
 //! | --- | --- |
 //! | below the number of symbols | that symbol |
 //! | 255 | the byte after it |

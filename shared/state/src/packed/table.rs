@@ -1,4 +1,4 @@
-//! A symbol table: what codes stand for.
+//! A symbol table: the bytes that each code means.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 
@@ -6,13 +6,13 @@ use std::sync::OnceLock;
 
 use super::encode::Encoder;
 
-/// A code that says: the next byte is itself.
+/// The code after which one byte is itself.
 pub(super) const ESCAPE: u8 = 255;
 /// Codes are below this.
 const SYMBOLS_MAX: usize = 255;
 const SYMBOL_BYTES_MAX: usize = 8;
 
-/// What the codes of a column's packed text stand for. Made once, by [`train`](SymbolTable::train) or from outside by
+/// What the codes of a column's packed text mean. Made once, by [`train`](SymbolTable::train) or from outside by
 /// [`new`](SymbolTable::new).
 pub struct SymbolTable {
     /// By code, low byte first; unused codes are empty.
@@ -36,7 +36,7 @@ pub struct TableError {
 }
 
 impl SymbolTable {
-    /// The table of symbols of these lengths, whose bytes stand one after another.
+    /// The table of symbols of these lengths, whose bytes follow each other.
     pub fn new(lengths: &[u8], bytes: &[u8]) -> Result<SymbolTable, TableError> {
         let error = TableError { count: lengths.len(), bytes: bytes.len() };
         let sound = |length: &u8| (1..=SYMBOL_BYTES_MAX).contains(&usize::from(*length));

@@ -48,7 +48,7 @@ proptest! {
         prop_assert!([text == left, text == *left.as_str(), left == text, Text::from(left.as_str()) == text] == [true; 4]);
     }
 
-    /// Any bytes under any table: refused, or unpacked to as many bytes as were told, at most eight times as many (I9).
+    /// Any bytes under any table: refused, or unpacked to as many bytes as were counted, at most eight times as many (I9).
     #[test]
     fn any_bytes_are_refused_or_read(lengths in proptest::collection::vec(0..10_u8, 0..260), symbols in proptest::collection::vec(any::<u8>(), 0..2_000), packed in proptest::collection::vec(any::<u8>(), 0..300)) {
         let wanted: usize = lengths.iter().map(|length| usize::from(*length)).sum();
@@ -64,7 +64,7 @@ proptest! {
             if let Some(len) = table.checked_len(&packed) {
                 prop_assert_eq!(out.len(), len);
             }
-            // Whoever goes on writing by a table from outside gets back what was written.
+            // A producer that writes by a table from outside gets back what was written.
             let (mut again, mut back) = (Vec::new(), Vec::new());
             table.pack(&packed, &mut again);
             prop_assert_eq!(table.checked_len(&again), Some(packed.len()));

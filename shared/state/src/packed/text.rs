@@ -8,13 +8,13 @@ use serde::{Serialize, Serializer};
 
 use super::table::{ESCAPE, SymbolTable};
 
-/// The value of a field under `#[record(packed)]`, where it stands in memory. Copy it freely.
+/// The value of a field under `#[record(packed)]`, in its packed form. Cheap to copy.
 ///
-/// It compares, displays, writes itself out and counts without an allocation; each look unpacks anew, so whoever needs
-/// the text more than once makes it a `String`.
+/// It compares, displays, writes itself out and counts without an allocation; each look unpacks again, so a caller that
+/// needs the text more than once should make it a `String`.
 ///
 /// ```
-/// use cenote_state::Text;
+/// use cenote_consumer::Text;
 ///
 /// let text = Text::from("a clear pool");
 /// assert!(text == "a clear pool" && text < "b" && text.len() == 12);
@@ -91,7 +91,7 @@ impl<'v> Text<'v> {
         }
     }
 
-    /// Calls `take` with one piece after another, until it says `false`.
+    /// Calls `take` with one piece after another, until it returns `false`.
     fn pieces(self, take: &mut impl FnMut(&str) -> bool) {
         let (packed, table) = match self.0 {
             Stored::Plain(text) => {

@@ -9,10 +9,26 @@ use crate::segment::Elements as Stored;
 use super::bind::ValueBinding;
 use super::{Ordered, Scope, Value};
 
-/// How many elements are asked for before the first of them is read.
+/// How many elements are prefetched before the first of them is read.
 pub(super) const TOGETHER: usize = 8;
 
 /// Values in their order.
+///
+/// ```
+/// use cenote_consumer::{List, Record, View};
+/// # #[derive(Record)]
+/// # #[record(key = "id")]
+/// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+///
+/// fn genres(view: &View, id: u64) -> Option<Vec<String>> {
+///     let genres: List<'_, String> = view.get::<Movie>(id)?.genres();
+///     assert_eq!(genres.is_empty(), genres.len() == 0);
+///     if genres.contains("drama") {
+///         println!("the first is {:?} of {:?}", genres.get(0), genres.iter());
+///     }
+///     Some(genres.to_vec())
+/// }
+/// ```
 pub struct List<'v, V> {
     /// None where the row has no value: the default is empty.
     stored: Option<(Stored<'v>, &'v ValueBinding, Scope<'v>)>,
@@ -20,23 +36,52 @@ pub struct List<'v, V> {
 }
 
 /// Values, sorted as the dataset keeps them, each once.
+///
+/// ```
+/// use cenote_consumer::{Record, Set, View};
+/// # use std::collections::BTreeSet;
+/// # #[derive(Record)]
+/// # #[record(key = "id")]
+/// # struct Movie { id: u64, genres: BTreeSet<String> }
+///
+/// fn is_drama(view: &View, id: u64) -> Option<bool> {
+///     let genres: Set<'_, String> = view.get::<Movie>(id)?.genres();
+///     println!("{} genres, sorted: {:?}", genres.len(), genres.iter());
+///     Some(!genres.is_empty() && genres.contains("drama"))
+/// }
+/// ```
 pub struct Set<'v, V> {
     list: List<'v, V>,
 }
 
 /// Values by key, sorted as the dataset keeps them.
+///
+/// ```
+/// use cenote_consumer::{Map, Record, View};
+/// # use std::collections::BTreeMap;
+/// # #[derive(Record)]
+/// # #[record(key = "id")]
+/// # struct Movie { id: u64, titles: BTreeMap<String, String> }
+///
+/// fn title(view: &View, id: u64, language: &str) -> Option<String> {
+///     let titles: Map<'_, String, String> = view.get::<Movie>(id)?.titles();
+///     println!("{} of {:?}", titles.len(), titles.keys());
+///     let any = || titles.iter().next().map(|(_, title)| title);
+///     titles.get(language).or_else(any).map(str::to_owned)
+/// }
+/// ```
 pub struct Map<'v, K, V> {
     keys: List<'v, K>,
     values: List<'v, V>,
 }
 
-/// Goes through the values of a list or set.
+/// Iterates the values of a list or set.
 pub struct Elements<'v, V> {
     list: List<'v, V>,
     range: Range<usize>,
 }
 
-/// Goes through the entries of a map.
+/// Iterates the entries of a map.
 pub struct Entries<'v, K, V> {
     keys: Elements<'v, K>,
     values: Elements<'v, V>,
@@ -295,7 +340,7 @@ impl<V: Value> PartialEq for List<'_, V> {
 }
 
 impl<V: Value> PartialEq for Set<'_, V> {
-    /// Components are sorted by ordinal, which differs between views: an equal set may stand in another order.
+    /// Components are sorted by ordinal, which differs between views: an equal set may have another order.
     fn eq(&self, other: &Self) -> bool {
         self.list == other.list
             || (self.len() == other.len() && self.iter().all(|mine| other.iter().any(|theirs| mine == theirs)))
@@ -305,6 +350,32 @@ impl<V: Value> PartialEq for Set<'_, V> {
 impl<K: Ordered, V: Value> PartialEq for Map<'_, K, V> {
     fn eq(&self, other: &Self) -> bool {
         self.keys == other.keys && self.values == other.values
+    }
+}
+
+impl<V> Clone for Elements<'_, V> {
+    fn clone(&self) -> Self {
+        Elements { list: self.list, range: self.range.clone() }
+    }
+}
+
+impl<K, V> Clone for Entries<'_, K, V> {
+    fn clone(&self) -> Self {
+        Entries { keys: self.keys.clone(), values: self.values.clone() }
+    }
+}
+
+impl<V: Value> Debug for Elements<'_, V> {
+    /// The values that are still to come.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clone()).finish()
+    }
+}
+
+impl<K: Ordered, V: Value> Debug for Entries<'_, K, V> {
+    /// The entries that are still to come.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.clone()).finish()
     }
 }
 

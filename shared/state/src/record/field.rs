@@ -24,11 +24,11 @@ pub trait Present: Sealed + 'static {
     type Owned;
     /// What a reader gets.
     type Ref<'v>: Copy + Debug + PartialEq;
-    /// Whether `#[record(default)]` can stand on it.
+    /// Whether a field of it may have `#[record(default)]`.
     #[doc(hidden)]
     const HAS_DEFAULT: bool;
 
-    /// Says what it is.
+    /// Declares what it is.
     #[doc(hidden)]
     fn declare(field: &mut FieldDeclaration<'_>) -> Shape;
     /// Writes its cell.
@@ -37,8 +37,8 @@ pub trait Present: Sealed + 'static {
     /// Reads its cell in place.
     #[doc(hidden)]
     fn read<'v>(cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> Self::Ref<'v>;
-    /// Whether the cell has the canonical bytes that `value` would be written with. A `false` may be wrong where a large set
-    /// or map has another order: who asks writes the value and compares the bytes.
+    /// Whether the cell has the canonical bytes that `value` would be written with. A `false` may be wrong where a
+    /// large set or map has another order: the caller then writes the value and compares the bytes.
     #[doc(hidden)]
     fn is_same<'v>(value: &Self::Owned, cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> bool;
     /// What an absent cell reads as; asked only where there is a default.
@@ -66,11 +66,11 @@ pub trait Field: Sealed + 'static {
     /// Whether it is an `Option`.
     #[doc(hidden)]
     const OPTIONAL: bool;
-    /// Whether `#[record(default)]` can stand on it.
+    /// Whether a field of it may have `#[record(default)]`.
     #[doc(hidden)]
     const HAS_DEFAULT: bool;
 
-    /// Says what it is.
+    /// Declares what it is.
     #[doc(hidden)]
     fn declare(field: &mut FieldDeclaration<'_>) -> Shape;
     /// Writes its cell, or none.
@@ -198,10 +198,10 @@ fn are_same<'a, 'v, V: Value>(
         && values.enumerate().all(|(index, value)| V::is_same(value, (stored, index), binding, scope))
 }
 
-/// Values that are looked for one by one where they stand in another order than the dataset's.
+/// So many values are searched one by one if their order is not the dataset's.
 const SEARCHED_MAX: usize = 32;
 
-/// Where among `stored` this value is, `guess` first: a program's sets and maps have orders of their own.
+/// The index of this value in `stored`, `guess` first: a program's sets and maps have another order.
 fn place_of<'v, V: Value>(
     value: &V::Owned,
     guess: usize,
@@ -213,7 +213,7 @@ fn place_of<'v, V: Value>(
     std::iter::once(guess).chain(others).find(|at| V::is_same(value, (stored, *at), binding, scope))
 }
 
-/// Whether nobody has taken this place; takes it. Beyond those that are searched, a value has its own anyway.
+/// Whether this place is free; takes it. Beyond those that are searched, places never meet.
 fn is_free(taken: &mut u32, place: usize) -> bool {
     let bit = 1_u32.checked_shl(place as u32).unwrap_or(0);
     let free = *taken & bit == 0;
@@ -240,7 +240,7 @@ macro_rules! set {
             }
             fn is_same<'v>(value: &$owned, cell: Cell<'v>, bindings: &'v [ValueBinding; 2], scope: Scope<'v>) -> bool {
                 let stored = cell.elements();
-                // As many on both sides, and each found in a place of its own: that is all.
+                // As many on both sides, and each found in a separate place: so both are equal.
                 let (mut taken, mut values) = (0, value.iter().enumerate());
                 value.len() == stored.len()
                     && values.all(|(at, value)| {

@@ -227,12 +227,43 @@ tuple_key!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
 tuple_key!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
 
 /// A reference to a root record by its key. The record may not exist.
+///
+/// ```
+/// use cenote_consumer::{Key, Record, View};
+/// # #[derive(Record)]
+/// # #[record(key = "year, title")]
+/// # struct Movie { year: u16, title: String }
+///
+/// let key: Key<Movie> = Key::new((1995, "Heat"));
+/// assert_eq!(key, Key::of(&Movie { year: 1995, title: "Heat".into() }));
+/// assert_eq!(key.value(), Some((1995, "Heat")));
+///
+/// fn title<'v>(key: &Key<Movie>, view: &'v View) -> Option<&'v str> {
+///     Some(key.get(view)?.title())
+/// }
+/// ```
 pub struct Key<T: Root> {
     canonical: KeyBuf,
     root: PhantomData<fn() -> T>,
 }
 
 /// A [`Key`] as a reader sees it: it borrows the view.
+///
+/// ```
+/// use cenote_consumer::{Key, KeyOf, Record, View};
+/// # #[derive(Record)]
+/// # #[record(key = "year, title")]
+/// # struct Movie { year: u16, title: String }
+///
+/// let key: Key<Movie> = Key::new((1995, "Heat"));
+/// let lent: KeyOf<'_, Movie> = key.lend();
+/// assert_eq!(lent.value(), Some((1995, "Heat")));
+/// assert_eq!(lent.to_owned(), key);
+///
+/// fn title<'v>(key: KeyOf<'_, Movie>, view: &'v View) -> Option<&'v str> {
+///     Some(view.get_key(key)?.title())
+/// }
+/// ```
 pub struct KeyOf<'v, T: Root> {
     canonical: KeyRef<'v>,
     root: PhantomData<fn() -> T>,
@@ -251,7 +282,7 @@ impl<T: Root> Key<T> {
         Key::new(record.key())
     }
 
-    /// What it says; none if it holds an enum variant that this program does not know.
+    /// Its value; none if it has an enum variant that this program does not know.
     #[must_use]
     pub fn value(&self) -> Option<<T::Key as KeyValue>::Borrowed<'_>> {
         <T::Key as KeyValue>::read(self.as_key_ref())
@@ -288,7 +319,7 @@ impl<'v, T: Root> KeyOf<'v, T> {
         self.canonical
     }
 
-    /// A key of its own.
+    /// The same, owned.
     #[must_use]
     pub fn to_owned(self) -> Key<T> {
         Key { canonical: self.canonical.to_buf(), root: PhantomData }
@@ -296,7 +327,7 @@ impl<'v, T: Root> KeyOf<'v, T> {
 }
 
 impl<'v, T: Root> KeyOf<'v, T> {
-    /// What it says; none if it holds an enum variant that this program does not know.
+    /// Its value; none if it has an enum variant that this program does not know.
     #[must_use]
     pub fn value(self) -> Option<<T::Key as KeyValue>::Borrowed<'v>> {
         <T::Key as KeyValue>::read(self.canonical)
@@ -383,7 +414,7 @@ impl<T: Root> KeyValue for Key<T> {
     fn write_part(key: KeyOf<'_, T>, out: &mut Vec<u8>) {
         match (T::Key::SHAPE, key.canonical) {
             (_, KeyRef::Scalar(scalar)) => out.extend_from_slice(&scalar.to_le_bytes()),
-            // Its parts stand among ours.
+            // Its parts are among ours.
             (KeyShape::Composite, KeyRef::Bytes(bytes)) => out.extend_from_slice(bytes),
             (_, KeyRef::Bytes(bytes)) => push_sized(bytes, out),
         }

@@ -85,7 +85,7 @@ pub trait Record: Sealed + Sized + 'static {
     /// The record that a reader looks at.
     #[doc(hidden)]
     fn at<'v>(reader: Self::Ref<'v>) -> RecordAt<'v>;
-    /// A copy of its own.
+    /// Copies the record into a struct.
     #[doc(hidden)]
     fn own(at: RecordAt<'_>) -> Self;
 }

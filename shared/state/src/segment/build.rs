@@ -30,7 +30,7 @@ pub struct SegmentBuilder<'l> {
 #[derive(Default)]
 struct Numbers {
     values: Vec<u64>,
-    /// FixedRows without a number; they store the base.
+    /// Rows without a number; they store the base.
     holes: Vec<u32>,
 }
 
@@ -64,7 +64,7 @@ impl<'l> SegmentBuilder<'l> {
         }
     }
 
-    /// FixedRows so far.
+    /// Rows so far.
     #[must_use]
     pub fn rows(&self) -> u32 {
         self.rows

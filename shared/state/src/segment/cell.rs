@@ -57,13 +57,13 @@ impl<'s> RowAt<'s> {
         self.cell_of(&self.layout.columns[field])
     }
 
-    /// The cell of a column of this row's layout, held by one who bound it.
+    /// The cell of a column of this row's layout, which the caller has bound.
     #[inline(always)]
     pub(crate) fn cell_of(self, column: &'s Column) -> Cell<'s> {
         Cell { segment: self.segment, column, row: self.row }
     }
 
-    /// The number in a slot, by one's own knowledge of the layout.
+    /// The number in a slot. The caller must know the layout.
     #[inline(always)]
     pub(crate) fn slot(self, slot: usize) -> u64 {
         self.row.number(slot)
@@ -244,7 +244,7 @@ impl<'s> Cell<'s> {
         Elements { kind, numbers: &segment.bytes[start..], base: slot.base, width: slot.width, len }
     }
 
-    /// Appends the canonical bytes (see [`row`](crate::row)); says whether there is a value.
+    /// Appends the canonical bytes (see [`row`](crate::row)); returns whether there is a value.
     pub fn canonical(self, out: &mut Vec<u8>) -> bool {
         if !self.is_present() {
             return false;
@@ -271,7 +271,7 @@ impl<'s> Cell<'s> {
         true
     }
 
-    /// Whether these are its canonical bytes; none stands for no value. What stands in memory as it is written is not
+    /// Whether these are its canonical bytes; `None` means no value. What memory has in the form that is written is not
     /// copied first; `scratch` is overwritten by the rest.
     #[must_use]
     pub fn is_canonical(self, canonical: Option<&[u8]>, scratch: &mut Vec<u8>) -> bool {

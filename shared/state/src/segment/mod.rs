@@ -1,13 +1,14 @@
 //! A segment: the rows of a run of ordinals of one type, immutable.
 //!
-//! Three parts behind `Arc`s of their own: *fixed rows*, whose columns are whole-byte numbers with the segment's own
+//! Three parts, each in an `Arc`: *fixed rows*, whose columns are whole-byte numbers with the segment's
 //! base and width (a constant column costs nothing); a *text heap*, one validated string, so that a `&str` is a slice
 //! of it in safe code; a *byte heap* for bytes, lists, sets and maps. A patch of numbers copies the fixed rows and
 //! shares the heaps, so a delta's cost follows its size (I10).
 //!
 //! Invariants, established by the builder and by `decode` alike: every slot is within its row; every region of every
-//! row lies inside its heap and on char boundaries, behind the row before; a region of elements holds whole elements; a map has as many keys
-//! as values; packed text is text by a table that the segment holds. Readers rely on them and only bounds-check.
+//! row lies inside its heap and on char boundaries, after the row before; a region of elements holds whole elements; a
+//! map has as many keys as values; packed text is text by a table that the segment holds. Readers rely on them and only
+//! bounds-check.
 
 mod build;
 mod cell;

@@ -1,4 +1,4 @@
-//! Changing cells of a segment: the fixed rows alone where only numbers change, else the segment anew.
+//! Changes cells of a segment: it copies the fixed rows alone if only numbers change, else it builds the segment again.
 
 use std::sync::Arc;
 

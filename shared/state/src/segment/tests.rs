@@ -59,7 +59,7 @@ fn any_shape() -> impl Strategy<Value = Shape> {
     ]
 }
 
-/// Canonical bytes of one element; with a length before it where it has none of its own.
+/// Canonical bytes of one element; with a length before it if its kind has no length.
 fn element(kind: &ValueKind, framed: bool) -> BoxedStrategy<Vec<u8>> {
     let frame = move |bytes: Vec<u8>| {
         let mut out = if framed { (bytes.len() as u32).to_le_bytes().to_vec() } else { Vec::new() };

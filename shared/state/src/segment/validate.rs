@@ -118,7 +118,7 @@ impl Segment {
     }
 }
 
-/// Ends that rise, stay inside, stand where a string may end, and leave nothing over.
+/// Ends that rise, stay inside, are where a string may end, and leave nothing over.
 fn check_ends(ends: impl Iterator<Item = u64>, len: usize, may_end: impl Fn(usize) -> bool) -> Option<()> {
     let mut before = 0;
     for end in ends {

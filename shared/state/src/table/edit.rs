@@ -1,6 +1,6 @@
 //! Changing a table: removed ordinals, patches, added rows; segment by segment, on several threads.
 //!
-//! Only touched segments are read and made anew, so the cost follows the change (I10). What comes in is checked
+//! Only touched segments are read and made again, so the cost follows the change (I10). What comes in is checked
 //! against the table before anything is built: an edit either fits as a whole or is an error.
 
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use super::{Table, Tables};
 /// What is to change in one table. All lists ascend by ordinal and name each once.
 #[derive(Default)]
 pub struct TableEdit<'d> {
-    /// Records that go.
+    /// Records that are removed.
     pub removed: &'d [u32],
     /// Cells that change: ordinal, field index, the new value or its absence.
     pub patched: &'d [(u32, usize, Cell<'d>)],
-    /// Records that come: their ordinal and row.
+    /// Records that are added: their ordinal and row.
     pub added: Vec<(u32, RowAt<'d>)>,
-    /// Rows that come as whole segments: the segment's number and its rows, of this table's own layout.
+    /// Rows that are added as whole segments: the segment's number and its rows, in this table's layout.
     pub whole: Vec<(usize, &'d Segment)>,
 }
 
@@ -136,7 +136,7 @@ impl Table {
         let Some(plan) = &self.key else { return Ok(self.clone()) };
         let old = &before[self.layout.type_id.index()];
         // Where most of it is new, it is built as a load builds it: an insert reads keys again wherever a page is split.
-        // One that has too many equal keys goes on to the insert that finds which.
+        // If too many keys are equal, the insert below finds which.
         if edit.coming() > old.len() as u64
             && let Some(built) = self.with_key_index(after, threads)
         {
@@ -354,7 +354,7 @@ fn ascending(mut ordinals: impl Iterator<Item = u32>) -> Result<(), EditError> {
     Ok(())
 }
 
-/// Takes the front of a slice while `fits` says yes.
+/// Takes the front of a slice while `fits` returns `true`.
 fn take_while<'s, T>(rest: &mut &'s [T], fits: impl Fn(&T) -> bool) -> &'s [T] {
     let end = rest.iter().position(|item| !fits(item)).unwrap_or(rest.len());
     let (taken, left) = rest.split_at(end);

@@ -92,7 +92,7 @@ impl Table {
         self.live.is_empty()
     }
 
-    /// Where its columns stand.
+    /// The slots and regions of its columns.
     #[must_use]
     pub fn layout(&self) -> &Arc<Layout> {
         &self.layout

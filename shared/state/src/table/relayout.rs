@@ -1,6 +1,6 @@
-//! A schema change on a running chain: a type's segments laid out anew, one by one.
+//! A schema change of a dataset: a type's segments laid out again, one by one.
 //!
-//! Columns are matched by number. A column that came is absent in every row; one that went takes its sums with it,
+//! Columns are matched by number. A new column is absent in every row; the sums of a removed one are removed with it,
 //! which is the one change that may cost its type (I10).
 
 use std::sync::Arc;
@@ -53,8 +53,8 @@ impl Table {
         })
     }
 
-    /// The field that has the column's values. A column never changes its form; where a hostile schema says so, the values
-    /// go with their sums, and the digest tells (I5, I9).
+    /// The field that has the column's values. A column never changes its form; if a hostile schema does it, the values
+    /// are removed with their sums, and the digest differs (I5, I9).
     fn source_of(&self, column: &Column) -> Option<usize> {
         let same = |old: &Column| old.id == column.id && values_of(&old.form) == values_of(&column.form);
         self.layout.columns.iter().position(same)
@@ -96,7 +96,7 @@ enum Held {
     Many,
 }
 
-/// What a column's values are, wherever they stand.
+/// What a column's values are, whichever slots they have.
 fn values_of(form: &Form) -> (Held, ValueForm, Option<ValueForm>) {
     let leveled = |kind: &ScalarKind| match kind {
         ScalarKind::Variant(_) => ValueForm::Scalar(ScalarKind::Variant(0)),

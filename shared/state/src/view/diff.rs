@@ -1,8 +1,8 @@
 //! What changed between two views, by key.
 //!
-//! Records stand at the same ordinal as long as they live, so only rows of segments that the two views don't share,
-//! and ordinals that live in one of them, are looked at. Keys decide: an ordinal may have been given to another
-//! record, and a record that went and came back may stand elsewhere.
+//! A record keeps its ordinal while it lives, so only rows of segments that the two views don't share,
+//! and ordinals that live in one of them only, are compared. Keys decide: an ordinal may have been given to another
+//! record, and a record that was deleted and added again may have another one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -40,6 +40,17 @@ impl<'v, T: Root> Diff<'v, T> {
     }
 
     /// Whether nothing changed.
+    ///
+    /// ```
+    /// use cenote_consumer::{Record, View};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+    ///
+    /// fn is_same(older: &View, newer: &View) -> bool {
+    ///     newer.diff::<Movie>(older).is_empty()
+    /// }
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty() && self.updated.is_empty()

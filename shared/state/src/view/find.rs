@@ -23,8 +23,8 @@ use super::{TableRef, View};
 /// (`"facts.keys"`). A record is found under each of its values; an absent `Option` is the value `None`.
 ///
 /// ```
-/// # use cenote_state::view::HashIndex;
-/// # use cenote_derive::Record;
+/// use cenote_consumer::{HashIndex, Record};
+///
 /// #[derive(Record)]
 /// #[record(key = "id")]
 /// struct Movie { id: u64, country: String, rating: Option<f32> }
@@ -38,13 +38,37 @@ pub struct HashIndex<T, V: ?Sized> {
 }
 
 impl<T, V: ?Sized> HashIndex<T, V> {
-    /// The index on the field at `path`. Whether there is such a field is seen when a consumer opens.
+    /// The index on the field at `path`. A consumer checks that the field exists when it opens.
+    ///
+    /// ```
+    /// use cenote_consumer::{HashIndex, Record, View};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+    ///
+    /// const BY_YEAR: HashIndex<Movie, u16> = HashIndex::on("year");
+    ///
+    /// // The consumer is built `.index(&BY_YEAR)`.
+    /// fn count(view: &View) -> usize {
+    ///     view.find(&BY_YEAR, 1995).len()
+    /// }
+    /// ```
     #[must_use]
     pub const fn on(path: &'static str) -> HashIndex<T, V> {
         HashIndex { path, of: PhantomData }
     }
 
     /// The path.
+    ///
+    /// ```
+    /// use cenote_consumer::{HashIndex, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+    ///
+    /// const BY_GENRE: HashIndex<Movie, str> = HashIndex::on("genres");
+    /// assert_eq!(BY_GENRE.path(), "genres");
+    /// ```
     #[must_use]
     pub const fn path(&self) -> &'static str {
         self.path
@@ -82,7 +106,7 @@ pub trait IndexValue: Sealed + 'static {
     /// What an absent one reads as under `#[record(default)]`.
     #[doc(hidden)]
     fn default_bytes() -> Option<Vec<u8>>;
-    /// What it is, in a schema of its own.
+    /// What it is, in a schema that has nothing else.
     #[doc(hidden)]
     fn kind() -> (Schema, ValueKind) {
         kind_of::<Self::Stored>()
@@ -169,7 +193,20 @@ impl View {
     /// The records of `T` with this value; `None` finds those without one.
     ///
     /// # Panics
-    /// If the view's owner was not built `.index(index)`.
+    /// If the consumer that made the view was not built `.index(index)`.
+    ///
+    /// ```
+    /// use cenote_consumer::{HashIndex, Record, View};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+    ///
+    /// const BY_GENRE: HashIndex<Movie, str> = HashIndex::on("genres");
+    ///
+    /// fn dramas(view: &View) -> Vec<&str> {
+    ///     view.find(&BY_GENRE, "drama").iter().map(|movie| movie.title()).collect()
+    /// }
+    /// ```
     #[inline]
     #[must_use]
     pub fn find<'v, 'k, T: Root, V: IndexValue + ?Sized>(
@@ -188,18 +225,51 @@ impl View {
 
 impl<'v, T: Root> Matches<'v, T> {
     /// How many records there are.
+    ///
+    /// ```
+    /// use cenote_consumer::{Matches, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+    ///
+    /// fn text(found: &Matches<'_, Movie>) -> String {
+    ///     format!("{} movies", found.len())
+    /// }
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.postings.len()
     }
 
     /// Whether there is none.
+    ///
+    /// ```
+    /// use cenote_consumer::{Matches, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+    ///
+    /// fn is_known(found: &Matches<'_, Movie>) -> bool {
+    ///     !found.is_empty()
+    /// }
+    /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.postings.is_empty()
     }
 
     /// The records, by ordinal.
+    ///
+    /// ```
+    /// use cenote_consumer::{Matches, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+    ///
+    /// fn first<'v>(found: &Matches<'v, Movie>) -> Option<&'v str> {
+    ///     found.iter().next().map(|movie| movie.title())
+    /// }
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = T::Ref<'v>> {
         let table = self.table;
         self.postings
@@ -211,6 +281,20 @@ impl<'v, T: Root> Matches<'v, T> {
     ///
     /// # Panics
     /// If they are of two views: ordinals of one mean nothing in the other.
+    ///
+    /// ```
+    /// use cenote_consumer::{HashIndex, Record, View};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+    ///
+    /// const BY_GENRE: HashIndex<Movie, str> = HashIndex::on("genres");
+    /// const BY_YEAR: HashIndex<Movie, u16> = HashIndex::on("year");
+    ///
+    /// fn dramas_of(view: &View, year: u16) -> usize {
+    ///     view.find(&BY_GENRE, "drama").and(&view.find(&BY_YEAR, year)).len()
+    /// }
+    /// ```
     #[must_use]
     pub fn and(&self, other: &Matches<'_, T>) -> Matches<'v, T> {
         assert!(self.table.is_of_same_view(other.table), "matches of two views can't be combined");

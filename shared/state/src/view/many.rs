@@ -1,6 +1,6 @@
 //! Several look-ups by key at once.
 //!
-//! Look-ups one after another each wait for their own cache misses; sixteen at a time wait together.
+//! Look-ups one after another wait for their cache misses one after another; sixteen at a time wait together.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -33,7 +33,7 @@ impl<'v, 'k, T: Root, K: Iterator<Item = <T::Key as KeyValue>::Borrowed<'k>>> Ma
         Many { table, keys, slot, found: [None; MANY], left: 0..0, borrowed: PhantomData }
     }
 
-    /// Looks up the next keys; says whether there were any.
+    /// Looks up the next keys; `false` if there are none.
     fn refill(&mut self, slot: usize) -> bool {
         let mut scalars = [0; MANY];
         let mut count = 0;

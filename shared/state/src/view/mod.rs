@@ -1,6 +1,6 @@
 //! A view: one version of the dataset, as a program's types see it.
 //!
-//! Cheap to clone, `Send`, never changing (I2, I3); everything read from it borrows it. Types and fields were bound
+//! Cheap to clone, `Send`, never changing; everything read from it borrows it. Types and fields were bound
 //! when the view was made, so that a read looks into slots only.
 
 mod diff;
@@ -70,24 +70,56 @@ impl Viewed {
 
 impl View {
     /// The version that all of it is of.
+    ///
+    /// ```
+    /// use cenote_consumer::{Consumer, Version, View};
+    ///
+    /// fn served(consumer: &Consumer) -> Version {
+    ///     consumer.with(View::version)
+    /// }
+    /// ```
     #[must_use]
     pub fn version(&self) -> Version {
         self.viewed.state.version()
     }
 
     /// When the version was committed, by its producer's clock.
+    ///
+    /// ```
+    /// use cenote_consumer::View;
+    ///
+    /// fn etag(view: &View) -> String {
+    ///     format!("{} of {}", view.version(), view.committed_at().to_rfc3339())
+    /// }
+    /// ```
     #[must_use]
     pub fn committed_at(&self) -> Timestamp {
         self.viewed.committed_at
     }
 
     /// The dataset's schema at this version.
+    ///
+    /// ```
+    /// use cenote_consumer::View;
+    ///
+    /// fn has_type(view: &View, name: &str) -> bool {
+    ///     view.schema().find(name).is_some()
+    /// }
+    /// ```
     #[must_use]
     pub fn schema(&self) -> &Arc<Schema> {
         self.viewed.state.schema()
     }
 
     /// Bytes of memory that its records, key indexes and hash indexes take, as if it shared nothing with other versions.
+    ///
+    /// ```
+    /// use cenote_consumer::View;
+    ///
+    /// fn mebibytes(view: &View) -> u64 {
+    ///     view.memory_bytes() >> 20
+    /// }
+    /// ```
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
         self.viewed.state.memory_bytes() + self.viewed.indexes.memory_bytes() as u64
@@ -96,18 +128,30 @@ impl View {
     /// The record with this key: `view.get::<Movie>(42)`, `view.get::<Country>("nl")`.
     ///
     /// # Panics
-    /// If the view's owner was not built `.with::<T>()`; so do all methods here that name a type.
+    /// If the consumer or producer that made the view was not built `.with::<T>()`. So do all methods here that name a
+    /// type.
+    ///
+    /// ```
+    /// use cenote_consumer::{Record, View};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+    ///
+    /// fn title(view: &View, id: u64) -> Option<&str> {
+    ///     view.get::<Movie>(id).map(|movie| movie.title())
+    /// }
+    /// ```
     #[inline(always)]
     #[must_use]
     pub fn get<T: Root>(&self, key: <T::Key as KeyValue>::Borrowed<'_>) -> Option<T::Ref<'_>> {
         self.table::<T>().get(key)
     }
 
-    /// The records with these keys, in the keys' order: what [`get`](View::get) finds for each, sooner where a request
+    /// The records with these keys, in the keys' order: what [`get`](View::get) finds for each, faster if a request
     /// wants several. See [`Many`].
     ///
     /// ```
-    /// # use cenote_state::{Record, view::View};
+    /// use cenote_consumer::{Record, View};
     /// # #[derive(Record)]
     /// # #[record(key = "id")]
     /// # struct Movie { id: u64, title: String }
@@ -124,6 +168,18 @@ impl View {
     }
 
     /// The record that a [`Key`](crate::record::Key) refers to, if it is there.
+    ///
+    /// ```
+    /// use cenote_consumer::{Key, Record, View};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String>, sequel: Option<Key<Movie>> }
+    ///
+    /// fn sequel(view: &View, id: u64) -> Option<&str> {
+    ///     let key = view.get::<Movie>(id)?.sequel()?;
+    ///     Some(view.get_key(key)?.title())
+    /// }
+    /// ```
     #[inline(always)]
     #[must_use]
     pub fn get_key<T: Root>(&self, key: KeyOf<'_, T>) -> Option<T::Ref<'_>> {
@@ -131,6 +187,18 @@ impl View {
     }
 
     /// The records of one type.
+    ///
+    /// ```
+    /// use cenote_consumer::{Record, View};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+    ///
+    /// fn years(view: &View, ids: &[u64]) -> Vec<u16> {
+    ///     let movies = view.table::<Movie>(); // once, for all look-ups
+    ///     ids.iter().filter_map(|id| Some(movies.get(*id)?.year())).collect()
+    /// }
+    /// ```
     #[inline(always)]
     #[must_use]
     pub fn table<T: Record>(&self) -> TableRef<'_, T> {
@@ -138,6 +206,17 @@ impl View {
     }
 
     /// How many records of this type there are.
+    ///
+    /// ```
+    /// use cenote_consumer::{Record, View};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+    ///
+    /// fn count(view: &View) -> usize {
+    ///     view.len::<Movie>()
+    /// }
+    /// ```
     #[expect(
         clippy::len_without_is_empty,
         reason = "a view has a length per type; its tables can say if they are empty"
@@ -148,24 +227,70 @@ impl View {
     }
 
     /// All records of one type, by ordinal.
+    ///
+    /// ```
+    /// use cenote_consumer::{Record, View};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+    ///
+    /// fn of_year(view: &View, year: u16) -> Vec<&str> {
+    ///     view.all::<Movie>().filter(|movie| movie.year() == year).map(|movie| movie.title()).collect()
+    /// }
+    /// ```
     #[must_use]
     pub fn all<T: Record>(&self) -> Records<'_, T> {
         self.table::<T>().iter()
     }
 
     /// What changed since `older`, a view of the same dataset. Costs what changed, and a look at each live bit.
+    ///
+    /// ```
+    /// use cenote_consumer::{Record, View};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+    ///
+    /// fn report(older: &View, newer: &View) {
+    ///     let diff = newer.diff::<Movie>(older);
+    ///     println!("{} came, {} are gone", diff.added.len(), diff.removed.len());
+    ///     for (before, after) in &diff.updated {
+    ///         println!("{} is now {}", before.title(), after.title());
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn diff<'v, T: Root>(&'v self, older: &'v View) -> Diff<'v, T> {
         Diff::between(older.table::<T>(), self.table::<T>())
     }
 
     /// The records of a type by its name, without a Rust type.
+    ///
+    /// ```
+    /// use cenote_consumer::View;
+    ///
+    /// fn show(view: &View, type_name: &str) {
+    ///     for record in view.named(type_name).into_iter().flat_map(|table| table.iter()) {
+    ///         println!("{record:?}");
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn named(&self, type_name: &str) -> Option<NamedTable<'_>> {
         NamedTable::find(&self.viewed.state, type_name)
     }
 
     /// Every type by its name, in the order of the schema.
+    ///
+    /// ```
+    /// use cenote_consumer::View;
+    ///
+    /// fn show(view: &View) {
+    ///     for table in view.named_tables() {
+    ///         println!("{}: {} records", table.schema().name, table.len());
+    ///     }
+    /// }
+    /// ```
     pub fn named_tables(&self) -> impl Iterator<Item = NamedTable<'_>> {
         NamedTable::all(&self.viewed.state)
     }

@@ -1,6 +1,6 @@
 //! The same data by name, without Rust types: for tools, sidecars and other languages.
 //!
-//! It needs no binding: the chain's schema says what there is. Slower than typed reading, by a look at the schema.
+//! It needs no binding, since the dataset's schema has the names. Slower than typed reading, by a look at the schema.
 
 use crate::ids::{Ordinal, TypeId};
 use crate::keys::{KeyBuf, KeyRef};
@@ -15,6 +15,21 @@ use crate::record::Source;
 use super::named_key::NamedKey;
 
 /// The records of one type, by name.
+///
+/// ```
+/// use cenote_consumer::View;
+///
+/// fn show(view: &View, type_name: &str) -> Option<()> {
+///     let table = view.named(type_name).filter(|table| !table.is_empty())?;
+///     let fields: Vec<&str> = table.schema().fields.iter().map(|field| field.name.as_str()).collect();
+///     println!("{type_name} has {} records of {}", table.len(), fields.join(", "));
+///     let record = table.iter().next()?;
+///     // The same record by its key in canonical form, and by its ordinal.
+///     assert_eq!(table.get(record.key()?.as_ref())?.ordinal(), record.ordinal());
+///     assert!(table.at(record.ordinal()).is_some());
+///     Some(())
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct NamedTable<'v> {
     pub(super) state: &'v State,
@@ -22,6 +37,19 @@ pub struct NamedTable<'v> {
 }
 
 /// One record, by name.
+///
+/// ```
+/// use cenote_consumer::View;
+///
+/// fn show(view: &View, type_name: &str) -> Option<()> {
+///     let record = view.named(type_name)?.iter().next()?;
+///     println!("{}: the title is {:?}", record.schema().name, record.get("title")?);
+///     for (field, value) in record.fields() {
+///         println!("{field} = {value:?}"); // or as JSON: a value implements `serde::Serialize`
+///     }
+///     Some(())
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct NamedRecord<'v> {
     pub(super) state: &'v State,
@@ -190,7 +218,7 @@ impl<'v> NamedRecord<'v> {
     }
 }
 
-/// One value, wherever it stands.
+/// One value, of a cell or of an element.
 fn one<'v>(state: &'v State, kind: &'v ValueKind, source: impl Source<'v>) -> NamedValue<'v> {
     match kind {
         ValueKind::Bool => NamedValue::Bool(source.scalar() != 0),

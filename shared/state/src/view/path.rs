@@ -3,7 +3,7 @@
 //! A path leads through components and lists, so a row has any number of values. It is read from the program's types
 //! (names, options, defaults) and found in the chain's (columns), once for each schema.
 //!
-//! Rules: components never change, so a root's values depend on the one column of its own that the path begins with;
+//! Rules: components never change, so a root's values depend on one of its columns, the one that the path begins with;
 //! an absent `Option` on the way is the value `None`; an absent or empty list has no values; an enum is its name, as
 //! the program knows it, so that indexes outlive a schema that grows.
 

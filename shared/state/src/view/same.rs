@@ -1,6 +1,6 @@
-//! Whether two records say the same, though they stand in different versions.
+//! Whether two records are equal, though they are of different versions.
 //!
-//! Ordinals don't tell: a component's may have been freed and given to another between the two. So components are
+//! Ordinals do not show it: a component's may have been freed and given to another between the two. So components are
 //! compared by what they hold; floats by their bits; fields by name, since the schemas may differ.
 
 use std::sync::Arc;
@@ -62,7 +62,7 @@ fn same_list(left: NamedList<'_>, right: NamedList<'_>) -> bool {
     left.len() == right.len() && left.iter().zip(right.iter()).all(|(left, right)| same(left, right))
 }
 
-/// Sets of components are sorted by ordinal, and the same set may stand in another order.
+/// Sets of components are sorted by ordinal, so the same set may have another order.
 fn same_set(left: NamedList<'_>, right: NamedList<'_>) -> bool {
     same_list(left, right)
         || (left.len() == right.len() && left.iter().all(|left| right.iter().any(|right| same(left, right))))

@@ -11,7 +11,7 @@ use crate::table::Table;
 
 use super::{Many, Viewed};
 
-/// The records of one type in a view. Copy it freely; keep it where several look-ups follow.
+/// The records of one type in a view. Cheap to copy; keep it if several look-ups follow.
 pub struct TableRef<'v, T> {
     /// None if the dataset lacks the type: consumers deploy first.
     pub(super) table: Option<&'v Table>,
@@ -20,7 +20,7 @@ pub struct TableRef<'v, T> {
     record: PhantomData<fn() -> T>,
 }
 
-/// Goes through the records of one type, by ordinal.
+/// Iterates the records of one type, by ordinal.
 pub struct Records<'v, T> {
     table: TableRef<'v, T>,
     /// The live bits of the 64 ordinals from `first` on that are still to come.
@@ -50,25 +50,60 @@ impl<'v, T: Record> TableRef<'v, T> {
     }
 
     /// How many records there are.
+    ///
+    /// ```
+    /// use cenote_consumer::{Record, TableRef};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+    ///
+    /// fn count(movies: TableRef<'_, Movie>) -> usize {
+    ///     movies.len()
+    /// }
+    /// ```
     #[must_use]
     pub fn len(self) -> usize {
         self.table.map_or(0, Table::len)
     }
 
     /// Whether there is none.
+    ///
+    /// ```
+    /// use cenote_consumer::{Record, TableRef};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+    ///
+    /// fn is_ready(movies: TableRef<'_, Movie>) -> bool {
+    ///     !movies.is_empty()
+    /// }
+    /// ```
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
 
     /// The record with this ordinal, if there is one in this version.
+    ///
+    /// ```
+    /// use cenote_consumer::{Record, View};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+    ///
+    /// /// A record keeps its ordinal while it lives, so the ordinal of one view may be looked for in a newer one.
+    /// fn again(older: &View, newer: &View, id: u64) -> Option<String> {
+    ///     let ordinal = older.get::<Movie>(id)?.ordinal();
+    ///     Some(newer.table::<Movie>().at(ordinal)?.title().to_owned())
+    /// }
+    /// ```
     #[must_use]
     pub fn at(self, ordinal: Ordinal) -> Option<T::Ref<'v>> {
         self.table.filter(|table| table.is_live(ordinal))?;
         self.named(ordinal)
     }
 
-    /// The record with this ordinal, by whom it is known to be live.
+    /// The record with this ordinal. The caller must know that it is live.
     #[inline]
     pub(super) fn named(self, ordinal: Ordinal) -> Option<T::Ref<'v>> {
         let row = self.table?.row(ordinal)?;
@@ -77,6 +112,17 @@ impl<'v, T: Record> TableRef<'v, T> {
     }
 
     /// All records, by ordinal.
+    ///
+    /// ```
+    /// use cenote_consumer::{Record, TableRef};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+    ///
+    /// fn newest(movies: TableRef<'_, Movie>) -> Option<u16> {
+    ///     movies.iter().map(|movie| movie.year()).max()
+    /// }
+    /// ```
     #[must_use]
     pub fn iter(self) -> Records<'v, T> {
         Records { table: self, live: self.table.map_or(0, |table| table.live().word(0)), first: 0, left: self.len() }
@@ -90,6 +136,17 @@ impl<'v, T: Record> TableRef<'v, T> {
 
 impl<'v, T: Root> TableRef<'v, T> {
     /// The record with this key.
+    ///
+    /// ```
+    /// use cenote_consumer::{Record, TableRef};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+    ///
+    /// fn title<'v>(movies: TableRef<'v, Movie>, id: u64) -> Option<&'v str> {
+    ///     Some(movies.get(id)?.title())
+    /// }
+    /// ```
     #[inline(always)]
     #[must_use]
     pub fn get(self, key: <T::Key as KeyValue>::Borrowed<'_>) -> Option<T::Ref<'v>> {
@@ -97,6 +154,17 @@ impl<'v, T: Root> TableRef<'v, T> {
     }
 
     /// The records with these keys, in the keys' order.
+    ///
+    /// ```
+    /// use cenote_consumer::{Record, TableRef};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+    ///
+    /// fn titles<'v>(movies: TableRef<'v, Movie>, ids: &[u64]) -> Vec<&'v str> {
+    ///     movies.get_many(ids.iter().copied()).flatten().map(|movie| movie.title()).collect()
+    /// }
+    /// ```
     #[inline(always)]
     pub fn get_many<'k, K>(self, keys: K) -> Many<'v, 'k, T, K::IntoIter>
     where
@@ -106,6 +174,17 @@ impl<'v, T: Root> TableRef<'v, T> {
     }
 
     /// The record that a [`Key`](crate::record::Key) refers to, if it is there.
+    ///
+    /// ```
+    /// use cenote_consumer::{Key, Record, TableRef};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String>, sequel: Option<Key<Movie>> }
+    ///
+    /// fn title<'v>(movies: TableRef<'v, Movie>, key: &Key<Movie>) -> Option<&'v str> {
+    ///     Some(movies.get_key(key.lend())?.title())
+    /// }
+    /// ```
     #[inline(always)]
     #[must_use]
     pub fn get_key(self, key: KeyOf<'_, T>) -> Option<T::Ref<'v>> {
@@ -113,6 +192,19 @@ impl<'v, T: Root> TableRef<'v, T> {
     }
 
     /// The record with this key in canonical form.
+    ///
+    /// ```
+    /// use cenote_consumer::{Record, TableRef, View};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, title: String, year: u16, genres: Vec<String> }
+    ///
+    /// /// A key in canonical form, as a record has it that was found by name.
+    /// fn typed<'v>(view: &'v View, movies: TableRef<'v, Movie>, text: &str) -> Option<&'v str> {
+    ///     let key = view.named("Movie")?.key_of_text(text).ok()?;
+    ///     Some(movies.find(key.as_ref())?.title())
+    /// }
+    /// ```
     #[inline(always)]
     #[must_use]
     pub fn find(self, key: KeyRef<'_>) -> Option<T::Ref<'v>> {

@@ -1,4 +1,4 @@
-//! Counts requests and bytes, to hold a start, a poll or a refresh to the requests that it should make.
+//! Counts requests and bytes, so that tests can limit the requests of a start, a poll or a refresh.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use object_store::Result;
 use super::intercept::{Call, Interceptor, Reply, RequestKind, Run, wrap};
 use cenote_store::storage::Storage;
 
-/// Counts the requests of those who use what it wraps.
+/// Counts the requests that go through it.
 #[derive(Clone, Debug, Default)]
 pub struct CountingStore {
     counts: Arc<Mutex<Counts>>,
@@ -18,7 +18,7 @@ pub struct CountingStore {
 /// What was counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Requests, failed ones too; kinds without one are not there.
+    /// Requests by kind, failed ones included; kinds without a request are absent.
     pub requests: BTreeMap<RequestKind, u64>,
     /// Bytes of the objects and ranges that were read.
     pub bytes_read: u64,

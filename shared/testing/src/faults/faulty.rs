@@ -1,8 +1,8 @@
 //! Fails as stores do: by script, call by call, or by chance, from a seed.
 //!
-//! A [`Rule`] picks calls (kind, prefix, the nth, how many) and says what befalls them; the first rule that picks a
-//! call has it. [`Odds`] are for simulations. [`FaultyStore::fired`] counts, so that a test can tell that its fault
-//! really came.
+//! A [`Rule`] selects requests (kind, prefix, the nth, how many) and names their fault; the first rule that selects a
+//! request applies. [`Odds`] are for simulations. [`FaultyStore::fired`] counts faults, so that a test can check that its
+//! fault happened.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::intercept::{Call, Interceptor, Reply, RequestKind, Run, wrap};
 use cenote_store::env::Env;
 use cenote_store::storage::Storage;
 
-/// What befalls a request.
+/// How a request fails.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fault {
     /// It does not reach the store; the answer is 503.
@@ -27,31 +27,31 @@ pub enum Fault {
     DiskFull,
     /// It takes effect, and the answer is lost: a timeout.
     AnswerLost,
-    /// The answer is a timeout, and it takes effect so much later.
+    /// The answer is a timeout, and the request takes effect this much later.
     LandsLater(Duration),
     /// A put-if-absent does not take effect, and the answer is 409: two writes met.
     Conflict,
     /// A put-if-absent does not take effect, and the answer is "already exists", which may be a lie.
     SaysExists,
-    /// A put-if-absent takes effect and is told "already exists", as after a retry that met its own first attempt.
+    /// A put-if-absent takes effect, and the answer is "already exists", as after a retry that met its own first attempt.
     MeetsItself,
-    /// A read gets so many bytes at most, and the object says that it has no more.
+    /// A read gets at most this many bytes, and the object's size fits them.
     Truncate(usize),
     /// A read gets one bit wrong: this one, counted from the first byte that it reads.
     FlipBit(u64),
-    /// A read is told that the object is not there.
+    /// A read of an existing object is answered with "not found".
     Missing,
-    /// A read of an object that is not there is told 403, as by S3 to who may not list.
+    /// A read of a missing object is answered with 403, as S3 does without the permission to list.
     DeniedIfMissing,
-    /// A put stores one bit wrong, this one, and says that it went well.
+    /// A put stores this one bit wrong, and the answer is success.
     Garble(u64),
-    /// It takes so much longer, and happens.
+    /// It takes this much longer, and takes effect.
     Slow(Duration),
-    /// It never answers, and never happens.
+    /// It never answers and never takes effect.
     Hang,
 }
 
-/// Which calls a fault befalls: all, until told otherwise.
+/// Which requests get a fault. By default all.
 #[derive(Clone, Debug)]
 pub struct Rule {
     fault: Fault,
@@ -62,7 +62,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Befalls every request.
+    /// Applies to every request.
     #[must_use]
     pub fn new(fault: Fault) -> Rule {
         Rule { fault, kind: None, prefix: String::new(), skip: 0, times: u64::MAX }
@@ -75,28 +75,28 @@ impl Rule {
         self
     }
 
-    /// Only keys that begin so.
+    /// Only keys with this prefix.
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Rule {
         self.prefix = prefix.into();
         self
     }
 
-    /// Only the `nth` of the requests that fit otherwise, from now on; the first is 1.
+    /// Only the `nth` of the otherwise matching requests, from now on; the first is 1.
     #[must_use]
     pub fn nth(mut self, nth: u64) -> Rule {
         (self.skip, self.times) = (nth.saturating_sub(1), 1);
         self
     }
 
-    /// Only so many of the requests that fit (those after the `nth`, if that is given before).
+    /// Only this many of the matching requests (those after the `nth`, if that was set before).
     #[must_use]
     pub fn times(mut self, times: u64) -> Rule {
         self.times = times;
         self
     }
 
-    /// Whether this call is picked; counts it if it fits.
+    /// Whether the rule selects this call; counts the call if it matches.
     fn picks(&mut self, call: &Call) -> bool {
         let fits = self.kind.is_none_or(|kind| kind == call.kind) && call.key.starts_with(&self.prefix);
         if !fits || self.times == 0 {
@@ -130,7 +130,7 @@ pub struct Odds {
     pub flip_bit: f64,
     /// [`Fault::Truncate`], of reads.
     pub truncate: f64,
-    /// [`Fault::Missing`], of reads. No store of ours forgets what it has answered for: only to see what happens.
+    /// [`Fault::Missing`], of reads. No supported store loses an acknowledged object; this shows what would happen.
     pub missing: f64,
     /// [`Fault::Slow`], by up to `longest`.
     pub slow: f64,
@@ -139,7 +139,7 @@ pub struct Odds {
 }
 
 impl Odds {
-    /// A bad day: one request in ten is slow, one in twenty fails in some honest way; what was read is right.
+    /// A bad day: one request in ten is slow, one in twenty fails visibly; reads return the right bytes.
     #[must_use]
     pub fn rough() -> Odds {
         Odds {
@@ -167,11 +167,11 @@ struct Script {
     rules: Vec<Rule>,
     odds: Odds,
     fired: u64,
-    on_their_way: u64,
+    delayed: u64,
 }
 
 impl FaultyStore {
-    /// Fails nothing, until told.
+    /// Fails nothing until a rule is added.
     #[must_use]
     pub fn new(env: Env) -> FaultyStore {
         FaultyStore { env, script: Arc::default() }
@@ -193,7 +193,7 @@ impl FaultyStore {
         self.script().odds = odds;
     }
 
-    /// Ends all faults; puts that land later still will.
+    /// Ends all faults. Delayed puts still take effect.
     pub fn clear(&self) {
         let mut script = self.script();
         (script.rules, script.odds) = (Vec::new(), Odds::default());
@@ -207,8 +207,8 @@ impl FaultyStore {
 
     /// How many puts have yet to land.
     #[must_use]
-    pub fn on_their_way(&self) -> u64 {
-        self.script().on_their_way
+    pub fn delayed(&self) -> u64 {
+        self.script().delayed
     }
 
     fn script(&self) -> std::sync::MutexGuard<'_, Script> {
@@ -224,14 +224,14 @@ impl FaultyStore {
         Some(fault)
     }
 
-    /// Runs the request in a task of its own, after `delay`; the caller is told of a timeout at once.
+    /// Runs the request in a separate task after `delay`; the caller gets a timeout at once.
     fn land_later(&self, delay: Duration, run: Run) {
-        self.script().on_their_way += 1;
+        self.script().delayed += 1;
         let store = self.clone();
         let task = self.env.spawn(async move {
             store.env.sleep(delay).await;
             let _ = run.await;
-            store.script().on_their_way -= 1;
+            store.script().delayed -= 1;
         });
         drop(task);
     }

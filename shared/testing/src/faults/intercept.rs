@@ -1,7 +1,7 @@
 //! One `ObjectStore` around another that shows each request to an interceptor, which runs it, or does not.
 //!
 //! A request is a [`Call`] (what, where, how many bytes) and a future that carries it out and owns all that it needs:
-//! an interceptor may drop it, run it twice-removed in a task of its own, or change what it answers.
+//! an interceptor may drop it, run it in a separate task, or change its answer.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -28,7 +28,7 @@ pub enum RequestKind {
     Get,
     /// Read an object's size.
     Head,
-    /// Put an object over whatever is there.
+    /// Put an object, replacing an existing one.
     Put,
     /// Put an object if there is none.
     Create,
@@ -36,9 +36,9 @@ pub enum RequestKind {
     Begin,
     /// Send a part.
     Part,
-    /// Make the parts an object.
+    /// Complete an upload in parts.
     Complete,
-    /// Give an upload in parts up.
+    /// Abort an upload in parts.
     Abort,
     /// Delete an object.
     Delete,
@@ -67,21 +67,21 @@ pub(super) struct Call {
     pub(super) key: String,
     /// The bytes that it sends.
     pub(super) bytes: u64,
-    /// The bit that arrives wrong, once one is told.
+    /// The bit that arrives wrong, if one was set.
     garble: Arc<OnceLock<u64>>,
 }
 
 impl Call {
-    /// Of what a put sends, this bit arrives wrong, counted from the first byte; beyond the end it goes around.
+    /// This bit of a put's payload arrives wrong, counted from the first byte, modulo the length.
     pub(super) fn garble(&self, bit: u64) {
         let _ = self.garble.set(bit);
     }
 }
 
-/// What carries a request out.
+/// The future that carries out a request.
 pub(super) type Run = BoxFuture<'static, Result<Reply>>;
 
-/// What came back.
+/// A request's answer.
 pub(super) enum Reply {
     Done,
     Put(PutResult),
@@ -99,13 +99,13 @@ pub(super) struct Body {
     extensions: Extensions,
 }
 
-/// Sees every request; must run it for it to happen.
+/// Sees every request; a request that it does not run does not happen.
 #[async_trait]
 pub(super) trait Interceptor: fmt::Debug + Send + Sync + 'static {
     async fn intercept(&self, call: Call, run: Run) -> Result<Reply>;
 }
 
-/// `storage` as `interceptor` lets it be seen.
+/// `storage`, with every request going through `interceptor`.
 pub(super) fn wrap(storage: &Storage, interceptor: impl Interceptor) -> Storage {
     storage.wrapped(|inner| Arc::new(Intercepted { inner, interceptor: Arc::new(interceptor) }))
 }
@@ -126,7 +126,7 @@ fn call(kind: RequestKind, key: &Key, bytes: usize) -> Call {
     Call { kind, key: key.to_string(), bytes: bytes as u64, garble: Arc::default() }
 }
 
-/// What arrives of a payload.
+/// The payload as it arrives.
 fn arrives(payload: PutPayload, garble: &OnceLock<u64>) -> PutPayload {
     let Some(bit) = garble.get() else { return payload };
     let mut bytes = payload.iter().flatten().copied().collect::<Vec<_>>();
@@ -134,7 +134,7 @@ fn arrives(payload: PutPayload, garble: &OnceLock<u64>) -> PutPayload {
     bytes.into()
 }
 
-/// Flips one bit, counted from the first byte; beyond the end it goes around.
+/// Flips one bit, counted from the first byte, modulo the length.
 fn flip(bytes: &mut [u8], bit: u64) {
     if bytes.is_empty() {
         return;
@@ -279,13 +279,13 @@ async fn got(result: GetResult, kind: RequestKind) -> Result<Body> {
 }
 
 impl Body {
-    /// Makes the object as long as the bytes, so that the damage is not told by a length that does not fit.
+    /// Makes the object's size fit the bytes, so that a wrong length does not reveal the damage.
     pub(super) fn truncate(&mut self, bytes: usize) {
         self.bytes.truncate(bytes);
         self.meta.size = self.start + self.bytes.len() as u64;
     }
 
-    /// Flips one bit, counted from the first byte; beyond the end it goes around.
+    /// Flips one bit, counted from the first byte, modulo the length.
     pub(super) fn flip(&mut self, bit: u64) {
         let mut bytes = self.bytes.to_vec();
         flip(&mut bytes, bit);

@@ -1,4 +1,4 @@
-//! Takes as long as S3 does, on a store that answers at once.
+//! Adds S3's latencies to a store that answers at once.
 //!
 //! Waits are drawn from a log-normal distribution through the two percentiles that users of S3 publish. Half of a wait
 //! comes before the request takes effect, half after it. Bandwidth and throttling are not modelled.
@@ -21,7 +21,7 @@ pub struct Latency {
     pub p99: Duration,
 }
 
-/// Makes requests take their time.
+/// Delays requests.
 #[derive(Clone, Debug)]
 pub struct LatencyStore {
     env: Env,
@@ -47,7 +47,7 @@ impl LatencyStore {
         LatencyStore { env, reads, writes }
     }
 
-    /// The same dataset, further away.
+    /// The same dataset with these latencies.
     #[must_use]
     pub fn wrap(&self, storage: &Storage) -> Storage {
         wrap(storage, self.clone())
@@ -60,10 +60,10 @@ impl LatencyStore {
 }
 
 impl Latency {
-    /// The wait that lies `sigmas` from the median.
+    /// The wait at `sigmas` from the median.
     fn at(self, sigmas: f64) -> Duration {
         let spread = (self.p99.as_secs_f64() / self.p50.as_secs_f64().max(1e-9)).max(1.0).ln() / P99_SIGMAS;
-        // Nobody waits beyond four sigmas: a test that times out by chance teaches nothing.
+        // No wait beyond four sigmas: a test must not time out by chance.
         self.p50.mul_f64((spread * sigmas.clamp(-4.0, 4.0)).exp())
     }
 }

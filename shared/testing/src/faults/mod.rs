@@ -1,7 +1,7 @@
-//! Stores that misbehave, count, stop, or take their time: for tests and simulations only.
+//! Stores that fail, count, stop or delay requests: for tests and simulations only.
 //!
-//! Each is a handle (cheap to clone) that wraps a [`Storage`](cenote_store::storage::Storage) and stays in the test's hands: script it,
-//! ask it. They share one interception (`intercept`) and nest: wrap the wrapped.
+//! Each is a handle (cheap to clone) that wraps a [`Storage`](cenote_store::storage::Storage); the test keeps the handle
+//! to script it and to read its counts. They share one interception (`intercept`) and can wrap each other.
 //!
 //! Rules: all waiting and all chance go through [`Env`](cenote_store::env::Env), so that a seed replays; keys are names
 //! relative to the dataset.

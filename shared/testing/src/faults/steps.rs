@@ -1,8 +1,8 @@
-//! Writes down every request in order, and can stop the world at one of them, before or after it takes effect.
+//! Records every request in order, and can kill the process under test at one of them, before or after it takes effect.
 //!
 //! A crash test runs once to learn the steps, then once per step and moment: [`StepStore::kill_at`], the work inside
-//! [`StepStore::until_killed`], then recovery through a storage that is not wrapped. The request that dies never
-//! answers, and every later one fails, once the death is told: nothing of the dead process reaches the store any more.
+//! [`StepStore::until_killed`], then recovery through a storage that is not wrapped. The request that is killed never
+//! answers, and every later one fails: nothing that the dead process does reaches the store.
 
 use std::future::Future;
 use std::pin::pin;
@@ -19,7 +19,7 @@ use cenote_store::storage::Storage;
 /// One request that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What it was.
+    /// Its kind.
     pub kind: RequestKind,
     /// The object's name, or the folder's.
     pub key: String,
@@ -30,7 +30,7 @@ pub struct Step {
 pub enum Moment {
     /// The request never reaches the store.
     Before,
-    /// The request takes effect, its answer is never seen.
+    /// The request takes effect, its answer is lost.
     After,
 }
 
@@ -48,14 +48,14 @@ struct Record {
     killed: bool,
 }
 
-/// What becomes of a request.
+/// How a request is handled.
 enum Fate {
     Lives,
     Dies(Moment),
     IsLate,
 }
 
-/// Tells of a death when it is dropped: by the request that dies, or with it, should its task be ended meanwhile.
+/// Announces the death when it is dropped: by the killed request itself, or with it if its task is aborted.
 struct Death(Arc<watch::Sender<bool>>);
 
 impl Drop for Death {
@@ -91,19 +91,19 @@ impl StepStore {
         wrap(storage, self.clone())
     }
 
-    /// The steps so far, in the order in which they began; those after death are not there.
+    /// The steps so far, in the order in which they began, without those after the death.
     #[must_use]
     pub fn steps(&self) -> Vec<Step> {
         self.record.lock().expect("recording does not panic").steps.clone()
     }
 
-    /// Whether the step has come.
+    /// Whether the step was reached.
     #[must_use]
     pub fn is_dead(&self) -> bool {
         *self.dead.borrow()
     }
 
-    /// Runs `work` until it ends, or until the step has come: then `work` is dropped where it stands.
+    /// Runs `work` until it ends or the step is reached; then `work` is dropped where it waits.
     pub async fn until_killed<F: Future>(&self, work: F) -> Option<F::Output> {
         let mut dead = self.dead.subscribe();
         let killed = pin!(async move { dead.wait_for(|dead| *dead).await.is_ok() });
@@ -136,7 +136,7 @@ impl Interceptor for StepStore {
         let moment = match self.fate(call) {
             Fate::Lives => return run.await,
             Fate::IsLate => {
-                // Not while the one that dies still takes effect: what is to be dropped at a death must not see an error.
+                // Not while the killed request still takes effect: work that will be dropped must not see an error.
                 let _ = self.dead.subscribe().wait_for(|dead| *dead).await;
                 // Nor in the same poll as the death.
                 tokio::task::yield_now().await;

@@ -72,13 +72,13 @@ async fn a_put_can_be_garbled_on_its_way() {
 async fn a_put_lands_minutes_later() {
     let (truth, storage, faults) = faulty(Rule::new(Fault::LandsLater(Duration::from_secs(300))).nth(1));
     assert_eq!(storage.create("x", text("a")).await.unwrap_err().kind, StorageErrorKind::Timeout);
-    assert_eq!(faults.on_their_way(), 1);
+    assert_eq!(faults.delayed(), 1);
     assert_eq!(truth.get("x").await.unwrap(), None);
     Env::simulated(0).sleep(Duration::from_secs(299)).await;
     assert_eq!(truth.get("x").await.unwrap(), None);
     Env::simulated(0).sleep(Duration::from_secs(2)).await;
     assert_eq!(truth.get("x").await.unwrap().unwrap(), "a");
-    assert_eq!(faults.on_their_way(), 0);
+    assert_eq!(faults.delayed(), 0);
 }
 
 #[tokio::test(start_paused = true)]

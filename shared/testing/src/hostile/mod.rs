@@ -1,11 +1,11 @@
 //! Every decoder as a plain function of bytes, for tests and fuzzers: no input may make one panic, allocate beyond the
 //! limits, or loop (I9).
 //!
-//! A function says whether the bytes were taken for sound. What is sound is also read through: every cell, JSON, key
-//! look-ups, a delta applied; a lie that a decoder lets pass must hurt nobody later. A [`Target`] adds seeds and a
-//! repair of checksums, so that mutations get past the hashes to what they guard.
+//! A function returns whether the decoder accepted the bytes. Accepted objects are also read in full: every cell, JSON,
+//! key look-ups, a delta applied; a lie that a decoder accepts must do no harm later. A [`Target`] adds seeds and a repair
+//! of checksums, so that mutations get past the hashes to the decoders.
 //!
-//! Rules: nothing here knows more than a reader would; a plain function depends on its bytes alone.
+//! Rules: nothing here knows more than a reader would; a function's result depends on its bytes alone.
 
 mod sample;
 
@@ -28,20 +28,20 @@ use sample::{DATASET, NAME, world};
 const STATE_BYTES_MAX: u64 = 16 << 20;
 const SCHEMA_BYTES_MAX: usize = 1 << 20;
 
-/// A decoder with what it takes to attack it.
+/// A decoder, with seeds and repairs to attack it.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
     /// Its name, which is also that of its fuzz target.
     pub name: &'static str,
-    /// The decoder, and reading through what it takes for sound.
+    /// Decodes, and reads in full what the decoder accepts.
     pub run: fn(&[u8]) -> bool,
     /// Makes checksums right after a mutation.
     pub repair: fn(&mut Vec<u8>),
     /// Valid objects.
     pub seeds: fn() -> Vec<Bytes>,
-    /// Objects that lie about how much they hold, all else about them sound; refused within the limit.
+    /// Objects that claim to hold more than they do and are valid otherwise; they must be refused within the limit.
     pub lies: fn() -> Vec<Bytes>,
-    /// What a run may have allocated at any moment: the limits of what it decodes, and as much again for reading it.
+    /// The most that a run may have allocated at any moment: the limits of what it decodes, and as much again for reading.
     pub bytes_max: usize,
 }
 
@@ -107,7 +107,7 @@ pub const TARGETS: [Target; 9] = [
     Target { name: "schema", run: schema, repair: keep, seeds: sample::schemas, lies: Vec::new, bytes_max: 32 << 20 },
 ];
 
-/// Makes the checksums of a target's object right: for fuzzers, whose mutations would mostly end there.
+/// Repairs the checksums of a target's object: without it, most mutations of a fuzzer fail at a checksum.
 pub fn repaired(target: &str, bytes: &mut Vec<u8>) {
     if let Some(target) = TARGETS.iter().find(|known| known.name == target) {
         (target.repair)(bytes);
@@ -207,7 +207,7 @@ pub fn delta_chunks(bytes: &[u8]) -> bool {
     for parent in &world().states {
         let layouts = |id: TypeId| parent.table(id).layout().clone();
         let ceilings = |id: TypeId| parent.table(id).ordinal_ceiling();
-        // The tables that the sample's deltas bring stand in their footers, which are not here.
+        // The symbol tables of the sample's deltas are in their footers, which are not part of these bytes.
         let symbols = |id: TypeId| world().newest().table(id).symbols().cloned();
         let sections = std::iter::once(bytes);
         let Ok(delta) = delta::decode(sections, parent.schema(), &layouts, &ceilings, &symbols, STATE_BYTES_MAX) else {

@@ -1,4 +1,4 @@
-//! A small world to make valid objects of: two states of two root types with components, and what the log says of them.
+//! A small dataset to make valid objects from: two states of two root types with components, and their log entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
@@ -131,7 +131,7 @@ fn owner(number: u64) -> Owner {
     }
 }
 
-/// Equal components become one.
+/// Stores equal components once.
 #[derive(Default)]
 struct Components {
     known: BTreeMap<TypeId, Vec<Row>>,
@@ -150,7 +150,7 @@ impl Interner for Components {
     }
 }
 
-/// States, what leads from one to the next, and the program that reads them.
+/// States, the deltas between them, and a binding that reads them.
 pub(super) struct World {
     /// Without records; with some; with some changed.
     pub(super) states: [State; 3],
@@ -160,7 +160,7 @@ pub(super) struct World {
     nothing: Declared,
 }
 
-/// The one that every decoder is run in.
+/// The sample that every decoder runs with.
 pub(super) fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(World::new)
@@ -248,7 +248,7 @@ fn first_delta(empty: &State, binding: &Binding, components: &mut Components) ->
     })
 }
 
-/// Some go, some come, some change.
+/// Removes, adds and changes some records.
 fn second_delta(some: &State, binding: &Binding, components: &mut Components) -> Delta {
     let id = some.schema().find(Sample::NAME).expect("the sample has the type");
     let fields: Vec<usize> = ["rating", "name", "numbers", "tags", "story", "aside"]
@@ -445,7 +445,7 @@ fn chunk(kind: u8, type_id: TypeId, body: &[u8]) -> Vec<u8> {
     [&[kind][..], &type_id.0.to_le_bytes(), &length, body].concat()
 }
 
-/// So many rows of zeros and of nothing, as a segment that has a byte for none of them.
+/// A segment of `rows` empty rows that takes no byte for any of them.
 fn empty_rows(layout: &Layout, rows: u32) -> Vec<u8> {
     let mut bytes = rows.to_le_bytes().to_vec();
     bytes.extend([0; 8]);

@@ -78,7 +78,7 @@ impl SnapshotReader {
         &self.footer
     }
 
-    /// Where each run stands in the object: sections that are decoded together.
+    /// The bytes of each run in the object: sections that are decoded together.
     pub fn runs(&self) -> impl ExactSizeIterator<Item = Range<u64>> {
         self.runs.iter().map(|run| match self.sections(run) {
             [first, .., last] => first.offset..last.end(),
@@ -203,7 +203,7 @@ fn runs_in(footer: &Footer) -> Vec<Range<usize>> {
     starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
 }
 
-/// A table of decoded segments, placed as the footer says.
+/// A table of decoded segments, placed by the footer.
 fn loaded(empty: &Table, info: &TypeInfo, decoded: Vec<(Segment, Box<[u8]>)>) -> Result<Table, BlobError> {
     if decoded.len() != info.segments.len() {
         return Err(unsound("it has more or fewer segments than it names"));

@@ -74,7 +74,7 @@ impl LiveSet {
         self.pages.get(page).is_some_and(|page| page.words[word] & bit != 0)
     }
 
-    /// Makes the ordinal live; says whether it was not.
+    /// Makes the ordinal live; returns whether it was not.
     pub fn insert(&mut self, ordinal: u32) -> bool {
         if self.contains(ordinal) {
             return false;
@@ -110,7 +110,7 @@ impl LiveSet {
         self.len += new.count_ones() as usize;
     }
 
-    /// Makes the ordinal absent; says whether it was live.
+    /// Makes the ordinal absent; returns whether it was live.
     pub fn remove(&mut self, ordinal: u32) -> bool {
         if !self.contains(ordinal) {
             return false;

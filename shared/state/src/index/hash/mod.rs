@@ -1,6 +1,6 @@
-//! The value index: from a field's value to the ordinals that have it, behind hash indexes.
+//! The value index: from a field's value to the ordinals that have it; a hash index is one.
 //!
-//! Values are canonical bytes, compared as bytes; `None` is a value like another. Values stand in numbered slots, a few
+//! Values are canonical bytes, compared as bytes; `None` is a value like another. Values are in numbered slots, a few
 //! to a page with their bytes side by side; a key index finds the slot. A change copies one page of each (I10).
 //!
 //! Rules: a value has a slot exactly as long as it has an ordinal; slots are dense, so a freed one is filled with the
@@ -80,7 +80,7 @@ impl ValueIndex {
         Some(self.values.get(slot).1)
     }
 
-    /// Notes that the ordinal has the value; says whether that is new.
+    /// Notes that the ordinal has the value; returns whether that is new.
     pub fn insert(&mut self, value: Option<&[u8]>, ordinal: u32) -> bool {
         let Some(value) = value else {
             return self.none.insert(ordinal);
@@ -95,7 +95,7 @@ impl ValueIndex {
         true
     }
 
-    /// Notes that the ordinal no longer has the value; says whether it had. The value goes with its last ordinal.
+    /// Notes that the ordinal no longer has the value; returns whether it had. The value is removed with its last ordinal.
     pub fn remove(&mut self, value: Option<&[u8]>, ordinal: u32) -> bool {
         let Some(value) = value else {
             return self.none.remove(ordinal);

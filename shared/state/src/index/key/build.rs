@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 type Entry = (u64, u32);
 
-/// An entry without the four bytes that would align it: while an index is built, all of them are in memory beside it.
+/// An entry without the four bytes that would align it: while an index is built, all of them are in memory with it.
 type Dealt = [u32; 3];
 
 fn dealt_of((hash, ordinal): Entry) -> Dealt {
@@ -21,13 +21,13 @@ fn entry_of([low, high, ordinal]: Dealt) -> Entry {
     (u64::from(high) << 32 | u64::from(low), ordinal)
 }
 
-/// Pages of a part, at least: what is sorted at once then stays in a core's own cache.
+/// Pages of a part, at least: what is sorted at once then stays in a core's cache.
 const PART_PAGES: usize = 64;
 /// Parts, at most: each is written to in turn while entries are dealt.
 const PARTS_MAX: usize = 128;
 
 impl KeyIndex {
-    /// Builds the index of these (hash, ordinal) entries, each of which stands here once.
+    /// Builds the index of these (hash, ordinal) entries, each of which is here once.
     #[must_use]
     pub fn build(entries: &[Entry]) -> Self {
         let built = Self::of_shares(entries.len(), &[entries], 1, usize::MAX, |entries| entries.iter().copied());
@@ -47,7 +47,7 @@ impl KeyIndex {
     }
 
     /// Entries are never all in one place: they are dealt to parts of neighbouring pages as they come, and a part at a
-    /// time is sorted. A load has little memory beside the state while it does this.
+    /// time is sorted. A load needs little memory in addition to the state while it does this.
     fn of_shares<S: Sync, E: Iterator<Item = Entry>>(
         len: usize,
         shares: &[S],
@@ -84,7 +84,7 @@ impl Page {
         Self::pack_into(entries, entries.len().div_ceil(FRESH_LINE_ENTRIES).max(1))
     }
 
-    /// Lays entries out in so many lines. Home lines first: what spills takes only slots that nobody's home needs.
+    /// Lays entries out in so many lines. Home lines first: what spills takes only slots that no home line needs.
     pub(super) fn pack_into(entries: &[Entry], count: usize) -> Self {
         let mut lines = vec![Line::EMPTY; count];
         let mut filled = vec![0_u8; count];

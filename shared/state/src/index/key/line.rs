@@ -1,15 +1,15 @@
 //! A line of the key index: 12 slots in one cache line.
 //!
-//! Rules: tag 0 means a free slot; `spilled` counts the entries that belong here and stand in a later line, `reach` is
+//! Rules: tag 0 means a free slot; `spilled` counts the entries that belong here and are in a later line, `reach` is
 //! at least the distance of the furthest, `spilled_tags` has a bit for the tag of each, so that nine misses in ten need
 //! not look further though something spilled. The numbers saturate: then the reach is the whole page, until the page is
-//! laid out anew (only hundreds of equal hashes get there).
+//! laid out again (only hundreds of equal hashes get there).
 
 use crate::raw::equal_bytes;
 
 pub(super) const SLOTS: usize = 12;
 
-/// Where `reach`, `spilled` and the two bytes of `spilled_tags` stand behind the tags.
+/// The offsets of `reach`, `spilled` and the two bytes of `spilled_tags`, after the tags.
 const REACH: usize = SLOTS;
 const SPILLED: usize = SLOTS + 1;
 const SPILLED_TAGS: usize = SLOTS + 2;
@@ -46,7 +46,7 @@ impl Line {
         self.head[SPILLED_TAGS..].copy_from_slice(&tags.to_le_bytes());
     }
 
-    /// Whether an entry with this home and tag may stand in a later line.
+    /// Whether an entry with this home and tag may be in a later line.
     #[inline(always)]
     pub(super) fn may_have_spilled(&self, tag: u8) -> bool {
         self.spilled_tags() & tag_bit(tag) != 0
@@ -70,14 +70,14 @@ impl Line {
         self.set(slot, 0, 0);
     }
 
-    /// Notes that an entry of this home stands `distance` lines later.
+    /// Notes that an entry of this home is `distance` lines later.
     fn spill(&mut self, tag: u8, distance: usize) {
         self.head[SPILLED] = self.head[SPILLED].saturating_add(1);
         self.set_spilled_tags(self.spilled_tags() | tag_bit(tag));
         self.head[REACH] = self.head[REACH].max(u8::try_from(distance).unwrap_or(u8::MAX));
     }
 
-    /// Notes that such an entry has gone.
+    /// Notes that such an entry is removed.
     pub(super) fn unspill(&mut self) {
         if self.head[SPILLED] == u8::MAX {
             return;

@@ -1,7 +1,7 @@
 //! The key index: from a key's 64-bit hash to the ordinal of the live row that has it.
 //!
-//! It stores (tag, ordinal) only; the row holds the key, so the caller says which candidate matches (`is_match`) and
-//! hashes a row again when its page is laid out anew (`rehash`). A line is one cache line of 12 slots; an entry stands
+//! It stores (tag, ordinal) only; the row holds the key, so the caller decides which candidate matches (`is_match`) and
+//! hashes a row again when its page is laid out again (`rehash`). A line is one cache line of 12 slots; an entry is
 //! in its home line, or in one of the lines after it when that was full. A miss reads one line, a hit one line and its
 //! row.
 //!
@@ -30,7 +30,7 @@ const PAGE_ENTRIES: usize = 192;
 /// Entries of a page whose keys are not all different: seeded hashes of different keys never crowd so. Work on a page
 /// grows with the square of its equal hashes, so bytes from outside are refused before (I9).
 const PAGE_ENTRIES_MAX: usize = 4_096;
-/// Entries a line gets when a page is laid out anew: three quarters full.
+/// Entries that a line gets when a page is laid out again: three quarters full.
 const FRESH_LINE_ENTRIES: usize = 9;
 /// Twice the entries a line may have before its page grows by a quarter: seven eighths full.
 const FULL_LINE_ENTRIES_TWICE: usize = 21;
@@ -87,7 +87,7 @@ impl KeyIndex {
         self.len == 0
     }
 
-    /// The first ordinal under this hash for which `is_match` says yes. It is asked about entries with the hash's
+    /// The first ordinal under this hash for which `is_match` returns `true`. It is called for entries with the hash's
     /// tag only: about once per hit, once in twenty misses.
     #[inline(always)]
     pub fn find(&self, hash: u64, mut is_match: impl FnMut(u32) -> bool) -> Option<u32> {
@@ -95,7 +95,7 @@ impl KeyIndex {
         home.ordinals().chain(home.spilled()).find(|ordinal| is_match(*ordinal))
     }
 
-    /// Where entries with this hash begin. For who looks with care: home's own ordinals first, then, out of line, those
+    /// The home line of this hash. Iterates the ordinals in the home line first, then, out of line, those
     /// that spilled.
     #[inline(always)]
     pub fn home(&self, hash: u64) -> Home<'_> {
@@ -105,7 +105,7 @@ impl KeyIndex {
     }
 
     /// Adds an entry; it must not be there yet. `rehash` is asked for the hashes of earlier entries whose page is
-    /// laid out anew, never for this one's: about six of them per insert in an index that grows, seldom one otherwise.
+    /// laid out again, never for this one's: about six of them per insert in an index that grows, seldom one otherwise.
     pub fn insert(&mut self, hash: u64, ordinal: u32, rehash: &mut impl FnMut(u32) -> u64) {
         self.balance(rehash);
         let number = page_of(hash, self.pages.len());
@@ -115,13 +115,13 @@ impl KeyIndex {
         self.len += 1;
     }
 
-    /// Whether so many entries stand where this hash does that their keys can't all be different.
+    /// Whether so many entries have the place of this hash that their keys can't all be different.
     #[must_use]
     pub fn is_crowded(&self, hash: u64) -> bool {
         self.pages.page(page_of(hash, self.pages.len())).len as usize > PAGE_ENTRIES_MAX
     }
 
-    /// Takes the entry away; says whether it was there. A miss copies nothing.
+    /// Removes the entry; returns whether it was there. A miss copies nothing.
     pub fn remove(&mut self, hash: u64, ordinal: u32) -> bool {
         let number = page_of(hash, self.pages.len());
         let Some(place) = self.pages.page(number).locate(hash, ordinal) else {
@@ -215,19 +215,19 @@ pub struct Home<'i> {
 }
 
 impl<'i> Home<'i> {
-    /// Ordinals under the hash's tag that stand here.
+    /// Ordinals in this line under the hash's tag.
     #[inline(always)]
     pub fn ordinals(self) -> impl Iterator<Item = u32> + use<'i> {
         self.line.slots_with(tag_of(self.hash)).ordinals_in(self.line)
     }
 
-    /// The line alone, for who looks at it later.
+    /// The line alone, for a look-up in stages.
     #[inline(always)]
     pub(crate) fn near(self) -> Near<'i> {
         Near { line: self.line, tag: tag_of(self.hash) }
     }
 
-    /// Whether others may stand in a later line.
+    /// Whether others may be in a later line.
     #[inline(always)]
     #[must_use]
     pub fn may_have_spilled(self) -> bool {
@@ -254,7 +254,7 @@ impl Near<'_> {
         prefetch(self.line);
     }
 
-    /// The first ordinal under the tag that stands here.
+    /// The first ordinal in this line under the tag.
     #[inline(always)]
     pub(crate) fn first(self) -> Option<u32> {
         self.line.slots_with(self.tag).ordinals_in(self.line).next()
@@ -278,7 +278,7 @@ impl Page {
         self.lines.iter().flat_map(Line::ordinals)
     }
 
-    /// Lays the page out anew, a quarter larger, when it is full; or at its usual fill when it is nearly empty.
+    /// Lays the page out again, a quarter larger, when it is full; or at its usual fill when it is nearly empty.
     fn make_room(&mut self, rehash: &mut impl FnMut(u32) -> u64) {
         let (entries, lines) = (self.len as usize, self.lines.len());
         if (entries + 1) * 2 > lines * FULL_LINE_ENTRIES_TWICE {

@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 use std::collections::HashMap;
 
-/// A stand-in for rows: the ordinal is the key, its hash a mix of it, coarse on demand to force equal hashes.
+/// In place of rows: the ordinal is the key, its hash a mix of it, coarse on demand to force equal hashes.
 fn hash_of(ordinal: u32, kinds: u64) -> u64 {
     let mut mixed = (u64::from(ordinal) % kinds).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     for shift in [32, 29, 31] {

@@ -1,10 +1,10 @@
 //! Postings: the ordinals that share a value, as a persistent sorted set.
 //!
-//! Most values have one record or a few, some have a million. One stands inline, a few in one small slice, more in
+//! Most values have one record or a few, some have a million. One is inline, a few are in one small slice, more in
 //! containers of 2^16 ordinals, so that a change to a large set copies one container (I10) and `and` works container by
 //! container.
 //!
-//! Rules: the shape follows from the content alone, so equal sets are structurally equal: up to `FEW_MAX` ordinals stand
+//! Rules: the shape follows from the content alone, so equal sets are structurally equal: up to `FEW_MAX` ordinals are
 //! in a slice; a container is sorted numbers up to `SORTED_MAX`, bits above, and never empty.
 
 use std::slice;
@@ -102,7 +102,7 @@ impl Postings {
         }))
     }
 
-    /// Adds an ordinal; says whether it was not there.
+    /// Adds an ordinal; returns whether it was not there.
     pub fn insert(&mut self, ordinal: u32) -> bool {
         if let Shape::Many(many) = &mut self.0 {
             return !many.contains(ordinal) && Arc::make_mut(many).insert(ordinal);
@@ -116,7 +116,7 @@ impl Postings {
         true
     }
 
-    /// Takes an ordinal away; says whether it was there.
+    /// Removes an ordinal; returns whether it was there.
     pub fn remove(&mut self, ordinal: u32) -> bool {
         if let Shape::Many(many) = &mut self.0 {
             let removed = many.contains(ordinal) && Arc::make_mut(many).remove(ordinal);

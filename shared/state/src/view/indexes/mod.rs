@@ -1,10 +1,10 @@
 //! The hash indexes that a program declares: bound to a schema, built from a state, updated by a delta.
 //!
-//! Pure functions over states, so that whoever has two states and what changed between them can keep indexes: a
-//! consumer beside its views, a validator for its own use.
+//! Pure functions over states, so that any owner of two states and of what changed between them can keep indexes: a
+//! consumer with its views, a validator for its checks.
 //!
 //! Rules: an index belongs to one state, like every other part of a view (I2); an update costs what changed (I10): of
-//! each changed root the old values and the new, never the table; only a path whose columns changed builds anew.
+//! each changed root the old values and the new, never the table; only an index whose columns changed is built again.
 
 #[cfg(test)]
 mod tests;
@@ -27,7 +27,7 @@ use super::path::Path;
 pub struct IndexDeclaration {
     identity: Identity,
     root: &'static str,
-    /// What the values are, in a schema of their own.
+    /// What the values are, in a schema that has nothing else.
     kind: ValueKind,
     schema: Schema,
     /// What an absent value reads as under `#[record(default)]`.
@@ -183,7 +183,7 @@ pub struct Indexes {
     values: Arc<[ValueIndex]>,
 }
 
-/// An update that would touch more than this share of the records builds the index anew instead.
+/// An update that would touch more than one in this many of the records builds the index again instead.
 const REBUILD_SHARE: usize = 4;
 
 impl Indexes {
@@ -250,7 +250,7 @@ impl Indexes {
         self.binding.find(identity).map(|at| &self.values[at])
     }
 
-    /// Asserts that every index is the one that its state would be given anew.
+    /// Asserts that every index equals one that is built of its state.
     ///
     /// # Panics
     /// When one is not: for tests and debug builds.

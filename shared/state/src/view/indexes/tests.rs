@@ -119,7 +119,7 @@ fn scan(view: &View, is_match: impl Fn(&Film) -> bool) -> Vec<u64> {
     view.all::<Film>().map(FilmRef::to_owned).filter(|film| is_match(film)).map(|film| film.id).collect()
 }
 
-/// Every index says what a scan says.
+/// Every index finds what a scan finds.
 fn check(view: &View) {
     for country in ["nl", "be", "", "xx"] {
         assert_eq!(ids(view.find(&BY_COUNTRY, country)), scan(view, |film| film.country == country));
@@ -162,7 +162,7 @@ fn check(view: &View) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// After any changes, an updated index is the one that would be built anew, and older views keep theirs (I2, I3).
+    /// After any changes, an updated index equals one that is built again, and older views keep theirs (I2, I3).
     #[test]
     fn indexes_follow_their_state(steps in prop::collection::vec(
         (prop::collection::btree_map(0_u32..600, any::<u32>(), 1..40), any::<bool>()), 1..8,
@@ -181,7 +181,7 @@ proptest! {
                 of.into_iter().map(|(at, seed)| (at, film(u64::from(at), seed))).collect()
             };
             let gone: Vec<u32> = gone.into_iter().map(|(at, _)| at).collect();
-            // New ordinals are dense behind the table's end.
+            // New ordinals are dense after the table's end.
             let end = live.last().map_or(0, |last| last + 1).max(400);
             let fresh: Vec<_> = (end..).zip(absent).map(|(at, (_, seed))| (at, seed)).collect();
             live.retain(|at| !gone.contains(at));
