@@ -2,13 +2,11 @@
 //!
 //! Pure computation, off the async threads. Nothing that a reader sees changes here.
 //!
-//! Rules: a state that was not proven against the log is never taken over (I5); an error leaves the refresh at the last
-//! state that was.
+//! Rules: only a state that was proven against the log is kept (I5); an error leaves the last such state in place.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote_state::ids::{DatasetId, Timestamp};
 use cenote_state::record::Binding;
 use cenote_state::state::State;
 use cenote_state::view::indexes::{ChangedRoots, IndexBinding};
@@ -21,34 +19,35 @@ use crate::memory::Budget;
 use crate::program::Program;
 use crate::report::StepTimes;
 
-/// A state on its way forward.
+/// A state that is rolled forward, with what its view will need.
 pub(crate) struct Rolling {
     replay: Replay,
-    /// The view that it came from; none if it was loaded.
+    /// The view at which it began; none if it began at a snapshot.
     base: Option<View>,
     changed: ChangedRoots,
     index_binding: Arc<IndexBinding>,
     program: Arc<Program>,
     pub(crate) budget: Budget,
     times: StepTimes,
-    /// What all steps took.
+    /// How long all steps took.
     pub(crate) stepped: Duration,
     env: Env,
 }
 
 impl Rolling {
+    /// Begins at the replay's state, which `base` shows if it is a view's.
     pub(crate) fn new(
-        state: State,
-        committed_at: Timestamp,
+        replay: Replay,
         base: Option<View>,
         program: &Arc<Program>,
-        (dataset, budget, env): (DatasetId, Budget, &Env),
+        budget: Budget,
+        env: &Env,
     ) -> Result<Rolling, RefreshCause> {
-        let version = state.version();
-        let index_binding = program.bind_indexes(state.schema());
+        let version = replay.state().version();
+        let index_binding = program.bind_indexes(replay.state().schema());
         Ok(Rolling {
             index_binding: index_binding.map_err(|source| RefreshCause::Index { version, source })?,
-            replay: Replay::new(state, committed_at, dataset, budget.limit(), env.threads()),
+            replay,
             base,
             changed: ChangedRoots::default(),
             program: Arc::clone(program),
@@ -67,12 +66,15 @@ impl Rolling {
         self.replay.commits()
     }
 
-    /// Counts the memory of a state that was loaded; `Err` has what it takes if that is too much.
+    /// Counts the memory of a state that was loaded.
+    ///
+    /// # Errors
+    /// The bytes that it takes, if they are too many.
     pub(crate) fn admit(&mut self) -> Result<(), u64> {
         self.budget.admit(self.replay.state(), None)
     }
 
-    /// Takes a commit in. After an error this is what it was before.
+    /// Replays a commit. After an error the state is the one before.
     pub(crate) fn step(&mut self, fetched: &Fetched) -> Result<(), RefreshCause> {
         let started = self.env.instant();
         let applied = self.replay.apply(fetched)?;

@@ -9,7 +9,7 @@ use cenote_state::ids::{Timestamp, Version};
 use cenote_state::state::State;
 use cenote_state::view::View;
 use cenote_store::env::Instant;
-use cenote_store::load::{self, Commits, SnapshotToLoad};
+use cenote_store::load::{self, Commits, Replay, SnapshotToLoad};
 use cenote_store::log::state::KeptSnapshot;
 
 use super::routes::Route;
@@ -67,7 +67,8 @@ impl Follower {
 
     fn rolling(&self, state: State, at: Timestamp, base: Option<View>) -> Result<Rolling, RefreshCause> {
         let dataset = self.reader().log_state().dataset;
-        Rolling::new(state, at, base, &self.program, (dataset, self.budget, self.env()))
+        let replay = Replay::new(state, at, dataset, self.budget.limit(), self.env().threads());
+        Rolling::new(replay, base, &self.program, self.budget, self.env())
     }
 
     async fn load(&self, kept: KeptSnapshot, attempt: &mut RefreshAttempt) -> Result<Rolling, RefreshCause> {

@@ -126,6 +126,23 @@ async fn a_view_outlives_its_consumer() {
     assert!(watched.upgrade().is_none(), "the last view frees where it is dropped");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_consumer_follows_until_its_last_clone_is_dropped() {
+    let (storage, env) = (memory().await, Env::simulated(1));
+    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    chain.commit(|edit| edit.put(&movie(1, "first"))).await;
+    let consumer = manual(&storage, &env).open().await.expect("it opens");
+    let (clone, kept) = (consumer.clone(), Arc::new(()));
+    let watched = Arc::downgrade(&kept);
+    consumer.on_refresh(move |_| assert!(Arc::strong_count(&kept) > 0));
+    drop(consumer);
+    let second = chain.commit(|edit| edit.put(&movie(1, "second"))).await;
+    assert_eq!(clone.refresh().await.expect("it follows"), second);
+    drop(clone);
+    env.sleep(LONG).await;
+    assert!(watched.upgrade().is_none(), "the task has ended, and its listeners are freed");
+}
+
 /// A version has the time of its commit, by whichever route it is reached, and after the commit's entry was trimmed.
 #[tokio::test(start_paused = true)]
 async fn a_view_of_a_snapshot_alone_knows_when_it_was_committed() {
