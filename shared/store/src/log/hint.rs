@@ -6,6 +6,8 @@
 //! Rules: it never runs ahead of the log (rule 1); it changes with every put, so that a reader's own clock can tell a
 //! live owner from a dead one without comparing clocks.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,7 +38,7 @@ pub struct Hint {
     pub epoch: Epoch,
     /// Counts the puts of one owner, so that no two hints are equal.
     pub beat: u64,
-    /// Who holds the dataset; nobody after a `close`.
+    /// The owner of the dataset; none after a `close`.
     pub owner: Option<String>,
     /// The owner's promise: the next hint comes within this time.
     pub heartbeat_interval: Duration,
