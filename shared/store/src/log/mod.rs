@@ -24,7 +24,7 @@
 //! loop {
 //!     while let Some(_entry) = reader.next().await? { /* catch up */ }
 //!     match LogWriter::open(&reader, env.clone(), WriterOptions::default()).await {
-//!         Err(OpenError::Behind { .. }) => continue, // somebody wrote meanwhile
+//!         Err(OpenError::Behind { .. }) => continue, // another producer wrote meanwhile
 //!         opened => return Ok(opened?),
 //!     }
 //! }
