@@ -104,6 +104,19 @@ impl Producer {
 
 impl ProducerBuilder<DatasetUrl> {
     /// Sets an option of the store, like `aws_endpoint`; it overrides the environment's. Default: none.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let builder = Producer::builder("s3://media/catalog").with::<Movie>();
+    /// let builder = builder.storage_option("aws_endpoint", "http://localhost:9000");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn storage_option(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.location.add_option(key, value);
         self
@@ -127,6 +140,19 @@ impl<L: Location> ProducerBuilder<L> {
     }
 
     /// Declares a root type, and all types that its fields lead to. A cycle replaces the records of declared root types.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let producer = Producer::builder("memory://builder-with").with::<Movie>().open().await?;
+    /// assert!(producer.schema().find("Movie").is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn with<T: Root>(mut self) -> Self {
         self.registry = self.registry.with::<T>();
         self
@@ -134,6 +160,20 @@ impl<L: Location> ProducerBuilder<L> {
 
     /// Declares types without Rust structs; their records come as rows. The dataset's types and fields are found by name,
     /// whatever the numbers in `schema` are.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let movies = Producer::builder("memory://builder-other").with::<Movie>().open().await?;
+    /// # let schema = movies.schema();
+    /// let producer = Producer::builder("memory://builder-schema").with_schema(schema).open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn with_schema(mut self, schema: &Schema) -> Self {
         self.registry = self.registry.with_schema(schema);
         self
@@ -169,12 +209,43 @@ impl<L: Location> ProducerBuilder<L> {
     }
 
     /// Allows a schema change that drops data: see [`Allow`]. Default: `open` refuses such a change.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// use cenote_producer::Allow;
+    ///
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let builder = Producer::builder("memory://builder-allow").with::<Movie>();
+    /// // The struct lacks a field that the dataset has: its values are dropped.
+    /// let producer = builder.allow(Allow::remove("Movie.subtitle")).open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn allow(mut self, allow: Allow) -> Self {
         self.allow.push(allow);
         self
     }
 
     /// Adds a validator. Validators run in the order in which they are added. Default: none.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// use cenote_producer::MinimumCount;
+    ///
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let builder = Producer::builder("memory://builder-validators").with::<Movie>();
+    /// let producer = builder.validate(MinimumCount::of::<Movie>(1_000)).open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn validate(mut self, validator: impl Validator) -> Self {
         self.validators.push(Arc::new(validator));
         self
@@ -207,6 +278,19 @@ impl<L: Location> ProducerBuilder<L> {
     }
 
     /// The name of this producer, for people who look at the dataset. Default: `unnamed`.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let builder = Producer::builder("memory://builder-owner").with::<Movie>();
+    /// let producer = builder.owner("importer-1").open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn owner(mut self, name: impl Into<String>) -> Self {
         self.writer.owner = name.into();
         self
@@ -217,24 +301,82 @@ impl<L: Location> ProducerBuilder<L> {
     ///
     /// A producer that commits without a pause is overtaken between two commits. If it stays faster for a whole
     /// [`commit_timeout`](ProducerBuilder::commit_timeout), `open` fails with kind `Retry`.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let builder = Producer::builder("memory://builder-take-over").with::<Movie>();
+    /// let producer = builder.take_over().open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn take_over(mut self) -> Self {
         self.writer.take_over = true;
         self
     }
 
     /// What the producer keeps after a new snapshot. Default: the newest 3 snapshots, and every one younger than a day.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// use cenote_producer::Retention;
+    ///
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let builder = Producer::builder("memory://builder-retention").with::<Movie>();
+    /// let producer = builder.retention(Retention::new().snapshots(10)).open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self
     }
 
     /// When snapshots are made. Default: [`SnapshotPolicy::Auto`].
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// use cenote_producer::SnapshotPolicy;
+    ///
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let builder = Producer::builder("memory://builder-snapshots").with::<Movie>();
+    /// let producer = builder.snapshots(SnapshotPolicy::Manual).open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn snapshots(mut self, policy: SnapshotPolicy) -> Self {
         self.snapshots = policy;
         self
     }
 
     /// How long the producer tries a commit before its outcome is [unknown](crate::CycleError::unknown). Default: 60 s.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// use std::time::Duration;
+    ///
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let builder = Producer::builder("memory://builder-timeout").with::<Movie>();
+    /// let producer = builder.commit_timeout(Duration::from_secs(20)).open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn commit_timeout(mut self, timeout: Duration) -> Self {
         self.writer.commit_timeout = timeout;
         self
@@ -243,18 +385,61 @@ impl<L: Location> ProducerBuilder<L> {
     /// The longest time between two heartbeats, which tell readers and other producers that this one is alive. Another
     /// producer may take the dataset when it has seen none for longer. Default: 15 s; the producer writes one three times
     /// as often.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// use std::time::Duration;
+    ///
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let builder = Producer::builder("memory://builder-heartbeat").with::<Movie>();
+    /// let producer = builder.heartbeat_interval(Duration::from_secs(60)).open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
         self.writer.heartbeat_interval = interval;
         self
     }
 
     /// The most memory that a state may take when it is loaded. Default: no limit.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let builder = Producer::builder("memory://builder-memory").with::<Movie>();
+    /// let producer = builder.max_state_bytes(8 << 30).open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn max_state_bytes(mut self, bytes: u64) -> Self {
         self.bytes_max = bytes;
         self
     }
 
     /// The clock, the randomness and the threads; a test passes simulated ones. Default: the machine's.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// use cenote_producer::env::Env;
+    ///
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let builder = Producer::builder("memory://builder-env").with::<Movie>();
+    /// let producer = builder.env(Env::simulated(7)).open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn env(mut self, env: Env) -> Self {
         self.env = env;
         self

@@ -142,9 +142,11 @@ mod validators;
 mod writer;
 
 pub use builder::ProducerBuilder;
-pub use cenote_state::record::Record;
+pub use cenote_state::ids::{DatasetId, Epoch, Ordinal, Position};
+pub use cenote_state::record::{Component, KeyValue, ListIter, MapIter, Record};
 pub use cenote_state::schema::Allow;
-pub use cenote_state::{Key, Root, Timestamp, Token, Version, View};
+pub use cenote_state::view::{Diff, HashIndex, IndexValue, Many, Matches, Records, View};
+pub use cenote_state::{Key, KeyOf, List, Map, Root, Set, TableRef, Text, Timestamp, Token, Version};
 pub use cenote_store::log::retention::{Retention, Trimmed};
 pub use error::{CycleError, OpenError, RecordError, SnapshotError};
 pub use producer::Producer;
@@ -163,7 +165,7 @@ pub mod storage {
     //! A dataset's objects on a store: S3, Google, Azure, local files, memory.
 
     pub use cenote_store::storage::{
-        Created, DatasetUrl, Listed, Location, Operation, Storage, StorageError, StorageErrorKind, Tail,
+        Created, DatasetUrl, Listed, Location, Operation, Storage, StorageError, StorageErrorKind, Tail, object_store,
     };
 }
 
@@ -201,7 +203,8 @@ pub mod dynamic {
     //! | enum | 8 bytes: the variant's number |
     //! | float | the bytes of its bits, little-endian |
     //! | text, bytes | as they are |
-    //! | a component | 4 bytes: the ordinal that [`Writer::intern_row`](crate::Writer::intern_row) returns |
+    //! | a component, deduplicated text | 4 bytes: the ordinal that [`Writer::intern_row`](crate::Writer::intern_row) returns |
+    //! | `Key<T>` | the key's value; several parts one after another, text and bytes after their length |
     //! | list, set, map | the number of elements in 4 bytes, then the elements; text and bytes after their length |
     //!
     //! The elements of a set and the keys of a map ascend, and none repeats.

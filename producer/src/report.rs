@@ -92,6 +92,20 @@ pub enum Settled {
 
 impl Cycled {
     /// The newest version: the new one, or the one that has these records already.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://report-version").with::<Movie>().open().await?;
+    /// let cycled = producer.cycle(async |writer| Ok(writer.add(&Movie { id: 1 })?)).await?;
+    /// assert_eq!(cycled.version(), producer.version());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn version(&self) -> Version {
         match self {
@@ -101,12 +115,41 @@ impl Cycled {
     }
 
     /// A consumer's read of at least this token sees what was published.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://report-token").with::<Movie>().open().await?;
+    /// let cycled = producer.cycle(async |writer| Ok(writer.add(&Movie { id: 1 })?)).await?;
+    /// // A consumer: consumer.view_at_least(token, Duration::from_secs(5)).await?
+    /// let token = cycled.token();
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn token(&self) -> Token {
         self.version().into()
     }
 
     /// The report of the new version; `None` if nothing changed.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://report-committed").with::<Movie>().open().await?;
+    /// let cycled = producer.cycle(async |writer| Ok(writer.add(&Movie { id: 1 })?)).await?;
+    /// assert_eq!(cycled.committed().map(|report| report.schema_changed), Some(true));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn committed(&self) -> Option<&CommitReport> {
         match self {
@@ -118,12 +161,41 @@ impl Cycled {
 
 impl<R> Updated<R> {
     /// The newest version.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://report-updated").with::<Movie>().open().await?;
+    /// let updated = producer.update(|changes| Ok(changes.upsert(&Movie { id: 1 })?)).await?;
+    /// assert_eq!(updated.version(), producer.version());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn version(&self) -> Version {
         self.cycled.version()
     }
 
     /// A consumer's read of at least this token sees the update.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://report-updated-token").with::<Movie>().open().await?;
+    /// let updated = producer.update(|changes| Ok(changes.upsert(&Movie { id: 1 })?)).await?;
+    /// // A consumer: consumer.view_at_least(token, Duration::from_secs(5)).await?
+    /// let token = updated.token();
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn token(&self) -> Token {
         self.cycled.token()
@@ -153,6 +225,21 @@ impl CommitReport {
     }
 
     /// What changed in the type with this name; `None` if nothing did.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://report-of-type").with::<Movie>().open().await?;
+    /// let cycled = producer.cycle(async |writer| Ok(writer.add(&Movie { id: 1 })?)).await?;
+    /// let movies = cycled.committed().and_then(|report| report.of_type("Movie"));
+    /// assert_eq!(movies.map(|of_type| of_type.added), Some(1));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn of_type(&self, name: &str) -> Option<&TypeReport> {
         self.types.iter().find(|of_type| of_type.name == name)

@@ -136,8 +136,32 @@ impl Update {
         Ok(self.input.delete(id, key))
     }
 
-    /// The ordinal of a component row, for the rows of this update; equal rows have the same. For an example see
-    /// [`Writer::intern_row`](crate::Writer::intern_row).
+    /// The ordinal of a component row, for the rows of this update; equal rows have the same.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// use cenote_producer::dynamic::Row;
+    ///
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64, genre: Genre }
+    /// # #[derive(Record)]
+    /// # struct Genre { name: String }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://update-intern").with::<Movie>().open().await?;
+    /// let genre = producer.schema().find("Genre").ok_or("the type is declared")?;
+    /// let mut drama = Row::new(1);
+    /// drama.set(0, |cell| cell.extend_from_slice(b"drama"));
+    /// producer
+    ///     .update(|changes| {
+    ///         assert_eq!(changes.intern_row(genre, &drama)?, changes.intern_row(genre, &drama)?);
+    ///         Ok(())
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As for [`Writer::intern_row`](crate::Writer::intern_row).
@@ -145,14 +169,43 @@ impl Update {
         Ok(self.input.intern_row(component, row)?)
     }
 
-    /// Attaches a tag to the version. The producer writes nothing for a tag alone. For an example see
-    /// [`Writer::tag`](crate::Writer::tag).
+    /// Attaches a tag to the version. The producer writes nothing for a tag alone.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://update-tag").with::<Movie>().open().await?;
+    /// producer
+    ///     .update(|changes| {
+    ///         changes.tag("ticket", "4711");
+    ///         Ok(changes.upsert(&Movie { id: 1 })?)
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tag(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.tags.insert(name.into(), value.into());
     }
 
-    /// The dataset's schema. The type numbers of hand-made rows are its numbers. For an example see
-    /// [`Writer::schema`](crate::Writer::schema).
+    /// The dataset's schema. The type numbers of hand-made rows are its numbers.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://update-schema").with::<Movie>().open().await?;
+    /// producer.update(|changes| Ok(assert!(changes.schema().find("Movie").is_some()))).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn schema(&self) -> &Arc<Schema> {
         self.input.base.state.schema()

@@ -7,10 +7,10 @@ use std::path::Path;
 use super::error::{Fault, JsonError, Problem};
 
 /// A line may have this many bytes: room for the largest record, escaped, and its components.
-pub const LINE_BYTES_MAX: usize = 128 << 20;
+pub(super) const LINE_BYTES_MAX: usize = 128 << 20;
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Goes through the lines of a file; the memory is that of the longest.
+/// Reads a file line by line, in the memory of the longest line.
 #[derive(Debug)]
 pub struct Lines<R> {
     file: String,
@@ -22,6 +22,9 @@ pub struct Lines<R> {
 
 impl Lines<File> {
     /// Of the file at `path`.
+    ///
+    /// # Errors
+    /// If the file can't be opened.
     pub fn open(path: &Path) -> Result<Lines<File>, JsonError> {
         let name = path.display().to_string();
         match File::open(path) {
@@ -41,6 +44,9 @@ impl<R: Read> Lines<R> {
     /// The next line that isn't blank, with its number.
     ///
     /// Not an iterator: the line is lent, so that no line is copied.
+    ///
+    /// # Errors
+    /// If reading fails, or the line is too long or not UTF-8.
     #[expect(clippy::should_implement_trait, reason = "it lends")]
     pub fn next(&mut self) -> Result<Option<(u64, &str)>, JsonError> {
         loop {

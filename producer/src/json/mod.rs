@@ -2,7 +2,7 @@
 //!
 //! A file is read once or twice, a line at a time, in memory that follows the longest line and the schema: first to
 //! [`infer`] a schema, if the dataset has none for the type yet; then to make each line a row of the chain's schema
-//! ([`RowReader`]). Numbers are read from their text, so that nothing passes through an f64 on its way to an integer,
+//! (`read`). Numbers are read from their text, so that nothing passes through an f64 on its way to an integer,
 //! and floats are rounded once, correctly.
 //!
 //! | JSON | inferred | by the dataset's schema also |
@@ -21,7 +21,8 @@
 //! yet: it is left out and reported. If the type lacks a field, such a value is skipped, and any other is an error.
 //! Fields have the order in which they are first met. Blank lines are skipped.
 //!
-//! Every error names the file, the line, the field, and what to do.
+//! Every error names the file, the line, the field, and what to do. For the program only: the library's interface takes
+//! records and rows.
 
 mod cursor;
 mod error;
@@ -36,5 +37,4 @@ pub use error::{JsonError, Problem};
 pub use extend::extend;
 pub use fill::{explain_duplicates, fill};
 pub use infer::{Inferred, infer};
-pub use lines::{LINE_BYTES_MAX, Lines};
-pub use read::RowReader;
+pub use lines::Lines;

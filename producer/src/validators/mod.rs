@@ -1,10 +1,10 @@
 //! Validators: what a version must satisfy before it is written.
 //!
-//! Each sees the old view and the new one, and its refusal ends the cycle with nothing visible. Those here work by type
-//! name, so that they serve programs without Rust types too; their cost follows the change where it can.
+//! Each sees the old view and the new one; if it refuses, the cycle ends with nothing visible. Those here find types by
+//! name, so that they serve programs without Rust types too; their cost follows the change if possible.
 //!
-//! That no two records have one key needs no validator: a cycle refuses it by itself
-//! ([`DuplicateKeys`](crate::DuplicateKeys)).
+//! No validator is needed against two records with one key: every cycle refuses these
+//! ([`DuplicateKeys`](crate::error::DuplicateKeys)).
 
 mod dangling;
 
@@ -19,12 +19,35 @@ pub use dangling::DanglingKeys;
 
 use crate::BoxError;
 
-/// Says whether a version may be written.
+/// Decides whether a version may be written.
+///
+/// ```
+/// use cenote_producer::{BoxError, Validator, View};
+///
+/// /// Every type of the old version must keep a record.
+/// struct NothingEmptied;
+///
+/// impl Validator for NothingEmptied {
+///     fn name(&self) -> String {
+///         "NothingEmptied".to_owned()
+///     }
+///
+///     fn validate(&self, old: &View, new: &View) -> Result<(), BoxError> {
+///         for before in old.named_tables().filter(|table| !table.is_empty()) {
+///             let name = &before.schema().name;
+///             if new.named(name).is_none_or(|after| after.is_empty()) {
+///                 return Err(format!("{name} has no record left").into());
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
 pub trait Validator: Send + Sync + 'static {
-    /// What it checks, for the error.
+    /// The name that its errors show.
     fn name(&self) -> String;
 
-    /// Refuses with an error. `old` is the newest committed version; before the first one it is empty.
+    /// Accepts the version, or refuses it with an error. `old` is the newest committed version; it is empty before the first.
     ///
     /// # Errors
     /// Why the version must not be written.
@@ -67,12 +90,42 @@ pub struct RecordCountVariance {
 
 impl RecordCountVariance {
     /// For a Rust type: `0.10` is 10 %.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// use cenote_producer::RecordCountVariance;
+    ///
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let builder = Producer::builder("memory://validator").with::<Movie>();
+    /// let builder = builder.validate(RecordCountVariance::of::<Movie>(0.10));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn of<T: Root>(share_max: f64) -> RecordCountVariance {
         RecordCountVariance::named(T::NAME, share_max)
     }
 
     /// For a type by name.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// use cenote_producer::RecordCountVariance;
+    ///
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let builder = Producer::builder("memory://validator").with::<Movie>();
+    /// let builder = builder.validate(RecordCountVariance::named("Movie", 0.10));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn named(type_name: &str, share_max: f64) -> RecordCountVariance {
         RecordCountVariance { type_name: type_name.to_owned(), share_max }
@@ -104,12 +157,42 @@ pub struct FractionChanged {
 
 impl FractionChanged {
     /// For a Rust type: `0.10` is 10 %.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// use cenote_producer::FractionChanged;
+    ///
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let builder = Producer::builder("memory://validator").with::<Movie>();
+    /// let builder = builder.validate(FractionChanged::of::<Movie>(0.20));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn of<T: Root>(share_max: f64) -> FractionChanged {
         FractionChanged::named(T::NAME, share_max)
     }
 
     /// For a type by name.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// use cenote_producer::FractionChanged;
+    ///
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let builder = Producer::builder("memory://validator").with::<Movie>();
+    /// let builder = builder.validate(FractionChanged::named("Movie", 0.20));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn named(type_name: &str, share_max: f64) -> FractionChanged {
         FractionChanged { type_name: type_name.to_owned(), share_max }
@@ -143,12 +226,42 @@ pub struct MinimumCount {
 
 impl MinimumCount {
     /// For a Rust type.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// use cenote_producer::MinimumCount;
+    ///
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let builder = Producer::builder("memory://validator").with::<Movie>();
+    /// let builder = builder.validate(MinimumCount::of::<Movie>(1_000));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn of<T: Root>(records: u64) -> MinimumCount {
         MinimumCount::named(T::NAME, records)
     }
 
     /// For a type by name.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// use cenote_producer::MinimumCount;
+    ///
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let builder = Producer::builder("memory://validator").with::<Movie>();
+    /// let builder = builder.validate(MinimumCount::named("Movie", 1_000));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn named(type_name: &str, records: u64) -> MinimumCount {
         MinimumCount { type_name: type_name.to_owned(), records }

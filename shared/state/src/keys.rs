@@ -172,7 +172,7 @@ enum Direct {
 }
 
 /// A part's value.
-enum Part<'r> {
+enum PartValue<'r> {
     Scalar(u64),
     /// Bytes that have their length before them among other parts.
     Sized(&'r [u8]),
@@ -239,16 +239,16 @@ impl KeyPlan {
     ) -> KeyRef<'k> {
         if let [path] = self.paths.as_slice() {
             return match read_part(path, row, components) {
-                Part::Scalar(scalar) => KeyRef::Scalar(scalar),
-                Part::Sized(bytes) | Part::Parts(bytes) => KeyRef::Bytes(bytes),
+                PartValue::Scalar(scalar) => KeyRef::Scalar(scalar),
+                PartValue::Sized(bytes) | PartValue::Parts(bytes) => KeyRef::Bytes(bytes),
             };
         }
         buffer.clear();
         for path in &self.paths {
             match read_part(path, row, components) {
-                Part::Scalar(scalar) => buffer.extend_from_slice(&scalar.to_le_bytes()),
-                Part::Sized(bytes) => push_sized(bytes, buffer),
-                Part::Parts(bytes) => buffer.extend_from_slice(bytes),
+                PartValue::Scalar(scalar) => buffer.extend_from_slice(&scalar.to_le_bytes()),
+                PartValue::Sized(bytes) => push_sized(bytes, buffer),
+                PartValue::Parts(bytes) => buffer.extend_from_slice(bytes),
             }
         }
         KeyRef::Bytes(buffer)
@@ -271,25 +271,25 @@ impl KeyPlan {
 }
 
 /// Reads one part. `'k` is the plan's, whose names an enum's part borrows.
-fn read_part<'k, 'r: 'k, C: Components<'r>>(path: &'k KeyPath, row: C::Row, components: C) -> Part<'k> {
+fn read_part<'k, 'r: 'k, C: Components<'r>>(path: &'k KeyPath, row: C::Row, components: C) -> PartValue<'k> {
     let component = |id, scalar| components.component(id, Ordinal(u32::try_from(scalar).ok()?));
     let mut at = row;
     for (field, id) in &path.through {
         match component(*id, at.scalar(*field)) {
             Some(next) => at = next,
             // Only a state that breaks its invariants gets here; an empty part matches no honest key.
-            None => return Part::Sized(&[]),
+            None => return PartValue::Sized(&[]),
         }
     }
     match &path.part {
-        KeyPart::Scalar => Part::Scalar(at.scalar(path.field)),
-        KeyPart::Text => Part::Sized(at.text(path.field)),
-        KeyPart::Bytes => Part::Sized(at.bytes(path.field)),
-        KeyPart::Composite => Part::Parts(at.bytes(path.field)),
-        KeyPart::Dedup(id) => Part::Sized(component(*id, at.scalar(path.field)).map_or(&[], |row| row.text(0))),
+        KeyPart::Scalar => PartValue::Scalar(at.scalar(path.field)),
+        KeyPart::Text => PartValue::Sized(at.text(path.field)),
+        KeyPart::Bytes => PartValue::Sized(at.bytes(path.field)),
+        KeyPart::Composite => PartValue::Parts(at.bytes(path.field)),
+        KeyPart::Dedup(id) => PartValue::Sized(component(*id, at.scalar(path.field)).map_or(&[], |row| row.text(0))),
         KeyPart::Name(names) => {
             let name = usize::try_from(at.scalar(path.field)).ok().and_then(|index| names.get(index));
-            Part::Sized(name.map_or(&[], |name| name.as_bytes()))
+            PartValue::Sized(name.map_or(&[], |name| name.as_bytes()))
         }
     }
 }

@@ -30,6 +30,9 @@ pub struct Inferred {
 
 /// Reads the lines to their end. `key` has the paths of the key's parts; `progress` is called with the
 /// bytes read.
+///
+/// # Errors
+/// The first line that does not go together with those before it, or a schema that passes a limit.
 pub fn infer<R: Read>(
     lines: &mut Lines<R>,
     type_name: &str,

@@ -24,7 +24,7 @@ mod tests;
 
 /// Makes rows from lines. Keep it: its buffers are reused.
 #[derive(Debug)]
-pub struct RowReader {
+pub(super) struct RowReader {
     schema: Arc<Schema>,
     root: TypeId,
     types: Arc<[TypeFields]>,
@@ -56,7 +56,7 @@ impl RowReader {
     ///
     /// # Errors
     /// If the key of a root is not sound: only a schema made by hand has such a key.
-    pub fn new(schema: &Arc<Schema>, root: TypeId) -> Result<RowReader, KeyError> {
+    pub(super) fn new(schema: &Arc<Schema>, root: TypeId) -> Result<RowReader, KeyError> {
         let types = schema.iter().map(|(id, _)| TypeFields::new(schema, id));
         let mut types: Vec<TypeFields> = types.collect::<Result<_, _>>()?;
         for path in schema.resolve_key(root)? {
@@ -67,7 +67,10 @@ impl RowReader {
     }
 
     /// Reads one line into `row`, which is cleared first, and its components to `interner`.
-    pub fn read(
+    ///
+    /// # Errors
+    /// If the line is no record of the type, with the field and what to do.
+    pub(super) fn read(
         &mut self,
         file: &str,
         line: u64,

@@ -1,6 +1,6 @@
 //! A row: one record in canonical form, a cell for each column of its type.
 //!
-//! Rows are what a producer is given, before it knows what of it is new, and what digests are computed from. The
+//! Rows are what a producer is given, before it knows which of them are new, and what digests are computed from. The
 //! canonical bytes of a cell, little-endian throughout:
 //!
 //! | kind | bytes |
@@ -13,8 +13,9 @@
 //! | list, set | a count (u32), then the elements; strings, bytes and byte-formed keys with their length (u32) before each |
 //! | map | a count (u32), then key, value, key, value, …, each written like an element |
 //!
-//! Sets and maps are sorted by value (integers by value, text and bytes bytewise, ordinals by number, floats by their bits) and hold nothing twice. An absent cell has no
-//! bytes at all, which differs from an empty one.
+//! Rules: sets, and maps by key, are sorted (integers by value, text and bytes bytewise, ordinals by number, floats by
+//! their bits) and hold nothing twice; a cell without a value has no bytes at all, which differs from an empty one. What
+//! a program brings as bytes is checked ([`CellForm::check`]); all else that reads canonical bytes relies on these rules.
 
 mod form;
 mod read;

@@ -6,6 +6,8 @@
 //! Rules: at most 1 MiB of control and 1 MiB of delta; an object is named by the name that we give such objects and by
 //! nothing else; decoding never panics and never allocates more than the entry's own size suggests (I9).
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -335,9 +337,9 @@ pub fn decode(name: &str, bytes: &Bytes) -> Result<LogObject, DecodeError> {
         return Err(DecodeError::too_large(name, "the entry", bytes.len(), ENTRY_BYTES_MAX));
     }
     let head = Head::read(name, bytes)?;
-    let table = head::table_range(bytes);
-    check_limits(name, sections::announced_bytes(&bytes[table.clone()]))?;
-    let sections = Sections::parse(name, &bytes[table.clone()], bytes.slice(table.end..), &KNOWN)?;
+    let (table, contents) = head::table_and_contents(name, bytes)?;
+    check_limits(name, sections::announced_bytes(&table))?;
+    let sections = Sections::parse(name, &table, contents, &KNOWN)?;
     let body = Body::from_sections(head.kind, &sections, name)?;
     body.check(&head, name)?;
     Ok(LogObject::Entry(Box::new(Entry { head, body, bytes: bytes.len() as u64 })))

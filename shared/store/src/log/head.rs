@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   0  magic "CENOTE-E"        8    72  position of the newest checkpoint entry, this one included; 0: none   8
-//!   8  format version          2    80  log start: the first position that holds an entry                         8
+//!   8  format version          2    80  log start: the first position that holds an entry                     8
 //!  10  kind                    2    88  hash of the entry before                                             33
 //!  12  sections in the table   2   121  this entry's hash: of bytes 0 to 121 and the section table           33
 //!  14  reserved, zero          2   154  section table, 41 bytes a line; then the sections' contents
@@ -17,7 +17,11 @@
 //!
 //! Rules: the header never changes within a format version; what it doesn't hold goes into a section.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
+
 use std::fmt;
+
+use bytes::Bytes;
 
 use super::error::DecodeError;
 use super::hash::{ContentHash, HASH_BYTES};
@@ -39,8 +43,8 @@ const EPOCH_AT: usize = DATASET_AT + 16;
 const NONCE_AT: usize = EPOCH_AT + 8;
 const TIME_AT: usize = NONCE_AT + 16;
 const CHECKPOINT_AT: usize = TIME_AT + 8;
-const FLOOR_AT: usize = CHECKPOINT_AT + 8;
-const PREVIOUS_AT: usize = FLOOR_AT + 8;
+const LOG_START_AT: usize = CHECKPOINT_AT + 8;
+const PREVIOUS_AT: usize = LOG_START_AT + 8;
 const HASH_AT: usize = PREVIOUS_AT + HASH_BYTES;
 /// Bytes of the fixed header.
 pub const HEADER_BYTES: usize = HASH_AT + HASH_BYTES;
@@ -126,22 +130,23 @@ impl Head {
     /// Header and table as bytes; `hash` is computed.
     pub(super) fn write(&mut self, table: &[u8], out: &mut Vec<u8>) {
         let sections = u16::try_from(table.len() / LINE_BYTES).expect("an entry has at most 64 sections");
-        let start = out.len();
-        out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-        out.extend_from_slice(&(self.kind as u16).to_le_bytes());
-        out.extend_from_slice(&sections.to_le_bytes());
-        out.extend_from_slice(&[0; 2]);
-        out.extend_from_slice(&self.position.0.to_le_bytes());
-        out.extend_from_slice(&self.dataset.0);
-        out.extend_from_slice(&self.epoch.0.to_le_bytes());
-        out.extend_from_slice(&self.nonce);
-        out.extend_from_slice(&self.time.0.to_le_bytes());
-        out.extend_from_slice(&self.checkpoint.0.to_le_bytes());
-        out.extend_from_slice(&self.log_start.0.to_le_bytes());
-        out.extend_from_slice(&self.previous.to_bytes());
-        self.hash = ContentHash::of_parts([&out[start..], table]);
-        out.extend_from_slice(&self.hash.to_bytes());
+        let mut fixed = Vec::with_capacity(HEADER_BYTES);
+        fixed.extend_from_slice(&MAGIC);
+        fixed.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        fixed.extend_from_slice(&(self.kind as u16).to_le_bytes());
+        fixed.extend_from_slice(&sections.to_le_bytes());
+        fixed.extend_from_slice(&[0; 2]);
+        fixed.extend_from_slice(&self.position.0.to_le_bytes());
+        fixed.extend_from_slice(&self.dataset.0);
+        fixed.extend_from_slice(&self.epoch.0.to_le_bytes());
+        fixed.extend_from_slice(&self.nonce);
+        fixed.extend_from_slice(&self.time.0.to_le_bytes());
+        fixed.extend_from_slice(&self.checkpoint.0.to_le_bytes());
+        fixed.extend_from_slice(&self.log_start.0.to_le_bytes());
+        fixed.extend_from_slice(&self.previous.to_bytes());
+        self.hash = ContentHash::of_parts([fixed.as_slice(), table]);
+        fixed.extend_from_slice(&self.hash.to_bytes());
+        out.extend_from_slice(&fixed);
         out.extend_from_slice(table);
     }
 
@@ -153,17 +158,18 @@ impl Head {
         check_magic(object, bytes, MAGIC)?;
         let sections = section_count(object, bytes, SECTIONS_AT, HEADER_BYTES)?;
         check_hash(object, bytes, HASH_AT, sections)?;
+        let cut_off = || cut_off(object);
         let head = Head {
-            position: Position(u64_at(bytes, POSITION_AT)),
-            dataset: DatasetId(array_at(bytes, DATASET_AT)),
-            epoch: Epoch(u64_at(bytes, EPOCH_AT)),
-            kind: Kind::read(object, u16_at(bytes, KIND_AT))?,
-            nonce: array_at(bytes, NONCE_AT),
-            time: Timestamp(u64_at(bytes, TIME_AT)),
-            checkpoint: Position(u64_at(bytes, CHECKPOINT_AT)),
-            log_start: Position(u64_at(bytes, FLOOR_AT)),
-            previous: ContentHash::from_bytes(&array_at(bytes, PREVIOUS_AT)),
-            hash: ContentHash::from_bytes(&array_at(bytes, HASH_AT)),
+            position: Position(u64_at(bytes, POSITION_AT).ok_or_else(cut_off)?),
+            dataset: DatasetId(array_at(bytes, DATASET_AT).ok_or_else(cut_off)?),
+            epoch: Epoch(u64_at(bytes, EPOCH_AT).ok_or_else(cut_off)?),
+            kind: Kind::read(object, u16_at(bytes, KIND_AT).ok_or_else(cut_off)?)?,
+            nonce: array_at(bytes, NONCE_AT).ok_or_else(cut_off)?,
+            time: Timestamp(u64_at(bytes, TIME_AT).ok_or_else(cut_off)?),
+            checkpoint: Position(u64_at(bytes, CHECKPOINT_AT).ok_or_else(cut_off)?),
+            log_start: Position(u64_at(bytes, LOG_START_AT).ok_or_else(cut_off)?),
+            previous: ContentHash::from_bytes(&array_at(bytes, PREVIOUS_AT).ok_or_else(cut_off)?),
+            hash: ContentHash::from_bytes(&array_at(bytes, HASH_AT).ok_or_else(cut_off)?),
         };
         head.check(object)?;
         Ok(head)
@@ -187,16 +193,35 @@ impl Head {
     }
 }
 
-/// Where the section table ends.
-pub(super) fn table_range(bytes: &[u8]) -> std::ops::Range<usize> {
-    HEADER_BYTES..HEADER_BYTES + usize::from(u16_at(bytes, SECTIONS_AT)) * LINE_BYTES
+/// The section table of an entry, and what follows it.
+pub(super) fn table_and_contents(object: &str, bytes: &Bytes) -> Result<(Bytes, Bytes), DecodeError> {
+    split_table(object, bytes, HEADER_BYTES, section_count(object, bytes, SECTIONS_AT, HEADER_BYTES)?)
+}
+
+/// The table of so many sections after a header, and what follows it.
+pub(super) fn split_table(
+    object: &str,
+    bytes: &Bytes,
+    header: usize,
+    sections: usize,
+) -> Result<(Bytes, Bytes), DecodeError> {
+    let end = table_end(header, sections);
+    if bytes.len() < end {
+        return Err(cut_off(object));
+    }
+    Ok((bytes.slice(header..end), bytes.slice(end..)))
+}
+
+fn table_end(header: usize, sections: usize) -> usize {
+    header.saturating_add(sections.saturating_mul(LINE_BYTES))
 }
 
 /// Checks magic and format version: the only bytes that every format version shares.
 pub(super) fn check_magic(object: &str, bytes: &[u8], magic: [u8; 8]) -> Result<(), DecodeError> {
     if !bytes.starts_with(&magic) {
-        let found = bytes[..bytes.len().min(magic.len())].to_vec();
-        let ours = magic.starts_with(&found) || found.starts_with(&magic[..7]);
+        let found: Vec<u8> = bytes.iter().take(magic.len()).copied().collect();
+        let [family @ .., _] = &magic;
+        let ours = magic.starts_with(&found) || found.starts_with(family);
         return Err(if ours && found.len() < magic.len() {
             DecodeError::damaged(object, format!("it has only {} bytes", bytes.len()))
         } else if ours {
@@ -205,13 +230,11 @@ pub(super) fn check_magic(object: &str, bytes: &[u8], magic: [u8; 8]) -> Result<
             DecodeError::NotCenote { object: object.to_owned(), found }
         });
     }
-    if bytes.len() < FORMAT_AT + 2 {
-        return Err(DecodeError::damaged(object, format!("it has only {} bytes", bytes.len())));
-    }
     match u16_at(bytes, FORMAT_AT) {
-        FORMAT_VERSION => Ok(()),
-        0 => Err(DecodeError::damaged(object, "there is no format version 0")),
-        found => {
+        None => Err(DecodeError::damaged(object, format!("it has only {} bytes", bytes.len()))),
+        Some(FORMAT_VERSION) => Ok(()),
+        Some(0) => Err(DecodeError::damaged(object, "there is no format version 0")),
+        Some(found) => {
             let what = format!("its format version is {found}, known here is {FORMAT_VERSION}");
             Err(DecodeError::needs_upgrade(object, what))
         }
@@ -224,11 +247,11 @@ pub(super) fn section_count(object: &str, bytes: &[u8], at: usize, header: usize
         let cause = format!("it has {} bytes, its header alone has {header}", bytes.len());
         return Err(DecodeError::damaged(object, cause));
     }
-    let sections = usize::from(u16_at(bytes, at));
+    let sections = usize::from(u16_at(bytes, at).ok_or_else(|| cut_off(object))?);
     if sections > SECTIONS_MAX {
         return Err(DecodeError::damaged(object, format!("{sections} sections, the limit is {SECTIONS_MAX}")));
     }
-    if bytes.len() < header + sections * LINE_BYTES {
+    if bytes.len() < table_end(header, sections) {
         return Err(DecodeError::damaged(object, "it ends inside its section table"));
     }
     Ok(sections)
@@ -236,17 +259,21 @@ pub(super) fn section_count(object: &str, bytes: &[u8], at: usize, header: usize
 
 /// Checks the hash at `at`, of what stands before it and of the section table behind it.
 pub(super) fn check_hash(object: &str, bytes: &[u8], at: usize, sections: usize) -> Result<(), DecodeError> {
-    let stored = ContentHash::from_bytes(&array_at(bytes, at));
+    let stored = ContentHash::from_bytes(&array_at(bytes, at).ok_or_else(|| cut_off(object))?);
     if !stored.is_known() {
         return Err(DecodeError::needs_upgrade(object, "its hash is of an unknown kind"));
     }
-    let table = at + HASH_BYTES;
-    let found = ContentHash::of_parts([&bytes[..at], &bytes[table..table + sections * LINE_BYTES]]);
+    let table = at.saturating_add(HASH_BYTES);
+    let (Some(before), Some(table)) = (bytes.get(..at), bytes.get(table..table_end(table, sections))) else {
+        return Err(cut_off(object));
+    };
+    let found = ContentHash::of_parts([before, table]);
     if stored == found { Ok(()) } else { Err(DecodeError::damaged(object, "its header does not match its hash")) }
 }
 
 /// Puts a right hash at `at`, if the table is there.
 #[cfg(any(test, feature = "testing"))]
+#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "for tests, on bytes that they made")]
 pub(super) fn repair(bytes: &mut [u8], hash_at: usize, sections: usize) {
     let table = hash_at + HASH_BYTES;
     let Some(rest) = bytes.get(table..table + sections * LINE_BYTES) else { return };
@@ -257,15 +284,19 @@ pub(super) fn repair(bytes: &mut [u8], hash_at: usize, sections: usize) {
 #[cfg(any(test, feature = "testing"))]
 pub(super) const REPAIR: (usize, usize) = (SECTIONS_AT, HASH_AT);
 
-pub(super) fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes(array_at(bytes, at))
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    array_at(bytes, at).map(u16::from_le_bytes)
 }
 
-pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(array_at(bytes, at))
+pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    array_at(bytes, at).map(u64::from_le_bytes)
 }
 
-/// `N` bytes at `at`; the caller has checked that they are there.
-pub(super) fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    bytes[at..at + N].try_into().expect("the range has N bytes")
+/// `N` bytes at `at`, if they are there.
+pub(super) fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..)?.first_chunk().copied()
+}
+
+pub(super) fn cut_off(object: &str) -> DecodeError {
+    DecodeError::damaged(object, "its header is cut off")
 }

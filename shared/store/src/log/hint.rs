@@ -6,6 +6,8 @@
 //! Rules: it never runs ahead of the log (rule 1); it changes with every put, so that a reader's own clock can tell a
 //! live owner from a dead one without comparing clocks.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
+
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -16,7 +16,7 @@ pub fn repair_checksums(bytes: &mut [u8]) {
     if bytes.len() < table {
         return;
     }
-    let count = usize::from(u16_at(bytes, sections_at));
+    let Some(count) = u16_at(bytes, sections_at).map(usize::from) else { return };
     sections::repair(bytes, table, count);
     head::repair(bytes, hash_at, count);
 }

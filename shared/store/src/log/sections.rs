@@ -12,6 +12,8 @@
 //! it is critical; an unknown flag on a known tag, or an unknown kind of hash, is a newer release's; tags from 0x8000
 //! on are data, bytes of the engine's own, all others are control records; no tag comes twice.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -88,7 +90,7 @@ impl Sections {
     }
 
     pub(super) fn table(&self) -> Vec<u8> {
-        let mut table = Vec::with_capacity(self.list.len() * LINE_BYTES);
+        let mut table = Vec::with_capacity(self.list.len().saturating_mul(LINE_BYTES));
         for section in &self.list {
             table.extend_from_slice(&section.tag.to_le_bytes());
             table.extend_from_slice(&section.flags.to_le_bytes());
@@ -110,11 +112,12 @@ impl Sections {
         mut contents: Bytes,
         known: &[Tag],
     ) -> Result<Sections, DecodeError> {
-        let mut list = Vec::with_capacity(table.len() / LINE_BYTES);
-        for line in table.chunks_exact(LINE_BYTES).map(Line::read) {
-            if line.length > contents.len() {
-                let cause =
-                    format!("it ends inside section {}, {} bytes short", line.tag, line.length - contents.len());
+        let (lines, _) = table.as_chunks();
+        let mut list = Vec::with_capacity(lines.len());
+        for line in lines.iter().map(Line::read) {
+            let missing = line.length.saturating_sub(contents.len());
+            if missing > 0 {
+                let cause = format!("it ends inside section {}, {missing} bytes short", line.tag);
                 return Err(DecodeError::damaged(object, cause));
             }
             let content = contents.split_to(line.length);
@@ -134,8 +137,8 @@ impl Sections {
     fn check_unique(&self, object: &str) -> Result<(), DecodeError> {
         let mut tags: Vec<_> = self.list.iter().map(|section| section.tag).collect();
         tags.sort_unstable();
-        match tags.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(DecodeError::damaged(object, format!("section {} stands there twice", pair[0]))),
+        match tags.iter().zip(tags.iter().skip(1)).find(|(one, next)| one == next) {
+            Some((tag, _)) => Err(DecodeError::damaged(object, format!("section {tag} stands there twice"))),
             None => Ok(()),
         }
     }
@@ -167,13 +170,13 @@ struct Line {
 }
 
 impl Line {
-    fn read(bytes: &[u8]) -> Line {
-        let (numbers, hash) = bytes.split_at(LINE_BYTES - HASH_BYTES);
+    fn read(bytes: &[u8; LINE_BYTES]) -> Line {
+        let [t0, t1, f0, f1, l0, l1, l2, l3, hash @ ..] = bytes;
         Line {
-            tag: u16::from_le_bytes([numbers[0], numbers[1]]),
-            flags: u16::from_le_bytes([numbers[2], numbers[3]]),
-            length: u32::from_le_bytes([numbers[4], numbers[5], numbers[6], numbers[7]]) as usize,
-            hash: ContentHash::from_bytes(hash.try_into().expect("a line ends with a hash")),
+            tag: u16::from_le_bytes([*t0, *t1]),
+            flags: u16::from_le_bytes([*f0, *f1]),
+            length: u32::from_le_bytes([*l0, *l1, *l2, *l3]) as usize,
+            hash: ContentHash::from_bytes(hash),
         }
     }
 
@@ -202,19 +205,24 @@ impl Line {
 
 /// The lengths that a table announces: control, data. Every table is measured before anything is read by it.
 pub(super) fn announced_bytes(table: &[u8]) -> (usize, usize) {
-    let mut sums = (0, 0);
-    for line in table.chunks_exact(LINE_BYTES).map(Line::read) {
-        if line.tag >= DATA_TAGS { sums.1 += line.length } else { sums.0 += line.length }
+    let (mut control, mut data): (usize, usize) = (0, 0);
+    for line in table.as_chunks().0.iter().map(Line::read) {
+        let sum = if line.tag >= DATA_TAGS { &mut data } else { &mut control };
+        *sum = sum.saturating_add(line.length);
     }
-    sums
+    (control, data)
 }
 
 /// Puts right hashes into the table at `at`, as far as its sections fit.
 #[cfg(any(test, feature = "testing"))]
+#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "for tests, on bytes that they made")]
 pub(super) fn repair(bytes: &mut [u8], at: usize, count: usize) {
     let mut start = at + count * LINE_BYTES;
     for line in (0..count).map(|index| at + index * LINE_BYTES) {
-        let Some(length) = bytes.get(line..line + LINE_BYTES).map(|line| Line::read(line).length) else { return };
+        let Some(length) = bytes.get(line..).and_then(|rest| rest.first_chunk()).map(|line| Line::read(line).length)
+        else {
+            return;
+        };
         let Some(content) = start.checked_add(length).and_then(|end| bytes.get(start..end)) else { return };
         let hash = ContentHash::of(content).to_bytes();
         bytes[line + LINE_BYTES - HASH_BYTES..line + LINE_BYTES].copy_from_slice(&hash);

@@ -7,11 +7,13 @@
 //! A log key is overwritten, never deleted, so that put-if-absent never forgets that it was taken. All positions of
 //! one trim hold the same bytes; a key at or above the log start that a tombstone tells can't hold it.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
+
 use bytes::Bytes;
 
 use super::error::DecodeError;
 use super::hash::{ContentHash, HASH_BYTES};
-use super::head::{FORMAT_AT, FORMAT_VERSION, array_at, check_hash, check_magic, section_count, u64_at};
+use super::head::{FORMAT_AT, FORMAT_VERSION, array_at, check_hash, check_magic, cut_off, section_count, u64_at};
 use super::names;
 use cenote_state::ids::{DatasetId, Position};
 
@@ -19,8 +21,8 @@ const MAGIC: [u8; 8] = *b"CENOTE-T";
 /// Always zero: a tombstone has no sections. Growth needs a new format version.
 const SECTIONS_AT: usize = FORMAT_AT + 2;
 const DATASET_AT: usize = SECTIONS_AT + 6;
-const FLOOR_AT: usize = DATASET_AT + 16;
-const HASH_AT: usize = FLOOR_AT + 8;
+const LOG_START_AT: usize = DATASET_AT + 16;
+const HASH_AT: usize = LOG_START_AT + 8;
 /// Bytes of a tombstone.
 pub const TOMBSTONE_BYTES: usize = HASH_AT + HASH_BYTES;
 
@@ -62,11 +64,12 @@ impl Tombstone {
             return Err(DecodeError::damaged(name, "it is longer than a tombstone"));
         }
         check_hash(name, bytes, HASH_AT, 0)?;
-        let log_start = Position(u64_at(bytes, FLOOR_AT));
+        let log_start = Position(u64_at(bytes, LOG_START_AT).ok_or_else(|| cut_off(name))?);
         if names::log_position(name).is_none_or(|position| position >= log_start) {
             return Err(DecodeError::damaged(name, format!("a tombstone of log start {log_start} can't stand here")));
         }
-        Ok(Tombstone { dataset: DatasetId(array_at(bytes, DATASET_AT)), log_start })
+        let dataset = DatasetId(array_at(bytes, DATASET_AT).ok_or_else(|| cut_off(name))?);
+        Ok(Tombstone { dataset, log_start })
     }
 }
 
