@@ -1,6 +1,7 @@
 //! The driver: draws a step, gives it to an actor or the store, lets time pass, and reads the log.
 //!
-//! Every step is one draw of the seeded generator, so that a change to one actor leaves the draws of the others alone.
+//! It draws from one seeded stream, and gives each command to a producer a separate one, so that the draws of an actor do
+//! not depend on when it draws.
 
 use std::cell::Cell;
 use std::rc::Rc;

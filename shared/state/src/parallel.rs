@@ -1,6 +1,7 @@
 //! The same work on many items, on several threads.
 //!
-//! For computations that do not wait: they run to their end, on threads that end with the call.
+//! A scoped fork and join with one queue, and no pool: a library should not keep threads of a process. For computations
+//! that do not wait: they run to their end, on threads that end with the call.
 
 use std::sync::Mutex;
 

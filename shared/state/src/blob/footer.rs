@@ -160,13 +160,13 @@ pub enum BlobError {
         limit: u64,
     },
     /// A footer that is not one.
-    #[error("its footer: {0}")]
+    #[error("its footer can't be read")]
     Codec(#[from] CodecError),
     /// Chunks that are not a delta.
-    #[error("{0}")]
+    #[error(transparent)]
     Delta(#[from] DeltaError),
     /// Rows that are not sound.
-    #[error("segment {number} of type {type_name}: {source}")]
+    #[error("segment {number} of type {type_name} is damaged")]
     Segment {
         /// The type.
         type_name: String,
@@ -176,10 +176,10 @@ pub enum BlobError {
         source: SegmentError,
     },
     /// A schema whose keys are not sound.
-    #[error("its schema: {0}")]
+    #[error("a key of its schema is not sound")]
     Schema(#[from] KeyError),
     /// Symbols that are no table.
-    #[error("{0}")]
+    #[error(transparent)]
     Symbols(#[from] TableError),
     /// Digests that do not add up.
     #[error("its records are not those that were committed: the digest is {found:032x}, not {expected:032x}")]

@@ -11,7 +11,7 @@ use super::{Change, Chunk, Delta};
 
 /// Why a delta does not fit a state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("type {type_name}: {source}")]
+#[error("it does not fit the records of type {type_name}")]
 pub struct ApplyError {
     /// The type.
     pub type_name: String,

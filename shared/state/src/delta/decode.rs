@@ -59,7 +59,7 @@ pub enum DeltaError {
         limit: u64,
     },
     /// Rows that are not sound.
-    #[error("rows of type {type_name}: {source}")]
+    #[error("its rows of type {type_name} are damaged")]
     Segment {
         /// The type.
         type_name: String,

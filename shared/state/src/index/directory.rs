@@ -3,6 +3,8 @@
 //! The key index, the live bits and the value index all need numbered pages that one edit replaces without copying the
 //! others. Two levels keep that cheap: an edit after a clone copies the root (a pointer per chunk) and one chunk.
 //!
+//! It is a radix tree of fixed height, as the persistent vectors of Clojure and `imbl` are of a growing one.
+//!
 //! Rules: every chunk but the last holds exactly `CHUNK` pages, and no chunk is empty.
 
 use std::sync::Arc;

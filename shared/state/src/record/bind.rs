@@ -127,7 +127,7 @@ pub enum BindProblem {
         declared: String,
     },
     /// The dataset's type refers to a root that has no sound key.
-    #[error("{type_name} can't be read from the dataset: {source}")]
+    #[error("{type_name} can't be read from the dataset: the dataset's type has a key that is not sound")]
     Unsound {
         /// The type.
         type_name: String,

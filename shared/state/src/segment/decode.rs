@@ -113,7 +113,8 @@ fn read(layout: &Layout, bytes: &[u8], rows_max: u32, symbols: Option<&Arc<Symbo
     if count > rows_max {
         return Err(SegmentError::Rows { most: rows_max, found: count });
     }
-    let StoredSlots { row, lanes, stride } = StoredSlots::read(layout, table)?;
+    let StoredSlots { slots, stride } = StoredSlots::read(layout, table)?;
+    let (row, lanes) = slots.split_at_checked(layout.row_slots).ok_or(short)?;
     let columns_len = u64::from(count).saturating_mul(stride);
     let expected = [columns_len, u64::from(text_len), u64::from(heap_len)].into_iter();
     let expected = expected.fold(table_end as u64, u64::saturating_add);
@@ -125,9 +126,9 @@ fn read(layout: &Layout, bytes: &[u8], rows_max: u32, symbols: Option<&Arc<Symbo
     let (columns, heaps) = body.split_at_checked(columns_len).ok_or(wrong)?;
     let (text, heap) = heaps.split_at_checked(text_len as usize).ok_or(wrong)?;
     let text = std::str::from_utf8(text).map_err(|error| SegmentError::Utf8 { at: error.valid_up_to() })?;
-    let columns = StoredColumns::new(layout, &row, count, columns).ok_or(wrong)?;
+    let columns = StoredColumns::new(layout, row, count, columns).ok_or(wrong)?;
     let regions = columns.regions(text.len(), heap.len())?;
-    let fixed = columns.rows(&regions, &lanes);
+    let fixed = columns.rows(&regions, lanes);
     let bytes = filled(heap.len().saturating_add(PADDING), |padded| {
         if let Some(place) = padded.get_mut(..heap.len()) {
             place.copy_from_slice(heap);
@@ -139,9 +140,8 @@ fn read(layout: &Layout, bytes: &[u8], rows_max: u32, symbols: Option<&Arc<Symbo
 
 /// Bases and widths as stored.
 struct StoredSlots {
-    /// Of the slots that each row has.
-    row: Vec<Slot>,
-    lanes: Vec<Slot>,
+    /// Those that each row has, then the lanes.
+    slots: Vec<Slot>,
     /// Bytes that all slots of a row have together.
     stride: u64,
 }
@@ -149,18 +149,15 @@ struct StoredSlots {
 impl StoredSlots {
     fn read(layout: &Layout, table: &[u8]) -> Result<StoredSlots, SegmentError> {
         let (entries, _) = table.as_chunks::<STORED_SLOT_BYTES>();
-        let mut slots = StoredSlots { row: Vec::with_capacity(layout.row_slots), lanes: Vec::new(), stride: 0 };
+        let mut slots = StoredSlots { slots: Vec::with_capacity(layout.all_slots), stride: 0 };
         for (index, [base @ .., width]) in entries.iter().enumerate() {
             let (base, width) = (u64::from_le_bytes(*base), *width);
             let is_lane = index >= layout.row_slots;
             if width > 8 || (is_lane && width == 0) {
                 return Err(SegmentError::Width { slot: index, width });
             }
-            let slot = Slot { base, offset: 0, width };
-            if is_lane {
-                slots.lanes.push(slot);
-            } else {
-                slots.row.push(slot);
+            slots.slots.push(Slot { base, offset: 0, width });
+            if !is_lane {
                 slots.stride = slots.stride.saturating_add(u64::from(width));
             }
         }

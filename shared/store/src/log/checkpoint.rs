@@ -1,7 +1,7 @@
 //! A checkpoint: the log's state as an object, so that no reader begins at the first entry.
 //!
 //! It tells the log start, the snapshots that are kept, and the running sums that price a way from each of them. A start
-//! reads it and then the entries behind the position that it speaks of, at most 1,000.
+//! reads it and then the entries after the position that it describes, at most 1,000.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 

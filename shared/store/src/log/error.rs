@@ -91,7 +91,7 @@ pub enum ReadError {
         /// Where we looked.
         url: String,
     },
-    /// The dataset was made anew under the same name: open it again.
+    /// The dataset was made again under the same name: open it again.
     #[error("{object} belongs to dataset {found}, not {expected}: the dataset was made anew, open it again")]
     Replaced {
         /// The object that says so.
@@ -101,7 +101,7 @@ pub enum ReadError {
         /// The one that is there now.
         found: DatasetId,
     },
-    /// The log was trimmed past this point: plan anew from a checkpoint.
+    /// The log was trimmed past this point: plan again from a checkpoint.
     #[error("{object} was trimmed: the log begins at {log_start}, start again from its checkpoint")]
     Trimmed {
         /// The tombstone that was met.
@@ -147,7 +147,7 @@ impl ReadError {
         }
     }
 
-    /// Whether the same call may succeed later without anybody's help.
+    /// Whether the same call may succeed later without a change.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, ReadError::Storage(error) if error.is_retryable())

@@ -53,7 +53,7 @@ impl ContentHash {
         bytes
     }
 
-    /// From storage. Any kind is taken: whoever compares will see whether it knows it.
+    /// From storage. Any kind is taken: the comparison shows whether it is known.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; HASH_BYTES]) -> ContentHash {
         let mut value = [0; 32];

@@ -71,7 +71,7 @@ pub enum Kind {
     Trim = 5,
 }
 
-/// Kinds that have a number but no meaning yet: whoever meets one needs a newer release.
+/// Kinds that have a number but no meaning yet: a reader that meets one needs a newer release.
 const RESERVED: [(u16, &str); 6] =
     [(6, "pin"), (7, "unpin"), (8, "merged"), (9, "lease"), (10, "abandon"), (11, "promote")];
 
@@ -257,7 +257,7 @@ pub(super) fn section_count(object: &str, bytes: &[u8], at: usize, header: usize
     Ok(sections)
 }
 
-/// Checks the hash at `at`, of what stands before it and of the section table behind it.
+/// Checks the hash at `at`, of what is before it and of the section table after it.
 pub(super) fn check_hash(object: &str, bytes: &[u8], at: usize, sections: usize) -> Result<(), DecodeError> {
     let stored = ContentHash::from_bytes(&array_at(bytes, at).ok_or_else(|| cut_off(object))?);
     if !stored.is_known() {

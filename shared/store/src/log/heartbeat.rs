@@ -69,7 +69,7 @@ impl Heartbeat {
         self.inner.noted.notify_one();
     }
 
-    /// Puts no more: somebody else holds the dataset, or nobody will.
+    /// Puts no more: another producer owns the dataset, or none will.
     pub(super) fn stop(&self) {
         self.state().stopped = true;
         self.inner.noted.notify_one();
@@ -105,7 +105,7 @@ impl Heartbeat {
         }
     }
 
-    /// The last hint: nobody holds the dataset.
+    /// The last hint: no producer owns the dataset.
     pub(super) async fn release(&self) -> bool {
         self.stop();
         let _putting = self.inner.putting.lock().await;

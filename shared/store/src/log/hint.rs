@@ -38,7 +38,7 @@ pub struct Hint {
     pub epoch: Epoch,
     /// Counts the puts of one owner, so that no two hints are equal.
     pub beat: u64,
-    /// Who holds the dataset; nobody after a `close`.
+    /// The owner of the dataset; none after a `close`.
     pub owner: Option<String>,
     /// The owner's promise: the next hint comes within this time.
     pub heartbeat_interval: Duration,

@@ -4,7 +4,7 @@
 //! it. From bytes to behaviour:
 //!
 //! - the objects: [`head`], [`entry`], [`tombstone`], [`hint`], [`checkpoint`], their [`names`] and errors ([`error`]);
-//! - where the log stands: [`log_state`], advanced entry by entry, written down by checkpoints;
+//! - where the log stands: [`mod@state`], advanced entry by entry, written down by checkpoints;
 //! - [`order`]: the seven rules, which all code below asks;
 //! - reading: [`LogReader::start`] finds the tail ([`mod@tail`]) by way of hint and checkpoint, [`LogReader::next`] follows,
 //!   [`LogReader::walk_from`] reads what rolls a snapshot forward, [`plan`](mod@plan) picks the snapshot;
@@ -24,7 +24,7 @@
 //! loop {
 //!     while let Some(_entry) = reader.next().await? { /* catch up */ }
 //!     match LogWriter::open(&reader, env.clone(), WriterOptions::default()).await {
-//!         Err(OpenError::Behind { .. }) => continue, // somebody wrote meanwhile
+//!         Err(OpenError::Behind { .. }) => continue, // another producer wrote meanwhile
 //!         opened => return Ok(opened?),
 //!     }
 //! }

@@ -1,6 +1,6 @@
 //! Opening a dataset for writing: waiting for one's turn, then the `open` entry (rule 3).
 //!
-//! A hint that keeps changing means a live owner: whoever opens waits, by its own monotonic clock, until a promise is
+//! A hint that keeps changing means a live owner: a producer that opens waits, by its own monotonic clock, until a promise is
 //! broken or the owner has gone, unless it is told to take over. The `open` entry raises the epoch, which ends the
 //! owner's writing wherever it is.
 //!
@@ -80,7 +80,7 @@ impl LogWriter {
 
     /// The same for one who takes over from an owner that commits faster than one can catch up: an `open` that lost its
     /// position goes to the next, so the writer that comes out is ahead of `reader`, and its caller reads up to
-    /// [`LogWriter::log_state`]. Waits for nobody.
+    /// [`LogWriter::log_state`]. Does not wait.
     ///
     /// # Errors
     /// As for [`LogWriter::open`]; `Behind` if others were faster for a whole `commit_timeout`.
@@ -108,7 +108,7 @@ impl LogWriter {
     }
 }
 
-/// Waits while somebody else's promise is unbroken.
+/// Waits while another producer's promise is unbroken.
 async fn wait_for_turn(reader: &LogReader, env: &Env, options: &WriterOptions) -> Result<(), OpenError> {
     let log_state = reader.log_state();
     let mut seen: Option<Hint> = None;

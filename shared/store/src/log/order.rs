@@ -10,7 +10,7 @@
 //! 3. One producer holds the dataset; a higher epoch is final: [`Rules::may_open`], [`Rules::is_fenced`].
 //! 4. Retention: `trim`, then tombstones in ascending order, then deletion; the log start never passes what is kept:
 //!    [`Rules::trim_steps`], [`Rules::log_start_limit`].
-//! 5. Garbage is what nobody names and nobody can name any more: [`Rules::is_garbage`], [`Rules::may_name`].
+//! 5. Garbage is what no entry names and none can name any more: [`Rules::is_garbage`], [`Rules::may_name`].
 //! 6. "Not found" is the end of the log only after an entry, and not below the hint: [`Rules::is_end`].
 //! 7. A snapshot is read back and compared before an entry names it: [`Rules::is_proven`].
 
@@ -103,7 +103,7 @@ pub enum Verdict {
     Undecided,
 }
 
-/// What "not found" behind the last known key means.
+/// What "not found" after the last known key means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotFound {
     /// The log ends here.
@@ -155,7 +155,7 @@ impl Rules {
     ///
     /// `hint` has been unchanged for `unchanged_for`, by our own monotonic clock. A hint of an epoch below the log's is
     /// a superseded producer's, and no hint at all may be that of a producer that just opened: both are as good as a
-    /// promise of `default_promise`, because whoever holds the dataset is about to put its own.
+    /// promise of `default_promise`, because the owner of the dataset is about to put its own.
     ///
     /// # Errors
     /// How long to wait.
@@ -209,8 +209,8 @@ impl Rules {
         limit.unwrap_or(log_state.log_start).max(log_state.log_start)
     }
 
-    /// Rule 5. Whether the object `name` may be deleted by anybody, after the log was read to its tail: no live entry
-    /// and not the newest checkpoint names it, and nobody can name it any more. Otherwise only its own writer may.
+    /// Rule 5. Whether the object `name` may be deleted by any process, after the log was read to its tail: no live entry
+    /// and not the newest checkpoint names it, and none can name it any more. Otherwise only its own writer may.
     #[must_use]
     pub fn is_garbage(self, name: &ObjectName, is_named: bool, log_epoch: Epoch, log_start: Position) -> bool {
         let is_past = name.epoch < log_epoch || name.position < log_start;
@@ -223,8 +223,8 @@ impl Rules {
         (name.epoch == epoch && name.position >= log_start) || !self.keep(Rule::Garbage)
     }
 
-    /// Rule 6. What it means that nothing stands behind `last`: the end of the log only if `last` itself holds an
-    /// entry and the hint tells of nothing behind it.
+    /// Rule 6. What it means that nothing exists after `last`: the end of the log only if `last` itself holds an
+    /// entry and the hint names nothing after it.
     #[must_use]
     pub fn is_end(self, last: Position, last_is_entry: bool, hint: Option<Position>) -> NotFound {
         let is_end = last_is_entry && hint.is_none_or(|hint| hint <= last);

@@ -18,7 +18,7 @@ pub enum Outcome {
     Lost(Lost),
     /// It does not stand in the log and never will: another producer holds the dataset. Final.
     Fenced(Fenced),
-    /// Nobody knows: it may still land. The pending entry is the only way on.
+    /// Unknown: it may still land. The pending entry is the only way on.
     Unknown(Pending),
 }
 
@@ -52,7 +52,7 @@ pub enum Lost {
         /// The position that was taken.
         position: Position,
     },
-    /// The log went on without this writer, and was trimmed behind it: open anew.
+    /// The log went on without this writer, and was trimmed past it: open again.
     #[error(
         "log position {position} was written and trimmed by others, the log begins at {log_start}: open the dataset anew"
     )]
@@ -199,7 +199,7 @@ pub enum Refused {
     /// Larger than an entry may be, or it contradicts itself.
     #[error("the entry cannot be written")]
     Encode(#[source] DecodeError),
-    /// The object that it names could not be put. Nobody names it: try again.
+    /// The object that it names could not be put. No entry names it: try again.
     #[error("the object that the entry would name could not be put")]
     Object(#[source] StorageError),
     /// The writer holds nothing, or `open` is not the caller's to put.
@@ -208,7 +208,7 @@ pub enum Refused {
         /// The kind.
         kind: Kind,
     },
-    /// An object of another epoch may be deleted by anybody at any time: put one of one's own.
+    /// An object of another epoch may be deleted by any process at any time: put one of this epoch.
     #[error("it names an object of epoch {found}, this writer's is {own}: write the object anew")]
     OthersObject {
         /// The object's epoch.
@@ -216,7 +216,7 @@ pub enum Refused {
         /// The writer's.
         own: Epoch,
     },
-    /// Nobody could start behind the newest checkpoint: write one first.
+    /// No reader could start after the newest checkpoint: write one first.
     #[error("log start {log_start} is above the newest checkpoint, at {checkpoint}: write a checkpoint first")]
     LogStartAboveCheckpoint {
         /// The log start that was asked for.
@@ -224,7 +224,7 @@ pub enum Refused {
         /// The newest checkpoint.
         checkpoint: Position,
     },
-    /// The log that the writer appended to is not there any more: somebody deleted it, or made another dataset in its
+    /// The log that the writer appended to is not there any more: it was deleted, or a producer made another dataset in its
     /// place. Stop, find out who; then open the dataset anew.
     #[error("the log that this writer appended to is gone")]
     Gone(#[source] ReadError),

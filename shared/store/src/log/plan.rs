@@ -74,7 +74,7 @@ pub struct Have {
 pub struct Plan {
     /// The snapshot to load first; else the way begins at the state that one has, or at the empty one.
     pub snapshot: Option<Snapshot>,
-    /// Apply the commits behind this version …
+    /// Apply the commits after this version …
     pub from: Version,
     /// … up to and with this one.
     pub to: Version,
@@ -126,7 +126,7 @@ pub fn is_snapshot_due(log_state: &LogState, model: &CostModel) -> bool {
     newest.snapshot.version < log_state.version && deltas >= alone
 }
 
-/// Whether the deltas behind `version` are all there.
+/// Whether the deltas after `version` are all there.
 fn can_roll(log_state: &LogState, version: Version) -> bool {
     version.position().next() >= log_state.log_start
 }

@@ -5,7 +5,7 @@
 //! What stands between a snapshot and the reader's place is a [`Walk`].
 //!
 //! Rules: each entry must follow the one before (position, hash, dataset, epoch, pointers); a tombstone means to start
-//! again; "nothing there" is only "nothing yet" until [`LogReader::check_end`] has looked behind it (rule 6).
+//! again; "nothing there" is only "nothing yet" until [`LogReader::check_end`] has looked after it (rule 6).
 
 use super::entry::{Entry, LogObject, ObjectRef};
 use super::error::ReadError;
@@ -34,7 +34,7 @@ impl LogReader {
         LogReader::at(storage, LogState::empty())
     }
 
-    /// A reader that goes on behind `log_state`.
+    /// A reader that goes on after `log_state`.
     #[must_use]
     pub fn at(storage: Storage, log_state: LogState) -> LogReader {
         LogReader { storage, rules: Rules::default(), log_state }
@@ -75,10 +75,10 @@ impl LogReader {
         read_object(&self.storage, position).await
     }
 
-    /// Reads the next entry and moves behind it; `None` if there is none yet. One request.
+    /// Reads the next entry and moves past it; `None` if there is none yet. One request.
     ///
     /// # Errors
-    /// `Trimmed`: start again. `Replaced`: the dataset was made anew. Else what is damaged, or the store's error. The
+    /// `Trimmed`: start again. `Replaced`: the dataset was made again. Else what is damaged, or the store's error. The
     /// reader stays where it is.
     pub async fn next(&mut self) -> Result<Option<Entry>, ReadError> {
         let position = self.log_state.position.next();
@@ -138,7 +138,7 @@ impl LogReader {
         })
     }
 
-    /// The entries behind `version`, up to this reader's place: what rolls a state of `version` forward.
+    /// The entries after `version`, up to this reader's place: what rolls a state of `version` forward.
     #[must_use]
     pub fn walk_from(&self, version: Version) -> Walk {
         let last = (self.log_state.position, self.log_state.hash);

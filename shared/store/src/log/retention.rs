@@ -1,4 +1,4 @@
-//! Retention: what nobody needs any more goes, in an order that no crash can hurt (rules 4 and 5).
+//! Retention: what no reader needs any more is removed, in an order that no crash can hurt (rules 4 and 5).
 //!
 //! [`trim`] raises the log start, [`sweep`] finds what crashes and superseded producers left behind. Both can be run by the
 //! producer's own writer or by a janitor that joined, again and again, at the same time.
@@ -208,7 +208,7 @@ async fn first_entry(storage: &Storage, log_start: Position) -> Result<Position,
     Ok(Position(low))
 }
 
-/// Deletes what no live entry names and nobody can name any more; says how many objects that were.
+/// Deletes what no live entry names and none can name any more; returns how many objects that were.
 ///
 /// # Errors
 /// If the log can't be read or the store fails; running it again is always safe.

@@ -1,4 +1,4 @@
-//! Where to start: hint → its entry's header → checkpoint → the entries behind it, at most 1,000.
+//! Where to start: hint → its entry's header → checkpoint → the entries after it, at most 1,000.
 //!
 //! A log that is years long is known after a handful of requests. The reader that comes out stands at the tail and
 //! knows the snapshots and what each way costs; [`super::plan`] picks one.

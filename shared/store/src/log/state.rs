@@ -4,7 +4,7 @@
 //! where an entry is judged to follow the one before.
 //!
 //! Rules: only an entry that follows advances it; costs are running sums from the first entry on, so that the cost of a
-//! way between two versions is a difference, whoever computed the two.
+//! way between two versions is a difference, wherever the two were computed.
 
 use std::ops::Sub;
 
@@ -60,7 +60,7 @@ pub struct KeptSnapshot {
 }
 
 impl KeptSnapshot {
-    /// When its version was committed, or, if nobody wrote that down, when the snapshot was named: a little later.
+    /// When its version was committed, or, if that was not recorded, when the snapshot was named: a little later.
     #[must_use]
     pub fn committed_at(&self) -> Timestamp {
         let told = self.snapshot.committed_at;

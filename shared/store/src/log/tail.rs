@@ -3,7 +3,7 @@
 //! The hint says where the end was a moment ago; from there the positions that exist are doubled past and bisected.
 //! With a good hint that takes three requests.
 //!
-//! Rule 6 is asked here: a missing key is the end of the log only behind an entry, and not below the hint.
+//! Rule 6 is asked here: a missing key is the end of the log only after an entry, and not below the hint.
 
 use super::entry::{ENTRY_BYTES_MAX, LogObject, decode};
 use super::error::ReadError;
@@ -56,7 +56,7 @@ pub async fn find_tail(storage: &Storage, rules: Rules) -> Result<Tail, ReadErro
         if let Some(LogHead::Entry(head)) = head {
             return Ok(Tail { head: *head, hint });
         }
-        // It was trimmed between two looks, so the log goes on behind it: look again.
+        // It was trimmed between two looks, so the log goes on after it: look again.
     }
     Err(ReadError::damaged(storage.url(), "the log ends in a tombstone, so entries behind it are missing"))
 }

@@ -36,7 +36,7 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// The entries behind `link`, or from `first` on, up to and with `last`, whose hash is `last_hash`.
+    /// The entries after `link`, or from `first` on, up to and with `last`, whose hash is `last_hash`.
     pub(super) fn new(
         storage: Storage,
         dataset: DatasetId,
@@ -47,10 +47,10 @@ impl Walk {
         Walk { storage, dataset, next: first, last: last.0, last_hash: last.1, link, ahead: VecDeque::new() }
     }
 
-    /// The next entry; `None` behind the last.
+    /// The next entry; `None` after the last.
     ///
     /// # Errors
-    /// `Trimmed` if the stretch was trimmed meanwhile: plan anew. Else damage, a replaced dataset, or the store's.
+    /// `Trimmed` if the stretch was trimmed meanwhile: plan again. Else damage, a replaced dataset, or the store's.
     pub async fn next(&mut self) -> Result<Option<Entry>, ReadError> {
         if self.ahead.is_empty() && self.next <= self.last {
             self.read_ahead().await?;

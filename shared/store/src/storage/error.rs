@@ -222,12 +222,12 @@ pub(super) fn is_bucket_missing(error: &object_store::Error) -> bool {
     ["NoSuchBucket", "ContainerNotFound", "bucket does not exist"].iter().any(|sign| text.contains(sign))
 }
 
-/// Whether it is the machine's own credentials that could not be had: nobody set any.
+/// Whether it is the machine's own credentials that could not be had: none were set.
 fn asked_for_credentials(said: &str) -> bool {
     ["/latest/api/token", "/latest/meta-data/iam"].iter().any(|path| said.contains(path))
 }
 
-/// Whether a read began behind the object's end.
+/// Whether a read began after the object's end.
 fn begins_behind_end(said: &str) -> bool {
     ["status code: 416", "Wanted range starting at"].iter().any(|sign| said.contains(sign))
 }

@@ -6,7 +6,7 @@
 //!
 //! Rules: a name is checked before it becomes a key; a body is as long as announced or the read fails; an object with
 //! a limit is refused before its body is read (I9); a put that was answered survives a crash of the machine (local
-//! files and their folders are synced); an error of a write means that nobody knows whether it landed.
+//! files and their folders are synced); an error of a write means that it may have landed or not.
 
 mod error;
 mod location;
@@ -127,7 +127,7 @@ impl Storage {
         self.body(name, result, max_bytes).await.map(Some)
     }
 
-    /// The bytes of `range`: fewer if the object ends in it, an error if it begins behind the end.
+    /// The bytes of `range`: fewer if the object ends in it, an error if it begins after the end.
     pub async fn get_range(&self, name: &str, range: Range<u64>) -> Result<Option<Bytes>, StorageError> {
         let key = self.key(name, Operation::Read)?;
         if range.is_empty() {
@@ -165,7 +165,7 @@ impl Storage {
         Ok(self.found(name, self.store.head(&key).await)?.map(|meta| meta.size))
     }
 
-    /// Puts an object if there is none of that name. After an error nobody knows whether it landed, or will.
+    /// Puts an object if there is none of that name. After an error it may have landed, or may still land.
     pub async fn create(&self, name: &str, bytes: Bytes) -> Result<Created, StorageError> {
         let key = self.key(name, Operation::Create)?;
         match self.store.put_opts(&key, bytes.into(), PutMode::Create.into()).await {

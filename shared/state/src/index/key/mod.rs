@@ -9,6 +9,9 @@
 //! entries without aliases and without a moment when everything moves (I10). A page also has its own number of lines
 //! and grows by a quarter, which keeps it filled while it waits for its turn to be split.
 //!
+//! Published structures that it follows: the tags of a line, compared at once, are those of Swiss tables and of F14 (whose
+//! lines count what spilled out of them, too); the splitting of pages is Litwin's linear hashing.
+//!
 //! Rules: the low 32 bits of a hash choose the page, the next 24 the line, the top 8 the tag; tag 0 marks a free slot.
 //! A page always has a free slot. A home line's `reach` and `spilled_tags` cover every entry that spilled out of it. The
 //! same edits in the same order make the same structure.

@@ -4,6 +4,9 @@
 //! containers of 2^16 ordinals, so that a change to a large set copies one container (I10) and `and` works container by
 //! container.
 //!
+//! The containers are those of Roaring bitmaps (sorted numbers or bits, by how many there are), each in an `Arc`, so that
+//! versions share them.
+//!
 //! Rules: the shape follows from the content alone, so equal sets are structurally equal: up to `FEW_MAX` ordinals are
 //! in a slice; a container is sorted numbers up to `SORTED_MAX`, bits above, and never empty.
 

@@ -15,8 +15,8 @@
 //!
 //! Rules: what is about to be put is kept here first, so that a dropped future loses nothing and the next call settles
 //! it (rule 2); an entry of one's own epoch that took the position (a janitor's) means the same body at the next; a
-//! higher epoch is final (rule 3); a body is only put where it fits: a commit behind its parent, a name above the
-//! log start (rule 5), a checkpoint just behind the place that it tells of; a checkpoint comes before the 1,000th entry
+//! higher epoch is final (rule 3); a body is only put where it fits: a commit after its parent, a name above the
+//! log start (rule 5), a checkpoint just after the position that it describes; a checkpoint comes before the 1,000th entry
 //! since the last.
 
 mod put;
@@ -214,7 +214,7 @@ impl LogWriter {
     /// Puts an object and the entry that names it, in the order of rule 1.
     ///
     /// # Errors
-    /// `Refused`: nothing was put but perhaps the object, which nobody names.
+    /// `Refused`: nothing was put but perhaps the object, which no entry names.
     pub async fn publish(&mut self, object: NewObject, body: Body) -> Result<Outcome, Refused> {
         if let Some(unknown) = self.settle_earlier().await {
             return Ok(unknown);
@@ -305,7 +305,7 @@ impl LogWriter {
         settled.map_or(Outcome::Unknown(pending), |(_, outcome)| outcome.clone())
     }
 
-    /// Settles what is in flight and puts the last hint: nobody holds the dataset. `Some` if an entry stays unknown;
+    /// Settles what is in flight and puts the last hint: no producer owns the dataset. `Some` if an entry stays unknown;
     /// then the hint goes on telling of an owner, and the writer can be closed again.
     pub async fn close(&mut self) -> Option<Pending> {
         if let Some(Outcome::Unknown(pending)) = self.settle().await {
@@ -379,7 +379,7 @@ impl LogWriter {
         match body {
             Body::Open(_) => return Err(Refused::NotOwner { kind: Kind::Open }),
             Body::Commit(_) if self.heartbeat.is_none() => return Err(Refused::NotOwner { kind: Kind::Commit }),
-            // Behind the newest checkpoint nobody could start.
+            // After the newest checkpoint no reader could start.
             Body::Trim(trim)
                 if trim.log_start > self.log_state.checkpoint && trim.log_start > self.log_state.log_start =>
             {
@@ -397,7 +397,7 @@ impl LogWriter {
         }
     }
 
-    /// Why `body` does not fit behind what now stands, if it doesn't. Asked again after each lost position.
+    /// Why `body` does not fit after what is there now, if it doesn't. Checked again after each lost position.
     fn misfit(&self, body: &Body) -> Option<Lost> {
         let LogState { version, log_start, .. } = self.log_state;
         match body {
