@@ -111,7 +111,7 @@ fn print_feature(view: &View) {
     println!("{}:", feature.path());
     for support in feature.support().iter().take(4) {
         let browser = view.get_key(support.browser()).map_or("?", |browser| browser.name());
-        let added = support.statements().iter().next().and_then(|statement| statement.version_added());
+        let added = support.statements().iter().next().and_then(cenote_examples::compat::StatementRef::version_added);
         println!("  {browser:<20} {}", added.unwrap_or("no"));
     }
 }

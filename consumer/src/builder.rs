@@ -42,7 +42,7 @@ pub enum OnEmpty {
 impl Default for OnEmpty {
     /// Waits for 60 seconds.
     fn default() -> OnEmpty {
-        OnEmpty::Wait(Duration::from_secs(60))
+        OnEmpty::Wait(Duration::from_mins(1))
     }
 }
 

@@ -13,7 +13,7 @@ use cenote_store::env::Instant;
 use cenote_store::log::Hint;
 
 /// Time between two checks of the end of the log while no entry comes.
-const CHECK_EVERY: Duration = Duration::from_secs(60);
+const CHECK_EVERY: Duration = Duration::from_mins(1);
 
 /// When the producer last showed a sign of life.
 #[derive(Debug)]

@@ -15,12 +15,12 @@ use cenote_store::env::{Env, Instant};
 use crate::error::RefreshError;
 
 /// A version that failed is tried again after this time, ± 20 %, even if the log does not grow.
-const RETRY: Duration = Duration::from_secs(60);
+const RETRY: Duration = Duration::from_mins(1);
 /// Snapshots in place of a delta are at least one hour apart, and up to 40 % more.
-const SNAPSHOT_GAP: Duration = Duration::from_secs(4_320);
+const SNAPSHOT_GAP: Duration = Duration::from_mins(72);
 const SNAPSHOT_JITTER: f64 = 1.0 / 6.0;
 /// A missing object is awaited for this time.
-const MISSING_PATIENCE: Duration = Duration::from_secs(300);
+const MISSING_PATIENCE: Duration = Duration::from_mins(5);
 
 /// What could not be reached.
 #[derive(Debug, Default)]

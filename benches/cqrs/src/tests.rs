@@ -301,7 +301,7 @@ async fn what_waits_in_memory_is_lag() {
     use super::settings::Settings;
     use super::strategy::{Stage, Strategy};
     let (folder, world) = (tempfile::tempdir().unwrap(), World::new(20, 1, 7));
-    let patient = Settings { publish_patience: Duration::from_secs(600), ..Settings::BRISK };
+    let patient = Settings { publish_patience: Duration::from_mins(10), ..Settings::BRISK };
     let stage = Stage::embedded(folder.path().to_owned(), world.clone(), patient);
     let running = Strategy::Async.start(&stage).await.unwrap();
     let rename = |name: &str| Command::Rename { id: 1, name: name.to_owned() };
@@ -311,7 +311,7 @@ async fn what_waits_in_memory_is_lag() {
     running.execute(&rename("one")).await.unwrap();
     assert_eq!(lag().await, 1);
     stage.points.broker_down.store(false, Relaxed);
-    assert!(settle(&*running, Duration::from_secs(60)).await.unwrap());
+    assert!(settle(&*running, Duration::from_mins(1)).await.unwrap());
     assert_eq!(differences(&*running, &world, 1).await.unwrap(), []);
 
     // What was lost with the service is not waited for, and the audit finds it.
@@ -320,7 +320,7 @@ async fn what_waits_in_memory_is_lag() {
     while stage.points.is_armed(Point::CommittedNotPublished) {
         tokio::task::yield_now().await;
     }
-    assert!(settle(&*running, Duration::from_secs(60)).await.unwrap());
+    assert!(settle(&*running, Duration::from_mins(1)).await.unwrap());
     assert_eq!(differences(&*running, &world, 1).await.unwrap().len(), 1);
 
     // The same if it is killed at an arbitrary point.
@@ -328,7 +328,7 @@ async fn what_waits_in_memory_is_lag() {
     running.execute(&rename("three")).await.unwrap();
     running.kill("service");
     stage.points.broker_down.store(false, Relaxed);
-    assert!(settle(&*running, Duration::from_secs(60)).await.unwrap());
+    assert!(settle(&*running, Duration::from_mins(1)).await.unwrap());
     assert_eq!(differences(&*running, &world, 1).await.unwrap().len(), 1);
     running.stop().await;
 }

@@ -22,7 +22,7 @@ impl Folders {
     }
 }
 
-const PLAN: Plan = Plan { at_a_time: 8, patience: Duration::from_secs(60), ..Plan::QUICK };
+const PLAN: Plan = Plan { at_a_time: 8, patience: Duration::from_mins(1), ..Plan::QUICK };
 
 async fn gets_there(strategy: Strategy) {
     let (folders, world) = (Folders::default(), World::new(300, 20, 7));

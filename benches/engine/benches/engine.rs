@@ -184,7 +184,7 @@ fn refreshes(criterion: &mut Criterion, world: &mut World) {
     let World { runtime, producer, catalog, .. } = world;
     let open = |builder: ConsumerBuilder| Arc::new(runtime.block_on(builder.open()).expect("the dataset opens"));
     let by_hand = open(Consumer::builder(&url).with::<Movie>().reload(ReloadPolicy::Manual));
-    let watching = open(Consumer::builder(&url).with::<Movie>().reload(ReloadPolicy::Poll(Duration::from_secs(3_600))));
+    let watching = open(Consumer::builder(&url).with::<Movie>().reload(ReloadPolicy::Poll(Duration::from_hours(1))));
     let mut ratings = catalog.rating_integers();
     let mut repetition = 1_000_000;
     let mut update = |changes: u64| {

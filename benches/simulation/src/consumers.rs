@@ -152,7 +152,7 @@ impl ConsumerActor {
         self.context.env.sleep(CHECK_END_AFTER).await;
         match self.refresh().await {
             Ok(version) => {
-                self.context.fail(format!("{} takes {version} for the end, and the newest entry is gone", self.name))
+                self.context.fail(format!("{} takes {version} for the end, and the newest entry is gone", self.name));
             }
             Err(()) => self.context.count(Outcome::ShortLog),
         }

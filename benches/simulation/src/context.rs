@@ -21,7 +21,7 @@ use super::tally::{Outcome, Tally, Trace};
 use super::{Failure, Plan, Summary};
 
 /// Keeps little, so that the log is trimmed often.
-pub(crate) const RETENTION: Retention = Retention::new().snapshots(2).younger_than(Duration::from_secs(120));
+pub(crate) const RETENTION: Retention = Retention::new().snapshots(2).younger_than(Duration::from_mins(2));
 
 /// What all actors share.
 pub(crate) struct Context {

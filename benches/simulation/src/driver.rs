@@ -91,8 +91,8 @@ impl Driver {
 
     async fn advance_time(&self, step: u64) {
         let passes = match self.rng.below(1_000) {
-            0..20 => self.rng.wait(Duration::from_secs(300)),
-            20..23 => self.rng.wait(Duration::from_secs(3 * 3_600)),
+            0..20 => self.rng.wait(Duration::from_mins(5)),
+            20..23 => self.rng.wait(Duration::from_hours(3)),
             _ => Duration::ZERO,
         };
         self.context.env.sleep(passes).await;

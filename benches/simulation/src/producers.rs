@@ -43,9 +43,9 @@ pub(crate) struct Opening {
 }
 
 /// Longer than any call takes.
-pub(crate) const PATIENT: Duration = Duration::from_secs(24 * 3_600);
+pub(crate) const PATIENT: Duration = Duration::from_hours(24);
 /// The heartbeat interval; long, so that there are few hints.
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_mins(1);
 
 /// A simulated producer.
 struct ProducerActor {

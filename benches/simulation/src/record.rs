@@ -62,7 +62,7 @@ pub(crate) fn dataset(rng: &Rng) -> Content {
 /// A few changes; the changes after the large record was added delete it.
 pub(crate) fn changes(content: &Content, rng: &Rng, large: bool) -> Changes {
     let mut changes = Changes::new();
-    for _ in 0..1 + rng.below(5) {
+    for _ in 0..=rng.below(5) {
         let id = rng.below(KEYS);
         changes.insert(id, rng.percent(75).then(|| item(id, rng)));
     }
@@ -103,7 +103,7 @@ pub(crate) fn differs(view: &View, content: &Content) -> Option<String> {
     }
     let scanned: BTreeMap<u64, Item> = view.all::<Item>().map(|item| (item.id(), item.to_owned())).collect();
     for (id, expected) in content.iter() {
-        let by_key = view.get::<Item>(*id).map(|item| item.to_owned());
+        let by_key = view.get::<Item>(*id).map(ItemRef::to_owned);
         if scanned.get(id) != Some(expected) || by_key.as_ref() != Some(expected) {
             return Some(format!("record {id} differs or is missing"));
         }

@@ -12,11 +12,11 @@ use super::slot::{ActorState, Slot};
 use super::store_faults::ALL_LANDED;
 
 /// The pause between refreshes. All of them together take longer than any quarantine.
-const REFRESH_EVERY: Duration = Duration::from_secs(600);
+const REFRESH_EVERY: Duration = Duration::from_mins(10);
 /// The number of refreshes.
 const REFRESHES: usize = 24;
 /// Longer than any call takes when the store has no faults.
-const CALLS_END: Duration = Duration::from_secs(1_800);
+const CALLS_END: Duration = Duration::from_mins(30);
 
 /// Records a failure unless everything works again.
 pub(crate) async fn check(driver: &Driver) {
@@ -102,7 +102,7 @@ async fn read(driver: &Driver) {
     let newest = context.model.borrow().newest();
     match consumers::open(context, Opening { name: "consumer-new", poll: None }).await {
         Err(error) => {
-            context.fail(format!("a new consumer does not open although the store has no faults: {error} (I11)"))
+            context.fail(format!("a new consumer does not open although the store has no faults: {error} (I11)"));
         }
         Ok(mut fresh) => {
             fresh.check();

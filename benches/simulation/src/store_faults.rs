@@ -142,7 +142,7 @@ impl StoreFaults {
 }
 
 /// Longer than a put that was reported as failed can take to land.
-pub(crate) const ALL_LANDED: Duration = Duration::from_secs(300);
+pub(crate) const ALL_LANDED: Duration = Duration::from_mins(5);
 
 fn put(context: &Context, name: &str, bytes: Bytes) {
     context.memory.put(name, bytes).now_or_never().expect("memory answers at once").expect("memory does not fail");

@@ -32,10 +32,7 @@ Examples:
 impl Stats {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let view = newest_view(&self.dataset).await?;
-        match self.json {
-            true => print_line(as_json(&self.dataset.url, &view)),
-            false => print_line(as_text(&view)),
-        }
+        if self.json { print_line(as_json(&self.dataset.url, &view)) } else { print_line(as_text(&view)) }
     }
 }
 

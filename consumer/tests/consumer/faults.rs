@@ -15,7 +15,7 @@ use crate::{BY_COUNTRY, Movie, manual, memory, movie};
 
 async fn chain_and_consumer() -> (Storage, Env, Chain, Consumer, FaultyStore) {
     let (storage, env) = (memory().await, Env::simulated(1));
-    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
     chain.always_blobs = true;
     chain.commit(|edit| (0..50).for_each(|id| edit.put(&movie(id, "first")))).await;
     // Delayed requests count as fired, which the tests use to count reads.
@@ -153,7 +153,7 @@ async fn a_missing_blob_is_awaited_and_then_avoided() {
 #[tokio::test(start_paused = true)]
 async fn a_start_serves_the_last_good_version_and_reports_the_bad_one() {
     let (storage, env) = (memory().await, Env::simulated(1));
-    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
     chain.commit(|edit| (0..50).for_each(|id| edit.put(&movie(id, "first")))).await;
     let good = chain.commit(|edit| edit.put(&movie(1, "good"))).await;
     chain.spoil = Spoil::Digest;
@@ -167,7 +167,7 @@ async fn a_start_serves_the_last_good_version_and_reports_the_bad_one() {
 #[tokio::test(start_paused = true)]
 async fn a_start_avoids_a_bad_snapshot() {
     let (storage, env) = (memory().await, Env::simulated(1));
-    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
     let long = "a title that makes a snapshot worth its bytes ".repeat(40);
     chain.commit(|edit| (0..100).for_each(|id| edit.put(&movie(id, &long)))).await;
     let older = chain.commit(|edit| (0..100).for_each(|id| edit.put(&movie(id, "short")))).await;

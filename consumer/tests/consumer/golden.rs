@@ -114,13 +114,13 @@ async fn write(folder: &Path) {
         })
         .await;
     chain.snapshot().await;
-    env.sleep(Duration::from_secs(60)).await;
+    env.sleep(Duration::from_mins(1)).await;
     // A checkpoint, and tombstones below the snapshot.
     chain.trim().await;
     chain.always_blobs = true;
     chain.commit(|edit| (10..20).for_each(|id| edit.put(&film(id, "second")))).await;
     chain.always_blobs = false;
-    env.sleep(Duration::from_secs(60)).await;
+    env.sleep(Duration::from_mins(1)).await;
     chain
         .commit(|edit| {
             edit.delete::<Film>(7);

@@ -28,7 +28,7 @@ struct Untitled {
 #[tokio::test(start_paused = true)]
 async fn an_unreachable_store_makes_it_stale_until_it_is_reachable() {
     let (storage, env) = (memory().await, Env::simulated(1));
-    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
     let first = chain.commit(|edit| edit.put(&movie(1, "first"))).await;
     let faults = FaultyStore::new(env.clone());
     let consumer = manual(&faults.wrap(&storage), &env).open().await.expect("it opens");
@@ -52,7 +52,7 @@ async fn an_unreachable_store_makes_it_stale_until_it_is_reachable() {
 #[tokio::test(start_paused = true)]
 async fn open_waits_while_the_store_is_unreachable() {
     let (storage, env) = (memory().await, Env::simulated(1));
-    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
     let first = chain.commit(|edit| edit.put(&movie(1, "first"))).await;
     let faults = FaultyStore::new(env.clone());
     faults.add(Rule::new(Fault::Unavailable).times(20));
@@ -66,7 +66,7 @@ async fn open_waits_while_the_store_is_unreachable() {
 #[tokio::test(start_paused = true)]
 async fn an_overdue_heartbeat_makes_it_unknown_until_one_comes() {
     let (storage, env) = (memory().await, Env::simulated(1));
-    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
     chain.commit(|edit| edit.put(&movie(1, "first"))).await;
     chain.beat().await;
     let consumer =
@@ -93,7 +93,7 @@ async fn an_overdue_heartbeat_makes_it_unknown_until_one_comes() {
 #[tokio::test(start_paused = true)]
 async fn another_dataset_at_the_url_is_not_followed() {
     let (storage, env) = (memory().await, Env::simulated(1));
-    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
     for round in 0..3 {
         chain.commit(|edit| edit.put(&movie(1, &format!("round {round}")))).await;
     }
@@ -102,7 +102,7 @@ async fn another_dataset_at_the_url_is_not_followed() {
     for object in storage.list("", None).await.expect("it lists") {
         storage.delete(&object.name).await.expect("it deletes");
     }
-    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
     chain.commit(|edit| edit.put(&movie(1, "another dataset"))).await;
     consumer.refresh().await.expect_err("another dataset");
     assert_eq!(health(&consumer), Health::DatasetReplaced);
@@ -118,7 +118,7 @@ async fn another_dataset_at_the_url_is_not_followed() {
 #[tokio::test(start_paused = true)]
 async fn an_entry_of_a_newer_release_needs_an_upgrade() {
     let (storage, env) = (memory().await, Env::simulated(1));
-    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
     let first = chain.commit(|edit| edit.put(&movie(1, "first"))).await;
     let consumer = manual(&storage, &env).open().await.expect("it opens");
     let second = chain.commit(|edit| edit.put(&movie(1, "second"))).await;
@@ -137,13 +137,13 @@ async fn an_entry_of_a_newer_release_needs_an_upgrade() {
 #[tokio::test(start_paused = true)]
 async fn a_schema_that_does_not_fit_is_incompatible_until_it_does() {
     let (storage, env) = (memory().await, Env::simulated(1));
-    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
     let first = chain.commit(|edit| edit.put(&movie(1, "first"))).await;
     let consumer = manual(&storage, &env).open().await.expect("it opens");
     let titles = chain.state.schema().types[0].fields.iter().find(|field| field.name == "title").cloned();
     let untitled = chain
         .evolve(
-            |registry| registry.with::<Untitled>(),
+            cenote_state::record::Registry::with::<Untitled>,
             |schema| schema.types[0].fields.retain(|field| field.name != "title"),
         )
         .await;
@@ -158,7 +158,7 @@ async fn a_schema_that_does_not_fit_is_incompatible_until_it_does() {
     // Another column of that name, which every row has: as a producer would, after an empty dataset.
     chain
         .evolve(
-            |registry| registry.with::<Movie>(),
+            cenote_state::record::Registry::with::<Movie>,
             |schema| {
                 let mut title = titles.expect("it was there");
                 title.column = cenote_state::ids::ColumnId(schema.types[0].next_column);
@@ -177,7 +177,7 @@ async fn a_schema_that_does_not_fit_is_incompatible_until_it_does() {
 #[tokio::test(start_paused = true)]
 async fn a_state_that_is_too_large_is_refused() {
     let (storage, env) = (memory().await, Env::simulated(1));
-    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
     let first = chain.commit(|edit| edit.put(&movie(1, "first"))).await;
     let consumer = manual(&storage, &env).max_state_bytes(100_000).open().await.expect("it opens");
     chain.commit(|edit| (0..10_000).for_each(|id| edit.put(&movie(id, "one of many")))).await;

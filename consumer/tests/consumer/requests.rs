@@ -11,7 +11,7 @@ use crate::{Movie, manual, memory, movie};
 #[tokio::test(start_paused = true)]
 async fn a_start_a_poll_and_a_refresh_make_the_requests_that_they_should() {
     let (storage, env) = (memory().await, Env::simulated(1));
-    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
     let title = "an incompressible title would be better, but this will do ".repeat(20);
     chain.commit(|edit| (0..2_000).for_each(|id| edit.put(&movie(id, &format!("{title}{id}"))))).await;
     chain.commit(|edit| (0..2_000).for_each(|id| edit.put(&movie(id, &format!("{id}{title}"))))).await;

@@ -18,7 +18,7 @@ fn table(view: &View) -> &Arc<cenote_state::table::Table> {
 #[tokio::test(start_paused = true)]
 async fn held_views_stay_what_they_were() {
     let (storage, env) = (memory().await, Env::simulated(1));
-    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
     chain.commit(|edit| (0..200).for_each(|id| edit.put(&movie(id, "round 0")))).await;
     let consumer = manual(&storage, &env).open().await.expect("it opens");
     let mut held = vec![consumer.view()];
@@ -51,7 +51,7 @@ async fn held_views_stay_what_they_were() {
 #[tokio::test]
 async fn reads_and_refreshes_do_not_wait_for_each_other() {
     let (storage, env) = (memory().await, Env::system());
-    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
     let first = chain.commit(|edit| edit.put(&movie(1, "first"))).await;
     let faults = FaultyStore::new(env.clone());
     let consumer = Arc::new(manual(&faults.wrap(&storage), &env).open().await.expect("it opens"));
@@ -92,7 +92,7 @@ async fn reads_and_refreshes_do_not_wait_for_each_other() {
 #[tokio::test(start_paused = true)]
 async fn a_reader_does_not_free_the_view_that_it_drops() {
     let (storage, env) = (memory().await, Env::simulated(1));
-    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
     chain.commit(|edit| (0..200).for_each(|id| edit.put(&movie(id, "first")))).await;
     let consumer = manual(&storage, &env).open().await.expect("it opens");
     let old = consumer.view();
@@ -114,7 +114,7 @@ async fn a_reader_does_not_free_the_view_that_it_drops() {
 #[tokio::test(start_paused = true)]
 async fn a_view_outlives_its_consumer() {
     let (storage, env) = (memory().await, Env::simulated(1));
-    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
     chain.commit(|edit| edit.put(&movie(1, "first"))).await;
     let consumer = manual(&storage, &env).open().await.expect("it opens");
     let view = consumer.view();
@@ -129,7 +129,7 @@ async fn a_view_outlives_its_consumer() {
 #[tokio::test(start_paused = true)]
 async fn a_consumer_follows_until_its_last_clone_is_dropped() {
     let (storage, env) = (memory().await, Env::simulated(1));
-    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
     chain.commit(|edit| edit.put(&movie(1, "first"))).await;
     let consumer = manual(&storage, &env).open().await.expect("it opens");
     let (clone, kept) = (consumer.clone(), Arc::new(()));
@@ -147,7 +147,7 @@ async fn a_consumer_follows_until_its_last_clone_is_dropped() {
 #[tokio::test(start_paused = true)]
 async fn a_view_of_a_snapshot_alone_knows_when_it_was_committed() {
     let (storage, env) = (memory().await, Env::simulated(1));
-    let mut chain = Chain::create(&storage, &env, |registry| registry.with::<Movie>()).await;
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
     chain.commit(|edit| edit.put(&movie(1, "first"))).await;
     env.sleep(Duration::from_secs(100)).await;
     chain.commit(|edit| edit.put(&movie(1, "second"))).await;

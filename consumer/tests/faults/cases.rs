@@ -56,7 +56,7 @@ fn answers_lost() -> Vec<Rule> {
 
 /// Until the entry lands, the store is unreachable.
 fn lands_minutes_later() -> Vec<Rule> {
-    let later = Fault::LandsLater(Duration::from_secs(180));
+    let later = Fault::LandsLater(Duration::from_mins(3));
     vec![Rule::new(later).on(RequestKind::Create).times(1), Rule::new(Fault::Unavailable).on(RequestKind::Create)]
 }
 

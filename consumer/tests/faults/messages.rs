@@ -47,7 +47,7 @@ impl Setup {
         let (storage, env) = (memory(), Env::simulated(1));
         let faults = FaultyStore::new(env.clone());
         let faulty = faults.wrap(&storage);
-        let options = |options: &mut WriterOptions| options.commit_timeout = Duration::from_secs(60);
+        let options = |options: &mut WriterOptions| options.commit_timeout = Duration::from_mins(1);
         let mut producer = producer(&faulty, &env).writer_options(options).open().await.expect("it opens");
         let mut versions = BTreeMap::from([(Version::EMPTY, Content::new())]);
         // Large records that are replaced make the snapshot the cheapest route.

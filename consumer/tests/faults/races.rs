@@ -25,7 +25,7 @@ fn race_in_memory(seed: u64) -> (usize, usize) {
         one.extend(two);
         // Puts that are still on their way land.
         faults.clear();
-        env.sleep(Duration::from_secs(300)).await;
+        env.sleep(Duration::from_mins(5)).await;
         assert_eq!(faults.delayed(), 0);
         check(&storage, &env, &one, &format!("seed {seed}")).await;
         let committed = one.iter().filter(|outcome| outcome.committed).count();

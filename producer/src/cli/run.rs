@@ -110,7 +110,7 @@ impl Run {
     async fn cycle(&self, producer: &mut Producer) -> Result<Cycled, CycleError> {
         let had = {
             let view = producer.view();
-            view.named(&self.type_name).map_or(0, |table| table.len())
+            view.named(&self.type_name).map_or(0, cenote_producer::dynamic::NamedTable::len)
         };
         let cycle = producer.cycle(async |writer| {
             for (name, value) in &self.tags {

@@ -153,15 +153,12 @@ impl Case {
         let now = &mut self.now;
         let change = |update: &mut Update| {
             for (id, movie) in &changes {
-                match movie {
-                    Some(movie) => {
-                        update.upsert(movie)?;
-                        now.insert(*id, movie.clone());
-                    }
-                    None => {
-                        let deleted = update.delete::<Movie>(*id)?;
-                        assert_eq!(deleted, now.remove(id).is_some(), "delete says whether there was one");
-                    }
+                if let Some(movie) = movie {
+                    update.upsert(movie)?;
+                    now.insert(*id, movie.clone());
+                } else {
+                    let deleted = update.delete::<Movie>(*id)?;
+                    assert_eq!(deleted, now.remove(id).is_some(), "delete says whether there was one");
                 }
             }
             Ok(())
@@ -176,7 +173,7 @@ impl Case {
     fn check(&mut self, before: &BTreeSet<u32>) {
         self.producer.check_invariants();
         let view = self.producer.view();
-        let found: Model = view.all::<Movie>().map(|movie| movie.to_owned()).map(|movie| (movie.id, movie)).collect();
+        let found: Model = view.all::<Movie>().map(super::MovieRef::to_owned).map(|movie| (movie.id, movie)).collect();
         assert_eq!(found, self.now);
         let version = self.producer.version();
         if version > Version::EMPTY && self.versions.last().is_none_or(|(last, _)| *last < version) {

@@ -27,7 +27,7 @@ async fn upsert(producer: &mut Producer, id: u64) -> Result<Version, CycleError>
 }
 
 fn ids(producer: &Producer) -> Vec<u64> {
-    let mut ids: Vec<u64> = producer.view().all::<Movie>().map(|movie| movie.id()).collect();
+    let mut ids: Vec<u64> = producer.view().all::<Movie>().map(super::MovieRef::id).collect();
     ids.sort_unstable();
     ids
 }

@@ -190,8 +190,5 @@ pub(crate) fn reader(owner: &Ident) -> Ident {
 
 /// `None` or `Some("…")`.
 pub(crate) fn optional_text(text: Option<&syn::LitStr>) -> TokenStream {
-    match text {
-        Some(text) => generate!(::core::option::Option::Some(#text)),
-        None => generate!(::core::option::Option::None),
-    }
+    if let Some(text) = text { generate!(::core::option::Option::Some(#text)) } else { generate!(::core::option::Option::None) }
 }

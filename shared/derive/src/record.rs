@@ -13,12 +13,9 @@ pub(crate) fn expand(input: &DeriveInput, data: &DataStruct, home: &TokenStream)
     let krate = attributes.krate(home);
     let fields = fields::parse(&input.ident, attributes.key.is_some(), data, &krate)?;
     let record = record(input, &attributes, &fields, &krate);
-    let role = match &attributes.key {
-        Some(key) => root(input, key, &fields, &krate)?,
-        None => {
-            let owner = &input.ident;
-            generate!(impl #krate::__derive::Component for #owner {})
-        }
+    let role = if let Some(key) = &attributes.key { root(input, key, &fields, &krate)? } else {
+        let owner = &input.ident;
+        generate!(impl #krate::__derive::Component for #owner {})
     };
     let named = fields.iter().map(|field| named(input, field, &krate));
     let checks = fields.iter().filter(|field| field.attributes.default).map(|field| default_check(field, &krate));

@@ -57,20 +57,14 @@ fn implement(owner: &Ident, variants: &[Variant<'_>], krate: &TokenStream) -> To
     let numbers: Vec<_> = (0..variants.len() as u32).collect();
     let (last, before) = idents.split_last().expect("there is a variant");
     let before_numbers = &numbers[..before.len()];
-    let other = match variants.iter().position(|variant| variant.attributes.other) {
-        Some(place) => {
-            let place = place as u32;
-            generate!(::core::option::Option::Some(#place))
-        }
-        None => generate!(::core::option::Option::None),
-    };
-    let default = match variants.iter().find(|variant| variant.attributes.default) {
-        Some(variant) => {
-            let ident = variant.ident;
-            generate!(::core::option::Option::Some(#owner::#ident))
-        }
-        None => generate!(::core::option::Option::None),
-    };
+    let other = if let Some(place) = variants.iter().position(|variant| variant.attributes.other) {
+        let place = place as u32;
+        generate!(::core::option::Option::Some(#place))
+    } else { generate!(::core::option::Option::None) };
+    let default = if let Some(variant) = variants.iter().find(|variant| variant.attributes.default) {
+        let ident = variant.ident;
+        generate!(::core::option::Option::Some(#owner::#ident))
+    } else { generate!(::core::option::Option::None) };
     let values = values(owner, krate);
     generate! {
         const _: () = {

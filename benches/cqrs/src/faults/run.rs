@@ -52,7 +52,7 @@ impl Plan {
         products: 1_000,
         outage: Settings::FULL.outage,
         deaths: 12,
-        patience: Duration::from_secs(180),
+        patience: Duration::from_mins(3),
         at_a_time: 12,
         ..Plan::QUICK
     };

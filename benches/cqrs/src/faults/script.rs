@@ -288,8 +288,8 @@ async fn object_store_down(cenote: &Cenote, plan: &Plan) -> Answer<Played> {
     let stores = [&cenote.publisher_faults, &cenote.reader_faults];
     stores.into_iter().for_each(|store| store.add(Rule::new(StoreFault::Unavailable)));
     clock::sleep(plan.outage).await;
-    let fired: u64 = stores.into_iter().map(|store| store.fired()).sum();
-    stores.into_iter().for_each(|store| store.clear());
+    let fired: u64 = stores.into_iter().map(cenote_testing::faults::FaultyStore::fired).sum();
+    stores.into_iter().for_each(cenote_testing::faults::FaultyStore::clear);
     took_place(fired, "requests were refused")
 }
 

@@ -25,7 +25,7 @@ const PROBES: u32 = 200;
 /// Between two looks at all probes.
 const LOOK: Duration = Duration::from_micros(200);
 /// A probe that is not visible for so long, in addition to the interval, is lost.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Concurrent commands in a burst.
 const AT_A_TIME: usize = 256;
 /// The fewest values with a 99th percentile.

@@ -177,7 +177,7 @@ pub async fn turn(
 
 /// Waits until all queues are empty, and compares every answer.
 async fn check(running: &Arc<dyn Running>, stage: &Stage) -> Answer<()> {
-    if !drain(&**running, Duration::from_secs(120)).await? {
+    if !drain(&**running, Duration::from_mins(2)).await? {
         return Err(format!("queues do not become empty: {:?}", running.reading().await?).into());
     }
     if running.cenote().is_none() {

@@ -226,9 +226,9 @@ impl WriteSide for SqliteWrite {
             let moment = connection.transaction()?;
             let position = kind.map_or(Ok(0), |kind| feeds::end(&moment, kind))?;
             if hooks.events_only {
-                scan_events(&moment, visitor)?
+                scan_events(&moment, visitor)?;
             } else {
-                scan_state(&moment, visitor)?
+                scan_state(&moment, visitor)?;
             }
             Ok(position)
         })

@@ -111,7 +111,7 @@ impl Heartbeat {
         let _putting = self.inner.putting.lock().await;
         let since = self.state().last_put.map(|last| self.inner.env.instant() - last);
         if let Some(since) = since.filter(|since| *since < HINT_GAP) {
-            self.inner.env.sleep(HINT_GAP - since).await;
+            self.inner.env.sleep(HINT_GAP.checked_sub(since).unwrap()).await;
         }
         self.put(false).await
     }

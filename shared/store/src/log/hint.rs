@@ -25,7 +25,7 @@ const HINT: Tag = Tag { number: 1, name: "hint" };
 /// The largest hint.
 pub const HINT_BYTES_MAX: usize = 4 << 10;
 /// The longest promise that is believed: a forged one must not make anyone wait for ever.
-pub const PROMISE_MAX: Duration = Duration::from_secs(600);
+pub const PROMISE_MAX: Duration = Duration::from_mins(10);
 
 /// The hint.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -43,7 +43,7 @@ impl Retention {
     /// The default: the newest 3 snapshots, and every one younger than a day.
     #[must_use]
     pub const fn new() -> Retention {
-        Retention { snapshots: 3, younger_than: Duration::from_secs(24 * 60 * 60) }
+        Retention { snapshots: 3, younger_than: Duration::from_hours(24) }
     }
 
     /// Keeps this many of the newest snapshots. Default: 3.

@@ -19,7 +19,7 @@ const DOUBTS: [(Fault, bool); 6] = [
     (Fault::AnswerLost, true),
     (Fault::MeetsItself, true),
     (Fault::LandsLater(SECOND), true),
-    (Fault::LandsLater(Duration::from_secs(120)), false),
+    (Fault::LandsLater(Duration::from_mins(2)), false),
     (Fault::Unavailable, false),
     (Fault::Hang, false),
 ];

@@ -57,7 +57,7 @@ async fn what_may_still_land_is_unknown_and_settled_by_its_pending() {
     faults.add(Rule::new(Fault::Unavailable).on(RequestKind::Create));
     let started = env.instant();
     let Outcome::Unknown(pending) = put(&mut writer, "late").await else { panic!("nobody can know") };
-    assert!(env.instant() - started >= Duration::from_secs(60));
+    assert!(env.instant() - started >= Duration::from_mins(1));
     assert_eq!((pending.position(), pending.is_earlier()), (Position(2), false));
     // Another body does not go first.
     let Outcome::Unknown(earlier) = put(&mut writer, "other").await else { panic!("the first is not settled") };
@@ -186,7 +186,7 @@ async fn on_a_bad_day_every_ack_is_in_the_log_once() {
             acked.push((mark, position(outcome)));
         }
         faults.clear();
-        env.sleep(Duration::from_secs(600)).await;
+        env.sleep(Duration::from_mins(10)).await;
         let entries = walk(&storage).await;
         for (mark, position) in acked {
             assert_eq!(positions_of(&entries, &mark), [position.0], "seed {seed}");

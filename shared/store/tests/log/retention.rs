@@ -25,7 +25,7 @@ async fn rounds(storage: &Storage, env: &Env) -> LogWriter {
         position(writer.publish(object, body).await.unwrap());
         let (object, body) = snapshot(&writer);
         position(writer.publish(object, body).await.unwrap());
-        env.sleep(Duration::from_secs(3_600)).await;
+        env.sleep(Duration::from_hours(1)).await;
     }
     writer
 }

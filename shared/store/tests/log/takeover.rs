@@ -17,7 +17,7 @@ async fn whoever_opens_waits_for_a_live_owner() {
     let mut first = open(&storage, &env, options("first")).await.unwrap();
     let beating = env.spawn(first.heartbeat().beat());
     let waiting = open(&storage, &env, options("second"));
-    assert!(env.timeout(Duration::from_secs(300), waiting).await.is_err(), "the first one lives");
+    assert!(env.timeout(Duration::from_mins(5), waiting).await.is_err(), "the first one lives");
     committed(&mut first, "still here").await;
     // The process dies: no more beats, no goodbye.
     beating.abort();
@@ -143,7 +143,7 @@ async fn a_superseded_owners_late_hint_does_not_open_the_door() {
     env.sleep(Duration::from_secs(6)).await;
     assert!(first.heartbeat().offer().await);
     let waiting = open(&storage, &env, options("third"));
-    assert!(env.timeout(Duration::from_secs(60), waiting).await.is_err(), "the second one lives");
+    assert!(env.timeout(Duration::from_mins(1), waiting).await.is_err(), "the second one lives");
     committed(&mut second, "mine").await;
     beating.abort();
 }
@@ -199,7 +199,7 @@ async fn the_hint_is_put_once_a_second_at_most_and_as_promised() {
     }
     let busy = counting.take().of(RequestKind::Put);
     assert!((9..=11).contains(&busy), "{busy} puts in 10 s of commits");
-    env.sleep(Duration::from_secs(60)).await;
+    env.sleep(Duration::from_mins(1)).await;
     let idle = counting.take().of(RequestKind::Put);
     assert!((11..=13).contains(&idle), "{idle} puts in 60 idle s");
     let hint = read_hint(&storage).await.unwrap().unwrap();

@@ -149,7 +149,7 @@ impl Odds {
             conflict: 0.02,
             meets_itself: 0.02,
             slow: 0.1,
-            longest: Duration::from_secs(120),
+            longest: Duration::from_mins(2),
             ..Odds::default()
         }
     }

@@ -70,7 +70,7 @@ async fn a_put_can_be_garbled_on_its_way() {
 
 #[tokio::test(start_paused = true)]
 async fn a_put_lands_minutes_later() {
-    let (truth, storage, faults) = faulty(Rule::new(Fault::LandsLater(Duration::from_secs(300))).nth(1));
+    let (truth, storage, faults) = faulty(Rule::new(Fault::LandsLater(Duration::from_mins(5))).nth(1));
     assert_eq!(storage.create("x", text("a")).await.unwrap_err().kind, StorageErrorKind::Timeout);
     assert_eq!(faults.delayed(), 1);
     assert_eq!(truth.get("x").await.unwrap(), None);

@@ -205,7 +205,7 @@ impl World {
         for record in view.all::<Sample>() {
             let _ = record.to_owned();
             let _ = view.get::<Sample>(record.id());
-            let _ = record.next().and_then(|owner| owner.get(&view)).map(|owner| owner.to_owned());
+            let _ = record.next().and_then(|owner| owner.get(&view)).map(OwnerRef::to_owned);
         }
         for owner in view.all::<Owner>() {
             let _ = view.get::<Owner>((owner.name(), owner.place().zip(), owner.mood()));

@@ -46,7 +46,7 @@ const S3_TRIPS: Duration = Duration::from_millis(500);
 /// The default of consumers, which [`Location::S3Slow`] measures.
 const POLL_SLOW: Duration = Duration::from_secs(10);
 /// How long a publisher may take from its start until it has taken over the log.
-const DEPLOYMENT: Duration = Duration::from_secs(60);
+const DEPLOYMENT: Duration = Duration::from_mins(1);
 
 /// Opens the dataset as a service would.
 pub async fn open_reader(storage: Storage, poll: Duration) -> Answer<Arc<Consumer>> {

@@ -95,7 +95,7 @@ pub fn ask(view: &View, query: Query, visitor: &mut dyn Visitor) -> bool {
     match query {
         Query::Product(id) => view.get::<Product>(id).map(|product| visitor.product(card(&product))).is_some(),
         Query::Category(category) => {
-            let mut ids: Vec<u64> = view.find(&BY_CATEGORY, category).iter().map(|product| product.id()).collect();
+            let mut ids: Vec<u64> = view.find(&BY_CATEGORY, category).iter().map(ProductRef::id).collect();
             // The first by id; the index yields them by ordinal.
             if ids.len() > LISTING {
                 ids.select_nth_unstable(LISTING);
@@ -163,8 +163,8 @@ impl Program for WithWeight {
 
     fn version(view: &View, key: domain::Key) -> u64 {
         let found = match key {
-            domain::Key::Product(id) => view.get::<Product>(id).map(|found| found.version()),
-            domain::Key::Page(id) => view.get::<Page>(id).map(|found| found.version()),
+            domain::Key::Product(id) => view.get::<Product>(id).map(ProductRef::version),
+            domain::Key::Page(id) => view.get::<Page>(id).map(PageRef::version),
         };
         found.unwrap_or(0)
     }
@@ -183,8 +183,8 @@ impl Program for WithoutWeight {
 
     fn version(view: &View, key: domain::Key) -> u64 {
         let found = match key {
-            domain::Key::Product(id) => view.get::<before::Product>(id).map(|found| found.version()),
-            domain::Key::Page(id) => view.get::<before::Page>(id).map(|found| found.version()),
+            domain::Key::Product(id) => view.get::<before::Product>(id).map(before::ProductRef::version),
+            domain::Key::Page(id) => view.get::<before::Page>(id).map(before::PageRef::version),
         };
         found.unwrap_or(0)
     }

@@ -45,7 +45,7 @@ const OWNER_BYTES_MAX: usize = 255;
 /// One request is given up after this long; it may land all the same.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 /// So often, at most, a writer looks whether the log that it appends to is still there.
-const LOOK_BACK_EVERY: Duration = Duration::from_secs(60);
+const LOOK_BACK_EVERY: Duration = Duration::from_mins(1);
 
 /// How to write. Each field states its default.
 #[derive(Clone, Debug)]
@@ -66,7 +66,7 @@ impl Default for WriterOptions {
     fn default() -> WriterOptions {
         WriterOptions {
             owner: "unnamed".to_owned(),
-            commit_timeout: Duration::from_secs(60),
+            commit_timeout: Duration::from_mins(1),
             heartbeat_interval: Duration::from_secs(15),
             take_over: false,
             rules: Rules::default(),
