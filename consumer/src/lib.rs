@@ -34,7 +34,7 @@
 //! stays valid and unchanged for as long as it is held. Take one per request.
 //!
 //! **A refresh** loads deltas, or a snapshot, in the background, compares the result with what was committed, and swaps the
-//! view in one step. Reads never wait for it. A refresh that fails leaves the old view in place; [`Consumer::status`] tells
+//! view in one step. Reads never wait for it. A refresh that fails leaves the old view in place; [`Consumer::status`] reports
 //! how well the consumer follows, apart from [`Consumer::is_serving`]. A version that can't be reached is quarantined, and
 //! the next one tried.
 //!

@@ -121,7 +121,7 @@ mod content;
 mod cycle;
 pub mod error;
 mod heartbeat;
-/// Reads JSON Lines for the program. No part of the library's interface.
+// Reads JSON Lines for the program. No part of the library's interface.
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod json;

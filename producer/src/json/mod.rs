@@ -1,7 +1,7 @@
 //! JSON Lines: a record on each line, as people and other programs hand data over.
 //!
 //! A file is read once or twice, a line at a time, in memory that follows the longest line and the schema: first to
-//! [`infer`] a schema, if the dataset has none for the type yet; then to make each line a row of the chain's schema
+//! `infer` a schema, if the dataset has none for the type yet; then to make each line a row of the chain's schema
 //! (`read`). Numbers are read from their text, so that nothing passes through an f64 on its way to an integer,
 //! and floats are rounded once, correctly.
 //!

@@ -1,5 +1,6 @@
 //! The results as a Markdown page: `compare --markdown` writes it, so that figures in documents have one source.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -29,9 +30,12 @@ impl Conditions {
     /// The conditions of this process; the commit is the one of the current folder.
     pub fn current() -> io::Result<Self> {
         let arguments: Vec<_> = std::env::args().skip(1).collect();
+        // Cargo names the folder of a program after its profile.
+        let program = std::env::current_exe()?;
+        let profile = program.parent().and_then(Path::file_name).map_or("release".into(), OsStr::to_string_lossy);
         let features = if cfg!(feature = "peers") { "--features peers " } else { "" };
-        let command = "cargo run --release -p cenote-bench-engine";
-        let command = format!("{command} {features}--bin compare -- {}", arguments.join(" "));
+        let command = format!("cargo run --profile {profile} -p cenote-bench-engine {features}--bin compare --");
+        let command = format!("{command} {}", arguments.join(" "));
         Ok(Self { command, commit: commit(), machine: describe()?, date: today() })
     }
 }
