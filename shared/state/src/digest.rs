@@ -6,7 +6,7 @@
 //! digest follows from its parent's and the change (I5). An absent cell adds nothing: a new optional column, or a
 //! widened one, changes no digest.
 //!
-//! The producer hashes what the user gave ([`Row`]), the consumer what it decoded ([`RowAt`]): two paths that must
+//! The producer hashes what the user gave ([`RowRef`]), the consumer what it decoded ([`RowAt`]): two paths that must
 //! agree.
 
 use xxhash_rust::xxh3::xxh3_128;

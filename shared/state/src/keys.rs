@@ -20,7 +20,7 @@ pub enum KeyRef<'a> {
     /// One integer or bool.
     Scalar(u64),
     /// One string, enum (its variant's name) or byte field; or several parts: see
-    /// [`KeyForm`].
+    /// [`KeyForm`](crate::schema::KeyForm).
     Bytes(&'a [u8]),
 }
 

@@ -265,7 +265,8 @@ fn an_edit_that_does_not_fit_changes_nothing() {
     let adding = delta(&empty, &BTreeMap::new(), &step);
     let state = empty.applied(&adding, Version(1), 1).unwrap();
     let error = state.applied(&adding, Version(2), 1).unwrap_err();
-    assert_eq!(error.to_string(), "type R: ordinal 0 is added beyond 8, or its segment is there already");
+    assert_eq!(error.to_string(), "it does not fit the records of type R");
+    assert_eq!(error.source.to_string(), "ordinal 0 is added beyond 8, or its segment is there already");
     let chunk = |change| Delta { chunks: vec![Chunk { type_id: ROOT, change }], symbols: vec![] };
     for ordinals in [vec![7], vec![1, 1], vec![1, 0]] {
         state.applied(&chunk(Change::Removed(ordinals)), Version(2), 1).unwrap_err();
