@@ -106,7 +106,7 @@ impl Input {
                     return Err(RowError::Absent { type_name: of_type.name.clone(), field: field.name.clone() });
                 }
                 Some(cell) => {
-                    form.check(cell, &mut exists).map_err(|defect| RowError::of(defect, schema, of_type, field))?
+                    form.check(cell, &mut exists).map_err(|defect| RowError::of(defect, schema, of_type, field))?;
                 }
             }
         }

@@ -66,7 +66,11 @@ impl Get {
             let (name, key, version) = (&self.type_name, &self.key, view.version());
             return Err(Failure::negative(format!("no {name} has the key {key} in version {version}")));
         };
-        let json = if !self.json && stdout().is_terminal() { serde_json::to_string_pretty(&record) } else { serde_json::to_string(&record) };
+        let json = if !self.json && stdout().is_terminal() {
+            serde_json::to_string_pretty(&record)
+        } else {
+            serde_json::to_string(&record)
+        };
         print_line(json?)
     }
 }

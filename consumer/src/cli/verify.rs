@@ -79,7 +79,11 @@ fn as_text(verified: &Verified) -> Vec<String> {
 }
 
 fn type_as_text(of_type: &VerifiedType) -> String {
-    let found = if of_type.is_root { "each found by its key".to_owned() } else { format!("all referred to, {} times", HumanCount(of_type.references)) };
+    let found = if of_type.is_root {
+        "each found by its key".to_owned()
+    } else {
+        format!("all referred to, {} times", HumanCount(of_type.references))
+    };
     let dangling = match of_type.dangling_keys {
         0 => String::new(),
         1 => "; 1 key leads to no record".to_owned(),

@@ -160,7 +160,11 @@ impl<'p> Verification<'p> {
             at += bytes.len() as u64;
             self.progress(what, at, object.length);
         }
-        if !object.hash.is_known() || hasher.finish() == object.hash { Ok(()) } else { Err(VerifyCause::damaged(&object.name, "its bytes are not those that its entry names")) }
+        if !object.hash.is_known() || hasher.finish() == object.hash {
+            Ok(())
+        } else {
+            Err(VerifyCause::damaged(&object.name, "its bytes are not those that its entry names"))
+        }
     }
 
     /// Loads a snapshot's state, and hashes its records again.

@@ -142,10 +142,9 @@ async fn a_schema_that_does_not_fit_is_incompatible_until_it_does() {
     let consumer = manual(&storage, &env).open().await.expect("it opens");
     let titles = chain.state.schema().types[0].fields.iter().find(|field| field.name == "title").cloned();
     let untitled = chain
-        .evolve(
-            cenote_state::record::Registry::with::<Untitled>,
-            |schema| schema.types[0].fields.retain(|field| field.name != "title"),
-        )
+        .evolve(cenote_state::record::Registry::with::<Untitled>, |schema| {
+            schema.types[0].fields.retain(|field| field.name != "title")
+        })
         .await;
     let error = consumer.refresh().await.expect_err("the titles were dropped");
     assert_eq!(error.to_string(), format!("version {untitled} does not fit the program's records"));
@@ -157,15 +156,12 @@ async fn a_schema_that_does_not_fit_is_incompatible_until_it_does() {
     assert!(std::ptr::addr_eq(source, again.source().expect("it has a source")), "it is the same error");
     // Another column of that name, which every row has: as a producer would, after an empty dataset.
     chain
-        .evolve(
-            cenote_state::record::Registry::with::<Movie>,
-            |schema| {
-                let mut title = titles.expect("it was there");
-                title.column = cenote_state::ids::ColumnId(schema.types[0].next_column);
-                schema.types[0].next_column += 1;
-                schema.types[0].fields.insert(1, title);
-            },
-        )
+        .evolve(cenote_state::record::Registry::with::<Movie>, |schema| {
+            let mut title = titles.expect("it was there");
+            title.column = cenote_state::ids::ColumnId(schema.types[0].next_column);
+            schema.types[0].next_column += 1;
+            schema.types[0].fields.insert(1, title);
+        })
         .await;
     let last = chain.commit(|edit| edit.put(&movie(1, "titled again"))).await;
     assert_eq!(consumer.refresh().await.expect("it fits"), last);

@@ -190,5 +190,9 @@ pub(crate) fn reader(owner: &Ident) -> Ident {
 
 /// `None` or `Some("…")`.
 pub(crate) fn optional_text(text: Option<&syn::LitStr>) -> TokenStream {
-    if let Some(text) = text { generate!(::core::option::Option::Some(#text)) } else { generate!(::core::option::Option::None) }
+    if let Some(text) = text {
+        generate!(::core::option::Option::Some(#text))
+    } else {
+        generate!(::core::option::Option::None)
+    }
 }

@@ -13,7 +13,9 @@ pub(crate) fn expand(input: &DeriveInput, data: &DataStruct, home: &TokenStream)
     let krate = attributes.krate(home);
     let fields = fields::parse(&input.ident, attributes.key.is_some(), data, &krate)?;
     let record = record(input, &attributes, &fields, &krate);
-    let role = if let Some(key) = &attributes.key { root(input, key, &fields, &krate)? } else {
+    let role = if let Some(key) = &attributes.key {
+        root(input, key, &fields, &krate)?
+    } else {
         let owner = &input.ident;
         generate!(impl #krate::__derive::Component for #owner {})
     };

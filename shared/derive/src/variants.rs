@@ -60,11 +60,15 @@ fn implement(owner: &Ident, variants: &[Variant<'_>], krate: &TokenStream) -> To
     let other = if let Some(place) = variants.iter().position(|variant| variant.attributes.other) {
         let place = place as u32;
         generate!(::core::option::Option::Some(#place))
-    } else { generate!(::core::option::Option::None) };
+    } else {
+        generate!(::core::option::Option::None)
+    };
     let default = if let Some(variant) = variants.iter().find(|variant| variant.attributes.default) {
         let ident = variant.ident;
         generate!(::core::option::Option::Some(#owner::#ident))
-    } else { generate!(::core::option::Option::None) };
+    } else {
+        generate!(::core::option::Option::None)
+    };
     let values = values(owner, krate);
     generate! {
         const _: () = {

@@ -310,7 +310,7 @@ impl Maker {
         let slots = self.layout.signed.len();
         let place = |many: &mut Many| match many {
             Many::Scalars { lane, .. } | Many::Texts { lane, .. } | Many::Blobs { lane, .. } => {
-                *lane = *lane - LANE + slots
+                *lane = *lane - LANE + slots;
             }
         };
         self.layout

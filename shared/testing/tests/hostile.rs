@@ -86,7 +86,9 @@ fn run(target: &Target, bytes: &[u8], what: &dyn Fn() -> String) -> bool {
     let result = std::panic::catch_unwind(|| (target.run)(bytes));
     LIMIT.store(usize::MAX, Ordering::Relaxed);
     assert!(started.elapsed() < LONGEST, "{} took {:?}", what(), started.elapsed());
-    if let Ok(sound) = result { sound } else {
+    if let Ok(sound) = result {
+        sound
+    } else {
         let file = std::env::temp_dir().join(format!("cenote-hostile-{}", target.name));
         std::fs::write(&file, bytes).expect("the bytes can be kept");
         panic!("{} panicked; the bytes are in {}", what(), file.display());

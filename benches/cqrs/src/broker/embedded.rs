@@ -147,7 +147,9 @@ impl Broker for EmbeddedBroker {
     async fn subscribe(&self, name: &str) -> Answer<Arc<dyn Subscription>> {
         let name = name.to_owned();
         let known = self.inner.subscriptions().get(&name).cloned();
-        let state = if let Some(state) = known { state } else {
+        let state = if let Some(state) = known {
+            state
+        } else {
             let until = join(&self.inner.writer, name.clone()).await?;
             let progress = Mutex::new(Progress { delivered: until, ..Progress::default() });
             let state = Arc::new(State { progress, arrived: Notify::new() });

@@ -117,7 +117,11 @@ impl Fault {
 
     /// Whether this strategy on such a write side can have it; the error is the reason why not.
     pub fn applies_to(self, strategy: Strategy, write: WriteKind) -> Result<(), &'static str> {
-        use Fault::{BrokerDown, Duplicates, Reordering, ServiceKilled, ProjectorKilled, SlowProjector, Poison, StoreRestarted, RelayKilled, FieldAdded, Corrupted, Replay, PublisherKilled, TwoPublishers, ObjectStoreDown, ReaderKilled, DamagedBytes, BadVersionRefused, BadVersionRolledBack};
+        use Fault::{
+            BadVersionRefused, BadVersionRolledBack, BrokerDown, Corrupted, DamagedBytes, Duplicates, FieldAdded,
+            ObjectStoreDown, Poison, ProjectorKilled, PublisherKilled, ReaderKilled, RelayKilled, Reordering, Replay,
+            ServiceKilled, SlowProjector, StoreRestarted, TwoPublishers,
+        };
         let (cenote, broker) = (strategy.is_cenote(), strategy.has_broker());
         let update = matches!(strategy, Strategy::CenoteUpdate(_));
         let (fits, why) = match self {

@@ -200,7 +200,7 @@ impl Value {
             What::Number(numbers) => numbers.take(cursor.number()?, line)?,
             What::Object(objects) => objects.take(cursor, line, room)?,
             What::Array(element) => {
-                cursor.array(|cursor, index| element.element(cursor, line, room).map_err(|fault| fault.at(index)))?
+                cursor.array(|cursor, index| element.element(cursor, line, room).map_err(|fault| fault.at(index)))?;
             }
             What::Nothing => unreachable!("settled by the first token that isn't null"),
         }

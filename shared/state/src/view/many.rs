@@ -58,10 +58,7 @@ impl<'v, 'k, T: Root, K: Iterator<Item = <T::Key as KeyValue>::Borrowed<'k>>> It
         if self.left.is_empty() && !self.refill(slot) {
             return None;
         }
-        let (ordinal, row) = match self.found[self.left.next()?] {
-            Some(found) => found,
-            None => return Some(None),
-        };
+        let Some((ordinal, row)) = self.found[self.left.next()?] else { return Some(None) };
         Some(Some(self.table.reader(RecordAt::new(row, self.table.binding, self.table.scope, ordinal))))
     }
 }

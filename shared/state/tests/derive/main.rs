@@ -20,7 +20,8 @@ fn library() -> (PathBuf, PathBuf) {
     let libraries = files.filter_map(|file| {
         let path = file.ok()?.path();
         let name = path.file_name()?.to_str()?;
-        let ours = name.starts_with("libcenote_state-") && name.ends_with(".rlib");
+        let ours =
+            name.starts_with("libcenote_state-") && path.extension().is_some_and(|extension| extension == "rlib");
         Some((path.metadata().and_then(|metadata| metadata.modified()).ok().filter(|_| ours)?, path))
     });
     let (_, newest) = libraries.max().expect("cargo builds the library before this test");

@@ -175,7 +175,7 @@ impl<P: Program> Mapping<P> {
             product.price_cents = 0;
         }
         if self.points.bug_unseen.load(Relaxed) {
-            product.name = LOST.to_owned();
+            LOST.clone_into(&mut product.name);
         }
         product.into()
     }
