@@ -71,7 +71,7 @@ async fn connect(url: &str) -> Answer<Context> {
 }
 
 impl Inner {
-    fn dead_letters(&self, subscription: &str) -> String {
+    fn dead_stream(&self, subscription: &str) -> String {
         format!("{}_{subscription}_dead", self.name)
     }
 
@@ -101,7 +101,7 @@ impl Inner {
 
     /// Creates the consumer, or creates it again from the first unacknowledged message.
     async fn join(&self, subscription: &str) -> Answer<pull::Stream> {
-        let dead = self.dead(subscription);
+        let dead = self.dead_stream(subscription);
         let config = stream::Config { name: dead.clone(), subjects: vec![format!("{dead}.>")], ..kept() };
         self.context.get_or_create_stream(config).await?;
         let stream = self.context.get_stream(&self.name).await?;
@@ -133,7 +133,7 @@ impl Drop for NatsBroker {
         in_destructor(|| async {
             let context = connect(&self.inner.url).await?;
             for subscription in readers.keys() {
-                context.delete_stream(self.inner.dead(subscription)).await?;
+                context.delete_stream(self.inner.dead_stream(subscription)).await?;
             }
             context.delete_stream(&self.inner.name).await?;
             Ok(())
@@ -222,7 +222,7 @@ impl NatsSubscription {
     }
 
     async fn stored_letters(&self) -> Answer<Vec<(u64, DeadLetter)>> {
-        let stream = self.broker.context.get_stream(self.broker.dead(&self.name)).await?;
+        let stream = self.broker.context.get_stream(self.broker.dead_stream(&self.name)).await?;
         let state = &stream.cached_info().state;
         let mut letters = Vec::new();
         for sequence in state.first_sequence.max(1)..=state.last_sequence {
@@ -291,7 +291,7 @@ impl Subscription for NatsSubscription {
         let batch = std::slice::from_ref(&delivery.envelope);
         // A header is one line.
         let reason = reason.replace(['\r', '\n'], " ");
-        self.broker.publish(&self.broker.dead(&self.name), batch, Some(("reason", &reason))).await?;
+        self.broker.publish(&self.broker.dead_stream(&self.name), batch, Some(("reason", &reason))).await?;
         self.ack(&[delivery.tag]).await
     }
 
@@ -301,7 +301,7 @@ impl Subscription for NatsSubscription {
 
     async fn redrive(&self) -> Answer<u64> {
         let letters = self.stored_letters().await?;
-        let stream = self.broker.context.get_stream(self.broker.dead(&self.name)).await?;
+        let stream = self.broker.context.get_stream(self.broker.dead_stream(&self.name)).await?;
         for (sequence, letter) in &letters {
             let batch = std::slice::from_ref(&letter.envelope);
             self.broker.publish(&self.broker.name, batch, Some(("only", &self.name))).await?;
@@ -313,7 +313,8 @@ impl Subscription for NatsSubscription {
     async fn depth(&self) -> Answer<Depth> {
         let stream = self.broker.context.get_stream(&self.broker.name).await?;
         let consumer = stream.consumer_info(&self.name).await?;
-        let dead = self.broker.context.get_stream(self.broker.dead(&self.name)).await?.cached_info().state.messages;
+        let dead =
+            self.broker.context.get_stream(self.broker.dead_stream(&self.name)).await?.cached_info().state.messages;
         Ok(Depth { waiting: consumer.num_pending + consumer.num_ack_pending as u64, dead })
     }
 }
