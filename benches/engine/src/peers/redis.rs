@@ -36,7 +36,7 @@ impl System for Redis {
     fn produce(&self, place: Place) -> Answer<Box<dyn Produce>> {
         match place {
             Place::Memory => Err(Refusal::Unsupported("changes go straight into the server: see apply_delta")),
-            folder => Ok(Box::new(Records(Files::new(folder, false)))),
+            folder @ Place::Folder(_) => Ok(Box::new(Records(Files::new(folder, false)))),
         }
     }
 
