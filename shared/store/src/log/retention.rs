@@ -76,7 +76,7 @@ pub struct Trimmed {
     pub deleted: u64,
 }
 
-/// Why a trim stopped. Whatever it did stands, and the next one goes on from there.
+/// Why a trim stopped. What it did stays done, and the next trim continues from there.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrimError {
