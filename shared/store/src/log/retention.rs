@@ -201,7 +201,7 @@ async fn first_entry(storage: &Storage, log_start: Position) -> Result<Position,
             Some(LogObject::Entry(_)) => high = middle,
             None => {
                 let name = names::log_entry(Position(middle));
-                return Err(ReadError::damaged(name, "it is missing, and entries behind it are there"));
+                return Err(ReadError::damaged(name, "it is missing, and later entries exist"));
             }
         }
     }

@@ -123,7 +123,7 @@ async fn checkpoint_entry(storage: &Storage, head: &Head) -> Result<Entry, ReadE
             Err(ReadError::Replaced { object: name, expected: head.dataset, found: entry.head.dataset })
         }
         Some(LogObject::Tombstone(tombstone)) => Err(trimmed(name, head.dataset, tombstone)),
-        None => Err(ReadError::damaged(name, "it is missing, and entries behind it are there")),
+        None => Err(ReadError::damaged(name, "it is missing, and later entries exist")),
     }
 }
 
