@@ -41,9 +41,7 @@ pub enum Problem {
     #[error("no records; a new type's schema is found from its records, so give it at least one line")]
     Empty,
     /// Longer than can be a record.
-    #[error(
-        "longer than {LINE_BYTES_MAX} bytes; give each record a line of its own, and split those that are too large"
-    )]
+    #[error("longer than {LINE_BYTES_MAX} bytes; give each record its own line, and split those that are too large")]
     LineTooLong,
     /// Not text.
     #[error("not UTF-8 from byte {byte} on; convert the file to UTF-8")]

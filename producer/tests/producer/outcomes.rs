@@ -281,7 +281,7 @@ fn a_producer_notices_that_its_dataset_was_deleted_or_replaced() {
             env.sleep(Duration::from_secs(61)).await;
             let before = near.list("log", None).await.unwrap();
             let error = upsert(&mut producer, 2).await.unwrap_err();
-            let expected = if replaced { "the dataset was made anew" } else { "no dataset at" };
+            let expected = if replaced { "the dataset was created again" } else { "no dataset at" };
             let text = chain(&error);
             assert!(matches!(error.refused(), Some(Refused::Gone(_))) && error.kind() == ErrorKind::Stop, "{text}");
             assert!(

@@ -135,7 +135,7 @@ fn a_plain_column_is_packed_by_starting_it_anew() {
         old.cycle(async |writer| (0..500).try_for_each(|id| Ok(writer.add(&plain(id))?))).await.unwrap();
         old.close().await.unwrap();
         let refused = on::<Essay>(name).open().await.unwrap_err().to_string();
-        assert!(refused.contains("write .allow(Allow::replace(\"Essay.text\")) to start it anew"), "{refused}");
+        assert!(refused.contains("write .allow(Allow::replace(\"Essay.text\")) to start a new column"), "{refused}");
         let allowed = on::<Essay>(name).allow(Allow::replace("Essay.text")).allow(Allow::replace("Essay.note"));
         // The column is new, so it says what older records read as.
         #[derive(Clone, Debug, PartialEq, Record)]

@@ -319,7 +319,7 @@ impl Making {
             }
         }
         if self.schema.get(id).fields.is_empty() {
-            // Whoever holds it is left out as a whole.
+            // A record that holds it is left out as a whole.
             self.schema.types.truncate(id.index());
             self.left_out.truncate(left_out);
             return Ok(None);

@@ -133,7 +133,7 @@ pub enum Refusal {
     },
     /// A field holds less than before, or something else.
     #[error(
-        "{type_name}.{field} is {found} in the dataset and {declared} in the struct; {}, or write .allow(Allow::replace(\"{type_name}.{field}\")) to start it anew",
+        "{type_name}.{field} is {found} in the dataset and {declared} in the struct; {}, or write .allow(Allow::replace(\"{type_name}.{field}\")) to start a new column",
         declare_as(.found)
     )]
     Narrows {

@@ -166,8 +166,8 @@ fn rolling_back_destroys_nothing() {
         "Movie.number is i64 in the dataset and i32 in the struct; a key never narrows: declare it as i64",
         "Movie.genre can be Comedy in the dataset and not in the struct; add the variant, or write .allow(Allow::without_variant(\"Movie.genre.Comedy\"))",
         "Movie.genre can be Horror in the dataset and not in the struct; add the variant, or write .allow(Allow::without_variant(\"Movie.genre.Horror\"))",
-        "Movie.land is String (dedup) in the dataset and String in the struct; declare it as String with #[record(dedup)], or write .allow(Allow::replace(\"Movie.land\")) to start it anew",
-        "Movie.rating is Option<f32> in the dataset and f32 in the struct; declare it as Option<f32>, or write .allow(Allow::replace(\"Movie.rating\")) to start it anew",
+        "Movie.land is String (dedup) in the dataset and String in the struct; declare it as String with #[record(dedup)], or write .allow(Allow::replace(\"Movie.land\")) to start a new column",
+        "Movie.rating is Option<f32> in the dataset and f32 in the struct; declare it as Option<f32>, or write .allow(Allow::replace(\"Movie.rating\")) to start a new column",
         "Movie.fresh is new, and older records lack it; write Option, or add #[record(default)]",
         "Movie.tags is in the dataset and not in the struct; declare it (BTreeMap<String, Key<Movie>>), or write .allow(Allow::remove(\"Movie.tags\")) to lose its values",
         "Movie.second is in the dataset and not in the struct; declare it (enum { Comedy, Horror, Drama }), or write .allow(Allow::remove(\"Movie.second\")) to lose its values",
@@ -360,13 +360,13 @@ mod packing {
 fn a_column_is_packed_or_plain_for_ever() {
     let (plain, packed) = (first::<packing::Plain>(), first::<packing::Packed>());
     let from_plain = [
-        "Plain.text is String in the dataset and String (packed) in the struct; declare it as String, or write .allow(Allow::replace(\"Plain.text\")) to start it anew",
-        "Plain.maybe is Option<String> in the dataset and Option<String (packed)> in the struct; declare it as Option<String>, or write .allow(Allow::replace(\"Plain.maybe\")) to start it anew",
+        "Plain.text is String in the dataset and String (packed) in the struct; declare it as String, or write .allow(Allow::replace(\"Plain.text\")) to start a new column",
+        "Plain.maybe is Option<String> in the dataset and Option<String (packed)> in the struct; declare it as Option<String>, or write .allow(Allow::replace(\"Plain.maybe\")) to start a new column",
     ];
     assert!(check::<packing::Packed>(&plain, &[], &from_plain).is_none());
     let to_plain = [
-        "Plain.text is String (packed) in the dataset and String in the struct; declare it as String with #[record(packed)], or write .allow(Allow::replace(\"Plain.text\")) to start it anew",
-        "Plain.maybe is Option<String (packed)> in the dataset and Option<String> in the struct; declare it as Option<String> with #[record(packed)], or write .allow(Allow::replace(\"Plain.maybe\")) to start it anew",
+        "Plain.text is String (packed) in the dataset and String in the struct; declare it as String with #[record(packed)], or write .allow(Allow::replace(\"Plain.text\")) to start a new column",
+        "Plain.maybe is Option<String (packed)> in the dataset and Option<String> in the struct; declare it as Option<String> with #[record(packed)], or write .allow(Allow::replace(\"Plain.maybe\")) to start a new column",
     ];
     assert!(check::<packing::Plain>(&packed, &[], &to_plain).is_none());
     check::<packing::Packed>(&packed, &[], &[]).expect("the same again changes nothing");

@@ -1,7 +1,7 @@
 //! One entry of the log: its fixed header and what it says.
 //!
 //! An entry is what order is made of: it is created once, at one position, and never changes but to a tombstone. What
-//! it says stands in tagged sections (see `sections`): control records, and the delta of a commit as given.
+//! it contains is in tagged sections (see `sections`): control records, and the delta of a commit as given.
 //!
 //! Rules: at most 1 MiB of control and 1 MiB of delta; an object is named by the name that we give such objects and by
 //! nothing else; decoding never panics and never allocates more than the entry's own size suggests (I9).
@@ -45,7 +45,7 @@ const DELTA: Tag = Tag { number: sections::DATA_TAGS + 1, name: "delta" };
 const KNOWN: [Tag; 12] =
     [OPEN, COMMIT, COLUMN_DIGESTS, COUNTS, TAGS, SCHEMA, DELTA_BLOB, SNAPSHOT, CHECKPOINT, TRIM, COMMIT_TIME, DELTA];
 
-/// An entry as it stands in the log.
+/// An entry as the log stores it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// Its fixed header.
@@ -118,7 +118,7 @@ pub enum DeltaPlace {
     None,
     /// In the entry. The bytes are the engine's business.
     Inline(Bytes),
-    /// In an object of its own.
+    /// In a separate object.
     Blob(ObjectRef),
 }
 
@@ -143,7 +143,7 @@ pub struct Snapshot {
     /// The state's digest: that of its commit.
     pub digest: u128,
     /// When its version was committed, which its commit's entry can't tell once it was trimmed; 0 if nothing tells.
-    /// In sections of its own: entries that were written before it was there stay as they are.
+    /// In separate sections: entries that were written before it existed stay as they are.
     #[serde(skip)]
     pub committed_at: Timestamp,
 }

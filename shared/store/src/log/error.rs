@@ -26,7 +26,7 @@ pub enum DecodeError {
         what: String,
     },
     /// The bytes changed since they were written, or were never right.
-    #[error("{object} is damaged: {cause}; restore it from a copy, or make the dataset anew")]
+    #[error("{object} is damaged: {cause}; restore it from a copy, or create a new dataset")]
     Damaged {
         /// The object's name.
         object: String,
@@ -92,7 +92,7 @@ pub enum ReadError {
         url: String,
     },
     /// The dataset was made again under the same name: open it again.
-    #[error("{object} belongs to dataset {found}, not {expected}: the dataset was made anew, open it again")]
+    #[error("{object} belongs to dataset {found}, not {expected}: the dataset was created again; open it again")]
     Replaced {
         /// The object that says so.
         object: String,
@@ -120,7 +120,7 @@ pub enum ReadError {
         named_by: String,
     },
     /// The log itself does not fit together.
-    #[error("the log is damaged at {object}: {cause}; restore it from a copy, or make the dataset anew")]
+    #[error("the log is damaged at {object}: {cause}; restore it from a copy, or create a new dataset")]
     Damaged {
         /// The object.
         object: String,

@@ -21,7 +21,7 @@ pub struct ContentHash {
 }
 
 impl ContentHash {
-    /// The hash of nothing: what stands before the first entry.
+    /// The hash of nothing: the predecessor of the first entry.
     pub const NONE: ContentHash = ContentHash { kind: NONE, value: [0; 32] };
 
     /// The hash of `bytes`.

@@ -104,7 +104,7 @@ impl fmt::Display for Kind {
 /// The fixed header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// Where the entry stands.
+    /// The entry's position.
     pub position: Position,
     /// The dataset that it belongs to.
     pub dataset: DatasetId,
@@ -118,7 +118,7 @@ pub struct Head {
     pub time: Timestamp,
     /// The newest checkpoint entry, this one included; 0 if there is none.
     pub checkpoint: Position,
-    /// The first position that holds an entry, once this one stands.
+    /// The first position that holds an entry, once this one is committed.
     pub log_start: Position,
     /// The hash of the entry before; [`ContentHash::NONE`] at position 1.
     pub previous: ContentHash,

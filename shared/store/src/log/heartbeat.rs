@@ -41,7 +41,7 @@ struct Inner {
 #[derive(Debug)]
 struct State {
     position: Position,
-    told: Position,
+    announced: Position,
     beat: u64,
     last_put: Option<Instant>,
     stopped: bool,
@@ -56,7 +56,7 @@ impl Heartbeat {
         position: Position,
     ) -> Heartbeat {
         let (dataset, epoch, owner) = owner;
-        let state = State { position, told: Position(0), beat: 0, last_put: None, stopped: false };
+        let state = State { position, announced: Position(0), beat: 0, last_put: None, stopped: false };
         let (state, noted, putting) = (Mutex::new(state), Notify::new(), tokio::sync::Mutex::new(()));
         Heartbeat {
             inner: Arc::new(Inner { storage, env, dataset, epoch, owner, heartbeat_interval, state, noted, putting }),
@@ -120,7 +120,7 @@ impl Heartbeat {
     fn due(&self) -> Option<Duration> {
         let state = self.state();
         let Some(last) = state.last_put else { return (!state.stopped).then_some(Duration::ZERO) };
-        let news = state.position != state.told;
+        let news = state.position != state.announced;
         let gap = if news { HINT_GAP } else { (self.inner.heartbeat_interval / 3).max(HINT_GAP) };
         let since = self.inner.env.instant() - last;
         (!state.stopped).then(|| gap.saturating_sub(since))
@@ -138,7 +138,7 @@ impl Heartbeat {
         let put = self.inner.storage.put(names::HINT, hint.encode());
         match self.inner.env.timeout(self.inner.heartbeat_interval.max(HINT_GAP), put).await {
             Ok(Ok(())) => {
-                self.state().told = position;
+                self.state().announced = position;
                 true
             }
             Ok(Err(error)) => {

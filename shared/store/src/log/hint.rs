@@ -24,7 +24,7 @@ const HINT: Tag = Tag { number: 1, name: "hint" };
 
 /// The largest hint.
 pub const HINT_BYTES_MAX: usize = 4 << 10;
-/// The longest promise that is believed: a forged one must not make anyone wait for ever.
+/// The longest promise that is believed: a forged one must not make a producer wait without end.
 pub const PROMISE_MAX: Duration = Duration::from_mins(10);
 
 /// The hint.

@@ -4,7 +4,7 @@
 //! it. From bytes to behaviour:
 //!
 //! - the objects: [`head`], [`entry`], [`tombstone`], [`hint`], [`checkpoint`], their [`names`] and errors ([`error`]);
-//! - where the log stands: [`mod@state`], advanced entry by entry, written down by checkpoints;
+//! - the log's state: [`mod@state`], advanced entry by entry, saved by checkpoints;
 //! - [`order`]: the seven rules, which all code below asks;
 //! - reading: [`LogReader::start`] finds the tail ([`mod@tail`]) by way of hint and checkpoint, [`LogReader::next`] follows,
 //!   [`LogReader::walk_from`] reads what rolls a snapshot forward, [`plan`](mod@plan) picks the snapshot;

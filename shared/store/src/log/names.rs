@@ -1,7 +1,7 @@
 //! The names of a dataset's objects, made and taken apart.
 //!
 //! Numbers are padded to 20 digits, so that the order of names is the order of numbers. What an entry names carries
-//! its writer's epoch and an id of its own: two producers never write one object, and garbage can be told by its name.
+//! its writer's epoch and a random id: two producers never write one object, and garbage is recognised by its name.
 
 use std::fmt;
 

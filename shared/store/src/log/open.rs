@@ -1,7 +1,7 @@
 //! Opening a dataset for writing: waiting for one's turn, then the `open` entry (rule 3).
 //!
 //! A hint that keeps changing means a live owner: a producer that opens waits, by its own monotonic clock, until a promise is
-//! broken or the owner has gone, unless it is told to take over. The `open` entry raises the epoch, which ends the
+//! broken or the owner has gone, unless it was asked to take over. The `open` entry raises the epoch, which ends the
 //! owner's writing wherever it is.
 //!
 //! Who takes over from an owner that never pauses may never find the tail where it read it: then `open` is put at
@@ -34,12 +34,12 @@ pub enum OpenError {
         position: Position,
     },
     /// The `open` entry may still land. Opening again is safe: whichever lands first decides the position.
-    #[error("nobody knows whether the open entry at log position {} stands ({}): open again", pending.position(), pending.cause())]
+    #[error("the store did not confirm the open entry at log position {} ({}); it may still take effect: open again", pending.position(), pending.cause())]
     Unknown {
         /// The entry.
         pending: Pending,
     },
-    /// Something that does not belong there stands at the tail.
+    /// The object at the tail does not belong there.
     #[error("the dataset can't be opened")]
     Lost(#[source] Lost),
     /// The hint could not be read: try again.

@@ -6,7 +6,7 @@
 //! go wrong.
 //!
 //! 1. Objects, then the entry that names them, then the hint: [`Rules::publish_steps`].
-//! 2. A put has three outcomes, and no caller is told "not written" while it may still land: [`Rules::judge_put`].
+//! 2. A put has three outcomes, and no caller gets "not written" while it may still take effect: [`Rules::judge_put`].
 //! 3. One producer holds the dataset; a higher epoch is final: [`Rules::may_open`], [`Rules::is_fenced`].
 //! 4. Retention: `trim`, then tombstones in ascending order, then deletion; the log start never passes what is kept:
 //!    [`Rules::trim_steps`], [`Rules::log_start_limit`].
@@ -81,7 +81,7 @@ pub enum TrimStep {
     Delete,
 }
 
-/// What stands at a position after a put to it.
+/// What is at a position after a put to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// Our own entry.
@@ -95,11 +95,11 @@ pub enum Standing {
 /// What became of a put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Our entry stands there.
+    /// Our entry.
     Committed,
     /// Another's does: ours never will.
     Lost,
-    /// Nothing stands there yet: ours may still land, so only the same bytes may be put there.
+    /// Nothing yet: our put may still take effect, so only the same bytes may be put there.
     Undecided,
 }
 
@@ -138,9 +138,9 @@ impl Rules {
         if self.keep(Rule::ObjectsBeforeEntry) { steps } else { [steps[1], steps[0]] }
     }
 
-    /// Rule 2. What became of a put-if-absent that the store did not simply confirm, from what stands there now.
+    /// Rule 2. The outcome of a put-if-absent that the store did not simply confirm, from what is there now.
     ///
-    /// An error, or "exists" with nothing there (S3's 409), leaves it open. Only the other two are ever told as final.
+    /// An error, or "exists" with nothing there (S3's 409), leaves it open. Only the other two are ever reported as final.
     #[must_use]
     pub fn judge_put(self, standing: Standing) -> Verdict {
         match standing {

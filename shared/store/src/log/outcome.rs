@@ -10,9 +10,9 @@ use cenote_state::ids::{Epoch, Position, Version};
 
 /// What became of an entry.
 #[derive(Clone, Debug)]
-#[must_use = "an outcome may be that nothing was written, or that nobody knows"]
+#[must_use = "an outcome may be that nothing was written, or that it is unknown"]
 pub enum Outcome {
-    /// It stands at this position.
+    /// It is at this position.
     Committed(Position),
     /// It does not stand in the log and never will; one reason says that it may have stood for a while.
     Lost(Lost),
@@ -27,7 +27,7 @@ pub enum Outcome {
 #[non_exhaustive]
 pub enum Lost {
     /// The newest commit is another one: rebuild on it.
-    #[error("its parent is version {parent}, and the newest is {newest}: build it anew on that")]
+    #[error("its parent is version {parent}, and the newest is {newest}: build it again on that")]
     StaleParent {
         /// What the commit was built on.
         parent: Version,
@@ -54,7 +54,7 @@ pub enum Lost {
     },
     /// The log went on without this writer, and was trimmed past it: open again.
     #[error(
-        "log position {position} was written and trimmed by others, the log begins at {log_start}: open the dataset anew"
+        "log position {position} was written and trimmed by others, the log begins at {log_start}: open the dataset again"
     )]
     Trimmed {
         /// The position that was meant.
@@ -62,11 +62,11 @@ pub enum Lost {
         /// Where the log begins.
         log_start: Position,
     },
-    /// Nobody can tell any more whether it stood: the store never gave a clear answer to its put, and the position has
-    /// been trimmed since, or something else stands there. If it stood, whoever came after built on it: open the
-    /// dataset anew and look at what it holds. Final for the writer.
+    /// Whether it was committed can no longer be known: the store never gave a clear answer to its put, and the position has
+    /// been trimmed since, or holds something else. If it was committed, later entries built on it: open the
+    /// dataset again and look at what it holds. Final for the writer.
     #[error(
-        "nobody can tell whether the {kind} stood at log position {position}: its put got no clear answer, and since \
+        "the {kind} at log position {position} may have been committed: its put got no clear answer, and since \
          then {cause}; look whether the dataset holds it"
     )]
     MayHaveCommitted {
@@ -77,16 +77,16 @@ pub enum Lost {
         /// What is there now.
         cause: Box<Lost>,
     },
-    /// Something stands there that does not belong there: look at it.
-    #[error("something else stands at {object}: {cause}")]
+    /// The object there does not belong there: look at it.
+    #[error("{object} is not this dataset's: {cause}")]
     Foreign {
         /// The object.
         object: String,
         /// What is wrong with it.
         cause: String,
     },
-    /// Nothing readable stands there.
-    #[error("nothing that can be read stands at log position {position}")]
+    /// Nothing readable is there.
+    #[error("log position {position} holds nothing readable")]
     Nothing {
         /// The position that was meant.
         position: Position,
@@ -96,7 +96,7 @@ pub enum Lost {
 /// Another producer holds the dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "fenced: epoch {epoch} was opened at log position {position}, this producer's is {own}; open anew to take over"
+    "fenced: epoch {epoch} was opened at log position {position}, this producer's is {own}; open again to take over"
 )]
 pub struct Fenced {
     /// Where it was met.
@@ -209,7 +209,7 @@ pub enum Refused {
         kind: Kind,
     },
     /// An object of another epoch may be deleted by any process at any time: put one of this epoch.
-    #[error("it names an object of epoch {found}, this writer's is {own}: write the object anew")]
+    #[error("it names an object of epoch {found}, this writer's is {own}: write the object again")]
     OthersObject {
         /// The object's epoch.
         found: Epoch,
@@ -225,7 +225,7 @@ pub enum Refused {
         checkpoint: Position,
     },
     /// The log that the writer appended to is not there any more: it was deleted, or a producer made another dataset in its
-    /// place. Stop, find out who; then open the dataset anew.
+    /// place. Stop, find out who; then open the dataset again.
     #[error("the log that this writer appended to is gone")]
     Gone(#[source] ReadError),
     /// A checkpoint that is due before anything else stays unknown: settle it.

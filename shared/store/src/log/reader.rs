@@ -1,8 +1,8 @@
 //! The reader: follows the log entry by entry and trusts none of them.
 //!
-//! A reader starts where a checkpoint says ([`LogReader::start`]), knows where the log stands ([`LogReader::log_state`]),
+//! A reader starts where a checkpoint says ([`LogReader::start`]), knows the log's state ([`LogReader::log_state`]),
 //! and moves on one entry at a time ([`LogReader::next`]), which is one request whether or not there is a new entry.
-//! What stands between a snapshot and the reader's place is a [`Walk`].
+//! The entries between a snapshot and the reader's position are a [`Walk`].
 //!
 //! Rules: each entry must follow the one before (position, hash, dataset, epoch, pointers); a tombstone means to start
 //! again; "nothing there" is only "nothing yet" until [`LogReader::check_end`] has looked after it (rule 6).
@@ -47,7 +47,7 @@ impl LogReader {
         LogReader { rules, ..self }
     }
 
-    /// Where the log stands, as far as this reader has come.
+    /// The log's state, as far as this reader has read.
     #[must_use]
     pub fn log_state(&self) -> &LogState {
         &self.log_state
@@ -59,7 +59,7 @@ impl LogReader {
         &self.storage
     }
 
-    /// The newest entry's header, wherever this reader stands.
+    /// The newest entry's header, wherever this reader is.
     ///
     /// # Errors
     /// See [`tail::find_tail`].
@@ -102,18 +102,19 @@ impl LogReader {
         let hint = read_hint(&self.storage).await?;
         let last = self.log_state.position;
         let last_is_entry = last.0 == 0 || self.stands_unchanged(last).await?;
-        let told = hint.as_ref().filter(|hint| last.0 > 0 && hint.dataset == self.log_state.dataset);
-        let told = told.map(|hint| hint.position);
+        let announced = hint.as_ref().filter(|hint| last.0 > 0 && hint.dataset == self.log_state.dataset);
+        let announced = announced.map(|hint| hint.position);
         let next = names::log_entry(last.next());
-        if self.rules.is_end(last, last_is_entry, told) == NotFound::Damage && self.storage.size(&next).await?.is_none()
+        if self.rules.is_end(last, last_is_entry, announced) == NotFound::Damage
+            && self.storage.size(&next).await?.is_none()
         {
-            let cause = format!("it is missing, and the hint tells of position {}", told.unwrap_or(last));
+            let cause = format!("it is missing, and the hint names position {}", announced.unwrap_or(last));
             return Err(ReadError::damaged(next, cause));
         }
         Ok(hint)
     }
 
-    /// Whether our newest entry still stands; if it doesn't, the error says what became of it.
+    /// Whether our newest entry is still there; if not, the error says what happened to it.
     pub(super) async fn stands_unchanged(&self, position: Position) -> Result<bool, ReadError> {
         let name = names::log_entry(position);
         match read_head(&self.storage, position).await? {

@@ -3,7 +3,7 @@
 use super::head::u16_at;
 use super::{checkpoint, frame, head, hint, sections, tombstone};
 
-/// Puts right hashes into an entry, tombstone, hint or checkpoint, as far as its structure still stands.
+/// Repairs the hashes of an entry, tombstone, hint or checkpoint, as far as its structure is intact.
 pub fn repair_checksums(bytes: &mut [u8]) {
     let (sections_at, hash_at) = if tombstone::Tombstone::is_one(bytes) {
         tombstone::REPAIR

@@ -76,7 +76,7 @@ pub struct Trimmed {
     pub deleted: u64,
 }
 
-/// Why a trim stopped. Whatever it did stands, and the next one goes on from there.
+/// Why a trim stopped. What it did stays done, and the next trim continues from there.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrimError {
@@ -201,7 +201,7 @@ async fn first_entry(storage: &Storage, log_start: Position) -> Result<Position,
             Some(LogObject::Entry(_)) => high = middle,
             None => {
                 let name = names::log_entry(Position(middle));
-                return Err(ReadError::damaged(name, "it is missing, and entries behind it are there"));
+                return Err(ReadError::damaged(name, "it is missing, and later entries exist"));
             }
         }
     }

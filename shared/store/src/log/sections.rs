@@ -5,8 +5,8 @@
 //! contents of the sections, one after another, in the order of the table
 //! ```
 //!
-//! The table stands before the contents and is covered by its object's own hash, so that a few bytes prove all of it:
-//! whoever needs one section alone can fetch and check it alone.
+//! The table comes before the contents and is covered by its object's hash, so that a few bytes prove all of it: a reader
+//! that needs one section can fetch and check it alone.
 //!
 //! Rules: a section's content never changes its shape, more to say is a new tag; an unknown tag is passed over unless
 //! it is critical; an unknown flag on a known tag, or an unknown kind of hash, is a newer release's; tags from 0x8000
@@ -138,7 +138,7 @@ impl Sections {
         let mut tags: Vec<_> = self.list.iter().map(|section| section.tag).collect();
         tags.sort_unstable();
         match tags.iter().zip(tags.iter().skip(1)).find(|(one, next)| one == next) {
-            Some((tag, _)) => Err(DecodeError::damaged(object, format!("section {tag} stands there twice"))),
+            Some((tag, _)) => Err(DecodeError::damaged(object, format!("section {tag} appears twice"))),
             None => Ok(()),
         }
     }

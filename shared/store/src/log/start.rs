@@ -1,6 +1,6 @@
 //! Where to start: hint → its entry's header → checkpoint → the entries after it, at most 1,000.
 //!
-//! A log that is years long is known after a handful of requests. The reader that comes out stands at the tail and
+//! A log that is years long is known after a handful of requests. The resulting reader is at the tail and
 //! knows the snapshots and what each way costs; [`super::plan`] picks one.
 
 use std::collections::VecDeque;
@@ -27,7 +27,7 @@ pub(super) const CHECKPOINT_FROM: u64 = 900;
 const ATTEMPTS: usize = 5;
 
 impl LogReader {
-    /// A reader that stands at the log's tail.
+    /// A reader at the log's tail.
     ///
     /// # Errors
     /// `NotFound` if nothing was published; else what is wrong, by what to do about it.
@@ -123,7 +123,7 @@ async fn checkpoint_entry(storage: &Storage, head: &Head) -> Result<Entry, ReadE
             Err(ReadError::Replaced { object: name, expected: head.dataset, found: entry.head.dataset })
         }
         Some(LogObject::Tombstone(tombstone)) => Err(trimmed(name, head.dataset, tombstone)),
-        None => Err(ReadError::damaged(name, "it is missing, and entries behind it are there")),
+        None => Err(ReadError::damaged(name, "it is missing, and later entries exist")),
     }
 }
 

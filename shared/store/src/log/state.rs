@@ -1,4 +1,4 @@
-//! Where the log stands: what a writer needs to go on and a reader to plan.
+//! The log's state: what a writer needs to continue and a reader to plan.
 //!
 //! An log state is advanced entry by entry, by readers and writers alike, and it is what a checkpoint holds. It is also
 //! where an entry is judged to follow the one before.
@@ -20,7 +20,7 @@ use cenote_state::ids::{DatasetId, Epoch, Position, Timestamp, Version};
 /// Marks kept; beyond that, every other one is dropped from the older half: they only serve estimates.
 const MARKS_MAX: usize = 8_192;
 
-/// Snapshots told, the newest; with a snapshot every minute that is more than a day, and it fits a checkpoint.
+/// How many snapshots are kept, the newest; with a snapshot every minute that is more than a day, and it fits a checkpoint.
 const SNAPSHOTS_MAX: usize = 2_048;
 
 /// Bytes and requests.
@@ -48,7 +48,7 @@ impl Sub for Cost {
     }
 }
 
-/// A snapshot that an entry names, and where it stands in the running sums.
+/// A snapshot that an entry names, and its place in the running sums.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptSnapshot {
     /// The snapshot.
@@ -63,8 +63,8 @@ impl KeptSnapshot {
     /// When its version was committed, or, if that was not recorded, when the snapshot was named: a little later.
     #[must_use]
     pub fn committed_at(&self) -> Timestamp {
-        let told = self.snapshot.committed_at;
-        if told == Timestamp::default() { self.time } else { told }
+        let committed_at = self.snapshot.committed_at;
+        if committed_at == Timestamp::default() { self.time } else { committed_at }
     }
 }
 
@@ -77,7 +77,7 @@ pub struct Mark {
     pub cost: Cost,
 }
 
-/// Where the log stands.
+/// The log's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogState {
     /// The dataset; zero before the first entry.
@@ -206,7 +206,7 @@ impl LogState {
         below.max_by_key(|(known, _)| *known).map_or(Cost::default(), |(_, cost)| cost)
     }
 
-    /// Whether a commit stands at `version`, as far as marks and snapshots tell.
+    /// Whether `version` is a commit, as far as marks and snapshots show.
     #[must_use]
     pub fn knows(&self, version: Version) -> bool {
         self.version == version || self.marks.iter().any(|mark| mark.version == version)

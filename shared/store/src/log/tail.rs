@@ -58,7 +58,7 @@ pub async fn find_tail(storage: &Storage, rules: Rules) -> Result<Tail, ReadErro
         }
         // It was trimmed between two looks, so the log goes on after it: look again.
     }
-    Err(ReadError::damaged(storage.url(), "the log ends in a tombstone, so entries behind it are missing"))
+    Err(ReadError::damaged(storage.url(), "the log ends in a tombstone, so later entries are missing"))
 }
 
 /// A position that exists: the hint's, else 1.

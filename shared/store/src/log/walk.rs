@@ -84,7 +84,7 @@ impl Walk {
 fn expect_entry(position: Position, object: Option<LogObject>, dataset: DatasetId) -> Result<Entry, ReadError> {
     let name = names::log_entry(position);
     match object {
-        None => Err(ReadError::damaged(name, "it is missing, and entries behind it are there")),
+        None => Err(ReadError::damaged(name, "it is missing, and later entries exist")),
         Some(LogObject::Tombstone(tombstone)) => Err(trimmed(name, dataset, tombstone)),
         Some(LogObject::Entry(entry)) if entry.head.dataset != dataset => {
             Err(ReadError::Replaced { object: name, expected: dataset, found: entry.head.dataset })

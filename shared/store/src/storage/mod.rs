@@ -170,7 +170,7 @@ impl Storage {
         let key = self.key(name, Operation::Create)?;
         match self.store.put_opts(&key, bytes.into(), PutMode::Create.into()).await {
             Ok(_) => Ok(Created::Yes),
-            // 409: two conditional writes met, and perhaps neither stands.
+            // 409: two conditional writes met, and perhaps neither took effect.
             Err(error) if is_exists(&error) => Ok(Created::Exists),
             Err(error) => Err(self.failed(name, Operation::Create, error)),
         }
@@ -325,7 +325,7 @@ fn is_absent(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::NotFound { .. }) && !error::is_bucket_missing(error)
 }
 
-/// Whether a put-if-absent was refused because of an object that stands there. S3's 409 says less.
+/// Whether a put-if-absent was refused because the object exists. S3's 409 says less.
 fn is_exists(error: &object_store::Error) -> bool {
     match error {
         object_store::Error::AlreadyExists { .. } => error::http_status(error) != Some(409),

@@ -141,7 +141,7 @@ mod cloud {
             .with_connect_timeout(Duration::from_secs(5))
     }
 
-    /// A short round: who polls wants an answer, and who writes has rules of its own.
+    /// A short round of retries: a reader that polls wants an answer, and a writer has its own rules.
     pub(super) fn retry() -> RetryConfig {
         let backoff = BackoffConfig {
             init_backoff: Duration::from_millis(100),

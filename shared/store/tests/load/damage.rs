@@ -252,7 +252,7 @@ async fn a_delta_that_does_not_fit_its_parent_names_its_object() {
     assert_eq!(error.kind(), ErrorKind::Damaged);
     let text = with_sources(&error);
     let start = "log/00000000000000000003 does not fit the parent of version 3; restore it from a copy, or make a \
-                 snapshot: type R";
+                 snapshot: it does not fit the records of type R";
     assert!(text.starts_with(start), "{text}");
 }
 

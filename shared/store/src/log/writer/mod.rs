@@ -5,7 +5,7 @@
 //! let mut writer = LogWriter::open(&reader, env, options).await?;   // Behind: catch up, open again
 //! env.spawn(writer.heartbeat().beat());
 //! match writer.append(body).await? {
-//!     Outcome::Committed(position) => …,                    // it stands
+//!     Outcome::Committed(position) => …,                    // it is in the log
 //!     Outcome::Lost(why) => …,                              // it does not and never will: rebuild, stop, or look
 //!     Outcome::Fenced(by) => …,                             // another producer holds the dataset: stop
 //!     Outcome::Unknown(pending) => …,                       // writer.settle_pending(pending) is the only way on
@@ -118,7 +118,7 @@ pub struct LogWriter {
 struct InFlight {
     entry: Entry,
     bytes: Bytes,
-    /// Whether a put of it got no clear answer: then it may have stood, whatever stands there now (I6).
+    /// Whether a put of it got no clear answer: then it may have been committed, whatever is there now (I6).
     is_doubtful: bool,
 }
 
@@ -151,7 +151,7 @@ impl LogWriter {
         }
     }
 
-    /// Where the log stands, as far as this writer knows.
+    /// The log's state, as far as this writer knows.
     #[must_use]
     pub fn log_state(&self) -> &LogState {
         &self.log_state
@@ -240,7 +240,7 @@ impl LogWriter {
         Ok(outcome.expect("one step puts the entry"))
     }
 
-    /// Writes a checkpoint: where the log stands, as an object, and the entry that names it. Tries again while janitors
+    /// Writes a checkpoint: the log's state as an object, and the entry that names it. Tries again while janitors
     /// take its position.
     ///
     /// # Errors
@@ -268,7 +268,7 @@ impl LogWriter {
         }
         match self.checkpoint().await {
             Ok(Outcome::Unknown(pending)) => Err(Refused::Unsettled { position: pending.position() }),
-            // What is lost or fenced, the caller's own body will be too, and the caller is told then.
+            // If this is lost or fenced, the caller's own body will be, too, and the caller learns it then.
             Ok(_) => Ok(()),
             Err(error) if since + 2 < CHECKPOINT_EVERY => {
                 tracing::warn!(%error, "the checkpoint was not written; trying again at the next entry");
@@ -351,7 +351,7 @@ impl LogWriter {
         Ok(self.drive().await)
     }
 
-    /// Whether our newest entry still stands: what is put behind nothing, or into another dataset, nobody will read. At
+    /// Whether our newest entry is still there: no reader would see what is put after a gap or into another dataset. At
     /// most one request a minute, so it finds a mistake out, and soon; it does not rule one out.
     async fn look_back(&mut self) -> Result<(), Refused> {
         let now = self.env.instant();
@@ -360,10 +360,10 @@ impl LogWriter {
         }
         let reader = LogReader::at(self.storage.clone(), self.log_state.clone());
         match self.env.timeout(ATTEMPT_TIMEOUT, reader.stands_unchanged(self.log_state.position)).await {
-            // Who was trimmed past is told so by its own position.
+            // A writer that was trimmed past learns it from its own position.
             Ok(Ok(_) | Err(ReadError::Trimmed { .. })) => self.looked_back = now,
             Ok(Err(gone @ (ReadError::NotFound { .. } | ReadError::Replaced { .. }))) => {
-                // The hint is another dataset's now, or nobody's: not ours to overwrite, not even with a goodbye.
+                // The hint belongs to another dataset now, or to none: it is not ours to overwrite, not even when closing.
                 self.heartbeat.as_ref().inspect(|heartbeat| heartbeat.stop());
                 return Err(Refused::Gone(gone));
             }

@@ -1,4 +1,4 @@
-//! One put to its end: attempts, looks at what stands there, and what becomes of it (rule 2).
+//! One put to its end: attempts, looks at what is there, and its outcome (rule 2).
 //!
 //! What is in flight is kept by the writer before the first byte leaves, with the doubt that a put leaves behind. An
 //! entry of one's own epoch at our position moves the body on to the next; anything else there is the end.
@@ -25,7 +25,7 @@ use cenote_state::ids::Epoch;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// A store's "exists", with what stands there, is a clear "not ours" if both came within this. Later it may be the echo
+/// A store's "exists", with what is there, is a clear "not ours" if both came within this. Later it may be the echo
 /// of a put that the store's client tried twice by itself; to take over and to trim past us takes others longer.
 const CLEAR_WITHIN: Duration = Duration::from_secs(1);
 
@@ -70,7 +70,7 @@ impl LogWriter {
         }
     }
 
-    /// One put, and a look at what stands there unless the store simply said yes.
+    /// One put, and a look at what is there unless the store simply confirmed it.
     async fn attempt(&mut self, timeout: Duration) -> Attempt {
         let flight = self.in_flight.as_mut().expect("something is in flight");
         let (name, bytes) = (names::log_entry(flight.entry.head.position), flight.bytes.clone());
@@ -107,7 +107,7 @@ impl LogWriter {
         }
     }
 
-    /// What stands at our position. Bytes that can't be read may have been damaged on their way: they are another's only
+    /// What is at our position. Bytes that can't be read may have been damaged on their way: they are another's only
     /// if they come again.
     async fn look(&self, name: &str, ours: &Bytes, timeout: Duration) -> (Standing, Option<Bytes>) {
         let look = || self.env.timeout(timeout, self.storage.get_bounded(name, ENTRY_BYTES_MAX as u64));
@@ -136,7 +136,7 @@ impl LogWriter {
                     biased;
                     Some(found) = looks.next() => match found {
                         Ok(Some(bytes)) if bytes != *ours && is_entry(name, &bytes) => return bytes,
-                        // Whatever else stands there, the put will be told.
+                        // If anything else is there, the put will find out.
                         _ => {}
                     },
                     () = &mut pause => break,
@@ -217,7 +217,7 @@ impl LogWriter {
         self.insists_until.is_some_and(|until| self.env.instant() < until)
     }
 
-    /// The end, and what stands there can't tell whose entry stood there before it. Ours did not if no put of it ever
+    /// The end: what is there does not show whose entry was there before it. Ours was not if no put of it ever
     /// left a doubt; what is asked for later is not even put.
     fn cut_off(&mut self, lost: Lost) -> ControlFlow<Outcome> {
         let flight = self.in_flight.as_ref().expect("something is in flight");
