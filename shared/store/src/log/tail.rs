@@ -77,7 +77,7 @@ async fn lower_bound(storage: &Storage, rules: Rules, hint: Option<&Hint>) -> Re
     match rules.is_end(first, true, same) {
         NotFound::End => Ok((first, head)),
         NotFound::Damage => {
-            let cause = format!("it is missing, and the hint tells of position {}", hint.position);
+            let cause = format!("it is missing, and the hint names position {}", hint.position);
             Err(ReadError::damaged(names::log_entry(hint.position), cause))
         }
     }

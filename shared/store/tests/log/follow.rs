@@ -98,7 +98,7 @@ async fn not_found_is_the_end_only_behind_an_entry_and_not_below_the_hint() {
     let reader = reader(&storage).await.unwrap();
     reader.check_end().await.unwrap();
     let hint = Hint::decode(HINT, &storage.get(HINT).await.unwrap().unwrap()).unwrap();
-    // The hint tells of an entry that is not there.
+    // The hint names an entry that is not there.
     storage.put(HINT, Hint { position: Position(13), ..hint.clone() }.encode()).await.unwrap();
     let error = said(&reader).await.to_string();
     assert!(error.contains(&log_entry(Position(12))) && error.contains("13"), "{error}");
