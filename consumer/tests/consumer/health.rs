@@ -143,7 +143,7 @@ async fn a_schema_that_does_not_fit_is_incompatible_until_it_does() {
     let titles = chain.state.schema().types[0].fields.iter().find(|field| field.name == "title").cloned();
     let untitled = chain
         .evolve(cenote_state::record::Registry::with::<Untitled>, |schema| {
-            schema.types[0].fields.retain(|field| field.name != "title")
+            schema.types[0].fields.retain(|field| field.name != "title");
         })
         .await;
     let error = consumer.refresh().await.expect_err("the titles were dropped");

@@ -132,7 +132,7 @@ fn end(consumer: &impl Consumer, topic: &str, partition: i32) -> Answer<i64> {
         };
         match found {
             Err(error) if is_new(&error) && began.elapsed() < PATIENCE * 4 => {
-                cenote_bench_support::clock::sleep(PATIENCE / 100)
+                cenote_bench_support::clock::sleep(PATIENCE / 100);
             }
             found => return Ok(found?.1),
         }

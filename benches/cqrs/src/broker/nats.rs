@@ -31,7 +31,7 @@ use crate::{Answer, Failure, clock};
 /// How long the server may take before it counts as away.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a reader may take for a message before the server redelivers it.
-const ACK_WAIT: Duration = Duration::from_secs(60);
+const ACK_WAIT: Duration = Duration::from_mins(1);
 
 /// The broker on NATS JetStream.
 pub struct NatsBroker {

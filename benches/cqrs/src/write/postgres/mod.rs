@@ -193,9 +193,9 @@ impl WriteSide for PostgresWrite {
         let mut client = self.database.get().await?;
         let transaction = client.transaction().await?;
         if self.hooks.events_only {
-            seed_events(&transaction, world).await?
+            seed_events(&transaction, world).await?;
         } else {
-            seed_state(&transaction, world).await?
+            seed_state(&transaction, world).await?;
         }
         transaction.commit().await?;
         // A new table has no statistics; a table in production has.
@@ -231,9 +231,9 @@ impl WriteSide for PostgresWrite {
             None => 0,
         };
         if self.hooks.events_only {
-            scan_events(&moment, visitor).await?
+            scan_events(&moment, visitor).await?;
         } else {
-            scan_state(&moment, visitor).await?
+            scan_state(&moment, visitor).await?;
         }
         moment.commit().await?;
         Ok(position)
