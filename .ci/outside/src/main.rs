@@ -122,7 +122,7 @@ mod job {
         row.set(0, |cell| cell.extend_from_slice(&7_u64.to_le_bytes()));
         row.set(1, |cell| cell.extend_from_slice(b"Lisbon"));
         producer.update(|changes| Ok(changes.upsert_row(id, &row)?)).await?;
-        let deleted = producer.update(|changes| Ok(changes.delete_key(id, KeyRef::Image(8))?)).await?;
+        let deleted = producer.update(|changes| Ok(changes.delete_key(id, KeyRef::Scalar(8))?)).await?;
         let settled: Settled = producer.settle().await?;
         println!("{settled:?}; was there a place 8? {}", deleted.value);
         producer.close().await?;
