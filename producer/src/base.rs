@@ -1,6 +1,6 @@
 //! What a cycle starts from: the newest committed state, and what the producer knows about it.
 //!
-//! A cycle reads all of it and changes none of it: its findings are kept apart ([`Follow`]) until it is committed. So a
+//! A cycle reads all of it and changes none of it: its findings are kept apart ([`BaseUpdates`]) until it is committed. So a
 //! cycle that fails, or a future that is dropped, leaves the producer as it was (I6).
 
 use std::sync::Arc;
@@ -30,16 +30,16 @@ pub(crate) struct CycleBase {
 
 /// How the indexes follow a commit, at its cost.
 #[derive(Debug, Default)]
-pub(crate) struct Follow {
+pub(crate) struct BaseUpdates {
     /// Ordinals that were removed and added, ascending, by type; types without any are left out.
-    pub(crate) types: Vec<TypeFollow>,
+    pub(crate) types: Vec<TypeUpdates>,
     /// Changes in the number of references to components.
     pub(crate) references: Vec<(TypeId, u32, i64)>,
 }
 
 /// How the indexes of one type follow.
 #[derive(Debug)]
-pub(crate) struct TypeFollow {
+pub(crate) struct TypeUpdates {
     pub(crate) type_id: TypeId,
     pub(crate) removed: Vec<u32>,
     pub(crate) added: Vec<u32>,
@@ -71,10 +71,10 @@ impl CycleBase {
     }
 
     /// Moves on to a committed state. No clone should be left by now: an index that is shared is copied first.
-    pub(crate) fn follow(&mut self, next: State, follow: &Follow) {
+    pub(crate) fn follow(&mut self, next: State, follow: &BaseUpdates) {
         let content = Arc::make_mut(&mut self.content);
         let ordinals = Arc::make_mut(&mut self.ordinals);
-        for TypeFollow { type_id, removed, added, .. } in &follow.types {
+        for TypeUpdates { type_id, removed, added, .. } in &follow.types {
             ordinals.follow(*type_id, &next, removed, added);
             if next.table(*type_id).key_plan().is_none() {
                 content.follow(*type_id, &self.state, removed, &next, added);

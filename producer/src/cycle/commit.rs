@@ -12,7 +12,7 @@ use cenote_store::log::{Body, Commit, DeltaPlace, NewObject};
 
 use super::validate::Validated;
 use super::verify::Verified;
-use crate::base::Follow;
+use crate::base::BaseUpdates;
 
 /// What a commit holds besides its change.
 pub(crate) struct CommitNotes {
@@ -37,7 +37,7 @@ pub(crate) struct Proposal {
 #[derive(Debug)]
 pub(crate) struct Next {
     pub(crate) state: State,
-    pub(crate) follow: Follow,
+    pub(crate) follow: BaseUpdates,
     pub(crate) delta_bytes: u64,
     pub(crate) schema_changed: bool,
 }

@@ -21,7 +21,7 @@ use super::populate::Input;
 use super::root_input::RootInput;
 use super::segment_rows::segment_rows_log2;
 use super::train::new_symbols;
-use crate::base::{CycleBase, Follow};
+use crate::base::{BaseUpdates, CycleBase};
 use crate::content::Fresh;
 use crate::references::{Recount, Recounted};
 
@@ -34,7 +34,7 @@ pub(crate) struct Diffed {
     /// What the next state's sums must be, by type.
     pub(crate) sums: Vec<Sums>,
     /// How the base's indexes follow.
-    pub(crate) follow: Follow,
+    pub(crate) follow: BaseUpdates,
 }
 
 /// Why an input can't become a version.
@@ -87,7 +87,7 @@ impl Input {
             }
         }
         let (delta, sums, types) = emitter.finish();
-        let follow = Follow { types, references: new_ordinals.references(recounted) };
+        let follow = BaseUpdates { types, references: new_ordinals.references(recounted) };
         Ok(Diffed { base, delta, sums, follow })
     }
 }

@@ -15,7 +15,7 @@ use cenote_state::state::State;
 
 use super::diff::{DiffError, RootChanges};
 use super::root_input::RootInput;
-use crate::base::{CycleBase, TypeFollow};
+use crate::base::{CycleBase, TypeUpdates};
 use crate::content::Fresh;
 use crate::plan::Plans;
 use crate::references::Recounted;
@@ -73,7 +73,7 @@ pub(super) struct Emitter<'s> {
     numbers: &'s NewOrdinals,
     changes: Changes<'s>,
     sums: Vec<Sums>,
-    types: Vec<TypeFollow>,
+    types: Vec<TypeUpdates>,
     scratch: Vec<u8>,
 }
 
@@ -162,11 +162,11 @@ impl<'s> Emitter<'s> {
 
     fn follow(&mut self, type_id: TypeId, removed: Vec<u32>, added: Vec<u32>, changed: u64) {
         if !removed.is_empty() || !added.is_empty() || changed > 0 {
-            self.types.push(TypeFollow { type_id, removed, added, changed });
+            self.types.push(TypeUpdates { type_id, removed, added, changed });
         }
     }
 
-    pub(super) fn finish(self) -> (Delta, Vec<Sums>, Vec<TypeFollow>) {
+    pub(super) fn finish(self) -> (Delta, Vec<Sums>, Vec<TypeUpdates>) {
         (self.changes.finish(), self.sums, self.types)
     }
 }

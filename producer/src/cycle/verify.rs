@@ -10,7 +10,7 @@ use cenote_state::ids::Version;
 use cenote_state::state::State;
 
 use super::encode::Encoded;
-use crate::base::Follow;
+use crate::base::BaseUpdates;
 
 /// A change whose bytes lead to the right state.
 pub(crate) struct Verified {
@@ -19,7 +19,7 @@ pub(crate) struct Verified {
     /// The new state, as read back.
     pub(crate) after: State,
     pub(crate) bytes: Option<Bytes>,
-    pub(crate) follow: Follow,
+    pub(crate) follow: BaseUpdates,
 }
 
 /// The delta does not lead to the state that it was made for. Nothing was written; report it as a bug.
