@@ -1,6 +1,6 @@
 //! Cenote's engine: the state of a dataset in memory, and the bytes it is written as.
 //!
-//! In the order in which one thing is made of another: numbers ([`ids`]), the shape of records ([`schema`]), one
+//! In the order in which one thing is made of another: numbers ([`ids`]), hashes ([`hash`]), the shape of records ([`schema`]), one
 //! record ([`row`]), records as structs ([`record`]), bytes ([`segment`]), records by number ([`table`]), look-ups
 //! ([`index`]), the dataset ([`state`]), change ([`delta`]), what a reader holds ([`view`]), the durable form ([`blob`]).
 //!
@@ -17,6 +17,7 @@ pub mod blob;
 pub mod codec;
 pub mod delta;
 pub mod digest;
+pub mod hash;
 pub mod ids;
 pub mod index;
 pub mod keys;

@@ -2,12 +2,13 @@
 
 use cenote_state::blob::{BlobError, TAIL_BYTES, encode_snapshot};
 use cenote_state::delta::Changes;
+use cenote_state::hash::Hash;
 use cenote_state::ids::{DatasetId, Ordinal, Timestamp, Version};
 use cenote_state::state::State;
 use cenote_store::env::Env;
 use cenote_store::error::ErrorKind;
 use cenote_store::load::{LoadError, SnapshotToLoad, snapshot};
-use cenote_store::log::{ContentHash, ObjectRef, Snapshot};
+use cenote_store::log::{ObjectRef, Snapshot};
 
 use crate::chain::{ANY_SIZE, Chain, ROOT, empty, memory, row};
 
@@ -39,7 +40,7 @@ async fn a_snapshot_is_fetched_by_ranges() {
     let storage = memory();
     let blob = encode_snapshot(DATASET, &state, 2);
     storage.put_large("snapshots/1", blob.parts.clone()).await.unwrap();
-    let object = ObjectRef { name: "snapshots/1".to_owned(), length: blob.length(), hash: ContentHash::NONE };
+    let object = ObjectRef { name: "snapshots/1".to_owned(), length: blob.length(), hash: Hash::NONE };
     let committed_at = Timestamp::default();
     let kept = Snapshot { version: Version(3), object, digest: state.digest(), committed_at };
     let what = SnapshotToLoad { dataset: DATASET, snapshot: kept, bytes_max: ANY_SIZE, seed: 1 };
