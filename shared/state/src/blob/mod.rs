@@ -25,8 +25,10 @@ mod write;
 
 use bytes::Bytes;
 
+use crate::hash::Hash;
+
 pub use footer::{BlobError, BlobKind, Footer, SectionInfo, SegmentInfo, SymbolsInfo, TypeInfo};
-pub use read::{check_header, decode_delta, footer_of, read_footer};
+pub use read::{check_header, decode_delta, footer_hash, footer_of, read_footer};
 #[cfg(feature = "testing")]
 pub use repair::{blob_of_chunks, repair_checksums, uncompressed};
 pub use snapshot::{DecodedRun, SnapshotReader, encode_snapshot};
@@ -50,6 +52,8 @@ pub const FOOTER_BYTES_MAX: usize = 256 << 20;
 pub struct Blob {
     /// One after another they are the object.
     pub parts: Vec<Bytes>,
+    /// The footer's hash: the footer has the hash of each section, so this one proves all that is read of the object.
+    pub footer_hash: Hash,
 }
 
 impl Blob {

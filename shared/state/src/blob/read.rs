@@ -26,14 +26,23 @@ impl Tail {
         if !bytes.ends_with(&MAGIC) {
             return Err(BlobError::Magic { place: "end" });
         }
-        let [l0, l1, l2, l3, f0, f1, _, hash @ .., _, _, _, _, _, _, _, _] = bytes;
+        let [l0, l1, l2, l3, f0, f1, reserved, hash @ .., _, _, _, _, _, _, _, _] = bytes;
         known_format([*f0, *f1])?;
+        if *reserved != 0 {
+            return Err(BlobError::Magic { place: "end" });
+        }
         let footer_bytes = u32::from_le_bytes([*l0, *l1, *l2, *l3]) as usize;
         if footer_bytes > FOOTER_BYTES_MAX {
             return Err(unsound(format!("{footer_bytes} bytes, more than {FOOTER_BYTES_MAX}")));
         }
         Ok(Tail { footer_bytes, footer_hash: Hash::from_bytes(hash) })
     }
+}
+
+/// The footer's hash, from the object's end.
+pub fn footer_hash(end: &[u8]) -> Result<Hash, BlobError> {
+    let tail = end.last_chunk::<TAIL_BYTES>().ok_or(BlobError::Magic { place: "end" })?;
+    Tail::read(tail).map(|tail| tail.footer_hash)
 }
 
 /// The footer from the object's end, or how many bytes of the end it takes to have it.
@@ -83,7 +92,8 @@ fn known_format(bytes: [u8; 2]) -> Result<(), BlobError> {
 /// That the object's first bytes are those of a blob, and of the one whose footer this is.
 pub fn check_header(header: &[u8; HEADER_BYTES], footer: &Footer) -> Result<(), BlobError> {
     check_format(header)?;
-    if header[10] != footer.kind as u8 || header[16..] != footer.dataset.0 {
+    // No hash covers the header, so that it is right to the last bit.
+    if header[10] != footer.kind as u8 || header[11..16] != [0; 5] || header[16..] != footer.dataset.0 {
         return Err(unsound("it does not belong to the header"));
     }
     Ok(())

@@ -71,9 +71,10 @@ pub(super) fn assemble(mut footer: Footer, runs: Vec<Run>) -> Blob {
         }
     }
     let footer = footer.encode().expect("a footer of a state that fits in memory fits its limit");
-    parts.push(tail(&footer));
-    parts.insert(parts.len() - 1, footer.into());
-    Blob { parts }
+    let footer_hash = Hash::of(&footer);
+    let tail = tail(footer.len(), footer_hash);
+    parts.extend([footer.into(), tail]);
+    Blob { parts, footer_hash }
 }
 
 fn header(footer: &Footer) -> Bytes {
@@ -85,12 +86,12 @@ fn header(footer: &Footer) -> Bytes {
     Bytes::copy_from_slice(&header)
 }
 
-fn tail(footer: &[u8]) -> Bytes {
+fn tail(footer_bytes: usize, footer_hash: Hash) -> Bytes {
     let mut tail = Vec::with_capacity(TAIL_BYTES);
-    tail.extend_from_slice(&(footer.len() as u32).to_le_bytes());
+    tail.extend_from_slice(&(footer_bytes as u32).to_le_bytes());
     tail.extend_from_slice(&FORMAT.to_le_bytes());
     tail.push(0);
-    tail.extend_from_slice(&Hash::of(footer).to_bytes());
+    tail.extend_from_slice(&footer_hash.to_bytes());
     tail.extend_from_slice(&MAGIC);
     debug_assert_eq!(tail.len(), TAIL_BYTES);
     tail.into()

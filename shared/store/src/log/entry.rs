@@ -18,6 +18,7 @@ use super::head::{self, HEAD_BYTES_MAX, HEADER_BYTES, Head, Kind};
 use super::names::{Folder, ObjectName};
 use super::sections::{self, Sections, Tag};
 use super::tombstone::Tombstone;
+use cenote_state::blob::Blob;
 use cenote_state::hash::Hash;
 use cenote_state::ids::{ColumnId, Timestamp, TypeId, Version};
 use cenote_state::schema::Schema;
@@ -129,7 +130,7 @@ pub struct ObjectRef {
     pub name: String,
     /// Its size in bytes.
     pub length: u64,
-    /// The hash of its bytes.
+    /// What proves it: the hash of its bytes; of a snapshot, the hash of its footer, which has those of its sections.
     pub hash: Hash,
 }
 
@@ -165,7 +166,13 @@ struct CommitCore {
 }
 
 impl ObjectRef {
-    /// Whether `bytes` are the object: of its length and its hash.
+    /// What an entry says of a snapshot's object.
+    #[must_use]
+    pub fn of_snapshot(name: &ObjectName, blob: &Blob) -> ObjectRef {
+        ObjectRef { name: name.to_string(), length: blob.length(), hash: blob.footer_hash }
+    }
+
+    /// Whether `bytes` are the object, which is not a snapshot: of its length and its hash.
     #[must_use]
     pub fn is(&self, bytes: &[u8]) -> bool {
         bytes.len() as u64 == self.length && self.hash.check([bytes]).is_ok()

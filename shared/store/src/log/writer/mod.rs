@@ -84,7 +84,7 @@ pub struct NewObject {
 }
 
 impl NewObject {
-    /// What an entry says of it.
+    /// What an entry says of it, if it is not a snapshot.
     #[must_use]
     pub fn reference(&self) -> ObjectRef {
         ObjectRef {
