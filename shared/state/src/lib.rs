@@ -31,13 +31,15 @@ pub mod schema;
 pub mod segment;
 pub mod state;
 pub mod table;
+pub mod token;
 pub mod view;
 
 pub use cenote_derive::Record;
-pub use ids::{Ordinal, Timestamp, Token, Version};
+pub use ids::{Ordinal, Timestamp, Version};
 pub use packed::Text;
 pub use record::{Key, KeyOf, List, Map, Record, Root, Set};
 pub use schema::Allow;
+pub use token::Token;
 pub use view::{Diff, HashIndex, TableRef, View};
 
 /// What generated code names.
