@@ -5,6 +5,7 @@ mod faults;
 mod following;
 mod golden;
 mod health;
+mod metric_labels;
 mod requests;
 mod views;
 mod whole_views;
