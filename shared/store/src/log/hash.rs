@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// Bytes of a hash on storage.
-pub const HASH_BYTES: usize = 33;
+pub(crate) const HASH_BYTES: usize = 33;
 
 const NONE: u8 = 0;
 const XXH3_128: u8 = 1;
@@ -32,7 +32,7 @@ impl ContentHash {
 
     /// The hash of `parts`, one after another.
     #[must_use]
-    pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> ContentHash {
+    pub(crate) fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> ContentHash {
         let mut hasher = ContentHasher::default();
         parts.into_iter().for_each(|part| hasher.update(part));
         hasher.finish()

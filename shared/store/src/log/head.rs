@@ -30,7 +30,7 @@ use super::sections::{LINE_BYTES, SECTIONS_MAX};
 use cenote_state::ids::{DatasetId, Epoch, Position, Timestamp};
 
 /// The version of every format in the log. A reader of an older one says `NeedsUpgrade`.
-pub const FORMAT_VERSION: u16 = 1;
+pub(crate) const FORMAT_VERSION: u16 = 1;
 
 pub(super) const MAGIC: [u8; 8] = *b"CENOTE-E";
 pub(super) const FORMAT_AT: usize = MAGIC.len();
@@ -51,7 +51,7 @@ pub const HEADER_BYTES: usize = HASH_AT + HASH_BYTES;
 /// The largest position that is believed, so that the next one always exists.
 pub(super) const NUMBER_MAX: u64 = 1 << 62;
 /// Header and the longest table: what proves an entry without its contents.
-pub const HEAD_BYTES_MAX: usize = HEADER_BYTES + SECTIONS_MAX * LINE_BYTES;
+pub(crate) const HEAD_BYTES_MAX: usize = HEADER_BYTES + SECTIONS_MAX * LINE_BYTES;
 
 const _: () = assert!(HASH_AT == 121 && HEADER_BYTES == 154 && HEAD_BYTES_MAX == 2_778);
 
