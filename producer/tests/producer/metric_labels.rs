@@ -23,7 +23,7 @@ fn each_metric_of_the_table_is_recorded_with_its_dataset() {
         producer.update(|changes| Ok(changes.upsert(&movie(1))?)).await.unwrap();
         producer.update(|changes| Ok(changes.upsert(&movie(1))?)).await.unwrap();
         producer.update(|changes| Ok(changes.upsert(&movie(9))?)).await.unwrap_err();
-        faults.add(Rule::new(Fault::FlipBit(100)).on(RequestKind::Get).prefix("snapshots/"));
+        faults.add(Rule::new(Fault::FlipBit(5_000)).on(RequestKind::Get).prefix("snapshots/"));
         producer.snapshot().await.unwrap_err();
         faults.clear();
         producer.snapshot().await.unwrap();
