@@ -38,6 +38,9 @@ pub struct List<'v, V> {
 
 /// Values, sorted as the dataset keeps them, each once.
 ///
+/// Enum variants that this program does not know read as the one marked `#[record(other)]`, so a set yields that one as
+/// often as it has unknown variants; `len` counts them all, and `contains` says yes if there is one.
+///
 /// # Example
 /// ```
 /// use cenote_consumer::{Record, Set, View};
@@ -57,6 +60,9 @@ pub struct Set<'v, V> {
 }
 
 /// Values by key, sorted as the dataset keeps them.
+///
+/// Keys that are unknown variants of an enum read as the one marked `#[record(other)]`: a map yields an entry for each of
+/// them, `get` has the first one's value, and a copy with one key has the last one's.
 ///
 /// # Example
 /// ```
@@ -168,12 +174,15 @@ impl<'v, V: Value> List<'v, V> {
         self.iter().map(V::own).collect()
     }
 
-    /// The place of `wanted` in sorted values.
+    /// The first place of `wanted` in sorted values.
     fn search(self, wanted: V::Ref<'_>) -> Option<usize>
     where
         V: Ordered,
     {
         let (stored, binding, _) = self.stored?;
+        if V::is_scattered(wanted) {
+            return (0..stored.len()).find(|index| V::compare_at((stored, *index), wanted, binding).is_eq());
+        }
         let mut range = 0..stored.len();
         while !range.is_empty() {
             let middle = range.start + range.len() / 2;

@@ -43,7 +43,7 @@ pub use sealed::Sealed;
 pub use slot::Slot;
 pub use value::{Dedup, Element, Enum, MapKey, Ordered, Source, Value};
 #[doc(hidden)]
-pub use value::{compare_enum, read_enum, variant_name, write_enum};
+pub use value::{compare_enum, is_variant, read_enum, variant_name, write_enum};
 pub use write::{CellWriter, Interner, RecordWriter, RowWriter, WriteContext, WriteError};
 
 pub use crate::schema::Declared;
