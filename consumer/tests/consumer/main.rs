@@ -5,6 +5,7 @@ mod faults;
 mod following;
 mod golden;
 mod health;
+mod held;
 mod requests;
 mod views;
 mod whole_views;

@@ -17,6 +17,7 @@ pub mod blob;
 pub mod codec;
 pub mod delta;
 pub mod digest;
+pub mod held;
 pub mod ids;
 pub mod index;
 pub mod keys;
