@@ -79,6 +79,7 @@
 // (`status`, `report`, `metrics`).
 
 #![forbid(unsafe_code)]
+#![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
 mod builder;
 mod cell;

@@ -111,6 +111,7 @@
 //! | `cenote_producer_snapshot_bytes` | gauge | the newest snapshot on storage |
 
 #![forbid(unsafe_code)]
+#![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
 mod arena;
 mod base;

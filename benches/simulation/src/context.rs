@@ -135,8 +135,13 @@ impl Context {
         if entry.head.position.0 < audit.log_start() || audit.damaged.contains(&snapshot.object.name) {
             return Ok(());
         }
-        let (dataset, snapshot, selection) = (entry.head.dataset, snapshot.clone(), Selection::Whole);
-        let what = SnapshotToLoad { dataset, snapshot, selection, bytes_max: u64::MAX, seed: 1 };
+        let what = SnapshotToLoad {
+            dataset: entry.head.dataset,
+            snapshot: snapshot.clone(),
+            selection: Selection::Whole,
+            bytes_max: u64::MAX,
+            seed: 1,
+        };
         let loaded = load::snapshot(&self.memory, &self.env, &what, &|_, _| {}).now_or_never();
         let (state, _) = loaded
             .expect("memory answers at once")

@@ -6,6 +6,7 @@ mod following;
 mod golden;
 mod health;
 mod held;
+mod metric_labels;
 mod requests;
 mod views;
 mod whole_views;

@@ -21,6 +21,7 @@ use crate::BoxError;
 
 /// Decides whether a version may be written.
 ///
+/// # Example
 /// ```
 /// use cenote_producer::{BoxError, Validator, View};
 ///
@@ -45,9 +46,13 @@ use crate::BoxError;
 /// ```
 pub trait Validator: Send + Sync + 'static {
     /// The name that its errors show.
+    ///
+    /// [Example](Validator#example)
     fn name(&self) -> String;
 
     /// Accepts the version, or refuses it with an error. `old` is the newest committed version; it is empty before the first.
+    ///
+    /// [Example](Validator#example)
     ///
     /// # Errors
     /// Why the version must not be written.

@@ -144,7 +144,7 @@ fn a_snapshot_of_thousands_of_records_of_one_key_is_refused() {
 
 /// A row's live bit may be set where there is no such row (I9): it brings no record.
 #[test]
-fn live_bits_behind_the_last_row_say_nothing() {
+fn live_bits_after_the_last_row_are_ignored() {
     let empty = State::empty(Arc::new(schema()), 7).unwrap();
     let state = empty.applied(&of_one_key(&empty, 1), Version(1), 1).unwrap();
     let mut blob = uncompressed(&encode_snapshot(DATASET, &state, 1).to_bytes());

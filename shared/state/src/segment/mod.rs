@@ -59,7 +59,7 @@ impl Segment {
 
     /// The same rows under another digest.
     #[must_use]
-    pub fn with_digest(&self, digest: u128) -> Segment {
+    pub(crate) fn with_digest(&self, digest: u128) -> Segment {
         Segment { digest, ..self.clone() }
     }
 

@@ -383,11 +383,11 @@ impl Table {
 #[non_exhaustive]
 pub struct TableMemory {
     /// Segments, their tree, and the symbol tables of packed text.
-    pub segment_bytes: usize,
+    pub(crate) segment_bytes: usize,
     /// The key index of a root.
     pub key_index_bytes: usize,
     /// The bitmap of live ordinals.
-    pub live_bytes: usize,
+    pub(crate) live_bytes: usize,
     /// Rows that no record has.
     pub dead_rows: usize,
 }

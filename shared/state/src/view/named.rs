@@ -71,6 +71,7 @@ pub enum NameError {
 
 /// The records of one type, by name.
 ///
+/// # Example
 /// ```
 /// use cenote_consumer::View;
 ///
@@ -82,6 +83,9 @@ pub enum NameError {
 ///     // The same record by its key in canonical form, and by its ordinal.
 ///     assert_eq!(table.get(record.key()?.as_ref())?.ordinal(), record.ordinal());
 ///     assert!(table.at(record.ordinal()).is_some());
+///     // And by what a person types, or what a JSON document has.
+///     println!("{:?}", table.get(table.key_of_text("42").ok()?.as_ref()));
+///     assert_eq!(table.key_of_json(&42.into()), table.key_of_text("42"));
 ///     Some(())
 /// }
 /// ```
@@ -93,14 +97,15 @@ pub struct NamedTable<'v> {
 
 /// One record, by name.
 ///
+/// # Example
 /// ```
 /// use cenote_consumer::View;
-///
 /// use cenote_consumer::dynamic::NameError;
 ///
 /// fn show(view: &View, type_name: &str) -> Result<(), NameError> {
 ///     for record in view.named(type_name)?.iter().take(1) {
-///         println!("{}: the title is {:?}", record.schema().name, record.get("title")?);
+///         println!("{} {:?}, in row {}", record.schema().name, record.key(), record.ordinal());
+///         println!("the title is {:?}", record.get("title")?);
 ///         for (field, value) in record.fields() {
 ///             println!("{field} = {value:?}"); // or as JSON: a value implements `serde::Serialize`
 ///         }
@@ -153,6 +158,17 @@ pub enum NamedValue<'v> {
 }
 
 /// The values of a list or a set.
+///
+/// # Example
+/// ```
+/// use cenote_consumer::dynamic::{NamedList, NamedValue};
+///
+/// fn texts(list: NamedList<'_>) -> Vec<&str> {
+///     assert_eq!(list.is_empty(), list.len() == 0);
+///     assert_eq!(list.get(0).is_none(), list.is_empty());
+///     list.iter().filter_map(|value| if let NamedValue::Text(text) = value { Some(text) } else { None }).collect()
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct NamedList<'v> {
     state: &'v State,
@@ -161,6 +177,20 @@ pub struct NamedList<'v> {
 }
 
 /// The entries of a map.
+///
+/// # Example
+/// ```
+/// use cenote_consumer::dynamic::NamedMap;
+///
+/// fn show(map: NamedMap<'_>) {
+///     if !map.is_empty() {
+///         println!("{} entries", map.len());
+///     }
+///     for (key, value) in map.iter() {
+///         println!("{key:?}: {value:?}");
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct NamedMap<'v> {
     keys: NamedList<'v>,
@@ -187,35 +217,47 @@ impl<'v> NamedTable<'v> {
     }
 
     /// The type's name, fields and key.
+    ///
+    /// [Example](NamedTable#example)
     #[must_use]
     pub fn schema(self) -> &'v TypeSchema {
         self.state.schema().get(self.id)
     }
 
     /// How many records there are.
+    ///
+    /// [Example](NamedTable#example)
     #[must_use]
     pub fn len(self) -> usize {
         self.table().len()
     }
 
     /// Whether there is none.
+    ///
+    /// [Example](NamedTable#example)
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
 
     /// The record with this ordinal, if there is one in this version.
+    ///
+    /// [Example](NamedTable#example)
     #[must_use]
     pub fn at(self, ordinal: Ordinal) -> Option<NamedRecord<'v>> {
         self.table().is_live(ordinal).then(|| NamedRecord::new(self.state, self.id, ordinal))?
     }
 
     /// All records, by ordinal.
+    ///
+    /// [Example](NamedTable#example)
     pub fn iter(self) -> impl Iterator<Item = NamedRecord<'v>> {
         self.table().ordinals().filter_map(move |ordinal| NamedRecord::new(self.state, self.id, ordinal))
     }
 
     /// The record with this key in canonical form; see [`key_of_text`](NamedTable::key_of_text).
+    ///
+    /// [Example](NamedTable#example)
     #[must_use]
     pub fn get(self, key: KeyRef<'_>) -> Option<NamedRecord<'v>> {
         let (ordinal, row) = self.table().find_row(key, self.state.tables())?;
@@ -234,18 +276,24 @@ impl<'v> NamedRecord<'v> {
     }
 
     /// The type's name, fields and key.
+    ///
+    /// [Example](NamedRecord#example)
     #[must_use]
     pub fn schema(self) -> &'v TypeSchema {
         self.state.schema().get(self.id)
     }
 
     /// The record's number in its type.
+    ///
+    /// [Example](NamedRecord#example)
     #[must_use]
     pub fn ordinal(self) -> Ordinal {
         self.ordinal
     }
 
     /// A root record's key in canonical form.
+    ///
+    /// [Example](NamedRecord#example)
     #[must_use]
     pub fn key(self) -> Option<KeyBuf> {
         let plan = self.state.table(self.id).key_plan()?;
@@ -253,6 +301,8 @@ impl<'v> NamedRecord<'v> {
     }
 
     /// The value of the field with this name.
+    ///
+    /// [Example](NamedRecord#example)
     ///
     /// # Errors
     /// If the type has no such field, or the consumer does not hold it.
@@ -272,6 +322,8 @@ impl<'v> NamedRecord<'v> {
     }
 
     /// The names and values of the fields that are held, in the schema's order.
+    ///
+    /// [Example](NamedRecord#example)
     pub fn fields(self) -> impl ExactSizeIterator<Item = (&'v str, NamedValue<'v>)> {
         let fields = self.schema().fields.iter().enumerate();
         fields.map(move |(index, field)| (field.name.as_str(), self.value(index)))
@@ -326,24 +378,32 @@ fn one<'v>(state: &'v State, kind: &'v ValueKind, source: impl Source<'v>) -> Na
 
 impl<'v> NamedList<'v> {
     /// How many values there are.
+    ///
+    /// [Example](NamedList#example)
     #[must_use]
     pub fn len(self) -> usize {
         self.stored.len()
     }
 
     /// Whether there is none.
+    ///
+    /// [Example](NamedList#example)
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.stored.is_empty()
     }
 
     /// The value at `index`.
+    ///
+    /// [Example](NamedList#example)
     #[must_use]
     pub fn get(self, index: usize) -> Option<NamedValue<'v>> {
         (index < self.stored.len()).then(|| one(self.state, self.kind, (self.stored, index)))
     }
 
     /// The values in their order.
+    ///
+    /// [Example](NamedList#example)
     pub fn iter(self) -> impl ExactSizeIterator<Item = NamedValue<'v>> {
         (0..self.len()).map(move |index| one(self.state, self.kind, (self.stored, index)))
     }
@@ -351,18 +411,24 @@ impl<'v> NamedList<'v> {
 
 impl<'v> NamedMap<'v> {
     /// How many entries there are.
+    ///
+    /// [Example](NamedMap#example)
     #[must_use]
     pub fn len(self) -> usize {
         self.keys.len()
     }
 
     /// Whether there is none.
+    ///
+    /// [Example](NamedMap#example)
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.keys.is_empty()
     }
 
     /// The entries, sorted by key.
+    ///
+    /// [Example](NamedMap#example)
     pub fn iter(self) -> impl ExactSizeIterator<Item = (NamedValue<'v>, NamedValue<'v>)> {
         self.keys.iter().zip(self.values.iter())
     }

@@ -14,6 +14,16 @@ use crate::log::{ReadError, names};
 use crate::storage::StorageError;
 
 /// Why a version cannot be loaded.
+///
+/// # Example
+/// ```
+/// use cenote_consumer::Version;
+/// use cenote_consumer::error::{ErrorKind, LoadError};
+///
+/// let error = LoadError::Missing { version: Version(7), object: "snapshots/7".into() };
+/// assert_eq!(error.kind(), ErrorKind::Damaged);
+/// assert_eq!(error.version(), Some(Version(7)));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
@@ -134,6 +144,8 @@ pub enum LoadError {
 
 impl LoadError {
     /// What the caller can do.
+    ///
+    /// [Example](LoadError#example)
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -148,6 +160,8 @@ impl LoadError {
     }
 
     /// The version that cannot be loaded, if the error knows it.
+    ///
+    /// [Example](LoadError#example)
     #[must_use]
     pub fn version(&self) -> Option<Version> {
         match self {
