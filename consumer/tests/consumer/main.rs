@@ -5,6 +5,7 @@ mod faults;
 mod following;
 mod golden;
 mod health;
+mod held;
 mod metric_labels;
 mod requests;
 mod views;

@@ -36,7 +36,7 @@ use crate::BoxError;
 ///     fn validate(&self, old: &View, new: &View) -> Result<(), BoxError> {
 ///         for before in old.named_tables().filter(|table| !table.is_empty()) {
 ///             let name = &before.schema().name;
-///             if new.named(name).is_none_or(|after| after.is_empty()) {
+///             if !new.named(name).is_ok_and(|after| !after.is_empty()) {
 ///                 return Err(format!("{name} has no record left").into());
 ///             }
 ///         }

@@ -87,6 +87,24 @@ pub enum Form {
 }
 
 impl Form {
+    /// Its slots and lanes, in the same order in every layout that has the column.
+    #[must_use]
+    pub fn slots(&self) -> Vec<usize> {
+        let of_many = |many: &Many| match many {
+            Many::Scalars { region, lane, .. } => vec![region.slot, *lane],
+            Many::Texts { ends, lane, content } | Many::Blobs { ends, lane, content } => {
+                vec![ends.slot, *lane, content.slot]
+            }
+        };
+        match self {
+            Form::Scalar { slot, .. } => vec![*slot],
+            Form::Text(region) | Form::Bytes(region) => vec![region.slot],
+            Form::Packed { region, table } => vec![region.slot, *table],
+            Form::Many(many) => of_many(many),
+            Form::Map(keys, values) => [of_many(keys), of_many(values)].concat(),
+        }
+    }
+
     /// Whether one of its regions has this slot.
     #[must_use]
     pub(crate) fn has_region(&self, slot: usize) -> bool {

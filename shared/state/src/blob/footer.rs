@@ -265,7 +265,12 @@ impl Footer {
     /// Bytes of all sections when decompressed, and of symbol tables.
     #[must_use]
     pub(crate) fn plain_bytes(&self) -> u64 {
-        let sections: u64 = self.sections.iter().map(|section| u64::from(section.plain)).sum();
+        self.bytes_of(self.sections.iter())
+    }
+
+    /// Bytes of these sections when decompressed, and of symbol tables.
+    pub(super) fn bytes_of<'s>(&self, sections: impl Iterator<Item = &'s SectionInfo>) -> u64 {
+        let sections: u64 = sections.map(|section| u64::from(section.plain)).sum();
         let table_bytes = size_of::<SymbolTable>() as u64;
         sections.saturating_add((self.symbols.len() as u64).saturating_mul(table_bytes))
     }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::delta::Change;
 use crate::delta::tests::{ROOT, Record, Step, delta, of_one_key, read, schema, steps};
+use crate::held::Selection;
 use crate::ids::{ColumnId, DatasetId, Version};
 use crate::schema::{Field, Shape, ValueKind};
 use crate::state::State;
@@ -26,7 +27,7 @@ fn state_of(steps: &[Step]) -> State {
 
 fn read_snapshot(blob: &[u8], digest: u128) -> Result<State, BlobError> {
     let footer = footer_of(blob)?;
-    let reader = SnapshotReader::new(footer, DATASET, digest, 99, ANY_SIZE)?;
+    let reader = SnapshotReader::new(footer, DATASET, digest, &Selection::Whole, 99, ANY_SIZE)?;
     let runs: Vec<_> = reader.runs().collect();
     let decoded = runs
         .into_iter()

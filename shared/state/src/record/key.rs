@@ -265,7 +265,7 @@ pub struct Key<T: Root> {
 ///
 /// fn title<'v>(key: KeyOf<'_, Movie>, view: &'v View) -> Option<&'v str> {
 ///     // The same by names, which take the key in canonical form.
-///     assert_eq!(view.named("Movie")?.get(key.canonical()).is_some(), key.get(view).is_some());
+///     assert_eq!(view.named("Movie").ok()?.get(key.canonical()).is_some(), key.get(view).is_some());
 ///     Some(key.get(view)?.title())
 /// }
 /// ```

@@ -14,6 +14,61 @@ use crate::record::Source;
 
 use super::named_key::NamedKey;
 
+/// Why there is nothing under a name.
+///
+/// ```
+/// use cenote_consumer::View;
+/// use cenote_consumer::dynamic::NameError;
+///
+/// fn count(view: &View, type_name: &str) -> usize {
+///     match view.named(type_name) {
+///         Ok(table) => table.len(),
+///         Err(error @ NameError::TypeNotHeld { .. }) => panic!("{error}"), // says how to hold it
+///         Err(_) => 0,
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// The dataset has no such type.
+    #[error("the dataset has no type {type_name}; it has {known}")]
+    UnknownType {
+        /// The name.
+        type_name: String,
+        /// The types that it has.
+        known: String,
+    },
+    /// The type has no such field.
+    #[error("type {type_name} has no field {field}; it has {known}")]
+    UnknownField {
+        /// The type.
+        type_name: String,
+        /// The name.
+        field: String,
+        /// The fields that it has.
+        known: String,
+    },
+    /// The dataset has the type, and the consumer does not hold it.
+    #[error(
+        "the consumer does not hold type {type_name}, which the program does not declare; add .with::<{type_name}>() or .whole() where the consumer is built"
+    )]
+    TypeNotHeld {
+        /// The type.
+        type_name: String,
+    },
+    /// The type has the field, and the consumer does not hold it.
+    #[error(
+        "the consumer does not hold {type_name}.{field}, which the program does not declare; declare the field, or add .whole() where the consumer is built"
+    )]
+    FieldNotHeld {
+        /// The type.
+        type_name: String,
+        /// The field.
+        field: String,
+    },
+}
+
 /// The records of one type, by name.
 ///
 /// # Example
@@ -21,7 +76,7 @@ use super::named_key::NamedKey;
 /// use cenote_consumer::View;
 ///
 /// fn show(view: &View, type_name: &str) -> Option<()> {
-///     let table = view.named(type_name).filter(|table| !table.is_empty())?;
+///     let table = view.named(type_name).ok().filter(|table| !table.is_empty())?;
 ///     let fields: Vec<&str> = table.schema().fields.iter().map(|field| field.name.as_str()).collect();
 ///     println!("{type_name} has {} records of {}", table.len(), fields.join(", "));
 ///     let record = table.iter().next()?;
@@ -45,15 +100,17 @@ pub struct NamedTable<'v> {
 /// # Example
 /// ```
 /// use cenote_consumer::View;
+/// use cenote_consumer::dynamic::NameError;
 ///
-/// fn show(view: &View, type_name: &str) -> Option<()> {
-///     let record = view.named(type_name)?.iter().next()?;
-///     println!("{} {:?}, in row {}", record.schema().name, record.key()?, record.ordinal());
-///     println!("the title is {:?}", record.get("title")?);
-///     for (field, value) in record.fields() {
-///         println!("{field} = {value:?}"); // or as JSON: a value implements `serde::Serialize`
+/// fn show(view: &View, type_name: &str) -> Result<(), NameError> {
+///     for record in view.named(type_name)?.iter().take(1) {
+///         println!("{} {:?}, in row {}", record.schema().name, record.key(), record.ordinal());
+///         println!("the title is {:?}", record.get("title")?);
+///         for (field, value) in record.fields() {
+///             println!("{field} = {value:?}"); // or as JSON: a value implements `serde::Serialize`
+///         }
 ///     }
-///     Some(())
+///     Ok(())
 /// }
 /// ```
 #[derive(Clone, Copy)]
@@ -141,9 +198,17 @@ pub struct NamedMap<'v> {
 }
 
 impl<'v> NamedTable<'v> {
-    pub(super) fn find(state: &'v State, name: &str) -> Option<NamedTable<'v>> {
-        let id = state.schema().find(name)?;
-        (!state.schema().get(id).fields.is_empty()).then_some(NamedTable { state, id })
+    pub(super) fn find(state: &'v State, name: &str) -> Result<NamedTable<'v>, NameError> {
+        let type_name = || name.to_owned();
+        match state.schema().find(name) {
+            Some(id) if !state.schema().get(id).fields.is_empty() => Ok(NamedTable { state, id }),
+            Some(id) if state.lacks_type(id) => Err(NameError::TypeNotHeld { type_name: type_name() }),
+            _ => {
+                let present = state.dataset_schema().types.iter().filter(|of_type| !of_type.fields.is_empty());
+                let known = list(present.map(|of_type| &*of_type.name));
+                Err(NameError::UnknownType { type_name: type_name(), known })
+            }
+        }
     }
 
     pub(super) fn all(state: &'v State) -> impl Iterator<Item = NamedTable<'v>> {
@@ -235,15 +300,28 @@ impl<'v> NamedRecord<'v> {
         Some(plan.with_key(self.row, self.state.tables(), |key| key.to_buf()))
     }
 
-    /// The value of the field with this name; none if the type has no such field.
+    /// The value of the field with this name.
     ///
     /// [Example](NamedRecord#example)
-    #[must_use]
-    pub fn get(self, field: &str) -> Option<NamedValue<'v>> {
-        self.schema().field(field).map(|index| self.value(index))
+    ///
+    /// # Errors
+    /// If the type has no such field, or the consumer does not hold it.
+    pub fn get(self, field: &str) -> Result<NamedValue<'v>, NameError> {
+        if let Some(index) = self.schema().field(field) {
+            return Ok(self.value(index));
+        }
+        let of_dataset = self.state.dataset_schema().get(self.id);
+        let (type_name, field_name) = (of_dataset.name.clone(), field.to_owned());
+        Err(match of_dataset.field(field) {
+            Some(_) => NameError::FieldNotHeld { type_name, field: field_name },
+            None => {
+                let known = list(of_dataset.fields.iter().map(|field| &*field.name));
+                NameError::UnknownField { type_name, field: field_name, known }
+            }
+        })
     }
 
-    /// The fields' names and values, in the schema's order.
+    /// The names and values of the fields that are held, in the schema's order.
     ///
     /// [Example](NamedRecord#example)
     pub fn fields(self) -> impl ExactSizeIterator<Item = (&'v str, NamedValue<'v>)> {
@@ -269,6 +347,10 @@ impl<'v> NamedRecord<'v> {
             }
         }
     }
+}
+
+fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// One value, of a cell or of an element.

@@ -4,6 +4,7 @@
 
 use cenote_state::blob::BlobError;
 use cenote_state::delta::ApplyError;
+use cenote_state::held::Lacking;
 use cenote_state::ids::Version;
 use cenote_state::schema::KeyError;
 
@@ -121,6 +122,14 @@ pub enum LoadError {
         /// Which digest or count differs.
         what: String,
     },
+    /// A schema change of the commit wants held what was not (a field was renamed to a declared one).
+    #[error("version {version} needs records read again: a snapshot is loaded for what it holds of them")]
+    Lacking {
+        /// The version.
+        version: Version,
+        /// What is lacking.
+        source: Lacking,
+    },
     /// A computation panicked and was contained: a bug in Cenote.
     #[error("cannot load version {version} from {object}; please report this")]
     Panicked {
@@ -145,6 +154,7 @@ impl LoadError {
             LoadError::Blob { source: BlobError::TooLarge { .. }, .. } => ErrorKind::Configuration,
             LoadError::Blob { source, .. } if source.needs_upgrade() => ErrorKind::Upgrade,
             LoadError::Panicked { .. } => ErrorKind::Program,
+            LoadError::Lacking { .. } => ErrorKind::Retry,
             _ => ErrorKind::Damaged,
         }
     }
@@ -164,6 +174,7 @@ impl LoadError {
             | LoadError::Key { version, .. }
             | LoadError::Apply { version, .. }
             | LoadError::Differs { version, .. }
+            | LoadError::Lacking { version, .. }
             | LoadError::Panicked { version, .. } => Some(*version),
         }
     }
