@@ -378,7 +378,7 @@ impl<T: Component> Value for T {
     }
     #[inline]
     fn prefetch<'v>(elements: Elements<'v>, range: Range<usize>, binding: &'v ValueBinding, scope: Scope<'v>) {
-        scope.ask_components(binding, range.map(|index| elements.scalar(index)));
+        scope.prefetch_components(binding, range.map(|index| elements.scalar(index)));
     }
     #[inline]
     fn is_same<'v, S: Source<'v>>(value: &T, source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> bool {
