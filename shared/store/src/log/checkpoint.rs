@@ -21,7 +21,7 @@ const SNAPSHOTS: Tag = Tag { number: 2, name: "snapshots" };
 const MARKS: Tag = Tag { number: 3, name: "marks" };
 
 /// The largest checkpoint.
-pub const CHECKPOINT_BYTES_MAX: usize = 4 << 20;
+pub(crate) const CHECKPOINT_BYTES_MAX: usize = 4 << 20;
 
 impl LogState {
     /// As a checkpoint has it.
