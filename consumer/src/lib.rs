@@ -167,5 +167,7 @@ pub mod dynamic {
     //! ```
 
     pub use cenote_state::keys::{KeyBuf, KeyRef};
-    pub use cenote_state::view::{NamedKey, NamedKeyError, NamedList, NamedMap, NamedRecord, NamedTable, NamedValue};
+    pub use cenote_state::view::{
+        NamedDiff, NamedKey, NamedKeyError, NamedList, NamedMap, NamedRecord, NamedTable, NamedValue,
+    };
 }

@@ -4,8 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use cenote_state::ids::{Token, Version};
+use cenote_state::state::State;
 
-use crate::cycle::commit::Next;
+use crate::base::BaseUpdates;
 
 /// The result of a cycle.
 ///
@@ -203,25 +204,20 @@ impl<R> Updated<R> {
 }
 
 impl CommitReport {
-    /// The report of an entry that is not put yet.
-    pub(crate) fn of(next: &Next) -> CommitReport {
-        let types = next.follow.types.iter().map(|of_type| {
-            let schema = next.state.schema().get(of_type.type_id);
+    /// The report of a version that is not committed yet.
+    pub(crate) fn of(state: &State, follow: &BaseUpdates, delta_bytes: u64, schema_changed: bool) -> CommitReport {
+        let types = follow.types.iter().map(|of_type| {
+            let schema = state.schema().get(of_type.type_id);
             TypeReport {
                 name: schema.name.clone(),
                 is_root: schema.is_root(),
-                added: of_type.added.len() as u64,
-                removed: of_type.removed.len() as u64,
-                changed: of_type.changed,
+                added: of_type.added.len() as u64 - of_type.moved,
+                removed: of_type.removed.len() as u64 - of_type.moved,
+                changed: of_type.changed + of_type.moved,
             }
         });
-        CommitReport {
-            version: next.state.version(),
-            types: types.collect(),
-            delta_bytes: next.delta_bytes,
-            schema_changed: next.schema_changed,
-            took: Duration::ZERO,
-        }
+        let (version, types) = (state.version(), types.collect());
+        CommitReport { version, types, delta_bytes, schema_changed, took: Duration::ZERO }
     }
 
     /// What changed in the type with this name; `None` if nothing did.

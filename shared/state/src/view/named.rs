@@ -186,6 +186,13 @@ impl<'v> NamedRecord<'v> {
         Some(plan.with_key(self.row, self.state.tables(), |key| key.to_buf()))
     }
 
+    /// A root record's key as messages show it: `17`, or `nl, 17`.
+    #[must_use]
+    pub fn key_text(self) -> Option<String> {
+        let plan = self.state.table(self.id).key_plan()?;
+        Some(plan.with_key(self.row, self.state.tables(), |key| plan.display(key)))
+    }
+
     /// The value of the field with this name; none if the type has no such field.
     #[must_use]
     pub fn get(self, field: &str) -> Option<NamedValue<'v>> {
