@@ -13,7 +13,9 @@ mod evolve;
 mod key;
 #[cfg(test)]
 mod tests;
+mod text;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +25,7 @@ pub use change::{Allow, Refusal, SchemaChange, SchemaError};
 pub use declared::{Declared, FieldHints};
 pub use evolve::Evolved;
 pub use key::{KeyError, KeyForm, KeyPart, KeyPath};
+pub use text::{SchemaTextError, TypeText};
 
 use crate::ids::{ColumnId, TypeId};
 
@@ -207,6 +210,57 @@ impl Schema {
         }
         within.pop();
         Ok(())
+    }
+
+    /// `Type.field` of the field at this path from a type; a path leads through components.
+    #[must_use]
+    pub fn field_at(&self, type_name: &str, path: &[String]) -> Option<String> {
+        let (name, parents) = path.split_last()?;
+        let owner = parents.iter().try_fold(self.find(type_name)?, |at, parent| {
+            let of_type = self.get(at);
+            let field = &of_type.fields[of_type.field(parent)?];
+            field.shape.kinds().find_map(|kind| match kind {
+                ValueKind::Component(id) => Some(*id),
+                _ => None,
+            })
+        })?;
+        let owner = self.get(owner);
+        owner.field(name).map(|_| format!("{}.{name}", owner.name))
+    }
+
+    /// This type, and the component types that it leads to.
+    #[must_use]
+    pub fn reached_from(&self, id: TypeId) -> BTreeSet<TypeId> {
+        self.follow_kinds(id, ValueKind::component)
+    }
+
+    /// The same, with the root types that keys lead to.
+    #[must_use]
+    pub fn led_to_from(&self, id: TypeId) -> BTreeSet<TypeId> {
+        self.follow_kinds(id, ValueKind::refers_to)
+    }
+
+    fn follow_kinds(&self, id: TypeId, step: impl Fn(&ValueKind) -> Option<TypeId>) -> BTreeSet<TypeId> {
+        let (mut reached, mut ahead) = (BTreeSet::new(), vec![id]);
+        while let Some(id) = ahead.pop() {
+            if reached.insert(id) {
+                let kinds = self.get(id).fields.iter().flat_map(|field| field.shape.kinds());
+                ahead.extend(kinds.filter_map(&step));
+            }
+        }
+        reached
+    }
+
+    /// The same types with the same numbers, of which only these have fields.
+    #[must_use]
+    pub fn only(&self, kept: &BTreeSet<TypeId>) -> Schema {
+        let mut schema = self.clone();
+        for (of_type, id) in schema.types.iter_mut().zip((0..).map(TypeId)) {
+            if !kept.contains(&id) {
+                of_type.fields.clear();
+            }
+        }
+        schema
     }
 
     /// The types with their numbers.
