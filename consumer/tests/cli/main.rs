@@ -31,7 +31,9 @@ impl Catalog {
                 .declare_with(move |_, registry| {
                     let key = [vec!["id".to_owned()]];
                     let mut lines = json::Lines::new("first", first.as_bytes());
-                    Ok(registry.with_schema(&json::infer(&mut lines, "Movie", &key, &mut |_| {})?.schema))
+                    Ok(registry.with_schema(
+                        &json::infer(&mut lines, "Movie", &key, &json::Reading::default(), &mut |_| {})?.schema,
+                    ))
                 })
                 .snapshots(cenote_producer::SnapshotPolicy::Manual)
                 .open()
@@ -40,7 +42,8 @@ impl Catalog {
             let mut versions = Vec::new();
             for release in releases {
                 let cycled = producer.cycle(async |writer| {
-                    json::fill(writer, "Movie", &mut json::Lines::new("release", release.as_bytes()), &mut |_| {})?;
+                    let mut lines = json::Lines::new("release", release.as_bytes());
+                    json::fill(writer, "Movie", &mut lines, &json::Reading::default(), &mut |_| {})?;
                     Ok(())
                 });
                 versions.push(cycled.await.expect("it commits").version().0);
