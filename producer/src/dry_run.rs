@@ -24,6 +24,7 @@ use crate::writer::Writer;
 
 /// Makes versions that are never written: [`ProducerBuilder::dry_run`](crate::ProducerBuilder::dry_run) opens one.
 ///
+/// # Example
 /// ```
 /// # use cenote_producer::{Producer, Record};
 /// # #[derive(Record)]
@@ -35,6 +36,10 @@ use crate::writer::Writer;
 /// let preview = dry.cycle(async |writer| Ok(writer.add(&Movie { id: 1 })?)).await?;
 /// assert_eq!(preview.report.map(|report| report.to_string()), Some("new schema; Movie: 1 added, 0 changed, 0 removed".into()));
 /// assert_eq!(preview.newer.diff::<Movie>(&preview.older).added.len(), 1);
+/// assert!(dry.view().len::<Movie>() == 0 && dry.schema().find("Movie").is_some());
+/// let nothing = dry.update(|changes| Ok(changes.delete::<Movie>(1)?)).await?;
+/// assert!(nothing.newer.diff::<Movie>(&nothing.older).is_empty());
+/// assert!(dry.republish(cenote_producer::Version(7)).await.is_err(), "there is no version 7");
 /// # Ok(())
 /// # }
 /// ```
@@ -65,6 +70,8 @@ pub struct Preview {
 impl DryRun {
     /// As [`Producer::cycle`](crate::Producer::cycle), without writing.
     ///
+    /// [Example](DryRun#example)
+    ///
     /// # Errors
     /// As for `cycle`; no outcome is unknown.
     pub async fn cycle<F>(&self, fill: F) -> Result<Preview, CycleError>
@@ -77,6 +84,8 @@ impl DryRun {
     }
 
     /// As [`Producer::update`](crate::Producer::update), without writing; what the closure returns is dropped.
+    ///
+    /// [Example](DryRun#example)
     ///
     /// # Errors
     /// As for `update`; no outcome is unknown.
@@ -91,6 +100,8 @@ impl DryRun {
 
     /// As [`Producer::republish`](crate::Producer::republish), without writing.
     ///
+    /// [Example](DryRun#example)
+    ///
     /// # Errors
     /// As for `republish`; no outcome is unknown.
     pub async fn republish(&self, version: Version) -> Result<Preview, CycleError> {
@@ -100,12 +111,16 @@ impl DryRun {
     }
 
     /// The newest version, for the types that were declared.
+    ///
+    /// [Example](DryRun#example)
     #[must_use]
     pub fn view(&self) -> View {
         self.ground().view()
     }
 
     /// The schema that the next version would have.
+    ///
+    /// [Example](DryRun#example)
     #[must_use]
     pub fn schema(&self) -> &Schema {
         self.base.state.schema()
@@ -135,9 +150,10 @@ impl DryRun {
         let Some(Validated(verified)) = ground.validated(input, republishes).await? else {
             return Ok(Preview { report: None, schema_changes, newer: older.clone(), older });
         };
-        let Verified { after, bytes, follow, .. } = verified;
+        let Verified { after, bytes, updates, .. } = verified;
         let schema_changed = after.schema() != self.committed.state.schema();
-        let report = CommitReport::of(&after, &follow, bytes.map_or(0, |bytes| bytes.len() as u64), schema_changed);
+        let delta_bytes = bytes.map_or(0, |bytes| bytes.len() as u64);
+        let report = CommitReport::of(&after, &updates, delta_bytes, schema_changed, ground.dataset);
         let newer = View::new(after, self.types.binding.clone(), self.settings.env.now());
         Ok(Preview { report: Some(report), schema_changes, older, newer })
     }

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use cenote_state::ids::{Token, Version};
+use cenote_state::ids::{DatasetId, Version};
 use cenote_state::state::State;
+use cenote_state::token::Token;
 
 use crate::base::BaseUpdates;
 
@@ -22,7 +23,7 @@ use crate::base::BaseUpdates;
 /// # let mut producer = Producer::builder("memory://cycled").with::<Movie>().open().await?;
 /// match producer.cycle(async |writer| Ok(writer.add(&Movie { id: 1 })?)).await? {
 ///     Cycled::Committed(report) => println!("version {}: {report}", report.version),
-///     Cycled::Unchanged(version) => println!("version {version} has these records already"),
+///     Cycled::Unchanged(token) => println!("version {} has these records already", token.version()),
 ///     _ => {}
 /// }
 /// # Ok(())
@@ -33,8 +34,8 @@ use crate::base::BaseUpdates;
 pub enum Cycled {
     /// A new version was committed.
     Committed(CommitReport),
-    /// Nothing differs from the newest version, so nothing was written.
-    Unchanged(Version),
+    /// Nothing differs from the newest version, whose token this is, so nothing was written.
+    Unchanged(Token),
 }
 
 /// The result of an update.
@@ -61,6 +62,7 @@ pub struct CommitReport {
     pub schema_changed: bool,
     /// From the call to the commit, reading the source included.
     pub took: Duration,
+    dataset: DatasetId,
 }
 
 /// What a version changed in one type.
@@ -111,7 +113,7 @@ impl Cycled {
     pub fn version(&self) -> Version {
         match self {
             Cycled::Committed(report) => report.version,
-            Cycled::Unchanged(version) => *version,
+            Cycled::Unchanged(token) => token.version(),
         }
     }
 
@@ -133,7 +135,10 @@ impl Cycled {
     /// ```
     #[must_use]
     pub fn token(&self) -> Token {
-        self.version().into()
+        match self {
+            Cycled::Committed(report) => report.token(),
+            Cycled::Unchanged(token) => *token,
+        }
     }
 
     /// The report of the new version; `None` if nothing changed.
@@ -205,8 +210,14 @@ impl<R> Updated<R> {
 
 impl CommitReport {
     /// The report of a version that is not committed yet.
-    pub(crate) fn of(state: &State, follow: &BaseUpdates, delta_bytes: u64, schema_changed: bool) -> CommitReport {
-        let types = follow.types.iter().map(|of_type| {
+    pub(crate) fn of(
+        state: &State,
+        updates: &BaseUpdates,
+        delta_bytes: u64,
+        schema_changed: bool,
+        dataset: DatasetId,
+    ) -> CommitReport {
+        let types = updates.types.iter().map(|of_type| {
             let schema = state.schema().get(of_type.type_id);
             TypeReport {
                 name: schema.name.clone(),
@@ -217,7 +228,20 @@ impl CommitReport {
             }
         });
         let (version, types) = (state.version(), types.collect());
-        CommitReport { version, types, delta_bytes, schema_changed, took: Duration::ZERO }
+        CommitReport { version, types, delta_bytes, schema_changed, took: Duration::ZERO, dataset }
+    }
+
+    /// A consumer's read of at least this token sees the version.
+    ///
+    /// ```
+    /// # use cenote_producer::{CommitReport, Token};
+    /// fn header(report: &CommitReport) -> (&'static str, String) {
+    ///     ("x-at-least", report.token().to_string())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn token(&self) -> Token {
+        Token::new(self.dataset, self.version)
     }
 
     /// What changed in the type with this name; `None` if nothing did.

@@ -72,7 +72,7 @@ fn changed_fields<'v>(
     after: NamedRecord<'v>,
 ) -> impl Iterator<Item = (&'v str, Value, Value)> + 'v {
     after.fields().filter_map(move |(field, value)| {
-        let (old, new) = (json!(before.get(field)), json!(value));
+        let (old, new) = (json!(before.get(field).ok()), json!(value));
         (old != new).then_some((field, old, new))
     })
 }

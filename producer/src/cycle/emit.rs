@@ -108,7 +108,7 @@ impl<'s> Emitter<'s> {
                 added.push(ordinal);
             }
         }
-        self.follow(TypeUpdates { type_id: id, removed, added, changed: 0, moved: 0 });
+        self.update(TypeUpdates { type_id: id, removed, added, changed: 0, moved: 0 });
     }
 
     pub(super) fn root(&mut self, id: TypeId, root: &mut RootInput, changes: &RootChanges, ordinals: Vec<u32>) {
@@ -122,7 +122,7 @@ impl<'s> Emitter<'s> {
             self.add(id, *ordinal, root.rows.get(*number));
         }
         let (removed, changed) = (changes.removed.clone(), changes.changed.len() as u64);
-        self.follow(TypeUpdates { type_id: id, removed, added: ordinals, changed, moved: changes.moved });
+        self.update(TypeUpdates { type_id: id, removed, added: ordinals, changed, moved: changes.moved });
     }
 
     fn remove(&mut self, id: TypeId, ordinals: &[u32]) {
@@ -161,7 +161,7 @@ impl<'s> Emitter<'s> {
         self.plans.of(id).renumber(row, |id, ordinal| self.numbers.get(id, ordinal));
     }
 
-    fn follow(&mut self, of_type: TypeUpdates) {
+    fn update(&mut self, of_type: TypeUpdates) {
         if !of_type.removed.is_empty() || !of_type.added.is_empty() || of_type.changed > 0 {
             self.types.push(of_type);
         }

@@ -45,7 +45,7 @@ impl Producer {
         let (input, tags, value) = self.ground().changed(change)?;
         // A dataset that has nothing yet does not begin with nothing.
         if self.version() == Version::EMPTY && input.is_empty() {
-            return Ok((value, Cycled::Unchanged(Version::EMPTY)));
+            return Ok((value, Cycled::Unchanged(self.chain.token())));
         }
         Ok((value, self.steps(input, Notes { tags, republishes: None }, started).await?))
     }
@@ -100,7 +100,7 @@ impl Producer {
 
     async fn steps(&mut self, input: Input, notes: Notes, started: Instant) -> Result<Cycled, CycleCause> {
         let Some(validated) = self.ground().validated(input, notes.republishes).await? else {
-            return Ok(Cycled::Unchanged(self.version()));
+            return Ok(Cycled::Unchanged(self.chain.token()));
         };
         let (log, committed) = (self.chain.log(), self.chain.committed());
         let proposal = validated.propose(CommitNotes {
@@ -110,8 +110,9 @@ impl Producer {
             parent_digest: log.log_state().digest,
             blob: log.object_name(Folder::Blobs, None),
         });
-        let Next { state, follow, delta_bytes, schema_changed } = &proposal.next;
-        let mut report = CommitReport::of(state, follow, *delta_bytes, *schema_changed);
+        let Next { state, updates, delta_bytes, schema_changed } = &proposal.next;
+        let dataset = log.log_state().dataset;
+        let mut report = CommitReport::of(state, updates, *delta_bytes, *schema_changed, dataset);
         report.version = self.chain.commit(proposal).await?;
         report.took = self.settings.env.instant() - started;
         Ok(Cycled::Committed(report))

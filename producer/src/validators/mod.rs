@@ -26,7 +26,9 @@ use crate::BoxError;
 
 /// Decides whether a version may be written.
 ///
+/// # Example
 /// ```
+/// use cenote_producer::schema::Schema;
 /// use cenote_producer::{BoxError, Validator, View};
 ///
 /// /// Every type of the old version must keep a record.
@@ -40,19 +42,32 @@ use crate::BoxError;
 ///     fn validate(&self, old: &View, new: &View) -> Result<(), BoxError> {
 ///         for before in old.named_tables().filter(|table| !table.is_empty()) {
 ///             let name = &before.schema().name;
-///             if new.named(name).is_none_or(|after| after.is_empty()) {
+///             if !new.named(name).is_ok_and(|after| !after.is_empty()) {
 ///                 return Err(format!("{name} has no record left").into());
 ///             }
 ///         }
 ///         Ok(())
 ///     }
+///
+///     // Asked when the producer is opened.
+///     fn check(&self, declared: &Schema) -> Result<(), BoxError> {
+///         if declared.types.is_empty() { Err("there is nothing to empty".into()) } else { Ok(()) }
+///     }
+///
+///     fn is_asked_of_old_versions(&self) -> bool {
+///         true
+///     }
 /// }
 /// ```
 pub trait Validator: Send + Sync + 'static {
     /// The name that its errors show.
+    ///
+    /// [Example](Validator#example)
     fn name(&self) -> String;
 
     /// Accepts the version, or refuses it with an error. `old` is the newest committed version; it is empty before the first.
+    ///
+    /// [Example](Validator#example)
     ///
     /// # Errors
     /// Why the version must not be written.
@@ -60,6 +75,8 @@ pub trait Validator: Send + Sync + 'static {
 
     /// Says whether it could ever refuse a version of these types, which are those that the producer declares, with all that
     /// their fields lead to. [`open`](crate::ProducerBuilder::open) asks before anything is written. Default: it could.
+    ///
+    /// [Example](Validator#example)
     ///
     /// # Errors
     /// Why it could not: a type that is not declared, or a limit that nothing passes.
@@ -70,6 +87,8 @@ pub trait Validator: Send + Sync + 'static {
 
     /// Whether it is asked as well when an old version is [published again](crate::Producer::republish). Default: no,
     /// because that version passed before.
+    ///
+    /// [Example](Validator#example)
     fn is_asked_of_old_versions(&self) -> bool {
         false
     }

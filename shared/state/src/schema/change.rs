@@ -8,6 +8,22 @@ use super::KeyError;
 ///
 /// What is permitted stays in the program: after the loss it does nothing. But a path that leads to nothing that the dataset
 /// has, or could have lost, is refused: it is misspelt.
+///
+/// # Example
+/// ```
+/// # use cenote_producer::{Producer, Record};
+/// use cenote_producer::Allow;
+///
+/// # #[derive(Record)]
+/// # #[record(key = "id")]
+/// # struct Movie { id: u64 }
+/// let builder = Producer::builder("memory://allow")
+///     .with::<Movie>()
+///     .allow(Allow::remove("Movie.tagline"))
+///     .allow(Allow::replace("Movie.year"))
+///     .allow(Allow::without_variant("Movie.rating.Unrated"))
+///     .allow(Allow::remove_type("Actor"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Allow {
     /// The field is removed, with its values.
@@ -22,24 +38,32 @@ pub enum Allow {
 
 impl Allow {
     /// Allows the field at `Type.field` to be removed, with its values.
+    ///
+    /// [Example](Allow#example)
     #[must_use]
     pub fn remove(path: impl Into<String>) -> Allow {
         Allow::Remove(path.into())
     }
 
     /// Removes a type that the program does not declare, with its records, and the component types that only it led to.
+    ///
+    /// [Example](Allow#example)
     #[must_use]
     pub fn remove_type(name: impl Into<String>) -> Allow {
         Allow::RemoveType(name.into())
     }
 
     /// Allows the values of the field at `Type.field` to be removed; it starts empty, as it is declared.
+    ///
+    /// [Example](Allow#example)
     #[must_use]
     pub fn replace(path: impl Into<String>) -> Allow {
         Allow::Replace(path.into())
     }
 
     /// Lets the structs do without the variant at `Type.field.Variant`; the dataset's schema keeps it.
+    ///
+    /// [Example](Allow#example)
     #[must_use]
     pub fn without_variant(path: impl Into<String>) -> Allow {
         Allow::WithoutVariant(path.into())

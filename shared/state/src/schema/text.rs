@@ -73,6 +73,8 @@ fn split(path: &str) -> Vec<String> {
 impl Schema {
     /// From types as texts.
     ///
+    /// [Example](Schema#example)
+    ///
     /// # Errors
     /// The first text that can't be read, or what makes the schema unfit for use.
     pub fn of_texts(types: &[TypeText]) -> Result<Schema, SchemaTextError> {
@@ -178,6 +180,8 @@ impl Schema {
     }
 
     /// The types as texts; removed types are left out.
+    ///
+    /// [Example](Schema#example)
     #[must_use]
     pub fn to_texts(&self) -> Vec<TypeText> {
         let present = self.types.iter().filter(|of_type| !of_type.fields.is_empty());
