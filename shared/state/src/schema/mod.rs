@@ -13,7 +13,9 @@ mod evolve;
 mod key;
 #[cfg(test)]
 mod tests;
+mod text;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 pub(crate) use change::declare_as;
@@ -21,6 +23,7 @@ pub use change::{Allow, Refusal, SchemaChange, SchemaError};
 pub use declared::{Declared, FieldHints};
 pub use evolve::Evolved;
 pub use key::{KeyError, KeyForm, KeyPart, KeyPath};
+pub use text::{SchemaTextError, TypeText};
 
 use crate::codec::Wire;
 use crate::ids::{ColumnId, TypeId};
@@ -61,6 +64,15 @@ pub mod limits {
 ///
 /// // A schema that a program made is checked before it is used.
 /// assert!(Schema::default().check().is_ok());
+///
+/// // As text, and by the names in it.
+/// let text = "Movie (root, key id)\n    id: u32\n    place: Place\nPlace (component)\n    zip: u16\n";
+/// let schema: Schema = text.parse().expect("it is written as it is shown");
+/// assert_eq!(Schema::of_texts(&schema.to_texts()), Ok(schema.clone()));
+/// assert_eq!(schema.field_at("Movie", &["place".into(), "zip".into()]), Some("Place.zip".into()));
+/// let movie = schema.find("Movie").expect("it is in the text");
+/// assert_eq!(schema.reached_from(movie), schema.led_to_from(movie));
+/// assert_eq!(schema.only(&[movie].into()).types[1].fields.len(), 0);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schema {
@@ -279,6 +291,65 @@ impl Schema {
         }
         within.pop();
         Ok(())
+    }
+
+    /// `Type.field` of the field at this path from a type; a path leads through components.
+    ///
+    /// [Example](Schema#example)
+    #[must_use]
+    pub fn field_at(&self, type_name: &str, path: &[String]) -> Option<String> {
+        let (name, parents) = path.split_last()?;
+        let owner = parents.iter().try_fold(self.find(type_name)?, |at, parent| {
+            let of_type = self.get(at);
+            let field = &of_type.fields[of_type.field(parent)?];
+            field.shape.kinds().find_map(|kind| match kind {
+                ValueKind::Component(id) => Some(*id),
+                _ => None,
+            })
+        })?;
+        let owner = self.get(owner);
+        owner.field(name).map(|_| format!("{}.{name}", owner.name))
+    }
+
+    /// This type, and the component types that it leads to.
+    ///
+    /// [Example](Schema#example)
+    #[must_use]
+    pub fn reached_from(&self, id: TypeId) -> BTreeSet<TypeId> {
+        self.follow_kinds(id, ValueKind::component)
+    }
+
+    /// The same, with the root types that keys lead to.
+    ///
+    /// [Example](Schema#example)
+    #[must_use]
+    pub fn led_to_from(&self, id: TypeId) -> BTreeSet<TypeId> {
+        self.follow_kinds(id, ValueKind::refers_to)
+    }
+
+    fn follow_kinds(&self, id: TypeId, step: impl Fn(&ValueKind) -> Option<TypeId>) -> BTreeSet<TypeId> {
+        let (mut reached, mut ahead) = (BTreeSet::new(), vec![id]);
+        while let Some(id) = ahead.pop() {
+            if reached.insert(id) {
+                let kinds = self.get(id).fields.iter().flat_map(|field| field.shape.kinds());
+                ahead.extend(kinds.filter_map(&step));
+            }
+        }
+        reached
+    }
+
+    /// The same types with the same numbers, of which only these have fields.
+    ///
+    /// [Example](Schema#example)
+    #[must_use]
+    pub fn only(&self, kept: &BTreeSet<TypeId>) -> Schema {
+        let mut schema = self.clone();
+        for (of_type, id) in schema.types.iter_mut().zip((0..).map(TypeId)) {
+            if !kept.contains(&id) {
+                of_type.fields.clear();
+            }
+        }
+        schema
     }
 
     /// The types with their numbers.
