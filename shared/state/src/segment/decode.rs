@@ -10,7 +10,7 @@ use crate::layout::Layout;
 use crate::packed::Symbols;
 use crate::raw::{FixedRows, MASKS, PADDING, Slot, filled};
 
-use super::{Segment, width_of};
+use super::{SEGMENT_BYTES_MAX, Segment, width_of};
 
 /// Why bytes are not a segment of this layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +23,12 @@ pub enum SegmentError {
         expected: u64,
         /// What is there.
         found: u64,
+    },
+    /// More bytes than a segment may have.
+    #[error("{bytes} bytes where a segment has at most {SEGMENT_BYTES_MAX}")]
+    TooLarge {
+        /// What it takes.
+        bytes: u64,
     },
     /// More rows than a segment of this type has.
     #[error("{found} rows where a segment of this type has at most {most}")]
@@ -121,6 +127,9 @@ fn read(layout: &Layout, bytes: &[u8], rows_max: u32, symbols: Option<&Arc<Symbo
     if expected != found {
         return Err(SegmentError::Length { expected, found });
     }
+    if found > SEGMENT_BYTES_MAX {
+        return Err(SegmentError::TooLarge { bytes: found });
+    }
     let wrong = SegmentError::Length { expected, found };
     let columns_len = usize::try_from(columns_len).map_err(|_| wrong)?;
     let (columns, heaps) = body.split_at_checked(columns_len).ok_or(wrong)?;
@@ -128,7 +137,7 @@ fn read(layout: &Layout, bytes: &[u8], rows_max: u32, symbols: Option<&Arc<Symbo
     let text = std::str::from_utf8(text).map_err(|error| SegmentError::Utf8 { at: error.valid_up_to() })?;
     let columns = StoredColumns::new(layout, row, count, columns).ok_or(wrong)?;
     let regions = columns.regions(text.len(), heap.len())?;
-    let fixed = columns.rows(&regions, lanes);
+    let fixed = columns.rows(&regions, lanes)?;
     let bytes = filled(heap.len().saturating_add(PADDING), |padded| {
         if let Some(place) = padded.get_mut(..heap.len()) {
             place.copy_from_slice(heap);
@@ -274,7 +283,7 @@ impl<'b> StoredColumns<'b> {
     }
 
     /// Slots and rows as they are in memory.
-    fn rows(&self, regions: &[Option<(u64, u64)>], lanes: &[Slot]) -> FixedRows {
+    fn rows(&self, regions: &[Option<(u64, u64)>], lanes: &[Slot]) -> Result<FixedRows, SegmentError> {
         let mut slots = Vec::with_capacity(self.layout.all_slots);
         let mut stride = 0_u32;
         for (stored, region) in self.columns.iter().zip(regions) {
@@ -286,7 +295,11 @@ impl<'b> StoredColumns<'b> {
             stride = stride.saturating_add(u32::from(width));
         }
         slots.extend(lanes);
-        FixedRows::new(&slots, self.count, stride, |rows| {
+        let bytes = u64::from(stride).saturating_mul(u64::from(self.count).saturating_add(1));
+        if bytes > SEGMENT_BYTES_MAX {
+            return Err(SegmentError::TooLarge { bytes });
+        }
+        Ok(FixedRows::new(&slots, self.count, stride, |rows| {
             for ((column, region), place) in self.columns.iter().zip(regions).zip(&slots) {
                 let cells = Cells { rows, row_bytes: stride as usize, at: place.offset as usize };
                 let is_region = region.is_some();
@@ -302,7 +315,7 @@ impl<'b> StoredColumns<'b> {
                     _ => column.fill::<8>(is_region, cells),
                 }
             }
-        })
+        }))
     }
 }
 

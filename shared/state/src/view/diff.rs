@@ -5,7 +5,6 @@
 //! record, and a record that was deleted and added again may have another one.
 
 use std::fmt;
-use std::sync::Arc;
 
 use crate::ids::Ordinal;
 use crate::record::{RecordAt, Root};
@@ -59,24 +58,15 @@ impl<'v, T: Root> Diff<'v, T> {
 
 /// The records of `of` that may differ from those of `other`.
 fn suspects<'v, T: Root>(of: TableRef<'v, T>, other: TableRef<'v, T>) -> impl Iterator<Item = NamedRecord<'v>> {
-    let segments = of.table.map_or(0, |table| table.segment_count());
-    let ordinals = (0..segments).flat_map(move |number| {
-        let shared = shares(of, other, number);
-        let table = of.table.expect("there are no segments without a table");
-        let differs = move |ordinal| !(shared && other.table.is_some_and(|other| other.is_live(Ordinal(ordinal))));
-        table.live_in(number).filter(move |ordinal| differs(*ordinal))
+    let ordinals = of.table.into_iter().flat_map(move |table| {
+        table.segments().flat_map(move |(first, segment)| {
+            let sharing = other.table.filter(|other| other.has(first, segment));
+            let differs = move |ordinal| !sharing.is_some_and(|other| other.is_live(Ordinal(ordinal)));
+            table.live_of(first, segment).filter(move |ordinal| differs(*ordinal))
+        })
     });
     let state = &of.scope.view.state;
     ordinals.filter_map(move |ordinal| NamedRecord::new(state, of.binding.chain?, Ordinal(ordinal)))
-}
-
-/// Whether both tables hold the same segment under this number.
-fn shares<T: Root>(left: TableRef<'_, T>, right: TableRef<'_, T>, number: usize) -> bool {
-    let (Some(left), Some(right)) = (left.table, right.table) else { return false };
-    match (left.segment(number), right.segment(number)) {
-        (Some(a), Some(b)) => Arc::ptr_eq(a, b) && left.segment_rows() == right.segment_rows(),
-        _ => false,
-    }
 }
 
 /// The record with the same key on the other side.

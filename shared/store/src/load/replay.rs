@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use cenote_state::blob::decode_delta;
+use cenote_state::blob::{BlobError, decode_delta};
 use cenote_state::delta::Delta;
 use cenote_state::digest::PRESENCE;
 use cenote_state::ids::{ColumnId, DatasetId, Timestamp, TypeId, Version};
@@ -18,6 +18,7 @@ use cenote_state::table::Table;
 use super::{Commits, Fetched, LoadError};
 use crate::env::Env;
 use crate::log::Commit;
+use crate::log::names::log_entry;
 
 /// A state that is rolled forward.
 #[derive(Clone, Debug)]
@@ -96,6 +97,11 @@ impl Replay {
         check_parent(version, commit, (self.state.version(), self.state.digest()))?;
         let mut parent = self.state.clone();
         if let Some(schema) = &commit.schema {
+            let needed = parent.places_bytes(schema);
+            if needed > self.bytes_max {
+                let source = BlobError::TooLarge { needed, limit: self.bytes_max };
+                return Err(LoadError::Blob { version, object: log_entry(version.position()), source });
+            }
             let relayout = parent.relayout(Arc::new(schema.clone()), self.threads);
             parent = relayout.map_err(|source| LoadError::Key { version, source })?;
         }
