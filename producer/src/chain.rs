@@ -4,6 +4,7 @@
 //! entry in flight before anything else.
 
 use cenote_state::ids::Version;
+use cenote_state::token::Token;
 use cenote_store::log::{Kind, LogWriter, Lost, Outcome};
 
 use crate::base::CycleBase;
@@ -43,6 +44,10 @@ impl Chain {
 
     pub(crate) fn version(&self) -> Version {
         self.committed.state.version()
+    }
+
+    pub(crate) fn token(&self) -> Token {
+        Token::new(self.log.log_state().dataset, self.version())
     }
 
     /// Finds out what became of an earlier call that was dropped or whose outcome was unknown.

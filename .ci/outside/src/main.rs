@@ -216,8 +216,9 @@ mod service {
     pub async fn on_storage(storage: Storage) -> Result<usize, Box<dyn std::error::Error>> {
         let consumer = Consumer::builder_on(storage).open().await?;
         let view = consumer.view();
-        let wait: Result<View, WaitError> = consumer.view_at_least(Version(999), Duration::ZERO).await;
-        assert_eq!(wait.err().map(|error| (error.is_timeout(), error.kind())), Some((true, ErrorKind::Retry)));
+        let wait: Result<View, WaitError> = consumer.view_at_least(format!("1-{:032x}-3e7", 0).parse()?, Duration::ZERO).await;
+        let wrong = wait.err().map(|error| (error.is_other_dataset(), error.kind()));
+        assert_eq!(wrong, Some((true, ErrorKind::Configuration)));
         Ok(view.named("Place").map_or(0, |table| table.len()))
     }
 

@@ -15,7 +15,7 @@ mod routes;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote_state::ids::{DatasetId, Timestamp, Version};
+use cenote_state::ids::{Timestamp, Version};
 use cenote_store::env::Env;
 use cenote_store::log::{Entry, LogReader, ReadError, Rules};
 use cenote_store::storage::Storage;
@@ -49,7 +49,6 @@ pub(crate) struct Follower {
     pub(crate) inner: Arc<Inner>,
     storage: Storage,
     program: Arc<Program>,
-    dataset: Option<DatasetId>,
     reader: Option<LogReader>,
     /// Commits after the view that the reader has passed, without a gap up to its position.
     recent: Vec<Entry>,
@@ -70,7 +69,6 @@ impl Follower {
             inner,
             storage,
             program,
-            dataset: None,
             reader: None,
             recent: Vec::new(),
             recent_bytes: 0,
@@ -158,11 +156,11 @@ impl Follower {
     /// Starts at the log's tail. A missing log is an error only if there was one before.
     async fn start(&mut self, attempt: &mut RefreshAttempt) -> Result<(), RefreshCause> {
         let (reader, entries) = match LogReader::start_keeping(self.storage.clone(), self.rules, KEPT_BYTES).await {
-            Err(ReadError::NotFound { .. }) if self.dataset.is_none() => return Ok(()),
+            Err(ReadError::NotFound { .. }) if self.inner.dataset.get().is_none() => return Ok(()),
             started => started?,
         };
         let found = reader.log_state().dataset;
-        let expected = *self.dataset.get_or_insert(found);
+        let expected = *self.inner.dataset.get_or_init(|| found);
         if found != expected {
             return Err(ReadError::Replaced { object: self.storage.url().to_owned(), expected, found }.into());
         }

@@ -14,6 +14,7 @@ use cenote_state::record::{Binding, Declared, Interner, KeyValue, Record, Regist
 use cenote_state::row::Row;
 use cenote_state::schema::Schema;
 use cenote_state::state::State;
+use cenote_state::token::Token;
 use cenote_store::env::Env;
 use cenote_store::log::names::Folder;
 use cenote_store::log::retention::{Retention, trim};
@@ -192,17 +193,23 @@ impl Chain {
         version
     }
 
+    /// What a producer's report would return.
+    pub(crate) fn token(&self, version: Version) -> Token {
+        Token::new(self.writer.log_state().dataset, version)
+    }
+
     /// Writes a snapshot of the newest version; its object can be spoiled.
     pub(crate) async fn snapshot(&mut self) -> ObjectRef {
         let (version, spoil) = (self.state.version(), std::mem::take(&mut self.spoil));
-        let mut bytes = encode_snapshot(self.writer.log_state().dataset, &self.state, 1).to_bytes().to_vec();
+        let blob = encode_snapshot(self.writer.log_state().dataset, &self.state, 1);
+        let mut bytes = blob.to_bytes().to_vec();
         if spoil != Spoil::Nothing {
             let middle = bytes.len() / 2;
             bytes[middle] ^= 0x40;
         }
         let name = self.writer.object_name(Folder::Snapshots, Some(version));
+        let reference = ObjectRef::of_snapshot(&name, &blob);
         let object = NewObject { name, parts: vec![bytes.into()] };
-        let reference = object.reference();
         let body = Body::Snapshot(Snapshot {
             version,
             object: reference.clone(),

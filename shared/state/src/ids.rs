@@ -122,35 +122,6 @@ impl fmt::Debug for DatasetId {
     }
 }
 
-/// What a write returns: a read with `view_at_least(token)` sees that write.
-///
-/// `Token::from(Version)` is the only kind for now.
-///
-/// ```
-/// use cenote_consumer::{Token, Version};
-///
-/// let token = Token::from(Version(7));
-/// assert_eq!(token.version(), Version(7));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token {
-    version: Version,
-}
-
-impl From<Version> for Token {
-    fn from(version: Version) -> Self {
-        Token { version }
-    }
-}
-
-impl Token {
-    /// The first version that shows the write.
-    #[must_use]
-    pub fn version(self) -> Version {
-        self.version
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

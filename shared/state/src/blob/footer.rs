@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, CodecError};
 use crate::delta::DeltaError;
+use crate::hash::{Hash, HashError};
 use crate::ids::{ColumnId, DatasetId, TypeId};
 use crate::packed::{SymbolTable, TableError};
 use crate::schema::{KeyError, Schema};
@@ -69,8 +70,8 @@ pub struct SectionInfo {
     pub stored: u32,
     /// Bytes when decompressed.
     pub plain: u32,
-    /// xxh3-128 of the bytes as stored.
-    pub hash: u128,
+    /// Of the bytes as stored.
+    pub hash: Hash,
 }
 
 /// A snapshot's records of one type.
@@ -105,6 +106,14 @@ pub enum BlobError {
         /// `start` or `end`.
         place: &'static str,
     },
+    /// A format that was given up before the first release.
+    #[error("it has format {found}; this version reads format {known}: make the dataset again")]
+    OldFormat {
+        /// The blob's.
+        found: u16,
+        /// The one that is known here.
+        known: u16,
+    },
     /// A format of a newer release.
     #[error("it has format {found}, this release reads up to {known}; upgrade this program")]
     Format {
@@ -130,10 +139,12 @@ pub enum BlobError {
         found: BlobKind,
     },
     /// Bytes that are not those that were written.
-    #[error("its {what} is damaged: the hash does not match")]
+    #[error("its {what} is damaged")]
     Hash {
         /// `footer`, or which section.
         what: String,
+        /// What its hash says.
+        source: HashError,
     },
     /// A footer that contradicts itself, or leaves the object.
     #[error("its footer is not sound: {what}")]
@@ -196,7 +207,7 @@ impl BlobError {
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
-            BlobError::Format { .. } | BlobError::TooLarge { .. } => "",
+            BlobError::OldFormat { .. } | BlobError::Format { .. } | BlobError::TooLarge { .. } => "",
             error if error.needs_upgrade() => "; upgrade this program",
             _ => "; restore it from a copy, or make another snapshot",
         }
@@ -205,7 +216,12 @@ impl BlobError {
     /// Whether only a newer release can read it.
     #[must_use]
     pub fn needs_upgrade(&self) -> bool {
-        matches!(self, BlobError::Format { .. } | BlobError::Delta(DeltaError::Kind { .. }))
+        matches!(
+            self,
+            BlobError::Format { .. }
+                | BlobError::Hash { source: HashError::Unknown(_), .. }
+                | BlobError::Delta(DeltaError::Kind { .. })
+        )
     }
 }
 

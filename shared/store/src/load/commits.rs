@@ -12,7 +12,7 @@ use bytes::Bytes;
 use cenote_state::ids::{Timestamp, Version};
 
 use super::LoadError;
-use crate::log::{Body, Commit, ContentHash, DeltaPlace, Entry, LogReader, ObjectRef, ReadError, Walk, names};
+use crate::log::{Body, Commit, DeltaPlace, Entry, LogReader, ObjectRef, ReadError, Walk, names};
 
 /// The commits after a version, up to and with another.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ impl Commits {
             return Err(self.reader.explain_missing(version.position(), blob).await?.into());
         };
         self.bytes += bytes.len() as u64;
-        if bytes.len() as u64 != blob.length || (blob.hash.is_known() && ContentHash::of(&bytes) != blob.hash) {
+        if !blob.is(&bytes) {
             return Err(LoadError::Altered { version, object: blob.name.clone() });
         }
         Ok(bytes)

@@ -2,8 +2,8 @@
 //!
 //! A large state comes as fast as the network and the cores allow, and without a second copy of its bytes in memory.
 //!
-//! Rules: the object has the length that the log names; the footer is checked against the log's digest before anything
-//! else is fetched, and every range against the footer's hashes before it is used.
+//! Rules: the object has the length that the log names and a footer of the hash that it names, and is checked against the
+//! log's digest, before anything else is fetched; every range is checked against the footer's hashes before it is used.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -83,6 +83,9 @@ pub async fn snapshot(
     let object = &what.snapshot.object;
     let tail = storage.get_tail(&object.name, TAIL_BYTES).await?.ok_or_else(|| what.missing())?;
     if tail.size != object.length {
+        return Err(what.altered());
+    }
+    if blob::footer_hash(&tail.bytes).map_err(|error| what.wrong(error))? != object.hash {
         return Err(what.altered());
     }
     let mut transfer = Transfer { bytes: tail.bytes.len() as u64, requests: 1 };

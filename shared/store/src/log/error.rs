@@ -1,8 +1,10 @@
 //! What can be wrong with the log, by what the caller does about it.
 
+use super::head::FORMAT_VERSION;
 use crate::error::ErrorKind;
 use crate::storage::StorageError;
 use cenote_state::codec::CodecError;
+use cenote_state::hash::HashError;
 use cenote_state::ids::{DatasetId, Position};
 
 /// An object's bytes are not what they should be. Each variant names the object and the cause (I9).
@@ -24,6 +26,14 @@ pub enum DecodeError {
         object: String,
         /// What is not known here.
         what: String,
+    },
+    /// Written in a format that was given up before the first release: make the dataset again.
+    #[error("{object} has format {found}; this version reads format {FORMAT_VERSION}: make the dataset again")]
+    OldFormat {
+        /// The object's name.
+        object: String,
+        /// Its format version.
+        found: u16,
     },
     /// The bytes changed since they were written, or were never right.
     #[error("{object} is damaged: {cause}; restore it from a copy, or create a new dataset")]
@@ -52,7 +62,7 @@ impl DecodeError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            DecodeError::NotCenote { .. } => ErrorKind::Configuration,
+            DecodeError::NotCenote { .. } | DecodeError::OldFormat { .. } => ErrorKind::Configuration,
             DecodeError::NeedsUpgrade { .. } => ErrorKind::Upgrade,
             DecodeError::Damaged { .. } | DecodeError::TooLarge { .. } => ErrorKind::Damaged,
         }
@@ -68,6 +78,28 @@ impl DecodeError {
 
     pub(crate) fn too_large(object: &str, what: &'static str, found: usize, limit: usize) -> DecodeError {
         DecodeError::TooLarge { object: object.to_owned(), what, found: found as u64, limit: limit as u64 }
+    }
+
+    /// A `part` of the object that its hash does not prove.
+    pub(crate) fn hash(object: &str, part: &str, error: HashError) -> DecodeError {
+        match error {
+            HashError::Unknown(kind) => {
+                DecodeError::needs_upgrade(object, format!("{part} has a hash of the unknown kind {kind}"))
+            }
+            HashError::Differs => DecodeError::damaged(object, format!("{part} does not match its hash")),
+        }
+    }
+
+    /// An object of another format version.
+    pub(crate) fn format(object: &str, found: u16) -> DecodeError {
+        match found {
+            0 => DecodeError::damaged(object, "there is no format version 0"),
+            ..FORMAT_VERSION => DecodeError::OldFormat { object: object.to_owned(), found },
+            _ => {
+                let what = format!("its format version is {found}, known here is {FORMAT_VERSION}");
+                DecodeError::needs_upgrade(object, what)
+            }
+        }
     }
 
     pub(crate) fn section(object: &str, section: &'static str, error: &CodecError) -> DecodeError {

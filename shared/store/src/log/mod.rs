@@ -35,7 +35,6 @@ pub mod checkpoint;
 pub mod entry;
 pub mod error;
 mod frame;
-pub mod hash;
 pub mod head;
 mod heartbeat;
 pub mod hint;
@@ -61,7 +60,6 @@ mod tests;
 
 pub use entry::{Body, Commit, DeltaPlace, Entry, LogObject, ObjectRef, Open, Snapshot, Trim, decode};
 pub use error::{DecodeError, ReadError};
-pub use hash::{ContentHash, ContentHasher};
 pub use head::{Head, Kind};
 pub use heartbeat::{HINT_GAP, Heartbeat};
 pub use hint::Hint;

@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 
 use super::entry::{Body, Entry, LogObject, ObjectRef};
 use super::error::ReadError;
-use super::hash::ContentHash;
 use super::head::Head;
 use super::names;
 use super::order::Rules;
@@ -132,7 +131,7 @@ async fn read_checkpoint(storage: &Storage, named_by: Position, object: &ObjectR
     let Some(bytes) = storage.get_bounded(&object.name, limit).await? else {
         return Err(LogReader::empty(storage.clone()).explain_missing(named_by, object).await?);
     };
-    if object.hash.is_known() && (bytes.len() as u64 != object.length || ContentHash::of(&bytes) != object.hash) {
+    if !object.is(&bytes) {
         return Err(ReadError::damaged(object.name.clone(), "it is not the object that its entry names"));
     }
     Ok(LogState::decode(&object.name, &bytes)?)

@@ -12,9 +12,9 @@
 use bytes::Bytes;
 
 use super::error::DecodeError;
-use super::hash::{ContentHash, HASH_BYTES};
 use super::head::{FORMAT_AT, FORMAT_VERSION, array_at, check_hash, check_magic, cut_off, section_count, u64_at};
 use super::names;
+use cenote_state::hash::{HASH_BYTES, Hash};
 use cenote_state::ids::{DatasetId, Position};
 
 const MAGIC: [u8; 8] = *b"CENOTE-T";
@@ -47,7 +47,7 @@ impl Tombstone {
         out.extend_from_slice(&[0; 6]);
         out.extend_from_slice(&self.dataset.0);
         out.extend_from_slice(&self.log_start.0.to_le_bytes());
-        let hash = ContentHash::of(&out).to_bytes();
+        let hash = Hash::of(&out).to_bytes();
         out.extend_from_slice(&hash);
         out.into()
     }

@@ -144,10 +144,10 @@ async fn what_is_not_a_log_is_said() {
     assert!(error.contains("log/00000000000000000001 is not Cenote's"), "{error}");
     let (storage, _) = log_of(3).await;
     let mut bytes = storage.get(&log_entry(Position(4))).await.unwrap().unwrap().to_vec();
-    bytes[8] = 2;
+    bytes[8] = 3;
     storage.put(&log_entry(Position(4)), bytes.into()).await.unwrap();
     let error = LogReader::start(storage).await.unwrap_err();
-    assert!(error.needs_upgrade() && error.to_string().contains("format version is 2"), "{error}");
+    assert!(error.needs_upgrade() && error.to_string().contains("format version is 3"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

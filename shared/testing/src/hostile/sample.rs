@@ -9,6 +9,7 @@ use bytes::Bytes;
 use cenote_state::blob::{blob_of_chunks, encode_delta, encode_snapshot, uncompressed};
 use cenote_state::codec;
 use cenote_state::delta::{self, Changes, Delta};
+use cenote_state::hash::Hash;
 use cenote_state::ids::{ColumnId, DatasetId, Epoch, Ordinal, Position, Timestamp, TypeId, Version};
 use cenote_state::layout::Layout;
 use cenote_state::packed::{SymbolTable, Symbols};
@@ -22,8 +23,7 @@ use cenote_state::{Record, Version as V};
 use cenote_store::log::names::{Folder, ObjectName};
 use cenote_store::log::state::{Cost, KeptSnapshot, Mark};
 use cenote_store::log::{
-    Body, Commit, ContentHash, DeltaPlace, Entry, Head, Hint, Kind, LogState, ObjectRef, Open, Snapshot, Tombstone,
-    Trim,
+    Body, Commit, DeltaPlace, Entry, Head, Hint, Kind, LogState, ObjectRef, Open, Snapshot, Tombstone, Trim,
 };
 
 pub(super) const DATASET: DatasetId = DatasetId(*b"0123456789abcdef");
@@ -294,7 +294,7 @@ fn finish(
 
 fn object(folder: Folder, position: u64, length: u64) -> ObjectRef {
     let name = ObjectName { folder, position: Position(position), epoch: EPOCH, id: [7; 16] };
-    ObjectRef { name: name.to_string(), length, hash: ContentHash::of(b"object") }
+    ObjectRef { name: name.to_string(), length, hash: Hash::of(b"object") }
 }
 
 /// Just before [`NAME`].
@@ -309,7 +309,7 @@ fn log_state(newest: &State) -> LogState {
     LogState {
         dataset: DATASET,
         position: Position(41),
-        hash: ContentHash::of(b"before"),
+        hash: Hash::of(b"before"),
         epoch: EPOCH,
         checkpoint: Position(5),
         log_start: Position(4),
@@ -334,8 +334,8 @@ fn head(kind: Kind) -> Head {
         time: Timestamp(1_767_225_600_000),
         checkpoint: if kind == Kind::Checkpoint { POSITION } else { Position(5) },
         log_start: if kind == Kind::Trim { Position(6) } else { Position(4) },
-        previous: ContentHash::of(b"before"),
-        hash: ContentHash::NONE,
+        previous: Hash::of(b"before"),
+        hash: Hash::NONE,
     }
 }
 

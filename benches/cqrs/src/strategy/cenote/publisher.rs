@@ -14,6 +14,7 @@ use std::time::Duration;
 use cenote_producer::CycleError;
 use cenote_producer::error::ErrorKind;
 use cenote_state::ids::Version;
+use cenote_state::token::Token;
 use cenote_store::storage::Storage;
 use cenote_testing::faults::StepStore;
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -47,6 +48,8 @@ pub(super) enum Request {
 pub(super) struct Published {
     /// The newest version.
     pub(super) version: Version,
+    /// Its token.
+    pub(super) token: Token,
     /// How many messages were replayed.
     pub(super) replayed: u64,
 }

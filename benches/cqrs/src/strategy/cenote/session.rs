@@ -59,7 +59,7 @@ impl<'a, P: Program> Session<'a, P> {
             }
             (Request::Replay(_), None) => self.producer.version(),
         };
-        Ok(Published { version, replayed })
+        Ok(Published { version, token: self.producer.token(), replayed })
     }
 
     async fn publish(&mut self, outbox: &dyn Feed) -> Answer<Version> {

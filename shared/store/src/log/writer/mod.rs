@@ -27,7 +27,6 @@ use bytes::Bytes;
 
 use super::entry::{Body, Entry, ObjectRef, Open};
 use super::error::ReadError;
-use super::hash::ContentHash;
 use super::head::{Head, Kind};
 use super::heartbeat::Heartbeat;
 use super::names::{Folder, ObjectName};
@@ -38,6 +37,7 @@ use super::start::{CHECKPOINT_EVERY, CHECKPOINT_FROM};
 use super::state::LogState;
 use crate::env::{Env, Instant};
 use crate::storage::Storage;
+use cenote_state::hash::Hash;
 use cenote_state::ids::{Epoch, Timestamp, Version};
 
 /// An owner's name is cut to this many bytes.
@@ -84,13 +84,13 @@ pub struct NewObject {
 }
 
 impl NewObject {
-    /// What an entry says of it.
+    /// What an entry says of it, if it is not a snapshot.
     #[must_use]
     pub fn reference(&self) -> ObjectRef {
         ObjectRef {
             name: self.name.to_string(),
             length: self.parts.iter().map(|part| part.len() as u64).sum(),
-            hash: ContentHash::of_parts(self.parts.iter().map(AsRef::as_ref)),
+            hash: Hash::of_parts(self.parts.iter().map(AsRef::as_ref)),
         }
     }
 }
@@ -426,7 +426,7 @@ impl LogWriter {
             checkpoint: if body.kind() == Kind::Checkpoint { position } else { checkpoint },
             log_start: if let Body::Trim(trim) = &body { trim.log_start } else { log_start },
             previous: hash,
-            hash: ContentHash::NONE,
+            hash: Hash::NONE,
         };
         let (entry, bytes) = Entry::encode(head, body).map_err(Refused::Encode)?;
         self.in_flight = Some(InFlight { entry, bytes, is_doubtful: false });

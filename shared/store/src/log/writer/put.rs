@@ -253,6 +253,7 @@ fn is_entry(name: &str, bytes: &Bytes) -> bool {
 fn foreign(error: &DecodeError) -> Lost {
     let (DecodeError::NotCenote { object, .. }
     | DecodeError::NeedsUpgrade { object, .. }
+    | DecodeError::OldFormat { object, .. }
     | DecodeError::Damaged { object, .. }
     | DecodeError::TooLarge { object, .. }) = error;
     Lost::Foreign { object: object.clone(), cause: error.to_string() }
