@@ -65,7 +65,8 @@ impl Inner {
 
     pub(crate) fn status(&self) -> Status {
         let old_views = self.retired.summary(self.env.instant());
-        self.status_inner().status(self.env.now(), old_views)
+        let held = self.cell.view().state().held_counts();
+        self.status_inner().status(self.env.now(), old_views, held)
     }
 
     /// Swaps a newer view in, and retires the one before.

@@ -115,11 +115,11 @@ impl Chain {
         let next = self.in_flight.take().expect("what was committed was in flight");
         let state = next.state.with_version(version);
         debug_assert_eq!(state.digest(), self.log.log_state().digest, "the log and the producer agree");
-        self.base.follow(state.clone(), &next.follow);
+        self.base.update(state.clone(), &next.updates);
         self.committed = Loaded { state, committed_at: self.log.commit_time() };
     }
 
-    /// Asserts that the indexes, which follow commit by commit, are those of the state.
+    /// Asserts that the indexes, updated commit by commit, are those of the state.
     ///
     /// # Panics
     /// If they are not: for tests.

@@ -210,7 +210,7 @@ impl<R> Updated<R> {
 impl CommitReport {
     /// The report of an entry that is not put yet.
     pub(crate) fn of(next: &Next, dataset: DatasetId) -> CommitReport {
-        let types = next.follow.types.iter().map(|of_type| {
+        let types = next.updates.types.iter().map(|of_type| {
             let schema = next.state.schema().get(of_type.type_id);
             TypeReport {
                 name: schema.name.clone(),

@@ -15,6 +15,7 @@ mod routes;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cenote_state::held::Selection;
 use cenote_state::ids::{Timestamp, Version};
 use cenote_store::env::Env;
 use cenote_store::log::{Entry, LogReader, ReadError, Rules};
@@ -49,6 +50,8 @@ pub(crate) struct Follower {
     pub(crate) inner: Arc<Inner>,
     storage: Storage,
     program: Arc<Program>,
+    /// What is held: the program's, and what renamed fields turned out to need.
+    selection: Selection,
     reader: Option<LogReader>,
     /// Commits after the view that the reader has passed, without a gap up to its position.
     recent: Vec<Entry>,
@@ -68,6 +71,7 @@ impl Follower {
         Follower {
             inner,
             storage,
+            selection: program.selection.clone(),
             program,
             reader: None,
             recent: Vec::new(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cenote_state::hash::Hasher;
+use cenote_state::held::Selection;
 use cenote_state::ids::{Position, Timestamp, Version};
 use cenote_state::schema::Schema;
 use cenote_state::state::State;
@@ -183,6 +184,7 @@ impl<'p> Verification<'p> {
         let what = SnapshotToLoad {
             dataset: self.reader.log_state().dataset,
             snapshot: snapshot.clone(),
+            selection: Selection::Whole,
             bytes_max: u64::MAX,
             seed: self.seed,
         };

@@ -10,7 +10,7 @@ use cenote_state::blob::{encode_delta, encode_snapshot};
 use cenote_state::delta::Changes;
 use cenote_state::ids::{Ordinal, TypeId, Version};
 use cenote_state::packed::{SymbolTable, Symbols};
-use cenote_state::record::{Binding, Declared, Interner, KeyValue, Record, Registry, Root, RowWriter, WriteError};
+use cenote_state::record::{Binding, Declared, KeyValue, Record, Registry, Root, RowWriter};
 use cenote_state::row::Row;
 use cenote_state::schema::Schema;
 use cenote_state::state::State;
@@ -22,6 +22,7 @@ use cenote_store::log::{
     Body, Commit, DeltaPlace, LogReader, LogWriter, NewObject, ObjectRef, Outcome, Snapshot, WriterOptions,
 };
 use cenote_store::storage::Storage;
+use cenote_testing::interner::Components;
 
 /// A dataset and its one writer.
 pub(crate) struct Chain {
@@ -55,25 +56,6 @@ pub(crate) struct Edit<'c> {
     rows: BTreeMap<(TypeId, u32), Option<Row>>,
 }
 
-/// Equal rows become one.
-#[derive(Default)]
-struct Components {
-    known: BTreeMap<TypeId, Vec<Row>>,
-    fresh: Vec<(TypeId, Ordinal, Row)>,
-}
-
-impl Interner for Components {
-    fn intern(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, WriteError> {
-        let known = self.known.entry(component).or_default();
-        let place = known.iter().position(|known| known == row).unwrap_or_else(|| {
-            known.push(row.clone());
-            self.fresh.push((component, Ordinal(known.len() as u32 - 1), row.clone()));
-            known.len() - 1
-        });
-        Ok(Ordinal(place as u32))
-    }
-}
-
 impl Chain {
     /// Creates a dataset of these types, without a version.
     pub(crate) async fn create(storage: &Storage, env: &Env, with: impl FnOnce(Registry) -> Registry) -> Chain {
@@ -103,7 +85,7 @@ impl Chain {
         let old = self.state.clone();
         let mut changes = Changes::new(&old);
         bring_symbols(&old, &mut changes);
-        for (component, ordinal, row) in self.components.fresh.drain(..) {
+        for (component, ordinal, row) in self.components.take_added() {
             changes.add(component, ordinal, &row);
         }
         for ((id, ordinal), row) in rows {

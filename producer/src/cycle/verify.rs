@@ -19,7 +19,7 @@ pub(crate) struct Verified {
     /// The new state, as read back.
     pub(crate) after: State,
     pub(crate) bytes: Option<Bytes>,
-    pub(crate) follow: BaseUpdates,
+    pub(crate) updates: BaseUpdates,
 }
 
 /// The delta does not lead to the state that it was made for. Nothing was written; report it as a bug.
@@ -54,6 +54,6 @@ impl Encoded {
                 return Err(VerifyError::Digest { type_name, expected, found });
             }
         }
-        Ok(Verified { before, after, bytes, follow: diffed.follow })
+        Ok(Verified { before, after, bytes, updates: diffed.updates })
     }
 }

@@ -441,7 +441,7 @@ impl Producer {
         &self.chain.committed().state
     }
 
-    /// Asserts that the indexes, which follow commit by commit, are those of the state.
+    /// Asserts that the indexes, updated commit by commit, are those of the state.
     pub fn check_invariants(&self) {
         self.chain.check_invariants();
     }

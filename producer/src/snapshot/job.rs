@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use cenote_state::blob::encode_snapshot;
 use cenote_state::digest::{Sums, state_digest};
+use cenote_state::held::Selection;
 use cenote_state::ids::Timestamp;
 use cenote_state::state::State;
 use cenote_store::env::{Env, Instant};
@@ -79,6 +80,7 @@ impl Job {
         let what = SnapshotToLoad {
             dataset: self.reader.log_state().dataset,
             snapshot: snapshot.clone(),
+            selection: Selection::Whole,
             bytes_max: self.bytes_max,
             seed: self.state.seed(),
         };

@@ -5,6 +5,7 @@ mod doubts;
 mod keys;
 mod layout;
 mod lifecycle;
+mod metric_labels;
 mod model;
 mod outcomes;
 mod packed;

@@ -18,6 +18,7 @@ pub mod codec;
 pub mod delta;
 pub mod digest;
 pub mod hash;
+pub mod held;
 pub mod ids;
 pub mod index;
 pub mod keys;

@@ -53,9 +53,9 @@ pub async fn walk(storage: &Storage) -> Vec<Walked> {
         entries.push(entry);
     }
     let nonces: HashSet<_> = entries.iter().map(|entry| entry.nonce).collect();
-    assert_eq!(nonces.len(), entries.len(), "every body stands once");
+    assert_eq!(nonces.len(), entries.len(), "every body is there once");
     let log_start = entries.last().map_or(1, |entry| entry.log_start);
-    assert!(tombstones < log_start, "tombstones stand below the log start");
+    assert!(tombstones < log_start, "tombstones are below the log start");
     entries
 }
 
@@ -63,7 +63,7 @@ fn check_tombstone(bytes: &[u8], position: u64) {
     assert_eq!(bytes.len(), 73);
     assert_eq!(bytes[8..10], [2, 0]);
     assert_eq!(bytes[40..], typed_hash(&bytes[..40]));
-    assert!(position < number(bytes, 32), "a tombstone stands below its log start");
+    assert!(position < number(bytes, 32), "a tombstone is below its log start");
 }
 
 fn check_follows(before: &Walked, entry: &Walked) {

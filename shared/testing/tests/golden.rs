@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cenote_state::blob::{SnapshotReader, TAIL_BYTES, decode_delta, encode_snapshot, footer_of};
 use cenote_state::digest::state_digest;
+use cenote_state::held::Selection;
 use cenote_state::ids::{DatasetId, Epoch, Position, Timestamp, Version};
 use cenote_state::record::{Binding, Registry};
 use cenote_state::schema::Schema;
@@ -54,7 +55,7 @@ fn snapshot(of: Golden, name: &str) -> State {
     let sum =
         |info: &cenote_state::blob::TypeInfo| info.sums.iter().fold(0, |sum: u128, (_, one)| sum.wrapping_add(*one));
     let digest = state_digest(footer.types.iter().map(|info| (info.type_id, sum(info))));
-    let reader = SnapshotReader::new(footer, DATASET, digest, 9, 1 << 24).expect(name);
+    let reader = SnapshotReader::new(footer, DATASET, digest, &Selection::Whole, 9, 1 << 24).expect(name);
     let runs: Vec<_> = reader.runs().collect();
     let decoded = runs.into_iter().enumerate();
     let decoded = decoded

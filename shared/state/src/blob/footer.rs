@@ -204,6 +204,7 @@ pub enum BlobError {
 
 impl BlobError {
     /// What to do, where the message itself does not say so.
+    #[doc(hidden)]
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
@@ -214,6 +215,7 @@ impl BlobError {
     }
 
     /// Whether only a newer release can read it.
+    #[doc(hidden)]
     #[must_use]
     pub fn needs_upgrade(&self) -> bool {
         matches!(
@@ -262,8 +264,13 @@ impl Footer {
 
     /// Bytes of all sections when decompressed, and of symbol tables.
     #[must_use]
-    pub fn plain_bytes(&self) -> u64 {
-        let sections: u64 = self.sections.iter().map(|section| u64::from(section.plain)).sum();
+    pub(crate) fn plain_bytes(&self) -> u64 {
+        self.bytes_of(self.sections.iter())
+    }
+
+    /// Bytes of these sections when decompressed, and of symbol tables.
+    pub(super) fn bytes_of<'s>(&self, sections: impl Iterator<Item = &'s SectionInfo>) -> u64 {
+        let sections: u64 = sections.map(|section| u64::from(section.plain)).sum();
         let table_bytes = size_of::<SymbolTable>() as u64;
         sections.saturating_add((self.symbols.len() as u64).saturating_mul(table_bytes))
     }

@@ -43,9 +43,9 @@ pub const HEADER_BYTES: usize = 32;
 /// Bytes of the tail.
 pub const TAIL_BYTES: usize = 48;
 /// A section has at most this many bytes before compression.
-pub const SECTION_BYTES_MAX: usize = 4 << 20;
+pub(crate) const SECTION_BYTES_MAX: usize = 4 << 20;
 /// A footer has at most this many bytes.
-pub const FOOTER_BYTES_MAX: usize = 256 << 20;
+pub(crate) const FOOTER_BYTES_MAX: usize = 256 << 20;
 
 /// A blob, ready to be put.
 #[derive(Clone, Debug)]

@@ -133,8 +133,8 @@ pub(super) fn unpack(number: usize, section: &SectionInfo, stored: &[u8], out: &
     Ok(())
 }
 
-/// The delta in a blob. `parent` is the state that it applies to, already under the commit's schema; `bytes_max` bounds
-/// what it may decompress to.
+/// The delta in a blob, as far as it changes what `parent` holds. `parent` is the state that it applies to, already under
+/// the commit's schema; `bytes_max` bounds what it may decompress to.
 pub fn decode_delta(blob: &[u8], dataset: DatasetId, parent: &State, bytes_max: u64) -> Result<Delta, BlobError> {
     let footer = footer_of(blob)?;
     footer.expect(dataset, BlobKind::Delta)?;
@@ -157,10 +157,8 @@ pub fn decode_delta(blob: &[u8], dataset: DatasetId, parent: &State, bytes_max: 
         Some((_, symbols)) => Some(Arc::clone(symbols)),
         None => parent.table(id).symbols().cloned(),
     };
-    let layouts = |id: TypeId| Arc::clone(parent.table(id).layout());
-    let ceilings = |id: TypeId| parent.table(id).ordinal_ceiling();
     let runs = runs.iter().map(Vec::as_slice);
-    match delta::decode(runs, parent.schema(), &layouts, &ceilings, &symbols_of, bytes_max) {
+    match delta::decode(runs, parent, &symbols_of, bytes_max) {
         Ok(delta) => Ok(Delta { symbols, ..delta }),
         Err(DeltaError::TooLarge { needed, limit }) => Err(BlobError::TooLarge { needed, limit }),
         Err(error) => Err(error.into()),

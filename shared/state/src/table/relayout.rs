@@ -53,7 +53,7 @@ impl Table {
             key: empty.key,
             scalar_slot: empty.scalar_slot,
             blank: empty.blank,
-            ..self.loaded(segments, self.live.clone(), sums)
+            ..self.loaded(segments, self.live.clone(), sums, self.has_digests)
         };
         table.with_segment_rows(empty.segment_rows_log2, threads)
     }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use crate::blob::{Blob, SnapshotReader, decode_delta, encode_delta, encode_snapshot, footer_of};
 use crate::delta::tests::{ROOT, Record, Step, delta, read, schema, steps};
+use crate::held::Selection;
 use crate::ids::{DatasetId, Ordinal, Version};
 use crate::keys::KeyRef;
 use crate::state::State;
@@ -29,7 +30,7 @@ fn applied(parent: &State, blob: &[u8], version: u64) -> State {
 fn by_snapshot(state: &State) -> State {
     let blob = Blob::to_bytes(&encode_snapshot(DATASET, state, 2));
     let footer = footer_of(&blob).unwrap();
-    let reader = SnapshotReader::new(footer, DATASET, state.digest(), 99, 1 << 30).unwrap();
+    let reader = SnapshotReader::new(footer, DATASET, state.digest(), &Selection::Whole, 99, 1 << 30).unwrap();
     let runs: Vec<_> = reader.runs().enumerate().collect();
     let decode = |(number, run): (usize, std::ops::Range<u64>)| {
         reader.decode_run(number, &blob[run.start as usize..run.end as usize], &mut Vec::new()).unwrap()

@@ -18,6 +18,7 @@ use crate::log::Snapshot;
 use crate::log::plan::PART_BYTES;
 use crate::storage::{Storage, StorageError};
 use cenote_state::blob::{self, BlobError, SnapshotReader};
+use cenote_state::held::Selection;
 use cenote_state::ids::DatasetId;
 use cenote_state::state::State;
 
@@ -36,6 +37,8 @@ pub struct SnapshotToLoad {
     pub dataset: DatasetId,
     /// The snapshot as the log names it.
     pub snapshot: Snapshot,
+    /// What of it is held. Nothing else is fetched.
+    pub selection: Selection,
     /// The bytes that the state may take in memory.
     pub bytes_max: u64,
     /// This process's seed for key indexes.
@@ -99,7 +102,8 @@ pub async fn snapshot(
                 .map_err(|_| what.wrong(BlobError::Magic { place: "end" }))?
         }
     };
-    let reader = SnapshotReader::new(footer, what.dataset, what.snapshot.digest, what.seed, what.bytes_max);
+    let reader =
+        SnapshotReader::new(footer, what.dataset, what.snapshot.digest, &what.selection, what.seed, what.bytes_max);
     let reader = Arc::new(reader.map_err(|error| what.wrong(error))?);
     let (part_bytes, requests) = match storage.local_folder() {
         Some(_) => (LOCAL_PART_BYTES, env.threads()),
@@ -152,12 +156,18 @@ struct FetchRange {
     bytes: std::ops::Range<u64>,
 }
 
+/// Bytes between two runs that are fetched with them: they cost less than another request.
+const GAP_BYTES: u64 = 128 << 10;
+
 /// The first one begins with the header; it is there even if there is no run.
 fn ranges_of(reader: &SnapshotReader, part_bytes: u64) -> Vec<FetchRange> {
     let mut ranges = vec![FetchRange { runs: 0..0, bytes: 0..blob::HEADER_BYTES as u64 }];
     for (number, run) in reader.runs().enumerate() {
         match ranges.last_mut() {
-            Some(last) if run.end - last.bytes.start <= part_bytes => {
+            Some(last)
+                if run.end - last.bytes.start <= part_bytes
+                    && run.start.saturating_sub(last.bytes.end) <= GAP_BYTES =>
+            {
                 last.runs.end = number + 1;
                 last.bytes.end = run.end;
             }

@@ -24,7 +24,7 @@ const MARKS: Tag = Tag { number: 3, name: "marks" };
 const COMMIT_TIMES: Tag = Tag { number: 4, name: "commit times" };
 
 /// The largest checkpoint.
-pub const CHECKPOINT_BYTES_MAX: usize = 4 << 20;
+pub(crate) const CHECKPOINT_BYTES_MAX: usize = 4 << 20;
 
 #[derive(Serialize, Deserialize)]
 struct Place {

@@ -24,11 +24,11 @@ use cenote_state::ids::{ColumnId, Timestamp, TypeId, Version};
 use cenote_state::schema::Schema;
 
 /// Control records of one entry, in bytes.
-pub const CONTROL_BYTES_MAX: usize = 1 << 20;
+pub(crate) const CONTROL_BYTES_MAX: usize = 1 << 20;
 /// A delta inside its entry, in bytes; a larger one is a blob.
 pub const INLINE_DELTA_BYTES_MAX: usize = 1 << 20;
 /// The largest entry.
-pub const ENTRY_BYTES_MAX: usize = HEAD_BYTES_MAX + CONTROL_BYTES_MAX + INLINE_DELTA_BYTES_MAX;
+pub(crate) const ENTRY_BYTES_MAX: usize = HEAD_BYTES_MAX + CONTROL_BYTES_MAX + INLINE_DELTA_BYTES_MAX;
 
 const OPEN: Tag = Tag { number: 1, name: "open" };
 const COMMIT: Tag = Tag { number: 2, name: "commit" };

@@ -8,6 +8,14 @@ use cenote_state::hash::HashError;
 use cenote_state::ids::{DatasetId, Position};
 
 /// An object's bytes are not what they should be. Each variant names the object and the cause (I9).
+///
+/// # Example
+/// ```
+/// use cenote_consumer::error::{DecodeError, ErrorKind};
+///
+/// let error = DecodeError::NotCenote { object: "log/00000000000000000001".into(), found: b"PK".to_vec() };
+/// assert_eq!(error.kind(), ErrorKind::Configuration);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -59,6 +67,8 @@ pub enum DecodeError {
 
 impl DecodeError {
     /// What the caller can do.
+    ///
+    /// [Example](DecodeError#example)
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -108,6 +118,15 @@ impl DecodeError {
 }
 
 /// Why the log could not be read.
+///
+/// # Example
+/// ```
+/// use cenote_consumer::error::{ErrorKind, ReadError};
+///
+/// let error = ReadError::NotFound { url: "memory://media/catalog".into() };
+/// assert_eq!(error.kind(), ErrorKind::Configuration);
+/// assert!(!error.is_retryable() && !error.needs_upgrade());
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -167,6 +186,8 @@ impl ReadError {
     }
 
     /// What the caller can do.
+    ///
+    /// [Example](ReadError#example)
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -180,12 +201,16 @@ impl ReadError {
     }
 
     /// Whether the same call may succeed later without a change.
+    ///
+    /// [Example](ReadError#example)
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, ReadError::Storage(error) if error.is_retryable())
     }
 
     /// Whether only a newer release can read on.
+    ///
+    /// [Example](ReadError#example)
     #[must_use]
     pub fn needs_upgrade(&self) -> bool {
         matches!(self, ReadError::Decode(DecodeError::NeedsUpgrade { .. }))

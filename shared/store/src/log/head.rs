@@ -30,7 +30,7 @@ use cenote_state::hash::{HASH_BYTES, Hash};
 use cenote_state::ids::{DatasetId, Epoch, Position, Timestamp};
 
 /// The version of every format in the log.
-pub const FORMAT_VERSION: u16 = 2;
+pub(crate) const FORMAT_VERSION: u16 = 2;
 
 pub(super) const MAGIC: [u8; 8] = *b"CENOTE-E";
 pub(super) const FORMAT_AT: usize = MAGIC.len();
@@ -51,7 +51,7 @@ pub const HEADER_BYTES: usize = HASH_AT + HASH_BYTES;
 /// The largest position that is believed, so that the next one always exists.
 pub(super) const NUMBER_MAX: u64 = 1 << 62;
 /// Header and the longest table: what proves an entry without its contents.
-pub const HEAD_BYTES_MAX: usize = HEADER_BYTES + SECTIONS_MAX * LINE_BYTES;
+pub(crate) const HEAD_BYTES_MAX: usize = HEADER_BYTES + SECTIONS_MAX * LINE_BYTES;
 
 const _: () = assert!(HASH_AT == 121 && HEADER_BYTES == 154 && HEAD_BYTES_MAX == 2_778);
 

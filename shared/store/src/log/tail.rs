@@ -152,6 +152,6 @@ pub(super) async fn read_head(storage: &Storage, position: Position) -> Result<O
 pub async fn probe(storage: &Storage) -> Result<(), ReadError> {
     match storage.size(names::NEVER).await? {
         None => Ok(()),
-        Some(_) => Err(ReadError::damaged(names::NEVER, "the log begins at 1: nothing may stand there")),
+        Some(_) => Err(ReadError::damaged(names::NEVER, "the log begins at 1: nothing may be there")),
     }
 }

@@ -24,7 +24,7 @@ const DATASET_AT: usize = SECTIONS_AT + 6;
 const LOG_START_AT: usize = DATASET_AT + 16;
 const HASH_AT: usize = LOG_START_AT + 8;
 /// Bytes of a tombstone.
-pub const TOMBSTONE_BYTES: usize = HASH_AT + HASH_BYTES;
+pub(crate) const TOMBSTONE_BYTES: usize = HASH_AT + HASH_BYTES;
 
 const _: () = assert!(TOMBSTONE_BYTES == 73);
 
@@ -54,7 +54,7 @@ impl Tombstone {
 
     /// Whether these bytes claim to be a tombstone.
     #[must_use]
-    pub fn is_one(bytes: &[u8]) -> bool {
+    pub(crate) fn is_one(bytes: &[u8]) -> bool {
         bytes.starts_with(&MAGIC)
     }
 
@@ -66,7 +66,7 @@ impl Tombstone {
         check_hash(name, bytes, HASH_AT, 0)?;
         let log_start = Position(u64_at(bytes, LOG_START_AT).ok_or_else(|| cut_off(name))?);
         if names::log_position(name).is_none_or(|position| position >= log_start) {
-            return Err(DecodeError::damaged(name, format!("a tombstone of log start {log_start} can't stand here")));
+            return Err(DecodeError::damaged(name, format!("a tombstone of log start {log_start} can't be here")));
         }
         let dataset = DatasetId(array_at(bytes, DATASET_AT).ok_or_else(|| cut_off(name))?);
         Ok(Tombstone { dataset, log_start })

@@ -12,6 +12,16 @@ use crate::error::{ErrorKind, with_sources};
 /// An operation on a store failed.
 ///
 /// An error of a write leaves open whether it landed.
+///
+/// # Example
+/// ```
+/// use cenote_consumer::error::{ErrorKind, Operation, StorageError, StorageErrorKind};
+///
+/// // A store of a program's own makes them like this.
+/// let full = StorageError::new("nfs://catalog/log/7", Operation::Create, StorageErrorKind::Full, "no space left");
+/// assert_eq!(full.kind(), ErrorKind::Configuration);
+/// assert!(!full.is_retryable());
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("{operation} {object}: {remedy}")]
 #[non_exhaustive]
@@ -81,6 +91,8 @@ pub enum StorageErrorKind {
 
 impl StorageError {
     /// An error about `object` (a URL), with the usual remedy for its kind.
+    ///
+    /// [Example](StorageError#example)
     pub fn new(
         object: impl Into<String>,
         operation: Operation,
@@ -98,6 +110,8 @@ impl StorageError {
     }
 
     /// What the caller can do.
+    ///
+    /// [Example](StorageError#example)
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self.kind {
@@ -110,6 +124,8 @@ impl StorageError {
     }
 
     /// Whether the same call may succeed in a while without anyone doing anything.
+    ///
+    /// [Example](StorageError#example)
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self.kind, StorageErrorKind::Unavailable | StorageErrorKind::Timeout)
@@ -228,7 +244,7 @@ fn asked_for_credentials(said: &str) -> bool {
 }
 
 /// Whether a read began after the object's end.
-fn begins_behind_end(said: &str) -> bool {
+fn begins_after_end(said: &str) -> bool {
     ["status code: 416", "Wanted range starting at"].iter().any(|sign| said.contains(sign))
 }
 
@@ -248,7 +264,7 @@ fn remedy(object: &str, operation: Operation, kind: StorageErrorKind, said: &str
         StorageErrorKind::TooLarge => {
             "larger than this object may be, so it is damaged or not ours; restore it from a copy".to_owned()
         }
-        StorageErrorKind::Other if begins_behind_end(said) => "the object is shorter than expected".to_owned(),
+        StorageErrorKind::Other if begins_after_end(said) => "the object is shorter than expected".to_owned(),
         StorageErrorKind::Other => "the store failed".to_owned(),
     }
 }
@@ -321,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_without_a_role_is_told_of_credentials() {
+    fn a_machine_without_a_role_gets_a_text_on_credentials() {
         let source = generic("Error performing PUT http://169.254.169.254/latest/api/token in 2s");
         let error = StorageError::classify("s3://media/log/1".into(), Operation::Read, source);
         assert_eq!(error.kind, StorageErrorKind::Denied);
@@ -329,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_keys_are_told_from_missing_permissions() {
+    fn wrong_keys_differ_from_missing_permissions() {
         let source = generic("status code: 403 Forbidden: <Code>SignatureDoesNotMatch</Code>");
         let error = StorageError::classify("s3://media/log/1".into(), Operation::Read, source);
         assert!(error.to_string().contains("does not accept the credentials"), "{error}");

@@ -69,7 +69,7 @@ fn local(url: &str, path: &Path, options: Options<'_>) -> Result<Opened, Storage
     no_options(url, options)?;
     // Without `//` this would silently be a folder of that name.
     if let Some(scheme) = ["s3", "gs", "az", "file", "memory"].iter().find(|scheme| starts(url, scheme)) {
-        return Err(wrong(url, format!("`{scheme}:` wants two slashes behind it")));
+        return Err(wrong(url, format!("`{scheme}:` needs two slashes after it")));
     }
     let folder = settled(path).map_err(|error| wrong(url, error))?;
     let prefix = Key::from_absolute_path(&folder).map_err(|error| wrong(url, error))?;
@@ -119,9 +119,9 @@ fn rooted(store: impl ObjectStore, prefix: Key) -> Arc<dyn ObjectStore> {
 mod cloud {
     use std::time::Duration;
 
-    use object_store::{BackoffConfig, ClientOptions, RetryConfig};
+    use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 
-    use super::{Key, StorageError, wrong};
+    use super::{Key, Opened, StorageError, rooted, wrong};
 
     /// A bucket (or container) and the dataset's key in it.
     pub(super) fn bucket_and_prefix<'a>(url: &str, rest: &'a str) -> Result<(&'a str, Key), StorageError> {
@@ -131,6 +131,16 @@ mod cloud {
         }
         let prefix = Key::parse(path.trim_end_matches('/')).map_err(|error| wrong(url, error))?;
         Ok((bucket, prefix))
+    }
+
+    /// The dataset on the store that was built.
+    pub(super) fn opened(
+        url: &str,
+        built: object_store::Result<impl ObjectStore>,
+        prefix: Key,
+    ) -> Result<Opened, StorageError> {
+        let store = rooted(built.map_err(|error| wrong(url, error))?, prefix);
+        Ok(Opened { url: url.trim_end_matches('/').to_owned(), store, folder: None })
     }
 
     /// A limit on silence, none on the whole request: a large body takes its time.
@@ -181,8 +191,7 @@ fn s3(
     environment: impl Iterator<Item = (String, String)>,
 ) -> Result<Opened, StorageError> {
     let (bucket, prefix) = cloud::bucket_and_prefix(url, rest)?;
-    let store = s3_builder(url, bucket, options, environment)?.build().map_err(|error| wrong(url, error))?;
-    Ok(Opened { url: url.trim_end_matches('/').to_owned(), store: rooted(store, prefix), folder: None })
+    cloud::opened(url, s3_builder(url, bucket, options, environment)?.build(), prefix)
 }
 
 #[cfg(feature = "s3")]
@@ -242,8 +251,7 @@ fn gs(
     use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
     let (bucket, prefix) = cloud::bucket_and_prefix(url, rest)?;
     let builder = cloud::configured!(GoogleCloudStorageBuilder, GoogleConfigKey, "GOOGLE_", url, options, environment);
-    let store = builder.with_bucket_name(bucket).build().map_err(|error| wrong(url, error))?;
-    Ok(Opened { url: url.trim_end_matches('/').to_owned(), store: rooted(store, prefix), folder: None })
+    cloud::opened(url, builder.with_bucket_name(bucket).build(), prefix)
 }
 
 #[cfg(feature = "azure")]
@@ -256,8 +264,7 @@ fn az(
     use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
     let (container, prefix) = cloud::bucket_and_prefix(url, rest)?;
     let builder = cloud::configured!(MicrosoftAzureBuilder, AzureConfigKey, "AZURE_", url, options, environment);
-    let store = builder.with_container_name(container).build().map_err(|error| wrong(url, error))?;
-    Ok(Opened { url: url.trim_end_matches('/').to_owned(), store: rooted(store, prefix), folder: None })
+    cloud::opened(url, builder.with_container_name(container).build(), prefix)
 }
 
 /// A store that this build leaves out.

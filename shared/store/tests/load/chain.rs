@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cenote_state::blob::{encode_delta, encode_snapshot};
 use cenote_state::delta::Changes;
+use cenote_state::held::Selection;
 use cenote_state::ids::{ColumnId, DatasetId, Ordinal, Timestamp, TypeId, Version};
 use cenote_state::row::Row;
 use cenote_state::schema::{Field, PLAIN, Schema, Shape, TypeKind, TypeSchema, ValueKind};
@@ -140,7 +141,7 @@ impl Chain {
         self.storage.put_large(&reference.name, blob.parts).await.expect("it is put");
         let snapshot =
             Snapshot { version, object: reference, digest: self.state.digest(), committed_at: Timestamp::default() };
-        SnapshotToLoad { dataset: self.dataset(), snapshot, bytes_max: ANY_SIZE, seed: 1 }
+        SnapshotToLoad { dataset: self.dataset(), snapshot, selection: Selection::Whole, bytes_max: ANY_SIZE, seed: 1 }
     }
 
     pub(crate) async fn reader(&self) -> LogReader {

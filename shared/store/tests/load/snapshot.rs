@@ -3,6 +3,7 @@
 use cenote_state::blob::{BlobError, TAIL_BYTES, encode_snapshot, footer_of, repair_checksums};
 use cenote_state::delta::Changes;
 use cenote_state::hash::Hash;
+use cenote_state::held::Selection;
 use cenote_state::ids::{DatasetId, Ordinal, Timestamp, Version};
 use cenote_state::state::State;
 use cenote_store::env::Env;
@@ -43,7 +44,8 @@ async fn a_snapshot_is_fetched_by_ranges() {
     let object = ObjectRef { name: "snapshots/1".to_owned(), length: blob.length(), hash: blob.footer_hash };
     let committed_at = Timestamp::default();
     let kept = Snapshot { version: Version(3), object, digest: state.digest(), committed_at };
-    let what = SnapshotToLoad { dataset: DATASET, snapshot: kept, bytes_max: ANY_SIZE, seed: 1 };
+    let what =
+        SnapshotToLoad { dataset: DATASET, snapshot: kept, selection: Selection::Whole, bytes_max: ANY_SIZE, seed: 1 };
     let (loaded, took) = snapshot(&storage, &Env::system(), &what, &|_, _| {}).await.unwrap();
     assert_eq!(texts(&loaded), (0..RECORDS).map(text).collect::<Vec<_>>());
     assert_eq!(loaded.digest(), state.digest());

@@ -13,7 +13,7 @@ use cenote_state::hash::Hash;
 use cenote_state::ids::{ColumnId, DatasetId, Epoch, Ordinal, Position, Timestamp, TypeId, Version};
 use cenote_state::layout::Layout;
 use cenote_state::packed::{SymbolTable, Symbols};
-use cenote_state::record::{BindError, Binding, Declared, Interner, Key, Registry, RowWriter, WriteError};
+use cenote_state::record::{BindError, Binding, Declared, Key, Registry, RowWriter};
 use cenote_state::row::Row;
 use cenote_state::schema::Schema;
 use cenote_state::segment;
@@ -25,6 +25,8 @@ use cenote_store::log::state::{Cost, KeptSnapshot, Mark};
 use cenote_store::log::{
     Body, Commit, DeltaPlace, Entry, Head, Hint, Kind, LogState, ObjectRef, Open, Snapshot, Tombstone, Trim,
 };
+
+use crate::interner::Components;
 
 pub(super) const DATASET: DatasetId = DatasetId(*b"0123456789abcdef");
 pub(super) const NAME: &str = "log/00000000000000000042";
@@ -128,25 +130,6 @@ fn owner(number: u64) -> Owner {
         place: Place { zip: number as u32 % 4 },
         mood: Mood::Calm,
         wealth: -(number as i64),
-    }
-}
-
-/// Stores equal components once.
-#[derive(Default)]
-struct Components {
-    known: BTreeMap<TypeId, Vec<Row>>,
-    fresh: Vec<(TypeId, Ordinal, Row)>,
-}
-
-impl Interner for Components {
-    fn intern(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, WriteError> {
-        let known = self.known.entry(component).or_default();
-        let place = known.iter().position(|known| known == row).unwrap_or_else(|| {
-            known.push(row.clone());
-            self.fresh.push((component, Ordinal(known.len() as u32 - 1), row.clone()));
-            known.len() - 1
-        });
-        Ok(Ordinal(place as u32))
     }
 }
 
@@ -286,7 +269,7 @@ fn finish(
 ) -> Delta {
     let mut changes = Changes::new(state);
     more(&mut changes);
-    for (id, ordinal, row) in components.fresh.drain(..).chain(rows) {
+    for (id, ordinal, row) in components.take_added().chain(rows) {
         changes.add(id, ordinal, &row);
     }
     changes.finish()

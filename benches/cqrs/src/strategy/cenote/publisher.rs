@@ -29,7 +29,7 @@ use crate::metrics::Metrics;
 use crate::points::{Killed, Point, Points};
 use crate::settings::Settings;
 use crate::strategy::Replaced;
-use crate::write::{Fed, Feed, WriteSide};
+use crate::write::{Feed, FeedEntry, WriteSide};
 
 /// What operations ask of the publisher.
 pub(super) enum Request {
@@ -157,7 +157,7 @@ impl Publisher {
         }
     }
 
-    pub(super) fn put_aside(&self, fed: &Fed, reason: &str) {
+    pub(super) fn put_aside(&self, fed: &FeedEntry, reason: &str) {
         Metrics::count(&self.metrics.put_aside, 1);
         let envelope = Envelope { key: fed.key, body: fed.body.clone() };
         let letter = DeadLetter { envelope, reason: reason.to_owned() };

@@ -83,7 +83,7 @@ fn a_tombstone_is_as_drawn() {
     expected.extend_from_slice(hash.as_bytes());
     assert_eq!(bytes, expected);
     assert_eq!(decode(NAME, &bytes), Ok(LogObject::Tombstone(tombstone)));
-    // At its own log start it can't stand.
+    // There is no tombstone at the log start that it names.
     assert!(matches!(decode("log/00000000000000000043", &bytes), Err(DecodeError::Damaged { .. })));
 }
 
@@ -255,7 +255,7 @@ fn an_unknown_section_is_passed_over_unless_it_is_critical() {
 }
 
 #[test]
-fn what_is_wrong_is_said() {
+fn what_is_wrong_is_reported() {
     let cases: [(&str, usize, &[u8]); 6] = [
         ("is not Cenote's", 0, b"PK\x03\x04\0\0\0\0"),
         ("position 43", 16, &[43]),

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Rules: what is about to be put is kept here first, so that a dropped future loses nothing and the next call settles
-//! it (rule 2); an entry of one's own epoch that took the position (a janitor's) means the same body at the next; a
+//! it (rule 2); an entry of the own epoch that took the position (a janitor's) means the same body at the next; a
 //! higher epoch is final (rule 3); a body is only put where it fits: a commit after its parent, a name above the
 //! log start (rule 5), a checkpoint just after the position that it describes; a checkpoint comes before the 1,000th entry
 //! since the last.
