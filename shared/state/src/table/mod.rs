@@ -370,10 +370,19 @@ impl Table {
         (first..first + segment.rows()).filter(|ordinal| self.live.contains(*ordinal))
     }
 
-    /// All segments with rows, and the first ordinal of each; those that are still to be cut come last.
+    /// All segments with rows, and the first ordinal of each; in the order of ordinals.
     pub fn segments(&self) -> impl Iterator<Item = (u32, &Arc<Segment>)> {
+        let mut own = placed(&self.segments, self.segment_rows_log2).peekable();
         let former = self.former.iter().flat_map(|former| placed(&former.segments, former.rows_log2));
-        placed(&self.segments, self.segment_rows_log2).chain(former)
+        let mut former = former.peekable();
+        std::iter::from_fn(move || {
+            let is_former_next = match (own.peek(), former.peek()) {
+                (Some((own, _)), Some((former, _))) => former < own,
+                (None, _) => true,
+                (_, None) => false,
+            };
+            if is_former_next { former.next() } else { own.next() }
+        })
     }
 
     /// The segments that `other` does not have in the same place.

@@ -41,6 +41,7 @@ fn by_snapshot(state: &State) -> State {
 
 fn check(state: &State, model: &BTreeMap<i64, Record>) {
     state.check_invariants();
+    assert!(state.table(ROOT).segments().is_sorted_by_key(|(first, _)| first), "segments come in order");
     assert_eq!(read(state), *model);
     let table = state.table(ROOT);
     for key in model.keys() {
