@@ -4,6 +4,7 @@ mod cells;
 mod doubts;
 mod foreign;
 mod keys;
+mod layout;
 mod lifecycle;
 mod metric_labels;
 mod model;
