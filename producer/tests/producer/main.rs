@@ -10,6 +10,7 @@ mod metric_labels;
 mod model;
 mod outcomes;
 mod packed;
+mod recovery;
 mod requests;
 mod rows;
 mod schema;
