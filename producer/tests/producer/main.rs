@@ -2,12 +2,15 @@
 
 mod cells;
 mod doubts;
+mod foreign;
 mod keys;
+mod layout;
 mod lifecycle;
 mod metric_labels;
 mod model;
 mod outcomes;
 mod packed;
+mod recovery;
 mod requests;
 mod rows;
 mod schema;
