@@ -13,8 +13,8 @@ mod schema;
 
 use std::process::ExitCode;
 
-use cenote_producer::ProducerBuilder;
-use cenote_producer::storage::Storage;
+use crate::ProducerBuilder;
+use crate::storage::Storage;
 use cenote_store::cli;
 use clap::{Args, Parser, Subcommand};
 
@@ -66,7 +66,7 @@ impl OwnerArgs {
 }
 
 /// Runs the command that the process was started with.
-pub(crate) fn main() -> ExitCode {
+pub fn main() -> ExitCode {
     let cli = Cli::parse();
     cli::run(async {
         match cli.command {

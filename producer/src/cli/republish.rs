@@ -1,6 +1,6 @@
 //! `republish`: the records of an old version, as the newest one.
 
-use cenote_producer::{CycleError, Cycled, Producer, Version};
+use crate::{CycleError, Cycled, Producer, Version};
 use cenote_store::cli::{DatasetArgs, Failure, chain, print_line};
 use cenote_store::log::LogReader;
 use clap::Args;

@@ -7,13 +7,11 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use cenote_producer::error::Refusal;
-use cenote_producer::json::{self, As, Inferred, Reading, Wishes};
-use cenote_producer::schema::{Registry, Schema, TypeSchema};
-use cenote_producer::storage::Storage;
-use cenote_producer::{
-    Allow, BoxError, CycleError, Cycled, OpenError, Preview, Producer, ProducerBuilder, View, Writer,
-};
+use crate::error::Refusal;
+use crate::json::{self, As, Inferred, Reading, Wishes};
+use crate::schema::{Registry, Schema, TypeSchema};
+use crate::storage::Storage;
+use crate::{Allow, BoxError, CycleError, Cycled, OpenError, Preview, Producer, ProducerBuilder, View, Writer};
 use cenote_store::cli::{DatasetArgs, Failure, chain, counted, key_and_value, print_line};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
