@@ -234,10 +234,10 @@ pub enum Refusal {
         /// In the program.
         declared: &'static str,
     },
-    /// More types or columns than a dataset can have.
+    /// More types, columns or names than a dataset can have.
     #[error("the dataset would have {found} {what}; {max} are the limit")]
     TooMany {
-        /// Types or columns.
+        /// Types, columns, or bytes of their names.
         what: &'static str,
         /// How many.
         found: usize,

@@ -438,7 +438,11 @@ impl<'a> Evolution<'a> {
 
     fn check(&mut self) {
         let columns = self.schema.types.iter().map(|schema| schema.fields.len()).sum();
-        let counts = [("types", self.schema.types.len(), limits::TYPES), ("columns", columns, limits::COLUMNS)];
+        let counts = [
+            ("types", self.schema.types.len(), limits::TYPES),
+            ("columns", columns, limits::COLUMNS),
+            ("bytes of names in its schema", self.schema.stored_bytes(), limits::SCHEMA_BYTES),
+        ];
         for (what, found, max) in counts.into_iter().filter(|(_, found, max)| found > max) {
             self.refusals.push(Refusal::TooMany { what, found, max });
         }

@@ -18,8 +18,6 @@ mod text;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 pub(crate) use change::declare_as;
 pub use change::{Allow, Refusal, SchemaChange, SchemaError};
 pub use declared::{Declared, FieldHints};
@@ -27,6 +25,7 @@ pub use evolve::Evolved;
 pub use key::{KeyError, KeyForm, KeyPart, KeyPath};
 pub use text::{SchemaTextError, TypeText};
 
+use crate::codec::Wire;
 use crate::ids::{ColumnId, TypeId};
 
 /// Limits that a schema must keep.
@@ -35,6 +34,8 @@ pub mod limits {
     pub const TYPES: usize = 1_024;
     /// Columns of all types together.
     pub const COLUMNS: usize = 8_192;
+    /// Bytes of a schema on storage: an entry has room for it, and for the digests of all columns.
+    pub const SCHEMA_BYTES: usize = 512 << 10;
     /// Bytes of a name.
     pub const NAME_BYTES: usize = 255;
     /// Rows of a segment, as a power of two.
@@ -73,7 +74,7 @@ pub mod limits {
 /// assert_eq!(schema.reached_from(movie), schema.led_to_from(movie));
 /// assert_eq!(schema.only(&[movie].into()).types[1].fields.len(), 0);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schema {
     /// The types; removed ones keep their place and have no fields.
     pub types: Vec<TypeSchema>,
@@ -96,7 +97,7 @@ pub struct Schema {
 ///     println!("title: {title:?}; {} records in a segment", of_type.segment_rows());
 /// }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TypeSchema {
     /// Its name, unique in the dataset.
     pub name: String,
@@ -111,7 +112,7 @@ pub struct TypeSchema {
 }
 
 /// Whether a type has an identity.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TypeKind {
     /// Has a key; is added, updated, deleted; is referenced by key only.
     Root {
@@ -139,7 +140,7 @@ pub enum TypeKind {
 ///     }
 /// }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     /// Its name, unique in the type.
     pub name: String,
@@ -161,7 +162,7 @@ pub const PLAIN: u8 = 0;
 pub const PACKED: u8 = 1;
 
 /// One value or several.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// One value.
     One(ValueKind),
@@ -174,7 +175,7 @@ pub enum Shape {
 }
 
 /// What one value is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueKind {
     /// `true` or `false`.
     Bool,
@@ -237,6 +238,10 @@ impl Schema {
                 limits::COLUMNS
             ));
         }
+        let bytes = self.stored_bytes();
+        if bytes > limits::SCHEMA_BYTES {
+            return Err(format!("a schema of {bytes} bytes; {} are the limit", limits::SCHEMA_BYTES));
+        }
         for schema in &self.types {
             schema.check(self.types.len()).map_err(|what| format!("type {}: {what}", schema.name))?;
         }
@@ -248,6 +253,13 @@ impl Schema {
             self.check_components(id, &mut Vec::new(), &mut done)?;
         }
         Ok(())
+    }
+
+    /// What it takes on storage.
+    pub(crate) fn stored_bytes(&self) -> usize {
+        let mut bytes = Vec::new();
+        self.write(&mut bytes);
+        bytes.len()
     }
 
     /// That component references lead to components and never back: what is read by following them ends.

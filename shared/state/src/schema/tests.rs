@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::ids::ColumnId;
 use crate::record::tests::World;
 use crate::record::{Binding, Registry};
-use crate::schema::{Allow, Declared, Schema};
+use crate::schema::{Allow, Declared, Field, FieldHints, Schema};
 use crate::{Key, Record};
 
 fn declared<T: crate::Root>() -> Declared {
@@ -398,6 +399,25 @@ fn readers_that_expect_packed_text_are_deployed_first() {
     let view = world.view();
     let record = view.get::<packing::Packed>(1).expect("it was added");
     assert!(record.text() == "plain" && record.maybe().is_none());
+}
+
+/// Within the limits of columns and of names, and too large for an entry: said where it is declared, not at the commit.
+#[test]
+fn a_schema_that_no_entry_has_room_for_is_refused() {
+    let mut declared = declared::<packing::Plain>();
+    let field = declared.schema.types[0].fields[1].clone();
+    for number in 10..4_010 {
+        declared.schema.types[0].fields.push(Field { name: format!("{number:0>255}"), ..field.clone() });
+        declared.hints[0].push(FieldHints::default());
+    }
+    let error = Schema::default().evolve(&declared, &[]).expect_err("it is too large").to_string();
+    assert!(error.contains("bytes of names in its schema; 524288 are the limit"), "{error}");
+    declared.schema.types[0].next_column = 5_000;
+    for (field, column) in declared.schema.types[0].fields.iter_mut().zip(0..) {
+        field.column = ColumnId(column);
+    }
+    let error = declared.schema.check().expect_err("it is too large");
+    assert!(error.ends_with(" bytes; 524288 are the limit"), "{error}");
 }
 
 #[test]
