@@ -55,7 +55,8 @@ impl JsonErrors {
     }
 
     /// The first of each kind, in the order in which they were found.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &JsonError> {
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &JsonError> {
         self.kinds.iter().map(|(error, _)| error)
     }
 }

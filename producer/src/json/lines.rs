@@ -1,8 +1,6 @@
 //! The lines of a file, one at a time, each checked for length and UTF-8.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
 
 use super::error::{Fault, JsonError, Problem};
 
@@ -18,20 +16,6 @@ pub(crate) struct Lines<R> {
     buffer: Vec<u8>,
     line: u64,
     bytes: u64,
-}
-
-impl Lines<File> {
-    /// Of the file at `path`.
-    ///
-    /// # Errors
-    /// If the file can't be opened.
-    pub(crate) fn open(path: &Path) -> Result<Lines<File>, JsonError> {
-        let name = path.display().to_string();
-        match File::open(path) {
-            Ok(file) => Ok(Lines::new(name, file)),
-            Err(error) => Err(Fault::from(Problem::Io(error)).on(&name, 0)),
-        }
-    }
 }
 
 impl<R: Read> Lines<R> {

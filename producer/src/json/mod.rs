@@ -35,7 +35,7 @@ mod read;
 mod reading;
 
 pub(crate) use adapt::{Wishes, adapt, reading_of};
-pub(crate) use error::{JsonError, JsonErrors, Problem};
+pub(crate) use error::JsonError;
 pub(crate) use fill::{explain_duplicates, fill};
 pub(crate) use infer::{Inferred, infer};
 pub(crate) use lines::Lines;
