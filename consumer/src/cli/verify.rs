@@ -53,7 +53,7 @@ impl Verify {
                 if self.json && error.kind() == ErrorKind::Damaged {
                     print_line(damage_as_json(url, self.version, &error))?;
                 }
-                Err(error.into())
+                Err(Failure::of(error.kind(), &error))
             }
         }
     }

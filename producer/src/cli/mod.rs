@@ -9,8 +9,8 @@ mod run;
 
 use std::process::ExitCode;
 
-use cenote_producer::ProducerBuilder;
 use cenote_producer::storage::Storage;
+use cenote_producer::{Producer, ProducerBuilder};
 use cenote_store::cli;
 use clap::{Args, Parser, Subcommand};
 
@@ -54,8 +54,18 @@ struct OwnerArgs {
 impl OwnerArgs {
     fn apply(&self, builder: ProducerBuilder<Storage>) -> ProducerBuilder<Storage> {
         let builder = builder.owner(&self.owner);
+        let builder =
+            builder.on_wait(|waiting| cli::note(format_args!("{waiting}; --take-over takes it over at once")));
         if self.take_over { builder.take_over() } else { builder }
     }
+}
+
+/// Says goodbye for the producer when the process is told to end, so that the next producer need not wait.
+fn say_goodbye_when_stopped(producer: &Producer) {
+    let releaser = producer.releaser();
+    cli::when_stopped(async move {
+        let _ = releaser.release().await;
+    });
 }
 
 /// Runs the command that the process was started with.

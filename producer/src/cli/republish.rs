@@ -37,12 +37,14 @@ impl Republish {
         let storage = self.dataset.storage().await?;
         LogReader::start(storage.clone()).await?;
         let builder = self.owner.apply(Producer::builder_on(storage));
-        let mut producer = builder.declare_with(|dataset, registry| Ok(registry.with_schema(dataset))).open().await?;
+        let opened = builder.declare_with(|dataset, registry| Ok(registry.with_schema(dataset))).open().await;
+        let mut producer = opened.map_err(|error| Failure::of(error.kind(), &error))?;
+        super::say_goodbye_when_stopped(&producer);
         let republished = producer.republish(Version(self.version)).await;
         // Closed after a failure as well, so that the next producer need not wait.
         let closed = producer.close().await;
-        let republished = republished?;
-        closed?;
+        let republished = republished.map_err(|error| Failure::of(error.kind(), &error))?;
+        closed.map_err(|error| Failure::of(error.kind(), &error))?;
         let counts = Counts::new(&producer.view(), None, &republished);
         print_line(if self.json { self.as_json(&counts, &republished) } else { self.as_text(&counts, &republished) })
     }

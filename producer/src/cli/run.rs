@@ -73,8 +73,16 @@ struct WrongUse(String);
 
 impl Run {
     pub(super) async fn run(self) -> Result<(), Failure> {
+        // Before the log: a typing error must fence nobody.
+        if let Err(error) = std::fs::metadata(&self.file) {
+            return Err(Failure::negative(format!(
+                "{}: can't be read: {error}; check the path and its permissions",
+                self.file.display()
+            )));
+        }
         let learned = Arc::new(Mutex::new(Learned::default()));
         let mut producer = self.open(Arc::clone(&learned)).await?;
+        super::say_goodbye_when_stopped(&producer);
         let learned = std::mem::take(&mut *learned.lock().expect("no thread panics while it holds the lock"));
         if !self.json {
             self.print_schema(&learned)?;
@@ -83,7 +91,7 @@ impl Run {
         // Closed after a failure as well, so that the next producer need not wait.
         let closed = producer.close().await;
         let cycled = cycled.map_err(|error| self.explained(error, producer.schema()))?;
-        closed?;
+        closed.map_err(|error| Failure::of(error.kind(), &error))?;
         let counts = Counts::new(&producer.view(), Some(&self.type_name), &cycled);
         print_line(if self.json { self.as_json(&counts, &cycled, &learned) } else { self.as_text(&counts, &cycled) })
     }
@@ -103,7 +111,7 @@ impl Run {
                 Some(wrong) => Failure::usage(wrong.0.clone()),
                 None => Failure::negative(chain(cause.as_ref())),
             },
-            None => error.into(),
+            None => Failure::of(error.kind(), &error),
         })
     }
 
@@ -145,7 +153,7 @@ impl Run {
         }
         match error.closure() {
             Some(cause) => Failure::negative(chain(cause.as_ref())),
-            None => error.into(),
+            None => Failure::of(error.kind(), &error),
         }
     }
 

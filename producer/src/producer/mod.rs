@@ -19,7 +19,7 @@ use crate::BoxError;
 use crate::chain::Chain;
 use crate::cycle::populate::Input;
 use crate::error::{CycleCause, CycleError, SnapshotCause, SnapshotError};
-use crate::heartbeat::HeartbeatTask;
+use crate::heartbeat::{HeartbeatTask, Releaser};
 use crate::load::Loader;
 use crate::metrics::Metrics;
 use crate::open::start;
@@ -383,6 +383,15 @@ impl Producer {
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.chain.log().epoch()
+    }
+
+    /// A handle that marks the dataset as free while this producer is busy, for a handler of signals. See [`Releaser`].
+    ///
+    /// # Panics
+    /// If the producer was closed.
+    #[must_use]
+    pub fn releaser(&self) -> Releaser {
+        Releaser(self.chain.log().heartbeat())
     }
 
     fn typed(&self) -> Typed {

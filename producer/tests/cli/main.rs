@@ -1,6 +1,8 @@
 //! The real `cenote-producer`, run as people run it.
 
 mod errors;
+#[cfg(unix)]
+mod stopping;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

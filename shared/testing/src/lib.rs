@@ -4,6 +4,7 @@
 //! - [`conformance`]: what any store must do, as one suite.
 //! - [`hostile`]: every decoder as a plain function of bytes, for seeded mutations and fuzzers.
 //! - [`log_walk`]: a reader of a dataset's log that shares no code with the real one.
+//! - [`scripted_server`]: a small S3 server whose answers a test writes.
 //! - `s3_server` (feature `s3-server`): an S3 server within the process.
 
 #![forbid(unsafe_code)]
@@ -14,3 +15,4 @@ pub mod hostile;
 pub mod log_walk;
 #[cfg(feature = "s3-server")]
 pub mod s3_server;
+pub mod scripted_server;

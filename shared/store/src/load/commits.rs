@@ -13,6 +13,7 @@ use cenote_state::ids::{Timestamp, Version};
 
 use super::LoadError;
 use crate::log::{Body, Commit, ContentHash, DeltaPlace, Entry, LogReader, ObjectRef, ReadError, Walk, names};
+use crate::storage::Part;
 
 /// The commits after a version, up to and with another.
 #[derive(Debug)]
@@ -123,13 +124,18 @@ impl Commits {
     }
 
     async fn blob(&mut self, version: Version, blob: &ObjectRef) -> Result<Bytes, LoadError> {
-        let Some(bytes) = self.reader.storage().get_bounded(&blob.name, blob.length).await? else {
+        let whole = Part::Whole { max_bytes: blob.length };
+        let check = |bytes: &Bytes| {
+            let is_named =
+                bytes.len() as u64 == blob.length && (!blob.hash.is_known() || ContentHash::of(bytes) == blob.hash);
+            let altered = || LoadError::Altered { version, object: blob.name.clone() };
+            is_named.then(|| bytes.clone()).ok_or_else(altered)
+        };
+        let Some(bytes) = self.reader.storage().get_checked(&blob.name, whole, check).await? else {
             return Err(self.reader.explain_missing(version.position(), blob).await?.into());
         };
+        let bytes = bytes?;
         self.bytes += bytes.len() as u64;
-        if bytes.len() as u64 != blob.length || (blob.hash.is_known() && ContentHash::of(&bytes) != blob.hash) {
-            return Err(LoadError::Altered { version, object: blob.name.clone() });
-        }
         Ok(bytes)
     }
 }

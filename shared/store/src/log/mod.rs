@@ -65,7 +65,7 @@ pub use hash::{ContentHash, ContentHasher};
 pub use head::{Head, Kind};
 pub use heartbeat::{HINT_GAP, Heartbeat};
 pub use hint::Hint;
-pub use open::OpenError;
+pub use open::{OnWait, OpenError, Waiting};
 pub use order::{Rule, Rules};
 pub use outcome::{Fenced, Lost, Outcome, Pending, Refused};
 pub use reader::LogReader;

@@ -31,6 +31,7 @@ use super::hash::ContentHash;
 use super::head::{Head, Kind};
 use super::heartbeat::Heartbeat;
 use super::names::{Folder, ObjectName};
+use super::open::OnWait;
 use super::order::{PublishStep, Rules};
 use super::outcome::{Lost, Outcome, Pending, Refused};
 use super::reader::LogReader;
@@ -58,6 +59,8 @@ pub struct WriterOptions {
     pub heartbeat_interval: Duration,
     /// Open although a live owner's promise is unbroken. Default: no.
     pub take_over: bool,
+    /// Is told when `open` waits for another producer. Default: nobody.
+    pub on_wait: Option<OnWait>,
     #[doc(hidden)]
     pub rules: Rules,
 }
@@ -69,6 +72,7 @@ impl Default for WriterOptions {
             commit_timeout: Duration::from_mins(1),
             heartbeat_interval: Duration::from_secs(15),
             take_over: false,
+            on_wait: None,
             rules: Rules::default(),
         }
     }

@@ -1,0 +1,52 @@
+//! HTTP clients for the stores: patient with uploads, and quick to say what will not change.
+//!
+//! The limit on silence of the HTTP client counts from a request's start and also while its body is being sent, so that
+//! a slow uplink could never send a large one. So requests with a large body go through a client with a longer limit.
+//! That nothing is acknowledged while a body is sent, the system notices by itself, after 30 s.
+//!
+//! A certificate that is not trusted, or a host that is unknown, is not tried again.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use object_store::ClientOptions;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
+};
+
+use super::answer::Answer;
+
+/// Bodies up to here are sent as fast as requests without one.
+const SMALL_BODY_BYTES: usize = 64 << 10;
+
+/// Makes the clients of a store.
+#[derive(Clone, Debug)]
+pub(super) struct Connector {
+    pub(super) read_timeout: Duration,
+    pub(super) upload_timeout: Duration,
+}
+
+impl HttpConnector for Connector {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let client = |limit| ReqwestConnector::default().connect(&options.clone().with_read_timeout(limit));
+        Ok(HttpClient::new(Client { quick: client(self.read_timeout)?, uploading: client(self.upload_timeout)? }))
+    }
+}
+
+#[derive(Debug)]
+struct Client {
+    quick: HttpClient,
+    uploading: HttpClient,
+}
+
+#[async_trait]
+impl HttpService for Client {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let is_small = request.body().content_length() <= SMALL_BODY_BYTES;
+        let client = if is_small { &self.quick } else { &self.uploading };
+        client.execute(request).await.map_err(|error| {
+            // A kind that the store's client does not retry.
+            if Answer::of(&error).is_lasting() { HttpError::new(HttpErrorKind::Unknown, error) } else { error }
+        })
+    }
+}
