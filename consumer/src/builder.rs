@@ -132,7 +132,8 @@ impl ConsumerBuilder<DatasetUrl> {
 
 impl<L: Location> ConsumerBuilder<L> {
     /// Declares a root type that the program reads, and all types that its fields lead to. A type that the dataset lacks is
-    /// an empty table.
+    /// an empty table. Of the dataset, the consumer holds the types and fields that are declared, with what their keys
+    /// need; see [`whole`](ConsumerBuilder::whole).
     ///
     /// ```
     /// # use cenote_consumer::{Consumer, Record};
@@ -163,6 +164,19 @@ impl<L: Location> ConsumerBuilder<L> {
     /// ```
     pub fn index<T: Root, V: IndexValue + ?Sized>(mut self, index: &HashIndex<T, V>) -> Self {
         self.options.indexes.push(IndexDeclaration::new(index));
+        self
+    }
+
+    /// Holds the whole dataset, declared or not: for programs that read by name, without Rust types. Default: only what the
+    /// program declares is fetched, decoded and held.
+    ///
+    /// ```
+    /// # use cenote_consumer::Consumer;
+    /// let builder = Consumer::builder("s3://media/catalog").whole();
+    /// # drop(builder);
+    /// ```
+    pub fn whole(mut self) -> Self {
+        self.options.whole = true;
         self
     }
 

@@ -4,7 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote_state::ids::{Token, Version};
+use cenote_state::ids::Version;
+use cenote_state::token::Token;
 use cenote_state::view::View;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -203,7 +204,7 @@ impl Consumer {
         self.request(Goal::Version(version)).await
     }
 
-    /// A view that shows a certain write, given the version or the token of that write. Refreshes until the view is there.
+    /// A view that shows a certain write, given the token of that write. Refreshes until the view is there.
     ///
     /// ```
     /// # use cenote_producer::Producer;
@@ -219,27 +220,33 @@ impl Consumer {
     /// # let consumer = Consumer::builder("memory://at-least").with::<Movie>().open().await?;
     /// let heat = Movie { id: 42, title: "Heat".into() };
     /// let written = producer.update(|changes| Ok(changes.upsert(&heat)?)).await?;
-    /// let view = consumer.view_at_least(written.version(), Duration::from_secs(5)).await?;
+    /// let view = consumer.view_at_least(written.token(), Duration::from_secs(5)).await?;
     /// assert!(view.get::<Movie>(42).is_some());
     /// # Ok(()) }
     /// ```
     ///
     /// # Errors
     /// [`WaitError::is_timeout`] after `timeout`, with the failure of the last refresh as its source;
+    /// [`WaitError::is_other_dataset`] at once if the token is of another dataset than the one that is followed;
     /// [`WaitError::is_closed`] if the consumer was closed.
-    pub async fn view_at_least(&self, token: impl Into<Token>, timeout: Duration) -> Result<View, WaitError> {
-        let wanted = token.into().version();
+    pub async fn view_at_least(&self, token: Token, timeout: Duration) -> Result<View, WaitError> {
+        let wanted = token.version();
         let mut last_error = None;
-        let found = self.inner.env.timeout(timeout, self.await_version(wanted, &mut last_error)).await;
+        let found = self.inner.env.timeout(timeout, self.await_token(token, &mut last_error)).await;
         let timed_out = || WaitCause::TimedOut { wanted, current: self.version(), waited: timeout, last_error };
         Ok(found.unwrap_or_else(|_| Err(timed_out()))?)
     }
 
-    async fn await_version(&self, wanted: Version, last_error: &mut Option<RefreshError>) -> Result<View, WaitCause> {
+    async fn await_token(&self, token: Token, last_error: &mut Option<RefreshError>) -> Result<View, WaitCause> {
+        let wanted = token.version();
         let mut progress = self.inner.progress.subscribe();
         let mut pause = PAUSE;
         loop {
             let view = self.view();
+            // Of an empty dataset nothing is known yet, and no view of it is at least anything.
+            if let Some(followed) = self.inner.dataset.get().filter(|followed| **followed != token.dataset()) {
+                return Err(WaitCause::OtherDataset { token: token.dataset(), followed: *followed });
+            }
             if view.version() >= wanted {
                 return Ok(view);
             }

@@ -1,9 +1,9 @@
 //! What the handles and the task share: the view cell, the status, the listeners.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
-use cenote_state::ids::{Timestamp, Version};
+use cenote_state::ids::{DatasetId, Timestamp, Version};
 use cenote_state::view::View;
 use cenote_store::env::Env;
 use tokio::sync::watch;
@@ -28,6 +28,8 @@ pub(crate) struct Inner {
     pub(crate) env: Env,
     pub(crate) url: String,
     pub(crate) cell: ViewCell,
+    /// The dataset that is followed, once its log was found.
+    pub(crate) dataset: OnceLock<DatasetId>,
     pub(crate) progress: watch::Sender<Progress>,
     retired: RetiredViews,
     status: Mutex<StatusInner>,
@@ -42,6 +44,7 @@ impl Inner {
             metrics: Metrics::new(&url),
             url,
             cell: ViewCell::new(empty),
+            dataset: OnceLock::new(),
             progress: watch::Sender::new(Progress { version: Version::EMPTY, closed: false }),
             retired: RetiredViews::default(),
             status: Mutex::default(),
@@ -62,7 +65,8 @@ impl Inner {
 
     pub(crate) fn status(&self) -> Status {
         let old_views = self.retired.summary(self.env.instant());
-        self.status_inner().status(self.env.now(), old_views)
+        let held = self.cell.view().state().held_counts();
+        self.status_inner().status(self.env.now(), old_views, held)
     }
 
     /// Swaps a newer view in, and retires the one before.

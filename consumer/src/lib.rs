@@ -79,6 +79,7 @@
 // (`status`, `report`, `metrics`).
 
 #![forbid(unsafe_code)]
+#![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
 mod builder;
 mod cell;
@@ -101,6 +102,7 @@ mod verify;
 mod watch;
 
 pub use builder::{ConsumerBuilder, OnEmpty};
+pub use cenote_state::held::HeldCounts;
 pub use cenote_state::ids::{DatasetId, Ordinal, Position};
 pub use cenote_state::record::{Component, KeyValue, ListIter, MapIter, Record};
 pub use cenote_state::view::{Diff, HashIndex, IndexValue, Many, Matches, Records, View};
@@ -155,7 +157,7 @@ pub mod dynamic {
     //! use cenote_consumer::dynamic::NamedValue;
     //!
     //! fn print(view: &View, type_name: &str) {
-    //!     let Some(table) = view.named(type_name) else { return };
+    //!     let Ok(table) = view.named(type_name) else { return };
     //!     for record in table.iter() {
     //!         for (name, value) in record.fields() {
     //!             if let NamedValue::Text(text) = value {
@@ -167,5 +169,6 @@ pub mod dynamic {
     //! ```
 
     pub use cenote_state::keys::{KeyBuf, KeyRef};
-    pub use cenote_state::view::{NamedKey, NamedKeyError, NamedList, NamedMap, NamedRecord, NamedTable, NamedValue};
+    pub use cenote_state::view::{NameError, NamedKey, NamedKeyError, NamedList, NamedMap, NamedRecord};
+    pub use cenote_state::view::{NamedTable, NamedValue};
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cenote_state::held::Selection;
 use cenote_state::record::Declared;
 use cenote_state::schema::Schema;
 use cenote_state::view::indexes::IndexBinding;
@@ -10,8 +11,10 @@ use cenote_state::view::{IndexDeclaration, IndexError};
 /// What the program declares.
 #[derive(Debug)]
 pub(crate) struct Program {
-    pub(crate) declared: Declared,
+    pub(crate) declared: Arc<Declared>,
     pub(crate) indexes: Vec<IndexDeclaration>,
+    /// What is held of a dataset.
+    pub(crate) selection: Selection,
 }
 
 impl Program {

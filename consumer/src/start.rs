@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cenote_state::held::Selection;
 use cenote_state::ids::{Timestamp, Version};
 use cenote_state::record::{Binding, Registry};
 use cenote_state::schema::Schema;
@@ -30,6 +31,7 @@ const FIRST_POLL: Duration = Duration::from_secs(1);
 pub(crate) struct Options {
     pub(crate) registry: Registry,
     pub(crate) indexes: Vec<IndexDeclaration>,
+    pub(crate) whole: bool,
     pub(crate) reload: ReloadPolicy,
     pub(crate) when_empty: OnEmpty,
     pub(crate) start_at: Goal,
@@ -46,6 +48,7 @@ impl Default for Options {
         Options {
             registry: Registry::new(),
             indexes: Vec::new(),
+            whole: false,
             reload: ReloadPolicy::default(),
             when_empty: OnEmpty::default(),
             start_at: Goal::Newest,
@@ -61,8 +64,9 @@ impl Default for Options {
 
 /// Opens the dataset and loads a first version. The caller runs the task.
 pub(crate) async fn start<L: Location>(location: L, options: Options) -> Result<(Consumer, Task), OpenCause> {
-    let declared = options.registry.finish()?;
-    let program = Arc::new(Program { declared, indexes: options.indexes });
+    let declared = Arc::new(options.registry.finish()?);
+    let selection = if options.whole { Selection::Whole } else { Selection::declared(Arc::clone(&declared)) };
+    let program = Arc::new(Program { declared, indexes: options.indexes, selection });
     let env = options.env;
     let seed = env.random();
     let empty = empty_view(&program, seed)?;
@@ -107,7 +111,7 @@ fn empty_view(program: &Program, seed: u64) -> Result<View, OpenCause> {
     let nothing = Arc::new(Schema::default());
     let index_binding = program.bind_indexes(&nothing)?;
     let binding = Binding::new(&program.declared, &nothing).expect("types that the dataset lacks are empty tables");
-    let state = State::empty(nothing, seed).expect("a schema without types has no wrong keys");
+    let state = State::empty_of(&program.selection, nothing, seed).expect("a schema without types has no wrong keys");
     let indexes = Indexes::build(index_binding, &state, seed, 1);
     Ok(View::with_indexes(state, Arc::new(binding), indexes, Timestamp(0)))
 }

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use cenote_state::held::HeldCounts;
 use cenote_state::ids::{Timestamp, Version};
 use cenote_store::error::ErrorKind;
 use cenote_store::log::ReadError;
@@ -81,6 +82,9 @@ pub struct Status {
     pub last_error: Option<RefreshError>,
     /// Views that were replaced and are still held.
     pub old_views: OldViews,
+    /// How much of the dataset's types and fields it holds: what the program declares, or all of it if the consumer was
+    /// built with [`whole`](crate::ConsumerBuilder::whole).
+    pub held: HeldCounts,
 }
 
 /// What the task knows; a [`Status`] is made of it.
@@ -122,7 +126,7 @@ impl StatusInner {
         }
     }
 
-    pub(crate) fn status(&self, now: Timestamp, old_views: OldViews) -> Status {
+    pub(crate) fn status(&self, now: Timestamp, old_views: OldViews, held: HeldCounts) -> Status {
         let lag = self.behind_since.map_or(0, |since| now.0.saturating_sub(since.0));
         Status {
             health: self.health(),
@@ -132,6 +136,7 @@ impl StatusInner {
             quarantined: self.quarantined.clone(),
             last_error: self.last_error.clone(),
             old_views,
+            held,
         }
     }
 }

@@ -32,11 +32,25 @@ fn is_test(source: &str, item: &str) -> bool {
     })
 }
 
-/// The tests that are said to force an invariant: the last column of its line.
+/// The tests that are said to force an invariant.
 fn forcing(text: &str) -> Vec<(&str, Vec<&str>)> {
     let lines = text.lines().filter_map(|line| Some((line.strip_prefix("| I")?, line)));
     let lines = lines.filter(|(rest, _)| rest.starts_with(|next: char| next.is_ascii_digit()));
-    lines.map(|(_, line)| (line, named(line.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or("")))).collect()
+    lines.map(|(_, line)| (line, tests_of(line))).collect()
+}
+
+/// The tests in the last column of a line.
+fn tests_of(line: &str) -> Vec<&str> {
+    named(line.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or(""))
+}
+
+/// Asserts that a line of the map names at least one test, and only tests.
+fn check_tests(root: &Path, line: &str, tests: &[&str]) {
+    assert!(!tests.is_empty(), "no test forces it: {line}");
+    for (file, item) in tests.iter().filter_map(|word| word.split_once('#')) {
+        let source = std::fs::read_to_string(root.join(file)).expect("it exists");
+        assert!(is_test(&source, item), "{file} has no test {item}");
+    }
 }
 
 #[test]
@@ -46,12 +60,29 @@ fn each_invariant_is_forced_by_tests() {
     let forcing = forcing(&text);
     assert_eq!(forcing.len(), 12, "I1 to I12");
     for (line, tests) in forcing {
-        assert!(!tests.is_empty(), "nothing forces it: {line}");
-        for (file, item) in tests.iter().filter_map(|word| word.split_once('#')) {
-            let source = std::fs::read_to_string(root.join(file)).expect("it exists");
-            assert!(is_test(&source, item), "{file} has no test {item}");
-        }
+        check_tests(&root, line, &tests);
     }
+}
+
+#[test]
+fn what_the_readme_says_next_to_hollow_is_shown_by_tests() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).expect("it is there");
+    let (readme, map) = (read("README.md"), read("ARCHITECTURE.md"));
+    let table = readme.split_once("| | Cenote | Netflix Hollow |").expect("the README has the table").1;
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let mut shown = 0;
+    for row in rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>()) {
+        if row[2] == "not yet" || row[1] == "languages" {
+            continue;
+        }
+        let start = format!("| {} |", row[1]);
+        let line = map.lines().find(|line| line.starts_with(&start));
+        let line = line.unwrap_or_else(|| panic!("ARCHITECTURE.md names no test for the README's row: {}", row[1]));
+        check_tests(&root, line, &tests_of(line));
+        shown += 1;
+    }
+    assert!(shown > 10, "only {shown} rows: is the format of the table still the same?");
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(crate) struct CycleBase {
     pub(crate) orphans: Arc<[(TypeId, u32)]>,
 }
 
-/// How the indexes follow a commit, at its cost.
+/// What a commit changes in the indexes, at the cost of the commit.
 #[derive(Debug, Default)]
 pub(crate) struct BaseUpdates {
     /// Ordinals that were removed and added, ascending, by type; types without any are left out.
@@ -37,7 +37,7 @@ pub(crate) struct BaseUpdates {
     pub(crate) references: Vec<(TypeId, u32, i64)>,
 }
 
-/// How the indexes of one type follow.
+/// What a commit changes in the indexes of one type.
 #[derive(Debug)]
 pub(crate) struct TypeUpdates {
     pub(crate) type_id: TypeId,
@@ -71,21 +71,21 @@ impl CycleBase {
     }
 
     /// Moves on to a committed state. No clone should be left by now: an index that is shared is copied first.
-    pub(crate) fn follow(&mut self, next: State, follow: &BaseUpdates) {
+    pub(crate) fn update(&mut self, next: State, updates: &BaseUpdates) {
         let content = Arc::make_mut(&mut self.content);
         let ordinals = Arc::make_mut(&mut self.ordinals);
-        for TypeUpdates { type_id, removed, added, .. } in &follow.types {
-            ordinals.follow(*type_id, &next, removed, added);
+        for TypeUpdates { type_id, removed, added, .. } in &updates.types {
+            ordinals.update(*type_id, &next, removed, added);
             if next.table(*type_id).key_plan().is_none() {
-                content.follow(*type_id, &self.state, removed, &next, added);
+                content.update(*type_id, &self.state, removed, &next, added);
             }
         }
-        Arc::make_mut(&mut self.references).follow(&follow.references);
+        Arc::make_mut(&mut self.references).update(&updates.references);
         self.orphans = Arc::new([]);
         self.state = next;
     }
 
-    /// Asserts that the indexes, which follow commit by commit, are those that the state gives.
+    /// Asserts that the indexes, updated commit by commit, are those that the state gives.
     ///
     /// # Panics
     /// If they are not: for tests.

@@ -4,6 +4,7 @@
 //! entry in flight before anything else.
 
 use cenote_state::ids::Version;
+use cenote_state::token::Token;
 use cenote_store::log::{Kind, LogWriter, Lost, Outcome};
 
 use crate::base::CycleBase;
@@ -43,6 +44,10 @@ impl Chain {
 
     pub(crate) fn version(&self) -> Version {
         self.committed.state.version()
+    }
+
+    pub(crate) fn token(&self) -> Token {
+        Token::new(self.log.log_state().dataset, self.version())
     }
 
     /// Finds out what became of an earlier call that was dropped or whose outcome was unknown.
@@ -110,11 +115,11 @@ impl Chain {
         let next = self.in_flight.take().expect("what was committed was in flight");
         let state = next.state.with_version(version);
         debug_assert_eq!(state.digest(), self.log.log_state().digest, "the log and the producer agree");
-        self.base.follow(state.clone(), &next.follow);
+        self.base.update(state.clone(), &next.updates);
         self.committed = Loaded { state, committed_at: self.log.commit_time() };
     }
 
-    /// Asserts that the indexes, which follow commit by commit, are those of the state.
+    /// Asserts that the indexes, updated commit by commit, are those of the state.
     ///
     /// # Panics
     /// If they are not: for tests.

@@ -63,7 +63,7 @@ impl Content {
     }
 
     /// Follows a commit: what was removed from `old`, what was added in `new`.
-    pub(crate) fn follow(&mut self, id: TypeId, old: &State, removed: &[u32], new: &State, added: &[u32]) {
+    pub(crate) fn update(&mut self, id: TypeId, old: &State, removed: &[u32], new: &State, added: &[u32]) {
         let Content { seed, types, .. } = self;
         let (seed, index) = (*seed, &mut types[id.index()]);
         // Where most of it is new: an insert reads content again wherever a page is split.

@@ -111,6 +111,7 @@
 //! | `cenote_producer_snapshot_bytes` | gauge | the newest snapshot on storage |
 
 #![forbid(unsafe_code)]
+#![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
 mod arena;
 mod base;
@@ -216,7 +217,8 @@ pub mod dynamic {
     pub use cenote_state::ids::{Ordinal, TypeId};
     pub use cenote_state::keys::{KeyBuf, KeyRef};
     pub use cenote_state::row::Row;
-    pub use cenote_state::view::{NamedKey, NamedKeyError, NamedList, NamedMap, NamedRecord, NamedTable, NamedValue};
+    pub use cenote_state::view::{NameError, NamedKey, NamedKeyError, NamedList, NamedMap, NamedRecord};
+    pub use cenote_state::view::{NamedTable, NamedValue};
 }
 
 /// The error of a closure: with `?` any error becomes one.

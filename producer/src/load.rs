@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cenote_state::held::Selection;
 use cenote_state::ids::{Timestamp, Version};
 use cenote_state::schema::Schema;
 use cenote_state::state::State;
@@ -38,7 +39,7 @@ impl Loader {
             Some(snapshot) => {
                 let committed_at = snapshot.committed_at;
                 let (dataset, bytes_max, seed) = (log_state.dataset, self.bytes_max, self.seed);
-                let what = SnapshotToLoad { dataset, snapshot, bytes_max, seed };
+                let what = SnapshotToLoad { dataset, snapshot, selection: Selection::Whole, bytes_max, seed };
                 (load::snapshot(reader.storage(), &self.env, &what, &|_, _| {}).await?.0, committed_at)
             }
             None => (State::empty(Arc::new(Schema::default()), self.seed)?, Timestamp(0)),

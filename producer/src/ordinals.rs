@@ -50,7 +50,7 @@ impl Ordinals {
     }
 
     /// Follows a commit that freed and gave these ordinals of a type.
-    pub(crate) fn follow(&mut self, id: TypeId, state: &State, removed: &[u32], added: &[u32]) {
+    pub(crate) fn update(&mut self, id: TypeId, state: &State, removed: &[u32], added: &[u32]) {
         let of_type = &mut self.types[id.index()];
         let table = state.table(id);
         if of_type.segment_rows != table.segment_rows() {

@@ -52,7 +52,7 @@ impl References {
     }
 
     /// Follows a commit.
-    pub(crate) fn follow(&mut self, changes: &[(TypeId, u32, i64)]) {
+    pub(crate) fn update(&mut self, changes: &[(TypeId, u32, i64)]) {
         for (id, ordinal, change) in changes {
             let counts = &mut self.counts[id.index()];
             if counts.len() <= *ordinal as usize {

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use cenote_state::ids::{Token, Version};
+use cenote_state::ids::{DatasetId, Version};
+use cenote_state::token::Token;
 
 use crate::cycle::commit::Next;
 
@@ -21,7 +22,7 @@ use crate::cycle::commit::Next;
 /// # let mut producer = Producer::builder("memory://cycled").with::<Movie>().open().await?;
 /// match producer.cycle(async |writer| Ok(writer.add(&Movie { id: 1 })?)).await? {
 ///     Cycled::Committed(report) => println!("version {}: {report}", report.version),
-///     Cycled::Unchanged(version) => println!("version {version} has these records already"),
+///     Cycled::Unchanged(token) => println!("version {} has these records already", token.version()),
 ///     _ => {}
 /// }
 /// # Ok(())
@@ -32,8 +33,8 @@ use crate::cycle::commit::Next;
 pub enum Cycled {
     /// A new version was committed.
     Committed(CommitReport),
-    /// Nothing differs from the newest version, so nothing was written.
-    Unchanged(Version),
+    /// Nothing differs from the newest version, whose token this is, so nothing was written.
+    Unchanged(Token),
 }
 
 /// The result of an update.
@@ -60,6 +61,7 @@ pub struct CommitReport {
     pub schema_changed: bool,
     /// From the call to the commit, reading the source included.
     pub took: Duration,
+    dataset: DatasetId,
 }
 
 /// What a version changed in one type.
@@ -110,7 +112,7 @@ impl Cycled {
     pub fn version(&self) -> Version {
         match self {
             Cycled::Committed(report) => report.version,
-            Cycled::Unchanged(version) => *version,
+            Cycled::Unchanged(token) => token.version(),
         }
     }
 
@@ -132,7 +134,10 @@ impl Cycled {
     /// ```
     #[must_use]
     pub fn token(&self) -> Token {
-        self.version().into()
+        match self {
+            Cycled::Committed(report) => report.token(),
+            Cycled::Unchanged(token) => *token,
+        }
     }
 
     /// The report of the new version; `None` if nothing changed.
@@ -204,8 +209,8 @@ impl<R> Updated<R> {
 
 impl CommitReport {
     /// The report of an entry that is not put yet.
-    pub(crate) fn of(next: &Next) -> CommitReport {
-        let types = next.follow.types.iter().map(|of_type| {
+    pub(crate) fn of(next: &Next, dataset: DatasetId) -> CommitReport {
+        let types = next.updates.types.iter().map(|of_type| {
             let schema = next.state.schema().get(of_type.type_id);
             TypeReport {
                 name: schema.name.clone(),
@@ -221,7 +226,21 @@ impl CommitReport {
             delta_bytes: next.delta_bytes,
             schema_changed: next.schema_changed,
             took: Duration::ZERO,
+            dataset,
         }
+    }
+
+    /// A consumer's read of at least this token sees the version.
+    ///
+    /// ```
+    /// # use cenote_producer::{CommitReport, Token};
+    /// fn header(report: &CommitReport) -> (&'static str, String) {
+    ///     ("x-at-least", report.token().to_string())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn token(&self) -> Token {
+        Token::new(self.dataset, self.version)
     }
 
     /// What changed in the type with this name; `None` if nothing did.

@@ -202,9 +202,9 @@ mod service {
     fn by_name(view: &View) -> Result<(), Box<dyn std::error::Error>> {
         let schema: &Schema = view.schema();
         println!("{} types", schema.types.len());
-        let table: NamedTable<'_> = view.named("Movie").ok_or("no such type")?;
+        let table: NamedTable<'_> = view.named("Movie")?;
         let record: NamedRecord<'_> = table.iter().next().ok_or("no records")?;
-        let Some(NamedValue::Text(title)) = record.get("title") else { return Err("a title is text".into()) };
+        let NamedValue::Text(title) = record.get("title")? else { return Err("a title is text".into()) };
         println!("by name: {title}");
         Ok(())
     }
@@ -214,10 +214,11 @@ mod service {
     }
 
     pub async fn on_storage(storage: Storage) -> Result<usize, Box<dyn std::error::Error>> {
-        let consumer = Consumer::builder_on(storage).open().await?;
+        let consumer = Consumer::builder_on(storage).whole().open().await?;
         let view = consumer.view();
-        let wait: Result<View, WaitError> = consumer.view_at_least(Version(999), Duration::ZERO).await;
-        assert_eq!(wait.err().map(|error| (error.is_timeout(), error.kind())), Some((true, ErrorKind::Retry)));
+        let wait: Result<View, WaitError> = consumer.view_at_least(format!("1-{:032x}-3e7", 0).parse()?, Duration::ZERO).await;
+        let wrong = wait.err().map(|error| (error.is_other_dataset(), error.kind()));
+        assert_eq!(wrong, Some((true, ErrorKind::Configuration)));
         Ok(view.named("Place").map_or(0, |table| table.len()))
     }
 

@@ -1,5 +1,6 @@
 //! Lists what users of `cenote-producer` and `cenote-consumer` can name, and compares it with the listings in the
-//! repository: `cargo run --manifest-path .ci/public-api/Cargo.toml [-- --update]`, from the repository's root.
+//! repository: `cargo run --manifest-path .ci/public-api/Cargo.toml [-- --update]`, from the repository's root. Each
+//! function among them must have an example, or a link to one on a type, and say when it fails.
 //!
 //! Both crates re-export types of internal crates, so a listing also has the items of every re-exported path. It is
 //! made from rustdoc's JSON, which a stable toolchain writes with `RUSTC_BOOTSTRAP=1`.
@@ -23,11 +24,12 @@ struct Documented {
     uses: BTreeSet<String>,
 }
 
-/// An item as text, and where it belongs.
+/// An item as text, where it belongs, and what its documentation lacks.
 struct Item {
     id: u64,
     parent: Option<u64>,
     text: String,
+    lacks: Option<&'static str>,
 }
 
 fn main() -> Result<ExitCode, Failure> {
@@ -36,9 +38,13 @@ fn main() -> Result<ExitCode, Failure> {
     for name in INTERNAL {
         internal.insert(name.replace('-', "_"), document(name)?);
     }
-    let mut differs = false;
+    let (mut differs, mut undocumented) = (false, BTreeSet::new());
     for (name, file) in FACES {
-        let listing = listing(&document(name)?, &internal);
+        let face = document(name)?;
+        let items = items(&face, &internal);
+        undocumented.extend(items.iter().filter_map(|item| Some(format!("{} lacks {}", item.text, item.lacks?))));
+        let lines: BTreeSet<&str> = items.iter().map(|item| item.text.as_str()).collect();
+        let listing: String = lines.into_iter().flat_map(|line| [line, "\n"]).collect();
         if update {
             std::fs::write(file, &listing)?;
             continue;
@@ -52,7 +58,8 @@ fn main() -> Result<ExitCode, Failure> {
     if differs {
         println!("the public interface changed; if that is intended, run `just api-update` and commit the listings");
     }
-    Ok(if differs { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    undocumented.iter().for_each(|line| println!("{line}"));
+    Ok(if differs || !undocumented.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn document(name: &str) -> Result<Documented, Failure> {
@@ -72,15 +79,35 @@ fn document(name: &str) -> Result<Documented, Failure> {
         .omit_auto_derived_impls(true)
         .build()?;
     let json: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
-    let items = api.items().map(|item| Item {
-        id: u64::from(item.id().0),
-        parent: item.parent_id().map(|id| u64::from(id.0)),
-        text: item.to_string(),
+    let items = api.items().map(|item| {
+        let (id, parent) = (u64::from(item.id().0), item.parent_id().map(|id| u64::from(id.0)));
+        Item { id, parent, text: item.to_string(), lacks: lacks(&json["index"], id, parent) }
     });
     let (own, foreign) = paths(&json);
     let used = json["index"].as_object().into_iter().flat_map(|index| index.values());
     let used = used.filter_map(|item| foreign.get(&item["inner"]["use"]["id"].as_u64()?).cloned());
     Ok(Documented { items: items.collect(), ids: own, uses: used.collect() })
+}
+
+/// What the documentation of a function lacks; nothing of a trait's implementation, which the trait documents.
+fn lacks(index: &Value, id: u64, parent: Option<u64>) -> Option<&'static str> {
+    let item = &index[id.to_string()];
+    let output = &item["inner"]["function"]["sig"]["output"]["resolved_path"]["path"];
+    let of_trait = parent.map(|id| &index[id.to_string()]["inner"]["impl"]["trait"]).is_some_and(|of| !of.is_null());
+    if item["inner"]["function"].is_null() || of_trait {
+        return None;
+    }
+    let (name, docs) = (item["name"].as_str()?, item["docs"].as_str().unwrap_or_default());
+    if output.as_str().is_some_and(|path| path.ends_with("Result")) && !docs.contains("# Errors") {
+        return Some("a section of errors");
+    }
+    let linked = docs.split_once("[Example](").and_then(|(_, link)| link.split_once("#example)"));
+    let shown = linked.is_some_and(|(of, _)| {
+        let named = index.as_object().into_iter().flat_map(|index| index.values()).filter(|item| item["name"] == of);
+        let example = |item: &Value| Some(item["docs"].as_str()?.split_once("# Example")?.1.contains(name));
+        named.filter_map(example).any(|shows| shows)
+    });
+    (!shown && !docs.contains("```")).then_some("an example")
 }
 
 /// The crate's own items by path, and others' paths by id.
@@ -99,20 +126,20 @@ fn paths(json: &Value) -> (BTreeMap<String, u64>, BTreeMap<u64, String>) {
 }
 
 /// A face's own items and those of every path that it re-exports, directly or by way of another internal crate.
-fn listing(face: &Documented, internal: &BTreeMap<String, Documented>) -> String {
-    let mut lines: BTreeSet<&str> = face.items.iter().map(|item| item.text.as_str()).collect();
+fn items<'a>(face: &'a Documented, internal: &'a BTreeMap<String, Documented>) -> Vec<&'a Item> {
+    let mut items: Vec<&Item> = face.items.iter().collect();
     for path in &face.uses {
         let Some(documented) = path.split("::").next().and_then(|name| internal.get(name)) else { continue };
         if let Some(id) = documented.ids.get(path) {
-            lines.extend(documented.below(*id));
+            items.extend(documented.below(*id));
         }
     }
-    lines.into_iter().flat_map(|line| [line, "\n"]).collect()
+    items
 }
 
 impl Documented {
     /// The item and all that belongs to it: fields, variants, methods, implementations.
-    fn below(&self, id: u64) -> impl Iterator<Item = &str> {
+    fn below(&self, id: u64) -> impl Iterator<Item = &Item> {
         let mut ids = BTreeSet::from([id]);
         loop {
             let known = ids.len();
@@ -127,7 +154,7 @@ impl Documented {
                 break;
             }
         }
-        self.items.iter().filter(move |item| ids.contains(&item.id)).map(|item| item.text.as_str())
+        self.items.iter().filter(move |item| ids.contains(&item.id))
     }
 }
 

@@ -213,8 +213,8 @@ pub(crate) async fn read_stores_keep_their_promises(stores: &dyn ReadStores, wor
     assert_eq!(store.position().await.unwrap(), 7, "no position, no change of it");
 
     // Generations are separate, and a corrupted row is shown.
-    let beside = stores.open(1).await.unwrap();
-    assert_eq!(beside.queries().collect(Query::Product(1)).await.unwrap(), Default::default());
+    let second = stores.open(1).await.unwrap();
+    assert_eq!(second.queries().collect(Query::Product(1)).await.unwrap(), Default::default());
     store.corrupt(Key::Product(1)).await.unwrap();
     let spoiled = store.queries().collect(Query::Product(1)).await.unwrap();
     assert!(spoiled != found && spoiled.version() == 2);
@@ -334,7 +334,7 @@ async fn what_waits_in_memory_is_lag() {
 }
 
 #[tokio::test]
-async fn disk_is_told_apart() {
+async fn disk_use_is_counted_by_part() {
     let (folder, world) = (tempfile::tempdir().unwrap(), World::new(300, 20, 7));
     let write = SqliteWrite::open(folder.path(), HOOKS, Arc::clone(&world.reference)).unwrap();
     write.seed(&world).await.unwrap();

@@ -62,7 +62,7 @@ impl Run {
     }
 
     async fn is_right(&self) {
-        // Whoever looks while a server comes back may have to look again.
+        // A read while a server comes back may fail: read again.
         let began = clock::now();
         while let Err(error) = self.running.reading().await {
             assert!(began.elapsed() < PATIENCE, "{}: {error}", self.what);

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use cenote_store::log::{Entry, LogObject, decode};
 use cenote_store::storage::Storage;
 use futures::FutureExt;
-use xxhash_rust::xxh3::xxh3_128;
 
 const HEADER_BYTES: usize = 154;
 const LINE_BYTES: usize = 41;
@@ -145,10 +144,17 @@ pub(crate) fn read(store: &Storage, name: &str) -> Option<bytes::Bytes> {
     store.get(name).now_or_never().expect("memory answers at once").expect("memory does not fail")
 }
 
+/// The kind, 2 for BLAKE3-256, and the value.
+fn typed_hash(bytes: &[u8]) -> [u8; 33] {
+    let mut hash = [2; 33];
+    hash[1..].copy_from_slice(blake3::hash(bytes).as_bytes());
+    hash
+}
+
 fn check_tombstone(position: u64, bytes: &[u8]) -> Result<(), String> {
     let sound = bytes.len() == 73
-        && bytes[40] == 1
-        && bytes[41..57] == xxh3_128(&bytes[..40]).to_le_bytes()
+        && bytes[8..10] == [2, 0]
+        && bytes[40..] == typed_hash(&bytes[..40])
         && position < number(bytes, 32);
     if sound { Ok(()) } else { Err(format!("the tombstone at {position} is not one")) }
 }
@@ -167,7 +173,7 @@ fn check_follows(position: u64, before: &Known, entry: &Known) -> Result<(), Str
 
 fn parse(position: u64, bytes: &[u8]) -> Result<(Known, [u8; 16]), String> {
     let wrong = |what: &str| Err(format!("the entry at {position} has a wrong {what}"));
-    if bytes.len() < HEADER_BYTES || &bytes[..8] != b"CENOTE-E" || bytes[8..10] != [1, 0] {
+    if bytes.len() < HEADER_BYTES || &bytes[..8] != b"CENOTE-E" || bytes[8..10] != [2, 0] {
         return wrong("beginning");
     }
     let sections = usize::from(bytes[12]) + 256 * usize::from(bytes[13]);
@@ -175,15 +181,14 @@ fn parse(position: u64, bytes: &[u8]) -> Result<(Known, [u8; 16]), String> {
     if number(bytes, 16) != position {
         return wrong("position");
     }
-    let hash = xxh3_128(&[&bytes[..121], table].concat());
-    if bytes[121] != 1 || bytes[122..138] != hash.to_le_bytes() {
+    if bytes[121..HEADER_BYTES] != typed_hash(&[&bytes[..121], table].concat()) {
         return wrong("hash");
     }
     let mut at = HEADER_BYTES + table.len();
     for line in table.chunks(LINE_BYTES) {
         let length = u32::from_le_bytes(line[4..8].try_into().expect("four bytes")) as usize;
         let Some(section) = bytes.get(at..at + length) else { return wrong("length") };
-        if line[9..25] != xxh3_128(section).to_le_bytes() {
+        if line[8..] != typed_hash(section) {
             return wrong("section");
         }
         at += length;

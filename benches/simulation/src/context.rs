@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cenote_state::held::Selection;
 use cenote_state::ids::Version;
 use cenote_store::env::Env;
 use cenote_store::load::{self, SnapshotToLoad};
@@ -134,8 +135,13 @@ impl Context {
         if entry.head.position.0 < audit.log_start() || audit.damaged.contains(&snapshot.object.name) {
             return Ok(());
         }
-        let what =
-            SnapshotToLoad { dataset: entry.head.dataset, snapshot: snapshot.clone(), bytes_max: u64::MAX, seed: 1 };
+        let what = SnapshotToLoad {
+            dataset: entry.head.dataset,
+            snapshot: snapshot.clone(),
+            selection: Selection::Whole,
+            bytes_max: u64::MAX,
+            seed: 1,
+        };
         let loaded = load::snapshot(&self.memory, &self.env, &what, &|_, _| {}).now_or_never();
         let (state, _) = loaded
             .expect("memory answers at once")

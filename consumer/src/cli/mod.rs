@@ -68,7 +68,7 @@ async fn newest_view(dataset: &DatasetArgs) -> Result<View, Failure> {
     }
     let spinner = ProgressBar::new_spinner().with_message(format!("loading {url}"));
     spinner.enable_steady_tick(Duration::from_millis(100));
-    let builder = Consumer::builder_on(storage).reload(ReloadPolicy::Manual);
+    let builder = Consumer::builder_on(storage).whole().reload(ReloadPolicy::Manual);
     let opened = builder.when_empty(OnEmpty::Wait(Duration::ZERO)).open().await;
     spinner.finish_and_clear();
     let consumer = opened.map_err(|error| Failure::of(error.kind(), &error))?;
@@ -79,10 +79,7 @@ async fn newest_view(dataset: &DatasetArgs) -> Result<View, Failure> {
 
 /// The table of the type with this name.
 fn table<'v>(view: &'v View, type_name: &str) -> Result<NamedTable<'v>, Failure> {
-    view.named(type_name).ok_or_else(|| {
-        let names: Vec<&str> = view.named_tables().map(|table| table.schema().name.as_str()).collect();
-        Failure::negative(format!("the dataset has no type {type_name}; it has {}", names.join(", ")))
-    })
+    view.named(type_name).map_err(|error| Failure::negative(error.to_string()))
 }
 
 #[cfg(test)]

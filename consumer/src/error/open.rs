@@ -11,6 +11,7 @@ use super::RefreshError;
 
 /// A consumer was not opened.
 ///
+/// # Example
 /// ```
 /// use cenote_consumer::error::ErrorKind;
 /// use cenote_consumer::{Consumer, OnEmpty};

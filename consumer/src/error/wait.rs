@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cenote_state::ids::Version;
+use cenote_state::ids::{DatasetId, Version};
 use cenote_store::error::ErrorKind;
 
 use super::RefreshError;
@@ -10,13 +10,14 @@ use super::RefreshError;
 /// A view that a caller waited for did not come. Its source is the failure of the last refresh, if that failed.
 ///
 /// ```
-/// use cenote_consumer::{Consumer, OnEmpty, Version};
+/// use cenote_consumer::{Consumer, OnEmpty, Token};
 /// # use std::time::Duration;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let consumer = Consumer::builder("memory://wait-error").when_empty(OnEmpty::Open).open().await?;
-/// let error = consumer.view_at_least(Version(3), Duration::from_millis(5)).await.unwrap_err();
+/// let token: Token = "1-30313233343536373839616263646566-3".parse()?;
+/// let error = consumer.view_at_least(token, Duration::from_millis(5)).await.unwrap_err();
 /// assert!(error.is_timeout());
 /// assert_eq!(error.to_string(), "version 3 did not come within 5 ms; this consumer serves version 0");
 /// # Ok(()) }
@@ -36,6 +37,10 @@ pub(crate) enum WaitCause {
         #[source]
         last_error: Option<RefreshError>,
     },
+    #[error(
+        "the token is of dataset {token}, and this consumer follows dataset {followed}: read where was written, or write again if the dataset was made again"
+    )]
+    OtherDataset { token: DatasetId, followed: DatasetId },
     #[error("the consumer is closed; open another to see newer versions")]
     Closed,
 }
@@ -53,6 +58,7 @@ impl WaitError {
     pub fn kind(&self) -> ErrorKind {
         match &self.0 {
             WaitCause::TimedOut { last_error, .. } => last_error.as_ref().map_or(ErrorKind::Retry, RefreshError::kind),
+            WaitCause::OtherDataset { .. } => ErrorKind::Configuration,
             WaitCause::Closed => ErrorKind::Stop,
         }
     }
@@ -60,9 +66,9 @@ impl WaitError {
     /// Whether the time was up.
     ///
     /// ```
-    /// # use cenote_consumer::{Consumer, Version};
+    /// # use cenote_consumer::{Consumer, Token};
     /// # use std::time::Duration;
-    /// # async fn example(consumer: &Consumer, written: Version) {
+    /// # async fn example(consumer: &Consumer, written: Token) {
     /// match consumer.view_at_least(written, Duration::from_secs(1)).await {
     ///     Err(error) if error.is_timeout() => println!("stale: {error}"),
     ///     result => drop(result),
@@ -72,6 +78,23 @@ impl WaitError {
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         matches!(self.0, WaitCause::TimedOut { .. })
+    }
+
+    /// Whether the token is of another dataset than the one that the consumer follows.
+    ///
+    /// ```
+    /// # use cenote_consumer::{Consumer, Token};
+    /// # use std::time::Duration;
+    /// # async fn example(consumer: &Consumer, token: Token) {
+    /// match consumer.view_at_least(token, Duration::from_secs(1)).await {
+    ///     Err(error) if error.is_other_dataset() => println!("write again: {error}"),
+    ///     result => drop(result),
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_other_dataset(&self) -> bool {
+        matches!(self.0, WaitCause::OtherDataset { .. })
     }
 
     /// Whether the consumer was closed: nothing newer will come.

@@ -3,6 +3,7 @@
 //! Rules: computations run off the async threads, and a panic in one is an error; versions that were proven before a step
 //! failed are shown all the same.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cenote_state::ids::{Timestamp, Version};
@@ -42,6 +43,7 @@ impl Follower {
     ) -> Result<(), RefreshCause> {
         let (rolling, loaded) = match route {
             Route::View => (self.start_from_view()?, None),
+            Route::Log => (self.start_from_nothing()?, None),
             Route::Snapshot(kept) => {
                 let version = kept.snapshot.version;
                 (self.load(kept, attempt).await?, Some(version))
@@ -65,6 +67,11 @@ impl Follower {
         self.rolling(view.state().clone(), view.committed_at(), base)
     }
 
+    fn start_from_nothing(&self) -> Result<Rolling, RefreshCause> {
+        let state = State::empty_of(&self.selection, Arc::default(), self.seed);
+        self.rolling(state.expect("a schema without types has no wrong keys"), Timestamp(0), None)
+    }
+
     fn rolling(&self, state: State, at: Timestamp, base: Option<View>) -> Result<Rolling, RefreshCause> {
         let dataset = self.reader().log_state().dataset;
         let replay = Replay::new(state, at, dataset, self.budget.limit(), self.env().threads());
@@ -76,6 +83,7 @@ impl Follower {
         let what = SnapshotToLoad {
             dataset: self.reader().log_state().dataset,
             snapshot: kept.snapshot.clone(),
+            selection: self.selection.clone(),
             bytes_max: self.budget.limit(),
             seed: self.seed,
         };

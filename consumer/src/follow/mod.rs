@@ -15,7 +15,8 @@ mod routes;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cenote_state::ids::{DatasetId, Timestamp, Version};
+use cenote_state::held::Selection;
+use cenote_state::ids::{Timestamp, Version};
 use cenote_store::env::Env;
 use cenote_store::log::{Entry, LogReader, ReadError, Rules};
 use cenote_store::storage::Storage;
@@ -49,7 +50,8 @@ pub(crate) struct Follower {
     pub(crate) inner: Arc<Inner>,
     storage: Storage,
     program: Arc<Program>,
-    dataset: Option<DatasetId>,
+    /// What is held: the program's, and what renamed fields turned out to need.
+    selection: Selection,
     reader: Option<LogReader>,
     /// Commits after the view that the reader has passed, without a gap up to its position.
     recent: Vec<Entry>,
@@ -69,8 +71,8 @@ impl Follower {
         Follower {
             inner,
             storage,
+            selection: program.selection.clone(),
             program,
-            dataset: None,
             reader: None,
             recent: Vec::new(),
             recent_bytes: 0,
@@ -158,11 +160,11 @@ impl Follower {
     /// Starts at the log's tail. A missing log is an error only if there was one before.
     async fn start(&mut self, attempt: &mut RefreshAttempt) -> Result<(), RefreshCause> {
         let (reader, entries) = match LogReader::start_keeping(self.storage.clone(), self.rules, KEPT_BYTES).await {
-            Err(ReadError::NotFound { .. }) if self.dataset.is_none() => return Ok(()),
+            Err(ReadError::NotFound { .. }) if self.inner.dataset.get().is_none() => return Ok(()),
             started => started?,
         };
         let found = reader.log_state().dataset;
-        let expected = *self.dataset.get_or_insert(found);
+        let expected = *self.inner.dataset.get_or_init(|| found);
         if found != expected {
             return Err(ReadError::Replaced { object: self.storage.url().to_owned(), expected, found }.into());
         }

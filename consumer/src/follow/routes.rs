@@ -10,6 +10,7 @@
 
 use cenote_state::ids::{Position, Version};
 use cenote_state::view::View;
+use cenote_store::load::LoadError;
 use cenote_store::log::plan::{CostModel, Have, plan};
 use cenote_store::log::state::{KeptSnapshot, LogState};
 
@@ -23,6 +24,8 @@ pub(super) enum Route {
     View,
     /// At a snapshot.
     Snapshot(KeptSnapshot),
+    /// At the log's first entry, whatever the view shows.
+    Log,
 }
 
 impl Route {
@@ -63,6 +66,9 @@ struct Tried {
     failed_delta: Version,
     /// The newest version that failed.
     failed: Version,
+    /// Whether more has to be held than the view has: then routes may begin before it.
+    lacking: bool,
+    log: bool,
 }
 
 impl Tried {
@@ -70,6 +76,7 @@ impl Tried {
         let mut by_delta = true;
         match route {
             Route::View => self.deltas = true,
+            Route::Log => self.log = true,
             Route::Snapshot(kept) => {
                 by_delta = failed > kept.snapshot.version;
                 self.snapshots.push(kept.snapshot.version);
@@ -102,6 +109,10 @@ impl Follower {
                 let _ = self.quarantine.take_snapshot(&self.inner.env);
             }
             tried.note(route, failed);
+            if let RefreshCause::Load(LoadError::Lacking { source, .. }) = &error {
+                self.selection = self.selection.also(&source.columns);
+                tried.lacking = true;
+            }
             let next = if self.may_take_another(&error, failed) { self.next_route(&tried, target) } else { None };
             match next {
                 Some(next) => route = next,
@@ -124,6 +135,9 @@ impl Follower {
     /// The next route to try. While an old view is served: deltas, then one snapshot. With nothing to serve: any snapshot,
     /// then deltas.
     fn next_route(&mut self, tried: &Tried, target: Version) -> Option<Route> {
+        if tried.lacking {
+            return self.route_with_more(tried, target);
+        }
         let (version, serving) = (self.version(), self.is_serving());
         let log_state = self.reader().log_state();
         let deltas = !tried.deltas && version.position().next() >= log_state.log_start;
@@ -137,6 +151,17 @@ impl Follower {
             Some(kept) if !serving || self.quarantine.take_snapshot(&self.inner.env) => Some(Route::Snapshot(kept)),
             None if deltas => Some(Route::View),
             _ => None,
+        }
+    }
+
+    /// The next route that brings columns which the view does not hold: any snapshot, then the log from its first entry.
+    fn route_with_more(&self, tried: &Tried, target: Version) -> Option<Route> {
+        let log_state = self.reader().log_state();
+        let mut snapshots = log_state.snapshots.iter().rev().map(|kept| (kept.snapshot.version, kept));
+        let fresh = |version| version <= target && !tried.snapshots.contains(&version);
+        match snapshots.find(|(version, _)| fresh(*version)) {
+            Some((_, kept)) => Some(Route::Snapshot(kept.clone())),
+            None => (!tried.log && log_state.log_start == Position(1)).then_some(Route::Log),
         }
     }
 

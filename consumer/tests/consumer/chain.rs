@@ -10,10 +10,11 @@ use cenote_state::blob::{encode_delta, encode_snapshot};
 use cenote_state::delta::Changes;
 use cenote_state::ids::{Ordinal, TypeId, Version};
 use cenote_state::packed::{SymbolTable, Symbols};
-use cenote_state::record::{Binding, Declared, Interner, KeyValue, Record, Registry, Root, RowWriter, WriteError};
+use cenote_state::record::{Binding, Declared, KeyValue, Record, Registry, Root, RowWriter};
 use cenote_state::row::Row;
 use cenote_state::schema::Schema;
 use cenote_state::state::State;
+use cenote_state::token::Token;
 use cenote_store::env::Env;
 use cenote_store::log::names::Folder;
 use cenote_store::log::retention::{Retention, trim};
@@ -21,6 +22,7 @@ use cenote_store::log::{
     Body, Commit, DeltaPlace, LogReader, LogWriter, NewObject, ObjectRef, Outcome, Snapshot, WriterOptions,
 };
 use cenote_store::storage::Storage;
+use cenote_testing::interner::Components;
 
 /// A dataset and its one writer.
 pub(crate) struct Chain {
@@ -54,25 +56,6 @@ pub(crate) struct Edit<'c> {
     rows: BTreeMap<(TypeId, u32), Option<Row>>,
 }
 
-/// Equal rows become one.
-#[derive(Default)]
-struct Components {
-    known: BTreeMap<TypeId, Vec<Row>>,
-    fresh: Vec<(TypeId, Ordinal, Row)>,
-}
-
-impl Interner for Components {
-    fn intern(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, WriteError> {
-        let known = self.known.entry(component).or_default();
-        let place = known.iter().position(|known| known == row).unwrap_or_else(|| {
-            known.push(row.clone());
-            self.fresh.push((component, Ordinal(known.len() as u32 - 1), row.clone()));
-            known.len() - 1
-        });
-        Ok(Ordinal(place as u32))
-    }
-}
-
 impl Chain {
     /// Creates a dataset of these types, without a version.
     pub(crate) async fn create(storage: &Storage, env: &Env, with: impl FnOnce(Registry) -> Registry) -> Chain {
@@ -102,7 +85,7 @@ impl Chain {
         let old = self.state.clone();
         let mut changes = Changes::new(&old);
         bring_symbols(&old, &mut changes);
-        for (component, ordinal, row) in self.components.fresh.drain(..) {
+        for (component, ordinal, row) in self.components.take_added() {
             changes.add(component, ordinal, &row);
         }
         for ((id, ordinal), row) in rows {
@@ -192,17 +175,23 @@ impl Chain {
         version
     }
 
+    /// What a producer's report would return.
+    pub(crate) fn token(&self, version: Version) -> Token {
+        Token::new(self.writer.log_state().dataset, version)
+    }
+
     /// Writes a snapshot of the newest version; its object can be spoiled.
     pub(crate) async fn snapshot(&mut self) -> ObjectRef {
         let (version, spoil) = (self.state.version(), std::mem::take(&mut self.spoil));
-        let mut bytes = encode_snapshot(self.writer.log_state().dataset, &self.state, 1).to_bytes().to_vec();
+        let blob = encode_snapshot(self.writer.log_state().dataset, &self.state, 1);
+        let mut bytes = blob.to_bytes().to_vec();
         if spoil != Spoil::Nothing {
             let middle = bytes.len() / 2;
             bytes[middle] ^= 0x40;
         }
         let name = self.writer.object_name(Folder::Snapshots, Some(version));
+        let reference = ObjectRef::of_snapshot(&name, &blob);
         let object = NewObject { name, parts: vec![bytes.into()] };
-        let reference = object.reference();
         let body = Body::Snapshot(Snapshot {
             version,
             object: reference.clone(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cenote_consumer::error::ErrorKind;
 use cenote_consumer::{Consumer, Health, OnEmpty, RefreshPath, RefreshReport, ReloadPolicy, Token, Version};
+use cenote_state::ids::DatasetId;
 use cenote_store::env::Env;
 use cenote_testing::faults::LatencyStore;
 
@@ -106,9 +107,9 @@ async fn waiting_for_a_version_refreshes() {
     chain.commit(|edit| edit.put(&movie(1, "first"))).await;
     let consumer = manual(&storage, &env).open().await.expect("it opens");
     let written = chain.commit(|edit| edit.put(&movie(1, "second"))).await;
-    let view = consumer.view_at_least(Token::from(written), LONG).await.expect("it comes");
+    let view = consumer.view_at_least(chain.token(written), LONG).await.expect("it comes");
     assert_eq!(view.get::<Movie>(1).expect("it is there").title(), "second");
-    let never = Token::from(Version(written.0 + 1));
+    let never = chain.token(Version(written.0 + 1));
     let error = consumer.view_at_least(never, Duration::from_secs(3)).await.expect_err("it was not written");
     assert!(error.is_timeout() && !error.is_closed(), "{error}");
     let text =
@@ -119,6 +120,34 @@ async fn waiting_for_a_version_refreshes() {
         chain.commit(|edit| edit.put(&movie(1, "third"))).await
     });
     assert_eq!(found.expect("it comes").version(), third);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_of_another_dataset_is_refused() {
+    let (storage, env) = (memory().await, Env::simulated(1));
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
+    let written = chain.commit(|edit| edit.put(&movie(1, "first"))).await;
+    let ours = chain.token(written);
+    let consumer = manual(&storage, &env).open().await.expect("it opens");
+    // By way of a header, as services do it. Its version is there, and says nothing.
+    let text = Token::new(DatasetId([7; 16]), written).to_string();
+    let theirs: Token = text.parse().expect("it is one");
+    let error = consumer.view_at_least(theirs, LONG).await.expect_err("it is of another dataset");
+    assert!(error.is_other_dataset() && !error.is_timeout(), "{error}");
+    let expected = format!(
+        "the token is of dataset {}, and this consumer follows dataset {}: read where was written, or write again if \
+         the dataset was made again",
+        theirs.dataset(),
+        ours.dataset()
+    );
+    assert_eq!((error.to_string(), error.kind()), (expected, ErrorKind::Configuration));
+    // A consumer that waits for its first version learns which dataset it is when the version comes.
+    let storage = memory().await;
+    let consumer = manual(&storage, &env).when_empty(OnEmpty::Open).open().await.expect("it opens");
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
+    chain.commit(|edit| edit.put(&movie(1, "another"))).await;
+    let error = consumer.view_at_least(ours, LONG).await.expect_err("it is of another dataset");
+    assert!(error.is_other_dataset(), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -216,7 +245,7 @@ fn a_program_without_a_runtime_reads_and_waits() {
         Some("first")
     );
     let version = runtime.block_on(chain.commit(|edit| edit.put(&movie(1, "second"))));
-    let view = consumer.wait(consumer.view_at_least(Token::from(version), LONG)).expect("it comes");
+    let view = consumer.wait(consumer.view_at_least(chain.token(version), LONG)).expect("it comes");
     assert_eq!(view.get::<Movie>(1).expect("it is there").title(), "second");
     consumer.wait(consumer.close());
 }

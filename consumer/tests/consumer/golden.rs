@@ -89,7 +89,7 @@ fn films() -> BTreeMap<u64, Film> {
     films
 }
 
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 /// The first film as JSON.
 const FIRST: &str = r#"{"id":0,"title":"first №0","seen":true,"balance":-9223372036854775808,"rating":null,"ratio":-0.0,"mood":"Calm","poster":"","country":"nl","genres":[],"words":[],"scores":{},"next":1,"studio":["one","city"]}"#;
 const NEWEST: Version = Version(7);

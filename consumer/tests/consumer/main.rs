@@ -5,6 +5,8 @@ mod faults;
 mod following;
 mod golden;
 mod health;
+mod held;
+mod metric_labels;
 mod requests;
 mod views;
 mod whole_views;

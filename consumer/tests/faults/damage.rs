@@ -115,7 +115,7 @@ fn newer(object: Object, mut bytes: Vec<u8>) -> Bytes {
             bytes[at..at + 2].copy_from_slice(&3_u16.to_le_bytes());
         }
     } else {
-        bytes[8..10].copy_from_slice(&2_u16.to_le_bytes());
+        bytes[8..10].copy_from_slice(&3_u16.to_le_bytes());
         repair_checksums(&mut bytes);
     }
     bytes.into()

@@ -70,7 +70,7 @@ fn keys_are_sorted_and_unique_and_browsers_are_known() {
 
         let mut last = String::new();
         for feature in features(release) {
-            assert!(last < feature.path, "{} stands after {last}", feature.path);
+            assert!(last < feature.path, "{} comes after {last}", feature.path);
             assert!(feature.support.is_sorted_by(|left, right| left.browser < right.browser), "{}", feature.path);
             for support in &feature.support {
                 let browser = support.browser.value().expect("a path is a string");
@@ -82,7 +82,7 @@ fn keys_are_sorted_and_unique_and_browsers_are_known() {
     }
 }
 
-/// What is read and written again must be what stood in the file: no field forgotten, none made up.
+/// What is read and written again must be what was in the file: no field forgotten, none made up.
 fn check_kept<T: Serialize + DeserializeOwned>(json: &str) {
     let row: T = serde_json::from_str(json).expect("a row fits its struct");
     let (before, after): (Value, Value) = (serde_json::from_str(json).unwrap(), serde_json::to_value(&row).unwrap());

@@ -37,7 +37,7 @@ pub(crate) struct Proposal {
 #[derive(Debug)]
 pub(crate) struct Next {
     pub(crate) state: State,
-    pub(crate) follow: BaseUpdates,
+    pub(crate) updates: BaseUpdates,
     pub(crate) delta_bytes: u64,
     pub(crate) schema_changed: bool,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Next {
 impl Validated {
     /// The entry for this change. It is not put yet.
     pub(crate) fn propose(self, notes: CommitNotes) -> Proposal {
-        let Validated(Verified { before, after, bytes, follow }) = self;
+        let Validated(Verified { before, after, bytes, updates }) = self;
         let delta_bytes = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
         let (delta, object) = match bytes {
             None => (DeltaPlace::None, None),
@@ -67,7 +67,7 @@ impl Validated {
             delta,
             republishes: notes.republishes,
         };
-        let next = Next { state: after, follow, delta_bytes, schema_changed };
+        let next = Next { state: after, updates, delta_bytes, schema_changed };
         Proposal { body: Body::Commit(Box::new(commit)), object, next }
     }
 }

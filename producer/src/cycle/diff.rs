@@ -33,8 +33,8 @@ pub(crate) struct Diffed {
     pub(crate) delta: Delta,
     /// What the next state's sums must be, by type.
     pub(crate) sums: Vec<Sums>,
-    /// How the base's indexes follow.
-    pub(crate) follow: BaseUpdates,
+    /// What changes in the base's indexes.
+    pub(crate) updates: BaseUpdates,
 }
 
 /// Why an input can't become a version.
@@ -87,8 +87,8 @@ impl Input {
             }
         }
         let (delta, sums, types) = emitter.finish();
-        let follow = BaseUpdates { types, references: new_ordinals.references(recounted) };
-        Ok(Diffed { base, delta, sums, follow })
+        let updates = BaseUpdates { types, references: new_ordinals.references(recounted) };
+        Ok(Diffed { base, delta, sums, updates })
     }
 }
 

@@ -108,7 +108,7 @@ impl<'s> Emitter<'s> {
                 added.push(ordinal);
             }
         }
-        self.follow(id, removed, added, 0);
+        self.update(id, removed, added, 0);
     }
 
     pub(super) fn root(&mut self, id: TypeId, root: &mut RootInput, changes: &RootChanges, ordinals: Vec<u32>) {
@@ -126,7 +126,7 @@ impl<'s> Emitter<'s> {
             self.renumber(id, root.rows.get_mut(*number));
             self.add(id, *ordinal, root.rows.get(*number));
         }
-        self.follow(id, changes.removed.clone(), ordinals, changes.changed.len() as u64);
+        self.update(id, changes.removed.clone(), ordinals, changes.changed.len() as u64);
     }
 
     fn remove(&mut self, id: TypeId, ordinals: &[u32]) {
@@ -165,7 +165,7 @@ impl<'s> Emitter<'s> {
         self.plans.of(id).renumber(row, |id, ordinal| self.numbers.get(id, ordinal));
     }
 
-    fn follow(&mut self, type_id: TypeId, removed: Vec<u32>, added: Vec<u32>, changed: u64) {
+    fn update(&mut self, type_id: TypeId, removed: Vec<u32>, added: Vec<u32>, changed: u64) {
         if !removed.is_empty() || !added.is_empty() || changed > 0 {
             self.types.push(TypeUpdates { type_id, removed, added, changed });
         }

@@ -14,7 +14,7 @@ use crate::base::{BaseUpdates, CycleBase};
 pub(crate) struct Encoded {
     pub(crate) base: CycleBase,
     pub(crate) sums: Vec<Sums>,
-    pub(crate) follow: BaseUpdates,
+    pub(crate) updates: BaseUpdates,
     pub(crate) dataset: DatasetId,
     /// None if no record changed.
     pub(crate) bytes: Option<Bytes>,
@@ -23,9 +23,9 @@ pub(crate) struct Encoded {
 impl Diffed {
     /// Encodes the delta.
     pub(crate) fn encode(self, dataset: DatasetId, threads: usize) -> Encoded {
-        let Diffed { base, delta, sums, follow } = self;
+        let Diffed { base, delta, sums, updates } = self;
         let blob = || encode_delta(dataset, &delta, &base.state, threads);
         let bytes = (!delta.is_empty()).then(|| Blob::to_bytes(&blob()));
-        Encoded { base, sums, follow, dataset, bytes }
+        Encoded { base, sums, updates, dataset, bytes }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct Verified {
     /// The new state, as read back.
     pub(crate) after: State,
     pub(crate) bytes: Option<Bytes>,
-    pub(crate) follow: BaseUpdates,
+    pub(crate) updates: BaseUpdates,
 }
 
 /// The delta does not lead to the state that it was made for. Nothing was written; report it as a bug.
@@ -38,7 +38,7 @@ pub(crate) enum VerifyError {
 impl Encoded {
     /// Decodes, applies, compares.
     pub(crate) fn verify(self, version: Version, threads: usize) -> Result<Verified, VerifyError> {
-        let Encoded { base, sums, follow, dataset, bytes } = self;
+        let Encoded { base, sums, updates, dataset, bytes } = self;
         let before = base.state;
         let after = match &bytes {
             Some(bytes) => {
@@ -54,6 +54,6 @@ impl Encoded {
                 return Err(VerifyError::Digest { type_name, expected, found });
             }
         }
-        Ok(Verified { before, after, bytes, follow })
+        Ok(Verified { before, after, bytes, updates })
     }
 }

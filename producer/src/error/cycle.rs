@@ -29,6 +29,7 @@ use crate::validators::ValidationError;
 /// | `Damaged` | read the message: it names the object to restore |
 /// | `Upgrade` | use a newer release |
 ///
+/// # Example
 /// ```
 /// # use cenote_producer::{MinimumCount, Producer, Record};
 /// use cenote_producer::error::ErrorKind;
@@ -42,6 +43,14 @@ use crate::validators::ValidationError;
 /// let mut producer = builder.validate(MinimumCount::of::<Movie>(2)).open().await?;
 /// let error = producer.cycle(async |writer| Ok(writer.add(&Movie { id: 1 })?)).await.unwrap_err();
 /// assert_eq!(error.kind(), ErrorKind::Program);
+/// match &error {
+///     error if error.unknown().is_some() => println!("call settle: {error}"),
+///     error if error.is_fenced() || error.may_have_committed() => println!("open the dataset again: {error}"),
+///     error if error.refused().is_some() || error.lost().is_some() => println!("the log does not have it: {error}"),
+///     error if error.is_republish() => println!("that version can't be loaded: {error}"),
+///     error if error.closure().is_some() || error.panicked().is_some() => println!("the program failed: {error}"),
+///     error => println!("{:?} or {:?}", error.validation(), error.duplicate_keys()),
+/// }
 /// assert_eq!(error.validation().map(|refused| refused.validator.as_str()), Some("MinimumCount of Movie"));
 /// # Ok(())
 /// # }
@@ -108,6 +117,8 @@ impl CycleCause {
 
 impl CycleError {
     /// What the caller can do.
+    ///
+    /// [Example](CycleError#example)
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match &self.0 {
@@ -128,6 +139,8 @@ impl CycleError {
 
     /// Whether another producer took over: stop, or open the dataset again with
     /// [`take_over`](crate::ProducerBuilder::take_over). Final for this producer.
+    ///
+    /// [Example](CycleError#example)
     #[must_use]
     pub fn is_fenced(&self) -> bool {
         matches!(self.0, CycleCause::Fenced(_))
@@ -136,12 +149,16 @@ impl CycleError {
     /// Whether it will never be known if the version was committed: the store gave no clear answer, another producer took
     /// over, and the log was trimmed past the version. Open the dataset again and see what it holds. Final for this
     /// producer.
+    ///
+    /// [Example](CycleError#example)
     #[must_use]
     pub fn may_have_committed(&self) -> bool {
         matches!(self.0, CycleCause::MayHaveCommitted(_))
     }
 
     /// The commit whose outcome is not known yet, if that is why.
+    ///
+    /// [Example](CycleError#example)
     #[must_use]
     pub fn unknown(&self) -> Option<&Unknown> {
         match &self.0 {
@@ -151,6 +168,8 @@ impl CycleError {
     }
 
     /// Why the entry was not put, if the producer refused to put it: nothing was written to the log.
+    ///
+    /// [Example](CycleError#example)
     #[must_use]
     pub fn refused(&self) -> Option<&Refused> {
         match &self.0 {
@@ -160,6 +179,8 @@ impl CycleError {
     }
 
     /// Why the log does not have the entry, if it was put and lost its position.
+    ///
+    /// [Example](CycleError#example)
     #[must_use]
     pub fn lost(&self) -> Option<&Lost> {
         match &self.0 {
@@ -169,6 +190,8 @@ impl CycleError {
     }
 
     /// The validator that refused the version, and its reason.
+    ///
+    /// [Example](CycleError#example)
     #[must_use]
     pub fn validation(&self) -> Option<&ValidationError> {
         match &self.0 {
@@ -178,6 +201,8 @@ impl CycleError {
     }
 
     /// The keys that were added twice, if that is why.
+    ///
+    /// [Example](CycleError#example)
     #[must_use]
     pub fn duplicate_keys(&self) -> Option<&DuplicateKeys> {
         match &self.0 {
@@ -187,6 +212,8 @@ impl CycleError {
     }
 
     /// What the caller's closure failed with, if it was no [`RecordError`].
+    ///
+    /// [Example](CycleError#example)
     #[must_use]
     pub fn closure(&self) -> Option<&BoxError> {
         match &self.0 {
@@ -196,6 +223,8 @@ impl CycleError {
     }
 
     /// A computation that panicked: a bug in a validator or in Cenote.
+    ///
+    /// [Example](CycleError#example)
     #[must_use]
     pub fn panicked(&self) -> Option<&Panicked> {
         match &self.0 {
@@ -205,6 +234,8 @@ impl CycleError {
     }
 
     /// Whether the version to republish could not be loaded.
+    ///
+    /// [Example](CycleError#example)
     #[must_use]
     pub fn is_republish(&self) -> bool {
         matches!(self.0, CycleCause::Republish { .. })

@@ -5,8 +5,10 @@
 //! Rule: a message never repeats its source; print the chain of sources to see all of it.
 
 pub use cenote_state::blob::BlobError;
+pub use cenote_state::hash::HashError;
 pub use cenote_state::record::{BindError, BindProblem, DeclareError, WriteError};
 pub use cenote_state::schema::{KeyError, Refusal, SchemaError};
+pub use cenote_state::token::TokenError;
 pub use cenote_store::env::Panicked;
 pub use cenote_store::error::ErrorKind;
 pub use cenote_store::log::{DecodeError, Fenced, Kind, Lost, ReadError, Refused};

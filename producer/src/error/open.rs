@@ -23,6 +23,10 @@ use crate::BoxError;
 /// let error = Producer::builder("memory://open-error").open().await.unwrap_err();
 /// assert_eq!(error.to_string(), "no type is declared: add .with::<T>() for each root type that is published");
 /// assert_eq!(error.kind(), ErrorKind::Program);
+/// if let Some(loss) = error.schema() {
+///     println!("the structs would lose data: {loss}");
+/// }
+/// assert!(error.declare_with().is_none() && error.panicked().is_none());
 /// # }
 /// ```
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +100,8 @@ impl OpenError {
 
     /// The changes of the schema that would lose data, if these are why: change the structs, or allow the loss with
     /// [`ProducerBuilder::allow`](crate::ProducerBuilder::allow).
+    ///
+    /// [Example](OpenError#example)
     #[must_use]
     pub fn schema(&self) -> Option<&SchemaError> {
         match &self.0 {
@@ -105,6 +111,8 @@ impl OpenError {
     }
 
     /// What the closure given to [`ProducerBuilder::declare_with`](crate::ProducerBuilder::declare_with) failed with.
+    ///
+    /// [Example](OpenError#example)
     #[must_use]
     pub fn declare_with(&self) -> Option<&BoxError> {
         match &self.0 {
@@ -114,6 +122,8 @@ impl OpenError {
     }
 
     /// A computation that panicked, which is a bug in Cenote: please report it.
+    ///
+    /// [Example](OpenError#example)
     #[must_use]
     pub fn panicked(&self) -> Option<&Panicked> {
         match &self.0 {

@@ -7,6 +7,7 @@ use crate::check::RowError;
 
 /// A record, a row or a key was refused. Nothing of it was taken; the closure can go on with other records.
 ///
+/// # Example
 /// ```
 /// # use cenote_producer::{Producer, Record};
 /// # #[tokio::main(flavor = "current_thread")]
@@ -25,6 +26,7 @@ use crate::check::RowError;
 /// producer
 ///     .update(|changes| {
 ///         let refused = changes.upsert(&Country { code: "nl".into() }).unwrap_err();
+///         assert_eq!(refused.kind(), cenote_producer::error::ErrorKind::Program);
 ///         assert_eq!(refused.to_string(), "Country is not declared; add .with::<Country>()");
 ///         Ok(())
 ///     })
@@ -49,6 +51,8 @@ pub(crate) enum RecordCause {
 
 impl RecordError {
     /// What the caller can do: always [`ErrorKind::Program`].
+    ///
+    /// [Example](RecordError#example)
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         ErrorKind::Program

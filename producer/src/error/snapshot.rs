@@ -14,6 +14,7 @@ use super::cycle::{kind_of_lost, kind_of_refused};
 /// A snapshot was not made, or the log was not trimmed after it. The dataset is as good as before: the producer makes
 /// the next snapshot when it is due.
 ///
+/// # Example
 /// ```
 /// # use cenote_producer::{Producer, Record};
 /// use cenote_producer::error::ErrorKind;
@@ -27,6 +28,11 @@ use super::cycle::{kind_of_lost, kind_of_refused};
 /// let error = producer.snapshot().await.unwrap_err();
 /// assert_eq!(error.to_string(), "there is nothing to take a snapshot of: commit a version first");
 /// assert_eq!(error.kind(), ErrorKind::Program);
+/// match &error {
+///     error if error.is_fenced() => println!("another producer took over: {error}"),
+///     error if error.unknown().is_some() || error.lost().is_some() => println!("not named by the log: {error}"),
+///     error => println!("{error}, a bug: {}", error.panicked().is_some()),
+/// }
 /// # Ok(())
 /// # }
 /// ```
@@ -65,6 +71,8 @@ pub(crate) enum SnapshotCause {
 
 impl SnapshotError {
     /// What the caller can do.
+    ///
+    /// [Example](SnapshotError#example)
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match &self.0 {
@@ -80,12 +88,16 @@ impl SnapshotError {
     }
 
     /// Whether another producer took over.
+    ///
+    /// [Example](SnapshotError#example)
     #[must_use]
     pub fn is_fenced(&self) -> bool {
         matches!(self.0, SnapshotCause::Fenced(_))
     }
 
     /// Why the log does not name the snapshot, if its entry was put and lost its position.
+    ///
+    /// [Example](SnapshotError#example)
     #[must_use]
     pub fn lost(&self) -> Option<&Lost> {
         match &self.0 {
@@ -95,6 +107,8 @@ impl SnapshotError {
     }
 
     /// The entry whose outcome is not known, if that is why. The next snapshot does not depend on it.
+    ///
+    /// [Example](SnapshotError#example)
     #[must_use]
     pub fn unknown(&self) -> Option<&Unknown> {
         match &self.0 {
@@ -104,6 +118,8 @@ impl SnapshotError {
     }
 
     /// A computation that panicked, which is a bug in Cenote: please report it.
+    ///
+    /// [Example](SnapshotError#example)
     #[must_use]
     pub fn panicked(&self) -> Option<&Panicked> {
         match &self.0 {

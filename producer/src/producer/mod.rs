@@ -10,6 +10,7 @@ use cenote_state::ids::{Epoch, TypeId, Version};
 use cenote_state::record::Binding;
 use cenote_state::schema::Schema;
 use cenote_state::state::State;
+use cenote_state::token::Token;
 use cenote_state::view::View;
 use cenote_store::env::Env;
 use cenote_store::log::retention::Retention;
@@ -328,6 +329,26 @@ impl Producer {
         self.chain.version()
     }
 
+    /// The token of the newest committed version, for example of one that [`settle`](Producer::settle) found committed.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let mut producer = Producer::builder("memory://producer-token").with::<Movie>().open().await?;
+    /// let cycled = producer.cycle(async |writer| Ok(writer.add(&Movie { id: 1 })?)).await?;
+    /// assert_eq!(producer.token(), cycled.token());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn token(&self) -> Token {
+        self.chain.token()
+    }
+
     /// The schema of the next version.
     ///
     /// ```
@@ -429,7 +450,7 @@ impl Producer {
         &self.chain.committed().state
     }
 
-    /// Asserts that the indexes, which follow commit by commit, are those of the state.
+    /// Asserts that the indexes, updated commit by commit, are those of the state.
     pub fn check_invariants(&self) {
         self.chain.check_invariants();
     }

@@ -47,7 +47,7 @@ impl Producer {
         let verified = self.verified(input).await?;
         let (log, committed) = (self.chain.log(), self.chain.committed());
         if verified.bytes.is_none() && verified.after.schema() == committed.state.schema() {
-            return Ok(Cycled::Unchanged(self.version()));
+            return Ok(Cycled::Unchanged(self.chain.token()));
         }
         let env = &self.settings.env;
         let context = ValidationContext {
@@ -64,7 +64,7 @@ impl Producer {
             parent_digest: log.log_state().digest,
             blob: log.object_name(Folder::Blobs, None),
         });
-        let mut report = CommitReport::of(&proposal.next);
+        let mut report = CommitReport::of(&proposal.next, log.log_state().dataset);
         report.version = self.chain.commit(proposal).await?;
         report.took = self.settings.env.instant() - started;
         Ok(Cycled::Committed(report))

@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use cenote_state::blob::encode_snapshot;
 use cenote_state::digest::{Sums, state_digest};
+use cenote_state::held::Selection;
 use cenote_state::ids::Timestamp;
 use cenote_state::state::State;
 use cenote_store::env::{Env, Instant};
 use cenote_store::load::{self, SnapshotToLoad};
 use cenote_store::log::names::Folder;
 use cenote_store::log::retention::{self, Retention, Trimmed};
-use cenote_store::log::{Body, LogReader, LogWriter, NewObject, Outcome, Snapshot};
+use cenote_store::log::{Body, LogReader, LogWriter, ObjectRef, Outcome, Snapshot};
 
 use super::SnapshotReport;
 use crate::error::{SnapshotCause, Unknown};
@@ -65,9 +66,8 @@ impl Job {
         let blob = self.env.cpu(move || encode_snapshot(dataset, &state, threads)).await?;
         let version = self.state.version();
         let name = self.writer.object_name(Folder::Snapshots, Some(version));
-        let object = NewObject { name, parts: blob.parts };
-        let reference = object.reference();
-        self.reader.storage().put_large(&reference.name, object.parts).await?;
+        let reference = ObjectRef::of_snapshot(&name, &blob);
+        self.reader.storage().put_large(&reference.name, blob.parts).await?;
         let (digest, committed_at) = (self.state.digest(), self.committed_at);
         Ok(Snapshot { version, object: reference, digest, committed_at })
     }
@@ -80,6 +80,7 @@ impl Job {
         let what = SnapshotToLoad {
             dataset: self.reader.log_state().dataset,
             snapshot: snapshot.clone(),
+            selection: Selection::Whole,
             bytes_max: self.bytes_max,
             seed: self.state.seed(),
         };

@@ -21,6 +21,7 @@ use crate::BoxError;
 
 /// Decides whether a version may be written.
 ///
+/// # Example
 /// ```
 /// use cenote_producer::{BoxError, Validator, View};
 ///
@@ -35,7 +36,7 @@ use crate::BoxError;
 ///     fn validate(&self, old: &View, new: &View) -> Result<(), BoxError> {
 ///         for before in old.named_tables().filter(|table| !table.is_empty()) {
 ///             let name = &before.schema().name;
-///             if new.named(name).is_none_or(|after| after.is_empty()) {
+///             if !new.named(name).is_ok_and(|after| !after.is_empty()) {
 ///                 return Err(format!("{name} has no record left").into());
 ///             }
 ///         }
@@ -45,9 +46,13 @@ use crate::BoxError;
 /// ```
 pub trait Validator: Send + Sync + 'static {
     /// The name that its errors show.
+    ///
+    /// [Example](Validator#example)
     fn name(&self) -> String;
 
     /// Accepts the version, or refuses it with an error. `old` is the newest committed version; it is empty before the first.
+    ///
+    /// [Example](Validator#example)
     ///
     /// # Errors
     /// Why the version must not be written.

@@ -121,7 +121,7 @@ fn releases_are_published_listed_and_brought_back() {
 }
 
 #[test]
-fn tags_and_the_first_commit_stand_in_the_log() {
+fn tags_and_the_first_commit_are_in_the_log() {
     let desk = Desk::new();
     desk.write("movies.jsonl", FIRST);
     desk.run(&["--key", "id", "--tag", "release=1", "--tag", "by=me"]);

@@ -20,7 +20,7 @@ fn a_dataset_is_made_and_changed() {
         producer.check_invariants();
 
         let again = producer.cycle(async |writer| fill(writer, &movies).await).await.unwrap();
-        assert!(matches!(again, Cycled::Unchanged(version) if version == first.version()));
+        assert!(matches!(again, Cycled::Unchanged(token) if token == first.token()));
 
         let updated = producer
             .update(|changes| {

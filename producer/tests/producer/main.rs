@@ -4,6 +4,7 @@ mod cells;
 mod doubts;
 mod keys;
 mod lifecycle;
+mod metric_labels;
 mod model;
 mod outcomes;
 mod packed;

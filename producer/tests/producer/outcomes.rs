@@ -327,6 +327,6 @@ fn a_version_that_was_made_by_a_rival_is_not_lost() {
             writer.add(&movie(1))?;
             Ok(writer.add(&movie(2))?)
         });
-        assert!(matches!(unchanged.await.unwrap(), Cycled::Unchanged(version) if version == rival));
+        assert!(matches!(unchanged.await.unwrap(), Cycled::Unchanged(token) if token.version() == rival));
     });
 }

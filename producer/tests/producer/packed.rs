@@ -127,7 +127,7 @@ fn a_digest_does_not_tell_packed_text_from_plain() {
 }
 
 #[test]
-fn a_plain_column_is_packed_by_starting_it_anew() {
+fn a_plain_column_is_packed_by_starting_it_again() {
     run(async {
         let name = "packed-again";
         let mut old = on::<plain::Essay>(name).open().await.unwrap();

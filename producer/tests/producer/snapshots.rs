@@ -75,7 +75,7 @@ fn one_that_is_damaged_is_never_named() {
 
 /// A commit does not wait for a snapshot: their entries find their places in the log by themselves.
 #[test]
-fn commits_go_on_beside_one() {
+fn commits_go_on_during_one() {
     run(async {
         let storage = Storage::open("memory://snapshots-background", &[]).await.unwrap();
         let faults = FaultyStore::new(Env::simulated(3));

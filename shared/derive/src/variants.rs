@@ -130,7 +130,7 @@ fn values(owner: &Ident, krate: &TokenStream) -> TokenStream {
                 binding: &'v #krate::__derive::ValueBinding,
                 _: #krate::__derive::Scope<'v>,
             ) -> bool {
-                #krate::__derive::compare_enum(source.scalar(), *value, binding).is_eq()
+                #krate::__derive::is_variant(source.scalar(), *value, binding)
             }
             fn absent<'v>() -> <#owner as #krate::__derive::Value>::Ref<'v> {
                 <#owner as #krate::__derive::Enum>::DEFAULT.expect("absent enums are read only where there is a default")
@@ -151,6 +151,9 @@ fn values(owner: &Ident, krate: &TokenStream) -> TokenStream {
                 binding: &#krate::__derive::ValueBinding,
             ) -> ::core::cmp::Ordering {
                 #krate::__derive::compare_enum(source.scalar(), wanted, binding)
+            }
+            fn is_scattered(wanted: #owner) -> bool {
+                <#owner as #krate::__derive::Enum>::OTHER == Some(#krate::__derive::Enum::number(wanted))
             }
         }
         #krate::__one_value!([] #owner, #krate::__derive);

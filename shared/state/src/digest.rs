@@ -30,7 +30,7 @@ pub fn cell_digest(ordinal: Ordinal, column: ColumnId, canonical: &[u8]) -> u128
 
 /// What a record's presence adds.
 #[must_use]
-pub fn presence_digest(ordinal: Ordinal) -> u128 {
+pub(crate) fn presence_digest(ordinal: Ordinal) -> u128 {
     cell_digest(ordinal, PRESENCE, &[])
 }
 

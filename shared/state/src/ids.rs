@@ -25,10 +25,25 @@ macro_rules! number {
 
 number! {
     /// A key of the log: 1, 2, 3, … without gaps. Position 0 is before the log.
+    ///
+    /// # Example
+    /// ```
+    /// use cenote_consumer::Position;
+    ///
+    /// assert_eq!(Position(7).next(), Position(8));
+    /// ```
     Position(u64)
 }
 number! {
     /// The position of a commit entry. Versions rise, with gaps; 0 is the empty state before the first commit.
+    ///
+    /// # Example
+    /// ```
+    /// use cenote_consumer::{Position, Version};
+    ///
+    /// assert!(Version::EMPTY < Version(7));
+    /// assert_eq!(Version(7).position(), Position(7));
+    /// ```
     Version(u64)
 }
 number! {
@@ -37,10 +52,27 @@ number! {
 }
 number! {
     /// A record's number within its type, dense. A root keeps it until it is deleted.
+    ///
+    /// # Example
+    /// ```
+    /// use cenote_consumer::Ordinal;
+    ///
+    /// let colors = ["red", "green"];
+    /// assert_eq!(colors[Ordinal(1).index()], "green");
+    /// ```
     Ordinal(u32)
 }
 number! {
     /// A type's place in the dataset's schema; never reused.
+    ///
+    /// # Example
+    /// ```
+    /// use cenote_consumer::schema::{Schema, TypeId};
+    ///
+    /// fn name(schema: &Schema, id: TypeId) -> &str {
+    ///     &schema.types[id.index()].name
+    /// }
+    /// ```
     TypeId(u16)
 }
 number! {
@@ -54,6 +86,8 @@ number! {
 
 impl Position {
     /// The key after this one.
+    ///
+    /// [Example](Position#example)
     #[must_use]
     pub fn next(self) -> Position {
         Position(self.0 + 1)
@@ -65,6 +99,8 @@ impl Version {
     pub const EMPTY: Version = Version(0);
 
     /// The position of this version's commit in the log.
+    ///
+    /// [Example](Version#example)
     #[must_use]
     pub fn position(self) -> Position {
         Position(self.0)
@@ -91,6 +127,8 @@ impl Timestamp {
 
 impl Ordinal {
     /// As an index into a slice.
+    ///
+    /// [Example](Ordinal#example)
     #[must_use]
     pub fn index(self) -> usize {
         self.0 as usize
@@ -99,6 +137,8 @@ impl Ordinal {
 
 impl TypeId {
     /// As an index into a slice.
+    ///
+    /// [Example](TypeId#example)
     #[must_use]
     pub fn index(self) -> usize {
         self.0 as usize
@@ -119,35 +159,6 @@ impl fmt::Display for DatasetId {
 impl fmt::Debug for DatasetId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "DatasetId({self})")
-    }
-}
-
-/// What a write returns: a read with `view_at_least(token)` sees that write.
-///
-/// `Token::from(Version)` is the only kind for now.
-///
-/// ```
-/// use cenote_consumer::{Token, Version};
-///
-/// let token = Token::from(Version(7));
-/// assert_eq!(token.version(), Version(7));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token {
-    version: Version,
-}
-
-impl From<Version> for Token {
-    fn from(version: Version) -> Self {
-        Token { version }
-    }
-}
-
-impl Token {
-    /// The first version that shows the write.
-    #[must_use]
-    pub fn version(self) -> Version {
-        self.version
     }
 }
 

@@ -15,6 +15,13 @@ use crate::schema::{KeyError, KeyPart, KeyPath, Schema, ValueKind};
 use crate::segment::RowAt;
 
 /// A key in canonical form.
+///
+/// # Example
+/// ```
+/// use cenote_consumer::dynamic::{KeyBuf, KeyRef};
+///
+/// assert_eq!(KeyRef::Scalar(42).to_buf(), KeyBuf::Scalar(42));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyRef<'a> {
     /// One integer or bool.
@@ -25,6 +32,14 @@ pub enum KeyRef<'a> {
 }
 
 /// A key in canonical form that owns its bytes.
+///
+/// # Example
+/// ```
+/// use cenote_consumer::dynamic::{KeyBuf, KeyRef};
+///
+/// let key: KeyBuf = KeyRef::Bytes(b"nl").to_buf();
+/// assert_eq!(key.as_ref(), KeyRef::Bytes(b"nl"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum KeyBuf {
     /// One integer or bool.
@@ -35,6 +50,8 @@ pub enum KeyBuf {
 
 impl KeyBuf {
     /// The same, borrowed.
+    ///
+    /// [Example](KeyBuf#example)
     #[must_use]
     pub fn as_ref(&self) -> KeyRef<'_> {
         match self {
@@ -46,6 +63,7 @@ impl KeyBuf {
 
 impl<'a> KeyRef<'a> {
     /// The seeded hash by which the key index finds it. Authors of records do not know the seed.
+    #[doc(hidden)]
     #[inline(always)]
     #[must_use]
     pub fn hash(self, seed: u64) -> u64 {
@@ -63,8 +81,9 @@ impl<'a> KeyRef<'a> {
     /// Its parts, of these kinds (see [`Schema::key_leaves`]), each as a key alone; fewer if its bytes end too early.
     ///
     /// ```
-    /// # use cenote_state::keys::KeyRef;
-    /// # use cenote_state::schema::ValueKind;
+    /// use cenote_consumer::dynamic::KeyRef;
+    /// use cenote_consumer::schema::ValueKind;
+    ///
     /// let key = [17_u64.to_le_bytes().as_slice(), &2_u32.to_le_bytes(), b"nl"].concat();
     /// let kinds = [ValueKind::UInt(8), ValueKind::String];
     /// let parts: Vec<_> = KeyRef::Bytes(&key).parts(&kinds).collect();
@@ -87,6 +106,7 @@ impl<'a> KeyRef<'a> {
 
     /// Calls `use_bytes` with the key as one byte string. Keys of one type have one form, so that these are equal where
     /// the keys are.
+    #[doc(hidden)]
     pub fn with_bytes<R>(self, use_bytes: impl FnOnce(&[u8]) -> R) -> R {
         match self {
             KeyRef::Scalar(scalar) => use_bytes(&scalar.to_le_bytes()),
@@ -95,6 +115,8 @@ impl<'a> KeyRef<'a> {
     }
 
     /// The same, owned.
+    ///
+    /// [Example](KeyRef#example)
     #[must_use]
     pub fn to_buf(self) -> KeyBuf {
         match self {

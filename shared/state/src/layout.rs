@@ -34,9 +34,9 @@ pub struct Layout {
     /// The slots whose numbers are signed, by slot and lane.
     pub signed: Vec<bool>,
     /// The regions of the text heap, in order, by their slots.
-    pub text_regions: Vec<usize>,
+    pub(crate) text_regions: Vec<usize>,
     /// The regions of the byte heap, in order, by their slots; with the lane where they hold numbers.
-    pub byte_regions: Vec<(usize, Option<usize>)>,
+    pub(crate) byte_regions: Vec<(usize, Option<usize>)>,
 }
 
 /// One column's place.
@@ -87,9 +87,27 @@ pub enum Form {
 }
 
 impl Form {
+    /// Its slots and lanes, in the same order in every layout that has the column.
+    #[must_use]
+    pub fn slots(&self) -> Vec<usize> {
+        let of_many = |many: &Many| match many {
+            Many::Scalars { region, lane, .. } => vec![region.slot, *lane],
+            Many::Texts { ends, lane, content } | Many::Blobs { ends, lane, content } => {
+                vec![ends.slot, *lane, content.slot]
+            }
+        };
+        match self {
+            Form::Scalar { slot, .. } => vec![*slot],
+            Form::Text(region) | Form::Bytes(region) => vec![region.slot],
+            Form::Packed { region, table } => vec![region.slot, *table],
+            Form::Many(many) => of_many(many),
+            Form::Map(keys, values) => [of_many(keys), of_many(values)].concat(),
+        }
+    }
+
     /// Whether one of its regions has this slot.
     #[must_use]
-    pub fn has_region(&self, slot: usize) -> bool {
+    pub(crate) fn has_region(&self, slot: usize) -> bool {
         let of_many = |many: &Many| match many {
             Many::Scalars { region, .. } => region.slot == slot,
             Many::Texts { ends, content, .. } | Many::Blobs { ends, content, .. } => {
@@ -175,7 +193,7 @@ pub enum ValueForm {
 impl ScalarKind {
     /// Canonical bytes of one such value.
     #[must_use]
-    pub fn canonical_bytes(self) -> usize {
+    pub(crate) fn canonical_bytes(self) -> usize {
         match self {
             ScalarKind::F32 | ScalarKind::Component(_) => 4,
             ScalarKind::Number | ScalarKind::Variant(_) | ScalarKind::F64 => 8,
@@ -185,6 +203,7 @@ impl ScalarKind {
 
 impl Schema {
     /// The form of one value of this kind.
+    #[doc(hidden)]
     pub fn value_form(&self, kind: &ValueKind) -> Result<ValueForm, KeyError> {
         Ok(match kind {
             ValueKind::Bool | ValueKind::Int(_) | ValueKind::UInt(_) => ValueForm::Scalar(ScalarKind::Number),

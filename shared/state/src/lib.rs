@@ -1,6 +1,6 @@
 //! Cenote's engine: the state of a dataset in memory, and the bytes it is written as.
 //!
-//! In the order in which one thing is made of another: numbers ([`ids`]), the shape of records ([`schema`]), one
+//! In the order in which one thing is made of another: numbers ([`ids`]), hashes ([`hash`]), the shape of records ([`schema`]), one
 //! record ([`row`]), records as structs ([`record`]), bytes ([`segment`]), records by number ([`table`]), look-ups
 //! ([`index`]), the dataset ([`state`]), change ([`delta`]), what a reader holds ([`view`]), the durable form ([`blob`]).
 //!
@@ -17,6 +17,8 @@ pub mod blob;
 pub mod codec;
 pub mod delta;
 pub mod digest;
+pub mod hash;
+pub mod held;
 pub mod ids;
 pub mod index;
 pub mod keys;
@@ -31,13 +33,15 @@ pub mod segment;
 pub mod shown;
 pub mod state;
 pub mod table;
+pub mod token;
 pub mod view;
 
 pub use cenote_derive::Record;
-pub use ids::{Ordinal, Timestamp, Token, Version};
+pub use ids::{Ordinal, Timestamp, Version};
 pub use packed::Text;
 pub use record::{Key, KeyOf, List, Map, Record, Root, Set};
 pub use schema::Allow;
+pub use token::Token;
 pub use view::{Diff, HashIndex, TableRef, View};
 
 /// What generated code names.

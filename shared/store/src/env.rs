@@ -10,6 +10,30 @@ use std::time::Duration;
 use cenote_state::ids::Timestamp;
 
 /// The clock, the randomness and the cpu pool that everything shares. Cheap to clone.
+///
+/// # Example
+/// ```
+/// use std::time::Duration;
+///
+/// use cenote_consumer::env::Env;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // With a seed, two environments draw the same numbers; `Env::system()` has the machine's.
+/// let (env, other) = (Env::simulated(7), Env::simulated(7));
+/// assert_eq!((env.random(), env.random_id()), (other.random(), other.random_id()));
+/// assert!(env.jitter(Duration::from_secs(10), 0.2) <= Duration::from_secs(12));
+///
+/// let (before, since) = (env.now(), env.instant());
+/// env.sleep(Duration::from_millis(1)).await;
+/// assert!(env.now() >= before && since.elapsed() >= Duration::from_millis(1));
+/// assert!(env.timeout(Duration::from_millis(1), std::future::pending::<()>()).await.is_err());
+///
+/// assert_eq!(env.cpu(|| 6 * 7).await?, 42);
+/// assert_eq!(env.spawn(async { 6 * 7 }).await?, 42);
+/// assert!(Env::system().threads() >= env.threads());
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Env {
     inner: Arc<Inner>,
@@ -46,6 +70,8 @@ const SIMULATION_START_MS: u64 = 1_767_225_600_000;
 
 impl Env {
     /// The real thing: the machine's clock, its randomness, all its cores.
+    ///
+    /// [Example](Env#example)
     #[must_use]
     pub fn system() -> Env {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -53,6 +79,8 @@ impl Env {
     }
 
     /// Seeded randomness, one thread. Under a runtime with paused time the clocks are virtual.
+    ///
+    /// [Example](Env#example)
     #[must_use]
     pub fn simulated(seed: u64) -> Env {
         Env::new(seed, true, 1)
@@ -65,12 +93,16 @@ impl Env {
     }
 
     /// How many threads a computation may use.
+    ///
+    /// [Example](Env#example)
     #[must_use]
     pub fn threads(&self) -> usize {
         self.inner.threads
     }
 
     /// The wall clock.
+    ///
+    /// [Example](Env#example)
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     pub fn now(&self) -> Timestamp {
@@ -89,6 +121,8 @@ impl Env {
     }
 
     /// The monotonic clock.
+    ///
+    /// [Example](Env#example)
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
     pub fn instant(&self) -> Instant {
@@ -96,18 +130,27 @@ impl Env {
     }
 
     /// Waits.
+    ///
+    /// [Example](Env#example)
     #[expect(clippy::disallowed_methods, reason = "the one place that waits for time")]
     pub async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }
 
     /// Waits for `future`, but no longer than `duration`.
+    ///
+    /// [Example](Env#example)
+    ///
+    /// # Errors
+    /// If the time is up first; `future` is dropped then.
     #[expect(clippy::disallowed_methods, reason = "the one place that waits for time")]
     pub async fn timeout<F: Future>(&self, duration: Duration, future: F) -> Result<F::Output, TimedOut> {
         tokio::time::timeout(duration, future).await.map_err(|_| TimedOut)
     }
 
-    /// Runs `future` beside the caller.
+    /// Runs `future` concurrently with the caller.
+    ///
+    /// [Example](Env#example)
     #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
     pub fn spawn<F>(&self, future: F) -> Task<F::Output>
     where
@@ -117,7 +160,12 @@ impl Env {
         tokio::spawn(future)
     }
 
-    /// Runs a computation off the async threads (inline in a simulation); a panic in it comes back as an error.
+    /// Runs a computation off the async threads (inline in a simulation).
+    ///
+    /// [Example](Env#example)
+    ///
+    /// # Errors
+    /// If the computation panics.
     #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
     pub async fn cpu<R, F>(&self, work: F) -> Result<R, Panicked>
     where
@@ -135,12 +183,16 @@ impl Env {
     }
 
     /// 64 random bits.
+    ///
+    /// [Example](Env#example)
     #[must_use]
     pub fn random(&self) -> u64 {
         self.inner.random.lock().expect("drawing a number does not panic").next()
     }
 
     /// 16 random bytes: an id or a nonce.
+    ///
+    /// [Example](Env#example)
     #[must_use]
     pub fn random_id(&self) -> [u8; 16] {
         let (low, high) = (self.random(), self.random());
@@ -148,6 +200,8 @@ impl Env {
     }
 
     /// `duration`, moved by up to ± `share` (0.2 = ± 20 %), so that many pollers spread out.
+    ///
+    /// [Example](Env#example)
     #[must_use]
     pub fn jitter(&self, duration: Duration, share: f64) -> Duration {
         let unit = (self.random() >> 11) as f64 / (1_u64 << 53) as f64;

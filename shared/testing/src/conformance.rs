@@ -105,7 +105,9 @@ async fn one_winner(storage: &Storage) {
                 winners.push(writer);
             }
         }
-        let [winner] = winners[..] else { panic!("of {WRITERS} racing writers {winners:?} were told that they won") };
+        let [winner] = winners[..] else {
+            panic!("of {WRITERS} racing writers {winners:?} got the answer that they won")
+        };
         let found = ok(storage.get(&name).await, "get").expect("a race leaves an object");
         assert_eq!(found, mark(winner), "the object is not the winner's");
     }

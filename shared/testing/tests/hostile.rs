@@ -76,7 +76,7 @@ fn mutate(env: &Env, bytes: &mut Vec<u8>) {
 }
 
 /// Runs the decoder under its limit.
-#[expect(clippy::disallowed_methods, reason = "a decoder that loops is told by the machine's clock")]
+#[expect(clippy::disallowed_methods, reason = "a decoder that loops is found by the machine's clock")]
 fn run(target: &Target, bytes: &[u8], what: &dyn Fn() -> String) -> bool {
     if std::env::var_os("CENOTE_HOSTILE_TRACE").is_some() {
         eprintln!("{}", what());
@@ -100,10 +100,10 @@ fn no_bytes_make_a_decoder_panic_or_take_more_than_its_limit() {
     let seed = setting("CENOTE_HOSTILE_SEED", 1) as u64;
     let rounds = setting("CENOTE_HOSTILE_ROUNDS", 100_000).div_ceil(TARGETS.len());
     // A panic's message needs additional memory.
-    let told = std::panic::take_hook();
+    let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         LIMIT.store(usize::MAX, Ordering::Relaxed);
-        told(panic);
+        previous(panic);
     }));
     for target in &TARGETS {
         let env = Env::simulated(seed);

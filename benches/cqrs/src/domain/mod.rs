@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use answer::{Card, Collected, Digest, OwnedCard, Query, Sum, Visitor};
 pub use message::{Cause, Change, Key, Message};
 pub use truth::{Difference, Truth};
-pub(crate) use world::Dice;
+pub(crate) use world::Random;
 pub use world::{Category, Commands, Reference, World};
 
 /// The most products that a page refers to.

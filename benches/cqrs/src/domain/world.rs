@@ -95,15 +95,15 @@ impl World {
     /// A product as it is initially, or as a later `Add` adds it.
     #[must_use]
     pub fn product(&self, id: u64) -> Product {
-        let mut dice = Dice::new(self.seed, 1, id);
+        let mut random = Random::new(self.seed, 1, id);
         let leaves: Vec<u32> = self.reference.leaves().collect();
         Product {
             id,
-            name: format!("{} {} {}", capital(&word(dice.next())), word(dice.next()), id),
-            brand: dice.below(self.reference.brands.len() as u64) as u32,
-            category: leaves[dice.below(leaves.len() as u64) as usize],
-            price_cents: 100 + dice.below(100_000),
-            stock: dice.below(500) as u32,
+            name: format!("{} {} {}", capital(&word(random.next())), word(random.next()), id),
+            brand: random.below(self.reference.brands.len() as u64) as u32,
+            category: leaves[random.below(leaves.len() as u64) as usize],
+            price_cents: 100 + random.below(100_000),
+            stock: random.below(500) as u32,
             weight_grams: None,
         }
     }
@@ -111,7 +111,7 @@ impl World {
     /// A page as it is initially, with 8 to 50 products.
     #[must_use]
     pub fn page(&self, id: u64) -> Page {
-        page(id, self.products, &mut Dice::new(self.seed, 2, id))
+        page(id, self.products, &mut Random::new(self.seed, 2, id))
     }
 
     /// All products.
@@ -128,7 +128,7 @@ impl World {
     #[must_use]
     pub fn commands(&self, stream: u64) -> Commands {
         let first_new = self.products + 1 + stream * 10_000_000;
-        Commands { world: self.clone(), dice: Dice::new(self.seed, 3, stream), next_new: first_new, count: 0 }
+        Commands { world: self.clone(), random: Random::new(self.seed, 3, stream), next_new: first_new, count: 0 }
     }
 
     /// The highest id of a page in commands: higher than the initial pages', so that new pages are published, too.
@@ -138,12 +138,12 @@ impl World {
     }
 }
 
-fn page(id: u64, products: u64, dice: &mut Dice) -> Page {
-    let count = 8 + dice.below(PAGE_PRODUCTS_MAX as u64 - 7);
-    let refs = (0..count).map(|_| 1 + dice.below(products)).collect();
+fn page(id: u64, products: u64, random: &mut Random) -> Page {
+    let count = 8 + random.below(PAGE_PRODUCTS_MAX as u64 - 7);
+    let refs = (0..count).map(|_| 1 + random.below(products)).collect();
     Page {
         id,
-        title: format!("{} for {} #{}", capital(&word(dice.next())), word(dice.next()), dice.below(1_000)),
+        title: format!("{} for {} #{}", capital(&word(random.next())), word(random.next()), random.below(1_000)),
         products: refs,
     }
 }
@@ -152,7 +152,7 @@ fn page(id: u64, products: u64, dice: &mut Dice) -> Page {
 #[derive(Debug, Clone)]
 pub struct Commands {
     world: World,
-    dice: Dice,
+    random: Random,
     next_new: u64,
     count: u64,
 }
@@ -162,18 +162,20 @@ impl Iterator for Commands {
 
     fn next(&mut self) -> Option<Command> {
         self.count += 1;
-        let id = 1 + self.dice.below(self.world.products);
-        Some(match self.dice.below(100) {
+        let id = 1 + self.random.below(self.world.products);
+        Some(match self.random.below(100) {
             0..40 => Command::Stock { id, by: self.stock_by() },
-            40..70 => Command::Price { id, price_cents: 100 + self.dice.below(100_000) },
-            70..80 => Command::Rename { id, name: format!("{} {id}.{}", capital(&word(self.dice.next())), self.count) },
+            40..70 => Command::Price { id, price_cents: 100 + self.random.below(100_000) },
+            70..80 => {
+                Command::Rename { id, name: format!("{} {id}.{}", capital(&word(self.random.next())), self.count) }
+            }
             80..85 => Command::Move { id, category: self.leaf() },
             85..90 => self.add(),
             90..97 => {
-                let id = 1 + self.dice.below(self.world.page_ids());
-                Command::Publish(page(id, self.world.products, &mut self.dice))
+                let id = 1 + self.random.below(self.world.page_ids());
+                Command::Publish(page(id, self.world.products, &mut self.random))
             }
-            _ => Command::Unpublish { id: 1 + self.dice.below(self.world.page_ids()) },
+            _ => Command::Unpublish { id: 1 + self.random.below(self.world.page_ids()) },
         })
     }
 }
@@ -181,16 +183,16 @@ impl Iterator for Commands {
 impl Commands {
     /// A small step up or down, and one in twenty more than is in stock.
     fn stock_by(&mut self) -> i64 {
-        match self.dice.below(20) {
+        match self.random.below(20) {
             0 => -1_000_000,
-            1..14 => -(1 + self.dice.below(3) as i64),
-            _ => self.dice.below(20) as i64,
+            1..14 => -(1 + self.random.below(3) as i64),
+            _ => self.random.below(20) as i64,
         }
     }
 
     fn leaf(&mut self) -> u32 {
         let leaves: Vec<u32> = self.world.reference.leaves().collect();
-        leaves[self.dice.below(leaves.len() as u64) as usize]
+        leaves[self.random.below(leaves.len() as u64) as usize]
     }
 
     fn add(&mut self) -> Command {
@@ -202,11 +204,11 @@ impl Commands {
 
 /// SplitMix64, a stream per subject and number. Not for anything that must be unpredictable.
 #[derive(Debug, Clone)]
-pub(crate) struct Dice(u64);
+pub(crate) struct Random(u64);
 
-impl Dice {
-    pub(crate) fn new(seed: u64, subject: u64, number: u64) -> Dice {
-        Dice(mix(mix(seed ^ subject.wrapping_mul(0x9E37_79B9_7F4A_7C15)).wrapping_add(number)))
+impl Random {
+    pub(crate) fn new(seed: u64, subject: u64, number: u64) -> Random {
+        Random(mix(mix(seed ^ subject.wrapping_mul(0x9E37_79B9_7F4A_7C15)).wrapping_add(number)))
     }
 
     pub(crate) fn below(&mut self, end: u64) -> u64 {

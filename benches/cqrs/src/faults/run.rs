@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 
 use super::audit::{differences, settle};
-use super::script::{self, Played};
+use super::script::{self, ScriptResult};
 use super::watch::{Seen, watch};
 use super::{Fault, Outcome, Repair, Verdict};
 use crate::Answer;
@@ -104,11 +104,11 @@ async fn observe(
     let staleness_max = stage.settings.staleness_max;
     let watching = watch(Arc::clone(running), stage.world.clone(), before, staleness_max, Arc::clone(&stop));
     let watching = clock::spawn(watching);
-    let played = script::play(fault, running, &load, plan, &stage.world.reference).await;
+    let result = script::play(fault, running, &load, plan, &stage.world.reference).await;
     clock::sleep(Duration::from_millis(200)).await;
     load.carry_on(plan.patience).await;
     let counted = load.stop().await;
-    let played = played?;
+    let result = result?;
     let settled = settle(&**running, plan.patience).await?;
     let wrong = differences(&**running, &stage.world, 1).await?;
     // One more look, so that the watch sees what has become right.
@@ -116,7 +116,7 @@ async fn observe(
     stop.store(true, Relaxed);
     let seen = watching.await?;
     let alive = staleness_max + running.interval() * 2;
-    let mut outcome = judge(strategy, fault, stage, &seen, played, wrong.first(), alive);
+    let mut outcome = judge(strategy, fault, stage, &seen, result, wrong.first(), alive);
     (outcome.commands, outcome.failed_commands) = counted;
     if !settled {
         outcome.note = Some(format!("queues never reported empty; {}", outcome.note.unwrap_or_default()));
@@ -132,7 +132,7 @@ fn judge(
     fault: Fault,
     stage: &Stage,
     seen: &Seen,
-    played: Played,
+    result: ScriptResult,
     wrong: Option<&Difference>,
     usual: Duration,
 ) -> Outcome {
@@ -141,7 +141,7 @@ fn judge(
         None if seen.stale.max(seen.unanswered) > usual || seen.wrong > GLIMPSE => Verdict::WrongForAWhile,
         None => Verdict::Right,
     };
-    let repaired = match (verdict, played.repair) {
+    let repaired = match (verdict, result.repair) {
         (_, Some(repair)) => repair,
         (Verdict::Right, None) => Repair::NotNeeded,
         (_, None) => Repair::Itself,
@@ -154,7 +154,7 @@ fn judge(
         noticed: seen.alarms.clone(),
         repaired,
         row: wrong.map(ToString::to_string),
-        note: played.note,
+        note: result.note,
         commands: 0,
         failed_commands: 0,
     }

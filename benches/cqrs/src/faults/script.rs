@@ -19,7 +19,7 @@ use crate::strategy::cenote::{Cenote, records};
 
 /// The result of a script.
 #[derive(Default)]
-pub(super) struct Played {
+pub(super) struct ScriptResult {
     /// What repaired what the script broke, if a person had to.
     pub(super) repair: Option<Repair>,
     pub(super) note: Option<String>,
@@ -35,7 +35,7 @@ pub(super) async fn play(
     load: &Load,
     plan: &Plan,
     reference: &Reference,
-) -> Answer<Played> {
+) -> Answer<ScriptResult> {
     let points = Arc::clone(running.points());
     match fault {
         Fault::BrokerDown => {
@@ -95,17 +95,17 @@ fn cenote(running: &dyn Running) -> Answer<&Cenote> {
     running.cenote().ok_or_else(|| "this fault is for the engine".into())
 }
 
-async fn pass(time: Duration) -> Answer<Played> {
+async fn pass(time: Duration) -> Answer<ScriptResult> {
     clock::sleep(time).await;
-    Ok(Played::default())
+    Ok(ScriptResult::default())
 }
 
-fn noted(note: String) -> Played {
-    Played { note: Some(note), ..Played::default() }
+fn noted(note: String) -> ScriptResult {
+    ScriptResult { note: Some(note), ..ScriptResult::default() }
 }
 
 /// Checks that the fault took place: without it, the run would show nothing.
-fn took_place(count: u64, what: &str) -> Answer<Played> {
+fn took_place(count: u64, what: &str) -> Answer<ScriptResult> {
     if count == 0 {
         Err(format!("the fault did not take place: no {what}").into())
     } else {
@@ -139,7 +139,7 @@ async fn grows(
 }
 
 /// Restarts what answers readers, and meanwhile asks for what no cache holds: a product that does not exist.
-async fn restart(running: &dyn Running) -> Answer<Played> {
+async fn restart(running: &dyn Running) -> Answer<ScriptResult> {
     let mut unanswered = 0;
     let asking = async {
         loop {
@@ -158,7 +158,7 @@ async fn restart(running: &dyn Running) -> Answer<Played> {
 }
 
 /// Executes commands on few keys, so that there is an order within keys to break.
-async fn reorder(points: &Points, load: &Load, plan: &Plan) -> Answer<Played> {
+async fn reorder(points: &Points, load: &Load, plan: &Plan) -> Answer<ScriptResult> {
     points.watch_deliveries();
     points.reorder.store(true, Relaxed);
     let began = now();
@@ -171,7 +171,7 @@ async fn reorder(points: &Points, load: &Load, plan: &Plan) -> Answer<Played> {
 }
 
 /// A rival takes over from a publisher in the middle of its work, which continues until it is fenced.
-async fn two_publishers(cenote: &Cenote, plan: &Plan) -> Answer<Played> {
+async fn two_publishers(cenote: &Cenote, plan: &Plan) -> Answer<ScriptResult> {
     let before = cenote.taken();
     cenote.publish_as("rival");
     until("the rival to take the log", plan.patience, || cenote.taken() > before).await?;
@@ -197,13 +197,13 @@ async fn until(what: &str, patience: Duration, mut is_so: impl FnMut() -> bool) 
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-async fn die(running: &dyn Running, point: Point) -> Answer<Played> {
+async fn die(running: &dyn Running, point: Point) -> Answer<ScriptResult> {
     running.points().arm(point, 1);
     until("a death", PATIENCE, || !running.points().is_armed(point)).await?;
     pass(BEAT / 2).await
 }
 
-async fn slow(running: &dyn Running, load: &Load, plan: &Plan) -> Answer<Played> {
+async fn slow(running: &dyn Running, load: &Load, plan: &Plan) -> Answer<ScriptResult> {
     let micros = plan.outage.as_micros() as u64 / load.burst;
     running.points().slow_micros.store(micros, Relaxed);
     let (mut lag, began) = (0, now());
@@ -217,7 +217,7 @@ async fn slow(running: &dyn Running, load: &Load, plan: &Plan) -> Answer<Played>
     took_place(lag, "messages were waiting right after the burst")
 }
 
-async fn corrupt(running: &dyn Running, load: &Load, reference: &Reference) -> Answer<Played> {
+async fn corrupt(running: &dyn Running, load: &Load, reference: &Reference) -> Answer<ScriptResult> {
     // No command changes these two meanwhile, or it would repair them by chance.
     load.spare(true);
     clock::sleep(BEAT / 2).await;
@@ -234,10 +234,10 @@ async fn corrupt(running: &dyn Running, load: &Load, reference: &Reference) -> A
     let took = running.rebuild().await?;
     load.spare(false);
     let note = format!("the rebuild took {:.1} ms, next to the live one", took.as_secs_f64() * 1e3);
-    Ok(Played { repair: Some(Repair::Person("rebuild")), note: Some(note) })
+    Ok(ScriptResult { repair: Some(Repair::Person("rebuild")), note: Some(note) })
 }
 
-async fn replay(running: &dyn Running, load: &Load, plan: &Plan) -> Answer<Played> {
+async fn replay(running: &dyn Running, load: &Load, plan: &Plan) -> Answer<ScriptResult> {
     // A strategy that sees rows and not causes sends no mails, and none again.
     if running.sends_mails() {
         grows(running, plan, "a mail", 0, |reading| reading.mails).await?;
@@ -259,10 +259,10 @@ async fn replay(running: &dyn Running, load: &Load, plan: &Plan) -> Answer<Playe
     if again > 0 {
         return Err(format!("a replay has sent mails: {note}").into());
     }
-    Ok(Played { note: Some(note), ..Played::default() })
+    Ok(ScriptResult { note: Some(note), ..ScriptResult::default() })
 }
 
-async fn kill_publisher(running: &dyn Running, plan: &Plan) -> Answer<Played> {
+async fn kill_publisher(running: &dyn Running, plan: &Plan) -> Answer<ScriptResult> {
     let cenote = cenote(running)?;
     let before = cenote.publisher_requests.counts().total();
     let deaths = plan.deaths;
@@ -281,10 +281,10 @@ async fn kill_publisher(running: &dyn Running, plan: &Plan) -> Answer<Played> {
     }
     let requests = cenote.publisher_requests.counts().total() - before;
     let note = format!("died at each of its first {deaths} requests, before or after; {requests} requests in all");
-    Ok(Played { note: Some(note), ..Played::default() })
+    Ok(ScriptResult { note: Some(note), ..ScriptResult::default() })
 }
 
-async fn object_store_down(cenote: &Cenote, plan: &Plan) -> Answer<Played> {
+async fn object_store_down(cenote: &Cenote, plan: &Plan) -> Answer<ScriptResult> {
     let stores = [&cenote.publisher_faults, &cenote.reader_faults];
     stores.into_iter().for_each(|store| store.add(Rule::new(StoreFault::Unavailable)));
     clock::sleep(plan.outage).await;
@@ -293,7 +293,7 @@ async fn object_store_down(cenote: &Cenote, plan: &Plan) -> Answer<Played> {
     took_place(fired, "requests were refused")
 }
 
-async fn damage(cenote: &Cenote, plan: &Plan) -> Answer<Played> {
+async fn damage(cenote: &Cenote, plan: &Plan) -> Answer<ScriptResult> {
     let flip = |bit| Rule::new(StoreFault::FlipBit(bit)).on(RequestKind::Get).prefix("log/").times(2);
     [700, 1_600, 2_500].into_iter().for_each(|bit| cenote.reader_faults.add(flip(bit)));
     until("damage to be read", plan.patience, || cenote.reader_faults.fired() >= 6).await?;
@@ -302,7 +302,7 @@ async fn damage(cenote: &Cenote, plan: &Plan) -> Answer<Played> {
     took_place(fired, "reads were damaged")
 }
 
-async fn refused(running: &dyn Running, plan: &Plan) -> Answer<Played> {
+async fn refused(running: &dyn Running, plan: &Plan) -> Answer<ScriptResult> {
     let before = running.reading().await?.refused;
     running.points().bug_seen.store(true, Relaxed);
     let began = now();
@@ -316,10 +316,10 @@ async fn refused(running: &dyn Running, plan: &Plan) -> Answer<Played> {
     running.points().bug_seen.store(false, Relaxed);
     let refused = running.reading().await?.refused - before;
     let note = Some(format!("{refused} versions were refused"));
-    Ok(Played { repair: Some(Repair::Person("fix the bug")), note })
+    Ok(ScriptResult { repair: Some(Repair::Person("fix the bug")), note })
 }
 
-async fn rolled_back(running: &dyn Running, plan: &Plan) -> Answer<Played> {
+async fn rolled_back(running: &dyn Running, plan: &Plan) -> Answer<ScriptResult> {
     let cenote = cenote(running)?;
     let good = cenote.published();
     running.points().bug_unseen.store(true, Relaxed);
@@ -339,5 +339,5 @@ async fn rolled_back(running: &dyn Running, plan: &Plan) -> Answer<Played> {
     }
     running.rebuild().await?;
     let note = format!("rolled back {:.2} s after the decision; version {good} again as {again}", back.as_secs_f64());
-    Ok(Played { repair: Some(Repair::Person("republish, then a cycle")), note: Some(note) })
+    Ok(ScriptResult { repair: Some(Repair::Person("republish, then a cycle")), note: Some(note) })
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
 
-use super::Row;
+use super::Measurement;
 use crate::Answer;
 use crate::clock::{self, now};
 use crate::domain::{Ack, Command, CommandError, Commands, Key, Query, Sum};
@@ -49,7 +49,7 @@ pub(super) struct Fresh {
 }
 
 impl Fresh {
-    pub(super) fn rows(mut self, row: &dyn Fn(&str, &str, f64) -> Row) -> Vec<Row> {
+    pub(super) fn rows(mut self, row: &dyn Fn(&str, &str, f64) -> Measurement) -> Vec<Measurement> {
         let mut rows = vec![
             row("freshness_samples", "count", self.freshness.len() as f64),
             row("ack_samples", "count", self.acknowledged.len() as f64),
@@ -69,13 +69,15 @@ impl Fresh {
         rows
     }
 
-    fn hear(&mut self, done: Done) -> Answer<()> {
+    fn record(&mut self, done: Done) -> Answer<()> {
         self.pace.answered(done.at);
         self.late.push(done.began.saturating_duration_since(done.due).as_secs_f64());
-        match done.said {
-            Said::Acknowledged => self.acknowledged.push(done.at.saturating_duration_since(done.began).as_secs_f64()),
-            Said::Rejected => self.rejected += 1,
-            Said::Failed(error) => return Err(error.into()),
+        match done.result {
+            CommandResult::Acknowledged => {
+                self.acknowledged.push(done.at.saturating_duration_since(done.began).as_secs_f64())
+            }
+            CommandResult::Rejected => self.rejected += 1,
+            CommandResult::Failed(error) => return Err(error.into()),
         }
         Ok(())
     }
@@ -121,10 +123,10 @@ pub(super) struct Done {
     due: Instant,
     began: Instant,
     pub(super) at: Instant,
-    pub(super) said: Said,
+    pub(super) result: CommandResult,
 }
 
-pub(super) enum Said {
+pub(super) enum CommandResult {
     Acknowledged,
     Rejected,
     Failed(String),
@@ -139,20 +141,20 @@ pub(super) async fn at_rate(
 ) -> Answer<Fresh> {
     let (probes, prober) = Prober::start(running);
     let (every, count) = (rate.div_ceil(PROBES), (f64::from(rate) * time.as_secs_f64()).ceil().max(2.0) as u32);
-    let (said, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let (results, mut received) = tokio::sync::mpsc::unbounded_channel();
     let began = now();
     for number in 0..count {
         let due = began + Duration::from_secs_f64(f64::from(number) / f64::from(rate));
         until(due).await;
         let Some(command) = commands.next() else { break };
         let probes = (number % every == 0).then(|| probes.clone());
-        let (running, said) = (Arc::clone(running), said.clone());
-        clock::spawn(async move { drop(said.send(carry_out(&*running, &command, due, probes).await)) });
+        let (running, results) = (Arc::clone(running), results.clone());
+        clock::spawn(async move { drop(results.send(carry_out(&*running, &command, due, probes).await)) });
     }
-    drop((said, probes));
+    drop((results, probes));
     let mut fresh = Fresh::default();
-    while let Some(done) = heard.recv().await {
-        fresh.hear(done)?;
+    while let Some(done) = received.recv().await {
+        fresh.record(done)?;
     }
     fresh.saw(prober.finish().await?);
     Ok(fresh)
@@ -179,7 +181,7 @@ pub(super) async fn burst(running: &Arc<dyn Running>, commands: &mut Commands, c
     let done: Vec<Done> = stream::iter(all).buffer_unordered(AT_A_TIME).collect().await;
     drop(probes);
     let mut fresh = Fresh::default();
-    done.into_iter().try_for_each(|done| fresh.hear(done))?;
+    done.into_iter().try_for_each(|done| fresh.record(done))?;
     let sights = prober.finish().await?;
     let last = sights.iter().map(|sight| sight.at).max();
     fresh.whole = last.map(|last| last.saturating_duration_since(began).as_secs_f64());
@@ -197,7 +199,7 @@ pub(super) async fn carry_out(
     let began = now();
     let answer = running.execute(command).await;
     let at = now();
-    let said = match answer {
+    let result = match answer {
         Ok(ack) => {
             if let Some(probes) = probes
                 && matches!(ack.key, Key::Product(_))
@@ -205,12 +207,12 @@ pub(super) async fn carry_out(
                 // The prober outlives all commands.
                 drop(probes.send(Probe { ack, due, at }));
             }
-            Said::Acknowledged
+            CommandResult::Acknowledged
         }
-        Err(CommandError::Rejected(_)) => Said::Rejected,
-        Err(CommandError::Failed(error)) => Said::Failed(error.to_string()),
+        Err(CommandError::Rejected(_)) => CommandResult::Rejected,
+        Err(CommandError::Failed(error)) => CommandResult::Failed(error.to_string()),
     };
-    Done { due, began, at, said }
+    Done { due, began, at, result }
 }
 
 /// An acknowledged command that is not visible yet.
@@ -309,9 +311,9 @@ mod tests {
         let due = now();
         let (began, at) = (due + Duration::from_secs(3), due + Duration::from_secs(4));
         let mut fresh = Fresh::default();
-        fresh.hear(Done { due, began, at, said: Said::Acknowledged }).unwrap();
+        fresh.record(Done { due, began, at, result: CommandResult::Acknowledged }).unwrap();
         fresh.saw(vec![Sight { freshness: 0.5, visible: 4.5, at }]);
-        let rows = fresh.rows(&|figure, unit, value| Row::new("a", figure, unit, value));
+        let rows = fresh.rows(&|figure, unit, value| Measurement::new("a", figure, unit, value));
         let of = |figure: &str| rows.iter().find(|row| row.figure == figure).map(|row| row.value);
         assert_eq!((of("ack_max"), of("late_max"), of("visible_max")), (Some(1.0), Some(3.0), Some(4.5)));
         assert_eq!((of("freshness_max"), of("freshness_p99")), (Some(0.5), None));

@@ -18,11 +18,11 @@ use super::clock;
 use super::faults::{differences, drain};
 use super::strategy::{Location, Running, Stage, Strategy};
 
-pub use footprint::{Left, read_process, resident_bytes};
+pub use footprint::{ExpectedAnswers, read_process, resident_bytes};
 
 /// One figure of one strategy.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Row {
+pub struct Measurement {
     /// The name of the figure.
     pub figure: String,
     /// The strategy, by its title.
@@ -42,23 +42,23 @@ pub struct Row {
     pub value: f64,
 }
 
-impl Row {
+impl Measurement {
     /// A figure that depends on nothing else.
     #[must_use]
-    pub fn new(system: &str, figure: &str, unit: &str, value: f64) -> Row {
-        Row { figure: figure.into(), system: system.into(), unit: unit.into(), value, ..Row::default() }
+    pub fn new(system: &str, figure: &str, unit: &str, value: f64) -> Measurement {
+        Measurement { figure: figure.into(), system: system.into(), unit: unit.into(), value, ..Measurement::default() }
     }
 
     /// The same at this many commands per second.
     #[must_use]
-    pub fn at(self, rate: u32) -> Row {
-        Row { rate: Some(rate), ..self }
+    pub fn at(self, rate: u32) -> Measurement {
+        Measurement { rate: Some(rate), ..self }
     }
 
     /// The same for this query.
     #[must_use]
-    pub fn query(self, query: &str) -> Row {
-        Row { query: Some(query.to_owned()), ..self }
+    pub fn query(self, query: &str) -> Measurement {
+        Measurement { query: Some(query.to_owned()), ..self }
     }
 }
 
@@ -125,10 +125,10 @@ pub async fn turn(
     strategy: Strategy,
     stage: &Stage,
     effort: &Effort,
-    say: &mut (dyn FnMut(Row) + Send),
-) -> Answer<Left> {
+    say: &mut (dyn FnMut(Measurement) + Send),
+) -> Answer<ExpectedAnswers> {
     let system = strategy.title(stage.write);
-    let row = |figure: &str, unit: &str, value: f64| Row::new(system, figure, unit, value);
+    let row = |figure: &str, unit: &str, value: f64| Measurement::new(system, figure, unit, value);
     let running = strategy.start(stage).await?;
     say(row("bootstrap", "s", stage.since_seeded().as_secs_f64()));
     check(&running, stage).await?;
@@ -142,7 +142,7 @@ pub async fn turn(
     // With one phase only, in a first look, the rest would be waiting.
     if rates.len() > 1 || effort.rates.len() == 1 {
         let fresh = freshness::burst(&running, &mut commands, effort.burst).await?;
-        fresh.rows(&row).into_iter().for_each(|row| say(Row { burst: Some(effort.burst), ..row }));
+        fresh.rows(&row).into_iter().for_each(|row| say(Measurement { burst: Some(effort.burst), ..row }));
         check(&running, stage).await?;
 
         for own in reads::alone(&running, stage, effort).await? {
@@ -170,9 +170,9 @@ pub async fn turn(
     }
     say(row("clock_cost", "ns", reads::clock_cost()));
     say(row("processes", "count", strategy.processes().len() as f64));
-    let left = Left::new(running.generation(), &running.truth().await?, &stage.world);
+    let expected = ExpectedAnswers::new(running.generation(), &running.truth().await?, &stage.world);
     running.stop().await;
-    Ok(left)
+    Ok(expected)
 }
 
 /// Waits until all queues are empty, and compares every answer.
@@ -194,8 +194,8 @@ async fn check(running: &Arc<dyn Running>, stage: &Stage) -> Answer<()> {
 async fn requests(
     cenote: &super::strategy::cenote::Cenote,
     effort: &Effort,
-    row: &dyn Fn(&str, &str, f64) -> Row,
-    say: &mut (dyn FnMut(Row) + Send),
+    row: &dyn Fn(&str, &str, f64) -> Measurement,
+    say: &mut (dyn FnMut(Measurement) + Send),
 ) {
     const MONTH: f64 = 30.0 * 86_400.0;
     say(row("polls_a_month", "count", MONTH / cenote.poll().as_secs_f64()));

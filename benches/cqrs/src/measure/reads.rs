@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::freshness::{Pace, Said, carry_out, until};
-use super::{Effort, Row};
+use super::freshness::{CommandResult, Pace, carry_out, until};
+use super::{Effort, Measurement};
 use crate::clock::{self, now};
-use crate::domain::{Commands, Dice, Query, Sum, World};
+use crate::domain::{Commands, Query, Random, Sum, World};
 use crate::read::Queries;
 use crate::strategy::{Running, Stage};
 use crate::{Answer, Failure};
@@ -34,15 +34,15 @@ pub(super) struct Read {
 
 impl Read {
     /// As figures.
-    pub(super) fn rows(&self, system: &str, load: Option<u32>) -> Vec<Row> {
+    pub(super) fn rows(&self, system: &str, load: Option<u32>) -> Vec<Measurement> {
         let mut rows = Vec::new();
         for (figure, share, needed) in [("read_p50", 0.5, 2), ("read_p99", 0.99, 100), ("read_p999", 0.999, 1_000)] {
             if self.timed >= needed {
-                rows.push(Row::new(system, figure, "ns", self.histogram.quantile(share) as f64));
+                rows.push(Measurement::new(system, figure, "ns", self.histogram.quantile(share) as f64));
             }
         }
-        rows.push(Row::new(system, "reads_a_second", "1/s", self.per_second));
-        rows.into_iter().map(|row| Row { rate: load, ..row.query(self.query) }).collect()
+        rows.push(Measurement::new(system, "reads_a_second", "1/s", self.per_second));
+        rows.into_iter().map(|row| Measurement { rate: load, ..row.query(self.query) }).collect()
     }
 }
 
@@ -78,7 +78,7 @@ pub(super) async fn under_load(
         for task in tasks {
             let done = task.await?;
             pace.answered(done.at);
-            if let Said::Failed(error) = done.said {
+            if let CommandResult::Failed(error) = done.result {
                 return Err(error.into());
             }
         }
@@ -102,11 +102,11 @@ pub(super) fn clock_cost() -> f64 {
 /// The queries of one kind, the same for all strategies.
 fn questions(query: &str, world: &World) -> Vec<Query> {
     let leaves: Vec<u32> = world.reference.leaves().collect();
-    let mut dice = Dice::new(7, 7, 7);
+    let mut random = Random::new(7, 7, 7);
     let next = || match query {
-        "product" => Query::Product(1 + dice.below(world.products)),
-        "category" => Query::Category(leaves[dice.below(leaves.len() as u64) as usize]),
-        _ => Query::Page(1 + dice.below(world.pages)),
+        "product" => Query::Product(1 + random.below(world.products)),
+        "category" => Query::Category(leaves[random.below(leaves.len() as u64) as usize]),
+        _ => Query::Page(1 + random.below(world.pages)),
     };
     std::iter::repeat_with(next).take(QUESTIONS).collect()
 }

@@ -72,7 +72,7 @@ impl Server {
 
 /// How a run names what it creates at servers.
 #[derive(Debug, Clone, Copy)]
-pub struct Own<'a> {
+pub struct ResourceNames<'a> {
     /// A part of the names, which no other run uses: letters and digits, lower case.
     pub name: &'a str,
     /// Whether it is kept when the part is dropped, for a later process.
@@ -135,25 +135,25 @@ impl Servers {
     /// The write side, under this name; `keep` for a process that comes after, if it has the read model within.
     pub async fn write_side(
         &self,
-        own: &Own<'_>,
+        names: &ResourceNames<'_>,
         hooks: Hooks,
         reference: Arc<Reference>,
         settings: &Settings,
     ) -> Answer<Arc<dyn WriteSide>> {
-        let (url, schema) = (self.address(Server::Postgres)?, format!("cqrs_{}_write", own.name));
-        let at = SchemaLocation { url, schema: &schema, keep: own.keep && hooks.projection != Projection::None };
+        let (url, schema) = (self.address(Server::Postgres)?, format!("cqrs_{}_write", names.name));
+        let at = SchemaLocation { url, schema: &schema, keep: names.keep && hooks.projection != Projection::None };
         Ok(Arc::new(PostgresWrite::open(&at, hooks, reference, settings).await?))
     }
 
     /// The read model within the write side, which an earlier process has kept.
     pub async fn read_stores_within(
         &self,
-        own: &Own<'_>,
+        names: &ResourceNames<'_>,
         reference: Arc<Reference>,
         settings: &Settings,
     ) -> Answer<Arc<dyn ReadStores>> {
-        let (url, schema) = (self.address(Server::Postgres)?, format!("cqrs_{}_write", own.name));
-        let at = SchemaLocation { url, schema: &schema, keep: own.keep };
+        let (url, schema) = (self.address(Server::Postgres)?, format!("cqrs_{}_write", names.name));
+        let at = SchemaLocation { url, schema: &schema, keep: names.keep };
         Ok(Arc::new(PostgresReadStores::open(&at, reference, settings).await?))
     }
 
@@ -178,20 +178,20 @@ impl Servers {
     pub async fn read_stores(
         &self,
         server: Server,
-        own: &Own<'_>,
+        names: &ResourceNames<'_>,
         reference: Arc<Reference>,
         settings: &Settings,
     ) -> Answer<Arc<dyn ReadStores>> {
-        let (address, name) = (self.address(server)?, format!("cqrs_{}_read", own.name));
+        let (address, name) = (self.address(server)?, format!("cqrs_{}_read", names.name));
         match server {
             Server::Postgres => {
-                let at = SchemaLocation { url: address, schema: &name, keep: own.keep };
+                let at = SchemaLocation { url: address, schema: &name, keep: names.keep };
                 Ok(Arc::new(PostgresReadStores::open(&at, reference, settings).await?))
             }
-            Server::Redis => Ok(Arc::new(RedisReadStores::open(address, &name, own.keep, reference).await?)),
+            Server::Redis => Ok(Arc::new(RedisReadStores::open(address, &name, names.keep, reference).await?)),
             Server::Cassandra => {
                 let folder = self.data(server);
-                Ok(Arc::new(CassandraReadStores::open(address, &name, own.keep, folder, reference).await?))
+                Ok(Arc::new(CassandraReadStores::open(address, &name, names.keep, folder, reference).await?))
             }
             _ => Err(format!("{} is no read store", server.name()).into()),
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Own, Server, Servers};
+use super::{ResourceNames, Server, Servers};
 use crate::cleanup::unique_name;
 use crate::domain::{Command, CommandError, Key, Message, Query, World};
 use crate::read::ReadStore;
@@ -44,8 +44,8 @@ fn a_server_of_ours_takes_memory() {
 
 async fn write_side(servers: &Servers, hooks: Hooks, world: &World) -> Arc<dyn WriteSide> {
     let name = unique_name("test");
-    let own = Own { name: &name, keep: false };
-    let write = servers.write_side(&own, hooks, Arc::clone(&world.reference), &SETTINGS).await.unwrap();
+    let names = ResourceNames { name: &name, keep: false };
+    let write = servers.write_side(&names, hooks, Arc::clone(&world.reference), &SETTINGS).await.unwrap();
     write.seed(world).await.unwrap();
     write
 }
@@ -107,8 +107,8 @@ async fn every_feed_of_postgres_leads_every_store_to_the_truth() {
         let Some(servers) = servers(&[Server::Postgres, server]) else { continue };
         let world = World::new(300, 20, 7);
         let name = unique_name("test");
-        let own = Own { name: &name, keep: false };
-        let stores = servers.read_stores(server, &own, Arc::clone(&world.reference), &SETTINGS).await.unwrap();
+        let names = ResourceNames { name: &name, keep: false };
+        let stores = servers.read_stores(server, &names, Arc::clone(&world.reference), &SETTINGS).await.unwrap();
         for (number, kind) in
             [FeedKind::Outbox, FeedKind::Changes, FeedKind::Updated, FeedKind::Events].into_iter().enumerate()
         {
@@ -179,8 +179,8 @@ async fn a_store_takes_only_what_is_newer() {
         let world = World::new(20, 3, 7);
         let write = write_side(&servers, HOOKS, &world).await;
         let name = unique_name("test");
-        let own = Own { name: &name, keep: false };
-        let stores = servers.read_stores(server, &own, Arc::clone(&world.reference), &SETTINGS).await.unwrap();
+        let names = ResourceNames { name: &name, keep: false };
+        let stores = servers.read_stores(server, &names, Arc::clone(&world.reference), &SETTINGS).await.unwrap();
         let store = stores.open(2).await.unwrap();
         let mut all = Vec::new();
         write.scan(None, &mut |message| all.push(message)).await.unwrap();

@@ -8,7 +8,7 @@ mod tables;
 use std::io::{self, Write};
 
 use super::faults::Outcome;
-use super::measure::Row;
+use super::measure::Measurement;
 
 pub use guide::{Advice, advise};
 pub use page::write_page;
@@ -18,7 +18,7 @@ pub use tables::write_tables;
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// Figures.
-    pub rows: Vec<Row>,
+    pub rows: Vec<Measurement>,
     /// The outcomes of faults.
     pub outcomes: Vec<Outcome>,
     /// Errors of turns and faults that gave no figures or no outcome.
@@ -69,7 +69,7 @@ impl Report {
         self.find(system, figure, |row| row.query.as_deref() == Some(query) && row.rate.is_some() == loaded)
     }
 
-    fn find(&self, system: &str, figure: &str, fits: impl Fn(&Row) -> bool) -> Option<f64> {
+    fn find(&self, system: &str, figure: &str, fits: impl Fn(&Measurement) -> bool) -> Option<f64> {
         let mut own = self.rows.iter().filter(|row| row.system == system && row.figure == figure);
         own.find(|row| fits(row)).map(|row| row.value)
     }

@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 use crate::points::{Point, Points};
 use crate::read::Live;
 use crate::settings::Settings;
-use crate::write::{Fed, Feed};
+use crate::write::{Feed, FeedEntry};
 
 /// The projector's process.
 pub(super) struct Direct {
@@ -71,7 +71,7 @@ impl Direct {
         }
     }
 
-    async fn project(&self, fed: &[Fed], newest: u64) -> Answer<()> {
+    async fn project(&self, fed: &[FeedEntry], newest: u64) -> Answer<()> {
         let mut batch = Vec::new();
         for fed in fed {
             match Message::decode(&fed.body) {
@@ -94,7 +94,7 @@ impl Direct {
         Ok(())
     }
 
-    fn put_aside(&self, fed: &Fed, reason: &str) {
+    fn put_aside(&self, fed: &FeedEntry, reason: &str) {
         let envelope = Envelope { key: fed.key, body: fed.body.clone() };
         let mut dead_letters = self.dead_letters.lock().expect("nothing panics under this lock");
         if !dead_letters.iter().any(|own| own.envelope == envelope) {

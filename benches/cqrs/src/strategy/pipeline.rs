@@ -205,7 +205,7 @@ impl Running for Pipeline {
         self.metrics.replay_total.store(again.len() as u64, Relaxed);
         for batch in again.chunks(self.settings.relay_batch) {
             if let Some(broker) = &self.broker {
-                let envelope = |fed: &crate::write::Fed| Envelope { key: fed.key, body: fed.body.clone() };
+                let envelope = |fed: &crate::write::FeedEntry| Envelope { key: fed.key, body: fed.body.clone() };
                 broker.publish(&batch.iter().map(envelope).collect::<Vec<_>>()).await?;
             } else {
                 let batch: Vec<_> = batch.iter().filter_map(|fed| Message::decode(&fed.body).ok()).collect();

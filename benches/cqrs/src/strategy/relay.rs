@@ -11,7 +11,7 @@ use crate::clock::{self, now};
 use crate::metrics::Metrics;
 use crate::points::{Point, Points};
 use crate::settings::Settings;
-use crate::write::{Fed, Feed, WriteSide};
+use crate::write::{Feed, FeedEntry, WriteSide};
 
 /// The relay's process.
 pub(super) struct Relay {
@@ -44,8 +44,8 @@ impl Relay {
     }
 
     /// Retries until the broker takes the batch; the feed keeps what comes meanwhile.
-    async fn publish(&self, fed: &[Fed]) -> Answer<()> {
-        let envelope = |fed: &Fed| Envelope { key: fed.key, body: fed.body.clone() };
+    async fn publish(&self, fed: &[FeedEntry]) -> Answer<()> {
+        let envelope = |fed: &FeedEntry| Envelope { key: fed.key, body: fed.body.clone() };
         let batch: Vec<_> = fed.iter().map(envelope).collect();
         let mut pause = self.settings.backoff;
         while self.broker.publish(&batch).await.is_err() {

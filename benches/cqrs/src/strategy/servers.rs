@@ -9,13 +9,13 @@ use crate::Answer;
 use crate::broker::Broker;
 use crate::read::ReadStores;
 #[cfg(feature = "real")]
-use crate::real::{Own, Server, Servers};
+use crate::real::{ResourceNames, Server, Servers};
 use crate::write::{Hooks, WriteSide};
 
 #[cfg(feature = "real")]
 impl Stage {
-    fn own(&self) -> Own<'_> {
-        Own { name: &self.name, keep: self.keep }
+    fn names(&self) -> ResourceNames<'_> {
+        ResourceNames { name: &self.name, keep: self.keep }
     }
 
     fn servers(&self) -> Servers {
@@ -23,7 +23,7 @@ impl Stage {
     }
 
     pub(super) async fn server_write(&self, hooks: Hooks) -> Answer<Arc<dyn WriteSide>> {
-        self.servers().write_side(&self.own(), hooks, Arc::clone(&self.world.reference), &self.settings).await
+        self.servers().write_side(&self.names(), hooks, Arc::clone(&self.world.reference), &self.settings).await
     }
 
     pub(super) async fn server_broker(&self, kind: BrokerKind) -> Answer<Arc<dyn Broker>> {
@@ -33,7 +33,7 @@ impl Stage {
 
     pub(super) async fn server_stores(&self, kind: StoreKind) -> Answer<Arc<dyn ReadStores>> {
         let server = store_server(kind).ok_or("SQLite is not a server")?;
-        self.servers().read_stores(server, &self.own(), Arc::clone(&self.world.reference), &self.settings).await
+        self.servers().read_stores(server, &self.names(), Arc::clone(&self.world.reference), &self.settings).await
     }
 
     /// The memory of each server that this strategy uses, by part, in bytes.
@@ -49,7 +49,7 @@ impl Stage {
     }
 
     pub(super) async fn server_stores_within(&self) -> Answer<Arc<dyn ReadStores>> {
-        self.servers().read_stores_within(&self.own(), Arc::clone(&self.world.reference), &self.settings).await
+        self.servers().read_stores_within(&self.names(), Arc::clone(&self.world.reference), &self.settings).await
     }
 }
 

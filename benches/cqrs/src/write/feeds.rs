@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::rows::{self, unsigned};
 use super::sqlite::Inner;
-use super::{Fed, Feed, FeedKind, Hooks};
+use super::{Feed, FeedEntry, FeedKind, Hooks};
 use crate::Answer;
 use crate::clock::{self, wall};
 use crate::domain::{Cause, Change, Key, Message, Micros, Page, Product};
@@ -53,7 +53,7 @@ pub(super) fn clean(connection: &Connection, hooks: Hooks, until: i64) -> Answer
 }
 
 /// Entities that changed since, including this time: several commits may have the same one.
-fn updated(connection: &Connection, since: u64) -> Answer<Vec<Fed>> {
+fn updated(connection: &Connection, since: u64) -> Answer<Vec<FeedEntry>> {
     let sql = "SELECT id, name, brand, category, price_cents, stock, weight_grams, version, updated_at FROM product
         WHERE updated_at >= ? ORDER BY updated_at";
     let mut messages = Vec::new();
@@ -75,13 +75,13 @@ fn updated(connection: &Connection, since: u64) -> Answer<Vec<Fed>> {
     Ok(messages.iter().map(|message| fed(message.at, message)).collect())
 }
 
-fn fed(position: u64, message: &Message) -> Fed {
-    Fed { position, key: message.key(), body: message.encode() }
+fn fed(position: u64, message: &Message) -> FeedEntry {
+    FeedEntry { position, key: message.key(), body: message.encode() }
 }
 
 /// A row of `position, key, body`.
-fn outbox_row(row: &Row<'_>) -> Answer<Fed> {
-    Ok(Fed { position: unsigned(row, 0)?, key: row.get_ref(1)?.as_str()?.parse()?, body: row.get(2)? })
+fn outbox_row(row: &Row<'_>) -> Answer<FeedEntry> {
+    Ok(FeedEntry { position: unsigned(row, 0)?, key: row.get_ref(1)?.as_str()?.parse()?, body: row.get(2)? })
 }
 
 /// A row as a trigger stores it.
@@ -102,7 +102,7 @@ enum Captured {
 }
 
 /// A row of `position, row, price_before, at`.
-fn captured_row(row: &Row<'_>) -> Answer<Fed> {
+fn captured_row(row: &Row<'_>) -> Answer<FeedEntry> {
     let at = unsigned(row, 3)?;
     let (version, cause, change) = match serde_json::from_str(row.get_ref(1)?.as_str()?)? {
         Captured::Product { product, version } => {
@@ -117,14 +117,14 @@ fn captured_row(row: &Row<'_>) -> Answer<Fed> {
 }
 
 /// A row of `position, key, version, body`: a reader gets the state after the event.
-fn event_row(connection: &Connection, row: &Row<'_>) -> Answer<Fed> {
+fn event_row(connection: &Connection, row: &Row<'_>) -> Answer<FeedEntry> {
     let key: Key = row.get_ref(1)?.as_str()?.parse()?;
     let (position, version) = (unsigned(row, 0)?, unsigned(row, 2)?);
     let folded = rows::fold(connection, key, version)?;
     match folded.message().filter(|_| folded.version == version) {
         Some(message) => Ok(fed(position, &message)),
         // The event can't be decoded, by the reader neither, which decides what to do.
-        None => Ok(Fed { position, key, body: row.get(3)? }),
+        None => Ok(FeedEntry { position, key, body: row.get(3)? }),
     }
 }
 
@@ -133,8 +133,8 @@ impl SqliteFeed {
         &self,
         sql: &str,
         parameters: impl rusqlite::Params,
-        read: impl Fn(&Connection, &Row<'_>) -> Answer<Fed>,
-    ) -> Answer<Vec<Fed>> {
+        read: impl Fn(&Connection, &Row<'_>) -> Answer<FeedEntry>,
+    ) -> Answer<Vec<FeedEntry>> {
         self.write.pool.with(|connection| {
             let mut statement = connection.prepare_cached(sql)?;
             let mut rows = statement.query(parameters)?;
@@ -157,7 +157,7 @@ impl SqliteFeed {
 
 #[async_trait]
 impl Feed for SqliteFeed {
-    async fn next(&self, after: u64, limit: usize) -> Answer<Vec<Fed>> {
+    async fn next(&self, after: u64, limit: usize) -> Answer<Vec<FeedEntry>> {
         let limit = limit as i64;
         match self.kind {
             FeedKind::Outbox => {
@@ -177,7 +177,7 @@ impl Feed for SqliteFeed {
         }
     }
 
-    async fn done(&self, fed: &[Fed]) -> Answer<()> {
+    async fn done(&self, fed: &[FeedEntry]) -> Answer<()> {
         let (Some(first), Some(last)) = (fed.first(), fed.last()) else { return Ok(()) };
         let (first, last, kind) = (first.position as i64, last.position as i64, self.kind);
         let mark = move |connection: &Connection| -> Answer<()> {
@@ -235,9 +235,9 @@ impl Feed for SqliteFeed {
         }
     }
 
-    async fn replay(&self, since: Micros) -> Answer<Option<Vec<Fed>>> {
+    async fn replay(&self, since: Micros) -> Answer<Option<Vec<FeedEntry>>> {
         let since = since as i64;
-        let told = match self.kind {
+        let replayed = match self.kind {
             FeedKind::Outbox => {
                 let sql =
                     "SELECT position, key, body FROM outbox WHERE sent_at IS NOT NULL AND at >= ? ORDER BY position";
@@ -254,9 +254,9 @@ impl Feed for SqliteFeed {
                 self.select(sql, [since], event_row)?
             }
         };
-        let again = told.into_iter().filter_map(|fed| {
+        let again = replayed.into_iter().filter_map(|fed| {
             let message = Message { replay: true, ..Message::decode(&fed.body).ok()? };
-            Some(Fed { body: message.encode(), ..fed })
+            Some(FeedEntry { body: message.encode(), ..fed })
         });
         Ok(Some(again.collect()))
     }

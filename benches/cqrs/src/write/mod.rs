@@ -130,7 +130,7 @@ pub trait WriteSide: Send + Sync {
 
 /// One thing that changed, on its way to the read side.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fed {
+pub struct FeedEntry {
     /// Its position in the feed; rises.
     pub position: u64,
     /// The entity.
@@ -144,11 +144,11 @@ pub struct Fed {
 pub trait Feed: Send + Sync {
     /// The next changes after this position, at most `limit`, without marked rows of an outbox. A feed that stores its
     /// position (a replication slot) ignores `after`.
-    async fn next(&self, after: u64, limit: usize) -> Answer<Vec<Fed>>;
+    async fn next(&self, after: u64, limit: usize) -> Answer<Vec<FeedEntry>>;
 
     /// All of these have arrived: an outbox marks them, a slot advances. If the reader stores the position, this does
     /// nothing.
-    async fn done(&self, fed: &[Fed]) -> Answer<()>;
+    async fn done(&self, fed: &[FeedEntry]) -> Answer<()>;
 
     /// How many changes after this position are still to be fetched.
     async fn waiting(&self, after: u64) -> Answer<u64>;
@@ -157,7 +157,7 @@ pub trait Feed: Send + Sync {
     async fn oldest(&self, after: u64) -> Answer<Option<Micros>>;
 
     /// What was committed since then, again, marked as a replay. `None` if the feed keeps nothing.
-    async fn replay(&self, since: Micros) -> Answer<Option<Vec<Fed>>>;
+    async fn replay(&self, since: Micros) -> Answer<Option<Vec<FeedEntry>>>;
 
     /// Inserts a body that no reader can decode, as a bug in a writer would. `false` if the feed is made of rows that can't
     /// be malformed.

@@ -52,7 +52,7 @@ fn objects_are_components_and_arrays_lists() {
 }
 
 #[test]
-fn what_is_empty_value_is_left_out_and_said_to_be() {
+fn an_empty_value_is_left_out_and_reported() {
     let inferred =
         infer_lines("{\"id\":1,\"a\":null,\"b\":[],\"c\":{},\"d\":{\"e\":1,\"f\":null},\"g\":[{\"h\":null}]}");
     let inferred = inferred.expect("sound lines");

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, CodecError};
 use crate::delta::DeltaError;
+use crate::hash::{Hash, HashError};
 use crate::ids::{ColumnId, DatasetId, TypeId};
 use crate::packed::{SymbolTable, TableError};
 use crate::schema::{KeyError, Schema};
@@ -69,8 +70,8 @@ pub struct SectionInfo {
     pub stored: u32,
     /// Bytes when decompressed.
     pub plain: u32,
-    /// xxh3-128 of the bytes as stored.
-    pub hash: u128,
+    /// Of the bytes as stored.
+    pub hash: Hash,
 }
 
 /// A snapshot's records of one type.
@@ -105,6 +106,14 @@ pub enum BlobError {
         /// `start` or `end`.
         place: &'static str,
     },
+    /// A format that was given up before the first release.
+    #[error("it has format {found}; this version reads format {known}: make the dataset again")]
+    OldFormat {
+        /// The blob's.
+        found: u16,
+        /// The one that is known here.
+        known: u16,
+    },
     /// A format of a newer release.
     #[error("it has format {found}, this release reads up to {known}; upgrade this program")]
     Format {
@@ -130,10 +139,12 @@ pub enum BlobError {
         found: BlobKind,
     },
     /// Bytes that are not those that were written.
-    #[error("its {what} is damaged: the hash does not match")]
+    #[error("its {what} is damaged")]
     Hash {
         /// `footer`, or which section.
         what: String,
+        /// What its hash says.
+        source: HashError,
     },
     /// A footer that contradicts itself, or leaves the object.
     #[error("its footer is not sound: {what}")]
@@ -193,19 +204,26 @@ pub enum BlobError {
 
 impl BlobError {
     /// What to do, where the message itself does not say so.
+    #[doc(hidden)]
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
-            BlobError::Format { .. } | BlobError::TooLarge { .. } => "",
+            BlobError::OldFormat { .. } | BlobError::Format { .. } | BlobError::TooLarge { .. } => "",
             error if error.needs_upgrade() => "; upgrade this program",
             _ => "; restore it from a copy, or make another snapshot",
         }
     }
 
     /// Whether only a newer release can read it.
+    #[doc(hidden)]
     #[must_use]
     pub fn needs_upgrade(&self) -> bool {
-        matches!(self, BlobError::Format { .. } | BlobError::Delta(DeltaError::Kind { .. }))
+        matches!(
+            self,
+            BlobError::Format { .. }
+                | BlobError::Hash { source: HashError::Unknown(_), .. }
+                | BlobError::Delta(DeltaError::Kind { .. })
+        )
     }
 }
 
@@ -246,8 +264,13 @@ impl Footer {
 
     /// Bytes of all sections when decompressed, and of symbol tables.
     #[must_use]
-    pub fn plain_bytes(&self) -> u64 {
-        let sections: u64 = self.sections.iter().map(|section| u64::from(section.plain)).sum();
+    pub(crate) fn plain_bytes(&self) -> u64 {
+        self.bytes_of(self.sections.iter())
+    }
+
+    /// Bytes of these sections when decompressed, and of symbol tables.
+    pub(super) fn bytes_of<'s>(&self, sections: impl Iterator<Item = &'s SectionInfo>) -> u64 {
+        let sections: u64 = sections.map(|section| u64::from(section.plain)).sum();
         let table_bytes = size_of::<SymbolTable>() as u64;
         sections.saturating_add((self.symbols.len() as u64).saturating_mul(table_bytes))
     }

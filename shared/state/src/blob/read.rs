@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::xxh3_128;
 use zstd::bulk::Decompressor;
 
 use crate::delta::{self, Delta, DeltaError};
+use crate::hash::Hash;
 use crate::ids::{DatasetId, TypeId};
 use crate::state::State;
 
@@ -15,23 +15,40 @@ use super::footer::unsound;
 use super::symbols::read_symbols;
 use super::{BlobError, BlobKind, FOOTER_BYTES_MAX, FORMAT, Footer, HEADER_BYTES, MAGIC, SectionInfo, TAIL_BYTES};
 
-/// How many bytes the footer has, by the object's last 32 bytes.
-fn footer_bytes(tail: &[u8; TAIL_BYTES]) -> Result<usize, BlobError> {
-    if tail[24..] != MAGIC {
-        return Err(BlobError::Magic { place: "end" });
+/// An object's last bytes.
+struct Tail {
+    footer_bytes: usize,
+    footer_hash: Hash,
+}
+
+impl Tail {
+    fn read(bytes: &[u8; TAIL_BYTES]) -> Result<Tail, BlobError> {
+        if !bytes.ends_with(&MAGIC) {
+            return Err(BlobError::Magic { place: "end" });
+        }
+        let [l0, l1, l2, l3, f0, f1, reserved, hash @ .., _, _, _, _, _, _, _, _] = bytes;
+        known_format([*f0, *f1])?;
+        if *reserved != 0 {
+            return Err(BlobError::Magic { place: "end" });
+        }
+        let footer_bytes = u32::from_le_bytes([*l0, *l1, *l2, *l3]) as usize;
+        if footer_bytes > FOOTER_BYTES_MAX {
+            return Err(unsound(format!("{footer_bytes} bytes, more than {FOOTER_BYTES_MAX}")));
+        }
+        Ok(Tail { footer_bytes, footer_hash: Hash::from_bytes(hash) })
     }
-    known_format([tail[4], tail[5]])?;
-    let bytes = u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]) as usize;
-    if bytes > FOOTER_BYTES_MAX {
-        return Err(unsound(format!("{bytes} bytes, more than {FOOTER_BYTES_MAX}")));
-    }
-    Ok(bytes)
+}
+
+/// The footer's hash, from the object's end.
+pub fn footer_hash(end: &[u8]) -> Result<Hash, BlobError> {
+    let tail = end.last_chunk::<TAIL_BYTES>().ok_or(BlobError::Magic { place: "end" })?;
+    Tail::read(tail).map(|tail| tail.footer_hash)
 }
 
 /// The footer from the object's end, or how many bytes of the end it takes to have it.
 pub fn read_footer(end: &[u8], object_bytes: u64) -> Result<Result<Footer, usize>, BlobError> {
     let tail = end.last_chunk::<TAIL_BYTES>().ok_or(BlobError::Magic { place: "end" })?;
-    let bytes = footer_bytes(tail)?;
+    let Tail { footer_bytes: bytes, footer_hash } = Tail::read(tail)?;
     let needed = bytes.saturating_add(TAIL_BYTES);
     if needed.saturating_add(HEADER_BYTES) as u64 > object_bytes {
         return Err(unsound("it is longer than the object"));
@@ -39,9 +56,7 @@ pub fn read_footer(end: &[u8], object_bytes: u64) -> Result<Result<Footer, usize
     let Some((footer, _)) = last_bytes(end, needed).and_then(|end| end.split_at_checked(bytes)) else {
         return Ok(Err(needed));
     };
-    if xxh3_128(footer).to_le_bytes() != tail[8..24] {
-        return Err(BlobError::Hash { what: "footer".into() });
-    }
+    footer_hash.check([footer]).map_err(|source| BlobError::Hash { what: "footer".into(), source })?;
     Footer::decode(footer, object_bytes).map(Ok)
 }
 
@@ -69,6 +84,7 @@ fn check_format(header: &[u8; HEADER_BYTES]) -> Result<(), BlobError> {
 fn known_format(bytes: [u8; 2]) -> Result<(), BlobError> {
     match u16::from_le_bytes(bytes) {
         FORMAT => Ok(()),
+        found @ ..FORMAT => Err(BlobError::OldFormat { found, known: FORMAT }),
         found => Err(BlobError::Format { found, known: FORMAT }),
     }
 }
@@ -76,7 +92,8 @@ fn known_format(bytes: [u8; 2]) -> Result<(), BlobError> {
 /// That the object's first bytes are those of a blob, and of the one whose footer this is.
 pub fn check_header(header: &[u8; HEADER_BYTES], footer: &Footer) -> Result<(), BlobError> {
     check_format(header)?;
-    if header[10] != footer.kind as u8 || header[16..] != footer.dataset.0 {
+    // No hash covers the header, so that it is right to the last bit.
+    if header[10] != footer.kind as u8 || header[11..16] != [0; 5] || header[16..] != footer.dataset.0 {
         return Err(unsound("it does not belong to the header"));
     }
     Ok(())
@@ -97,9 +114,8 @@ impl Footer {
 
 /// Appends a section's plain bytes. `stored` are the section's bytes in the object.
 pub(super) fn unpack(number: usize, section: &SectionInfo, stored: &[u8], out: &mut Vec<u8>) -> Result<(), BlobError> {
-    if xxh3_128(stored) != section.hash {
-        return Err(BlobError::Hash { what: format!("section {number}") });
-    }
+    let differs = |source| BlobError::Hash { what: format!("section {number}"), source };
+    section.hash.check([stored]).map_err(differs)?;
     let wrong = || BlobError::Compression { section: number, plain: section.plain };
     if !section.zstd {
         out.extend_from_slice(stored);
@@ -117,8 +133,8 @@ pub(super) fn unpack(number: usize, section: &SectionInfo, stored: &[u8], out: &
     Ok(())
 }
 
-/// The delta in a blob. `parent` is the state that it applies to, already under the commit's schema; `bytes_max` bounds
-/// what it may decompress to.
+/// The delta in a blob, as far as it changes what `parent` holds. `parent` is the state that it applies to, already under
+/// the commit's schema; `bytes_max` bounds what it may decompress to.
 pub fn decode_delta(blob: &[u8], dataset: DatasetId, parent: &State, bytes_max: u64) -> Result<Delta, BlobError> {
     let footer = footer_of(blob)?;
     footer.expect(dataset, BlobKind::Delta)?;
@@ -141,10 +157,8 @@ pub fn decode_delta(blob: &[u8], dataset: DatasetId, parent: &State, bytes_max: 
         Some((_, symbols)) => Some(Arc::clone(symbols)),
         None => parent.table(id).symbols().cloned(),
     };
-    let layouts = |id: TypeId| Arc::clone(parent.table(id).layout());
-    let ceilings = |id: TypeId| parent.table(id).ordinal_ceiling();
     let runs = runs.iter().map(Vec::as_slice);
-    match delta::decode(runs, parent.schema(), &layouts, &ceilings, &symbols_of, bytes_max) {
+    match delta::decode(runs, parent, &symbols_of, bytes_max) {
         Ok(delta) => Ok(Delta { symbols, ..delta }),
         Err(DeltaError::TooLarge { needed, limit }) => Err(BlobError::TooLarge { needed, limit }),
         Err(error) => Err(error.into()),

@@ -2,13 +2,16 @@
 //! both to what follows.
 
 use bytes::Bytes;
-use xxhash_rust::xxh3::xxh3_128;
 
+use crate::hash::{HASH_BYTES, Hash};
 use crate::ids::{DatasetId, TypeId};
 
 use super::read::unpack;
 use super::write::{Run, assemble};
 use super::{BlobKind, Footer, HEADER_BYTES, TAIL_BYTES, footer_of};
+
+/// Where the tail has the footer's hash.
+const TAIL_HASH_AT: usize = 7;
 
 /// The same blob with every section plain. Only for blobs that are sound.
 #[must_use]
@@ -20,7 +23,7 @@ pub fn uncompressed(blob: &[u8]) -> Vec<u8> {
         let offset = out.len();
         unpack(number, section, &blob[start..start + section.stored as usize], &mut out).expect("it is sound");
         (section.offset, section.stored, section.zstd) = (offset as u64, section.plain, false);
-        section.hash = xxh3_128(&out[offset..]);
+        section.hash = Hash::of(&out[offset..]);
     }
     finish(out, &footer, &blob[blob.len() - TAIL_BYTES..])
 }
@@ -43,8 +46,8 @@ pub fn repair_checksums(blob: &mut Vec<u8>) {
     let tail = blob[tail_at..].to_vec();
     let length = u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]) as usize;
     let Some(footer_at) = tail_at.checked_sub(length).filter(|at| *at >= HEADER_BYTES) else { return };
-    let hash = xxh3_128(&blob[footer_at..tail_at]).to_le_bytes();
-    blob[tail_at + 8..tail_at + 24].copy_from_slice(&hash);
+    let hash = Hash::of(&blob[footer_at..tail_at]).to_bytes();
+    blob[tail_at + TAIL_HASH_AT..][..HASH_BYTES].copy_from_slice(&hash);
     let Ok(mut footer) = Footer::parse(&blob[footer_at..tail_at]) else { return };
     repair_sections(&mut footer, &blob[..footer_at]);
     repair_sums(&mut footer);
@@ -62,7 +65,7 @@ fn repair_sections(footer: &mut Footer, body: &[u8]) {
         if !section.zstd {
             section.plain = section.stored;
         }
-        section.hash = xxh3_128(&body[at..at + stored]);
+        section.hash = Hash::of(&body[at..at + stored]);
         at += stored;
     }
 }
@@ -84,6 +87,6 @@ fn finish(mut body: Vec<u8>, footer: &Footer, tail: &[u8]) -> Vec<u8> {
     let tail_at = body.len();
     body.extend_from_slice(tail);
     body[tail_at..tail_at + 4].copy_from_slice(&(footer.len() as u32).to_le_bytes());
-    body[tail_at + 8..tail_at + 24].copy_from_slice(&xxh3_128(&footer).to_le_bytes());
+    body[tail_at + TAIL_HASH_AT..][..HASH_BYTES].copy_from_slice(&Hash::of(&footer).to_bytes());
     body
 }

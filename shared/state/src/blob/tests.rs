@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::delta::Change;
 use crate::delta::tests::{ROOT, Record, Step, delta, of_one_key, read, schema, steps};
+use crate::held::Selection;
 use crate::ids::{ColumnId, DatasetId, Version};
 use crate::schema::{Field, Shape, ValueKind};
 use crate::state::State;
@@ -26,7 +27,7 @@ fn state_of(steps: &[Step]) -> State {
 
 fn read_snapshot(blob: &[u8], digest: u128) -> Result<State, BlobError> {
     let footer = footer_of(blob)?;
-    let reader = SnapshotReader::new(footer, DATASET, digest, 99, ANY_SIZE)?;
+    let reader = SnapshotReader::new(footer, DATASET, digest, &Selection::Whole, 99, ANY_SIZE)?;
     let runs: Vec<_> = reader.runs().collect();
     let decoded = runs
         .into_iter()
@@ -143,7 +144,7 @@ fn a_snapshot_of_thousands_of_records_of_one_key_is_refused() {
 
 /// A row's live bit may be set where there is no such row (I9): it brings no record.
 #[test]
-fn live_bits_behind_the_last_row_say_nothing() {
+fn live_bits_after_the_last_row_are_ignored() {
     let empty = State::empty(Arc::new(schema()), 7).unwrap();
     let state = empty.applied(&of_one_key(&empty, 1), Version(1), 1).unwrap();
     let mut blob = uncompressed(&encode_snapshot(DATASET, &state, 1).to_bytes());

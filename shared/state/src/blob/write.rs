@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use xxhash_rust::xxh3::xxh3_128;
 
 use crate::delta::{self, Delta};
+use crate::hash::Hash;
 use crate::ids::{DatasetId, TypeId};
 use crate::parallel;
 use crate::state::State;
 
 use super::symbols::new_symbols;
-use super::{Blob, BlobKind, Footer, HEADER_BYTES, MAGIC, SECTION_BYTES_MAX, SectionInfo};
+use super::{Blob, BlobKind, FORMAT, Footer, HEADER_BYTES, MAGIC, SECTION_BYTES_MAX, SectionInfo, TAIL_BYTES};
 
 /// Fast enough for a snapshot, and most of what higher levels gain.
 const ZSTD_LEVEL: i32 = 3;
@@ -63,7 +63,7 @@ pub(super) fn assemble(mut footer: Footer, runs: Vec<Run>) -> Blob {
     for run in runs {
         for (index, piece) in run.pieces.into_iter().enumerate() {
             let stored = u32::try_from(piece.stored.len()).expect("a section has at most 4 MiB");
-            let hash = xxh3_128(&piece.stored);
+            let hash = Hash::of(&piece.stored);
             let (continues, zstd, plain) = (index > 0, piece.zstd, piece.plain);
             footer.sections.push(SectionInfo { type_id: run.type_id, continues, zstd, offset, stored, plain, hash });
             offset += u64::from(stored);
@@ -71,25 +71,28 @@ pub(super) fn assemble(mut footer: Footer, runs: Vec<Run>) -> Blob {
         }
     }
     let footer = footer.encode().expect("a footer of a state that fits in memory fits its limit");
-    parts.push(tail(&footer));
-    parts.insert(parts.len() - 1, footer.into());
-    Blob { parts }
+    let footer_hash = Hash::of(&footer);
+    let tail = tail(footer.len(), footer_hash);
+    parts.extend([footer.into(), tail]);
+    Blob { parts, footer_hash }
 }
 
 fn header(footer: &Footer) -> Bytes {
     let mut header = [0; HEADER_BYTES];
     header[..8].copy_from_slice(&MAGIC);
-    header[8..10].copy_from_slice(&super::FORMAT.to_le_bytes());
+    header[8..10].copy_from_slice(&FORMAT.to_le_bytes());
     header[10] = footer.kind as u8;
     header[16..].copy_from_slice(&footer.dataset.0);
     Bytes::copy_from_slice(&header)
 }
 
-fn tail(footer: &[u8]) -> Bytes {
-    let mut tail = [0; super::TAIL_BYTES];
-    tail[..4].copy_from_slice(&(footer.len() as u32).to_le_bytes());
-    tail[4..6].copy_from_slice(&super::FORMAT.to_le_bytes());
-    tail[8..24].copy_from_slice(&xxh3_128(footer).to_le_bytes());
-    tail[24..].copy_from_slice(&MAGIC);
-    Bytes::copy_from_slice(&tail)
+fn tail(footer_bytes: usize, footer_hash: Hash) -> Bytes {
+    let mut tail = Vec::with_capacity(TAIL_BYTES);
+    tail.extend_from_slice(&(footer_bytes as u32).to_le_bytes());
+    tail.extend_from_slice(&FORMAT.to_le_bytes());
+    tail.push(0);
+    tail.extend_from_slice(&footer_hash.to_bytes());
+    tail.extend_from_slice(&MAGIC);
+    debug_assert_eq!(tail.len(), TAIL_BYTES);
+    tail.into()
 }

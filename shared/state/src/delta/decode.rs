@@ -9,7 +9,8 @@ use crate::ids::{ColumnId, TypeId};
 use crate::layout::Layout;
 use crate::packed::Symbols;
 use crate::schema::Schema;
-use crate::segment::{self, Segment, SegmentError};
+use crate::segment::{self, PartMap, Segment, SegmentError};
+use crate::state::State;
 
 use super::bound::{CHUNK_BYTES, ClaimedRows, FIELD_BYTES};
 use super::encode::{ADDED, PATCHED, REMOVED, WHOLE};
@@ -68,15 +69,12 @@ pub enum DeltaError {
     },
 }
 
-/// Reads a delta from its sections. `schema` and `layouts` are those after the delta's schema change, if it has one;
-/// `ceilings` are the parent's, below which references may point before the delta adds anything; `symbols` are the
-/// parent's and the delta's own. What the delta claims to change may take `bytes_max` at most, as far as is known
-/// before its rows are read.
+/// Reads a delta from its sections, as far as `parent` holds what it changes. `parent` is under the delta's schema, if it
+/// brings one; references may point below its ends, or to what the delta adds; `symbols` are the parent's and the delta's
+/// own. What the delta claims to change may take `bytes_max` at most, as far as is known before its rows are read.
 pub fn decode<'b>(
     sections: impl Iterator<Item = &'b [u8]>,
-    schema: &Schema,
-    layouts: &dyn Fn(TypeId) -> Arc<Layout>,
-    ceilings: segment::Ceilings<'_>,
+    parent: &State,
     symbols: SymbolsOf<'_>,
     bytes_max: u64,
 ) -> Result<Delta, DeltaError> {
@@ -84,17 +82,20 @@ pub fn decode<'b>(
     for section in sections {
         let mut reader = Reader { bytes: section };
         while !reader.bytes.is_empty() {
-            let chunk = raw_chunk(&mut reader, schema)?;
-            needed = needed.saturating_add(chunk.needed(schema, &layouts(chunk.type_id), bytes_max)?);
+            let chunk = raw_chunk(&mut reader, parent.schema())?;
+            if parent.lacks_type(chunk.type_id) {
+                continue;
+            }
+            needed = needed.saturating_add(chunk.needed(parent, bytes_max)?);
             if needed > bytes_max {
                 return Err(DeltaError::TooLarge { needed, limit: bytes_max });
             }
             raw.push(chunk);
         }
     }
-    let after = ceilings_after(&raw, schema, ceilings)?;
+    let after = ceilings_after(&raw, parent)?;
     let ceilings = |id: TypeId| after.get(id.index()).copied().unwrap_or(0);
-    let chunks = raw.into_iter().map(|chunk| decode_chunk(chunk, schema, layouts, &ceilings, symbols));
+    let chunks = raw.into_iter().filter_map(|chunk| decode_chunk(chunk, parent, &ceilings, symbols).transpose());
     Ok(Delta { chunks: chunks.collect::<Result<_, _>>()?, symbols: Vec::new() })
 }
 
@@ -123,10 +124,12 @@ fn raw_chunk<'b>(reader: &mut Reader<'b>, schema: &Schema) -> Result<RawChunk<'b
 
 impl RawChunk<'_> {
     /// The memory that it takes to take it in: a little more than `bytes_max` if it is more.
-    fn needed(&self, schema: &Schema, layout: &Layout, bytes_max: u64) -> Result<u64, DeltaError> {
-        let (mut body, of_type) = (self.body, schema.get(self.type_id));
+    fn needed(&self, parent: &State, bytes_max: u64) -> Result<u64, DeltaError> {
+        let (mut body, of_type) = (self.body, parent.schema().get(self.type_id));
         let (is_root, segment_rows) = (of_type.is_root(), of_type.segment_rows());
-        let stored = body.bytes.len() as u64;
+        let (layout, stored_layout) = (parent.table(self.type_id).layout(), parent.stored_layout(self.type_id));
+        // How much of a chunk is held is known when its rows are read.
+        let stored = if layout == stored_layout { body.bytes.len() as u64 } else { 0 };
         let rows = |rows, segments| ClaimedRows { layout, is_root, rows, segments, stored };
         let of_chunk = match self.kind {
             REMOVED => body.count()?.saturating_mul(size_of::<u32>() as u64),
@@ -144,8 +147,8 @@ impl RawChunk<'_> {
                 }
             }
             PATCHED => {
-                let fields = body.fields(layout)?;
-                let of_fields = Layout::of_fields(schema, self.type_id, &fields).expect("the type's own was made");
+                let fields = held_fields(&body.fields(stored_layout)?, stored_layout, layout);
+                let of_fields = layout_of(parent.schema(), self.type_id, &fields);
                 let patched = ClaimedRows { layout: &of_fields, ..rows(body.count()?, 0) }.patched();
                 (fields.len() as u64).saturating_mul(FIELD_BYTES).saturating_add(patched)
             }
@@ -159,12 +162,8 @@ impl RawChunk<'_> {
 }
 
 /// References may point to what the delta adds: where each type ends after it.
-fn ceilings_after(
-    raw: &[RawChunk<'_>],
-    schema: &Schema,
-    before: segment::Ceilings<'_>,
-) -> Result<Vec<u32>, DeltaError> {
-    let mut after: Vec<u32> = schema.iter().map(|(id, _)| before(id)).collect();
+fn ceilings_after(raw: &[RawChunk<'_>], parent: &State) -> Result<Vec<u32>, DeltaError> {
+    let mut after: Vec<u32> = parent.tables().iter().map(|table| table.ordinal_ceiling()).collect();
     for chunk in raw {
         let mut body = chunk.body;
         let end = match chunk.kind {
@@ -172,7 +171,7 @@ fn ceilings_after(
             WHOLE => body
                 .u32("a segment's number")?
                 .saturating_add(1)
-                .saturating_mul(schema.get(chunk.type_id).segment_rows()),
+                .saturating_mul(parent.schema().get(chunk.type_id).segment_rows()),
             _ => continue,
         };
         if let Some(ceiling) = after.get_mut(chunk.type_id.index()) {
@@ -182,19 +181,21 @@ fn ceilings_after(
     Ok(after)
 }
 
+/// None if nothing of it is held.
 fn decode_chunk(
     chunk: RawChunk<'_>,
-    schema: &Schema,
-    layouts: &dyn Fn(TypeId) -> Arc<Layout>,
+    parent: &State,
     ceilings: segment::Ceilings<'_>,
     symbols: SymbolsOf<'_>,
-) -> Result<Chunk, DeltaError> {
+) -> Result<Option<Chunk>, DeltaError> {
     let RawChunk { kind, type_id, mut body } = chunk;
-    let of_type = schema.get(type_id);
-    let (layout, symbols) = (layouts(type_id), symbols(type_id));
-    let read = |layout: &Layout, bytes: &[u8], rows_max: u32| -> Result<Segment, DeltaError> {
-        segment::decode(layout, bytes, rows_max, ceilings, symbols.as_ref())
-            .map_err(|source| DeltaError::Segment { type_name: of_type.name.clone(), source })
+    let of_type = parent.schema().get(type_id);
+    let (held, stored) = (parent.table(type_id).layout(), parent.stored_layout(type_id));
+    let symbols = symbols(type_id);
+    let read = |held: &Layout, stored: &Layout, bytes: &[u8], rows_max: u32| -> Result<Segment, DeltaError> {
+        let wrong = |source| DeltaError::Segment { type_name: of_type.name.clone(), source };
+        let map = PartMap::new(held, &[stored]).ok_or(wrong(SegmentError::Parts))?;
+        segment::decode_parts(held, &map, &[(stored, bytes)], rows_max, ceilings, symbols.as_ref()).map_err(wrong)
     };
     let change = match kind {
         REMOVED => {
@@ -204,22 +205,39 @@ fn decode_chunk(
         }
         WHOLE => {
             let number = body.u32("a segment's number")?;
-            Change::Whole { number, rows: read(&layout, body.bytes, of_type.segment_rows())? }
+            Change::Whole { number, rows: read(held, stored, body.bytes, of_type.segment_rows())? }
         }
         ADDED => {
             let ordinals = body.ordinals()?;
-            let rows = read(&layout, body.bytes, count_of(&ordinals))?;
+            let rows = read(held, stored, body.bytes, count_of(&ordinals))?;
             Change::Added { rows: as_many(rows, &ordinals)?, ordinals }
         }
         _ => {
-            let fields = body.fields(&layout)?;
+            let of_chunk = body.fields(stored)?;
             let ordinals = body.ordinals()?;
-            let of_fields = Layout::of_fields(schema, type_id, &fields).expect("the type's own layout was made");
-            let rows = as_many(read(&of_fields, body.bytes, count_of(&ordinals))?, &ordinals)?;
-            Change::Patched { fields, layout: Box::new(of_fields), ordinals, rows }
+            let fields = held_fields(&of_chunk, stored, held);
+            if fields.is_empty() && !of_chunk.is_empty() {
+                return Ok(None);
+            }
+            let layout = layout_of(parent.schema(), type_id, &fields);
+            let of_chunk = layout_of(parent.dataset_schema(), type_id, &of_chunk);
+            let rows = as_many(read(&layout, &of_chunk, body.bytes, count_of(&ordinals))?, &ordinals)?;
+            Change::Patched { fields, layout: Box::new(layout), ordinals, rows }
         }
     };
-    Ok(Chunk { type_id, change })
+    Ok(Some(Chunk { type_id, change }))
+}
+
+/// The field indexes that fields of the dataset's type have in what is held, without those that are not held.
+fn held_fields(fields: &[usize], stored: &Layout, held: &Layout) -> Vec<usize> {
+    let id_of = |field: &usize| stored.columns.get(*field).map(|column| column.id);
+    let place = |id: ColumnId| held.columns.iter().position(|column| column.id == id);
+    fields.iter().filter_map(id_of).filter_map(place).collect()
+}
+
+/// The layout of some fields of a type.
+fn layout_of(schema: &Schema, type_id: TypeId, fields: &[usize]) -> Layout {
+    Layout::of_fields(schema, type_id, fields).expect("the type's own layout was made")
 }
 
 /// How many there are: 32 bits hold it, since a list has its count in 32 bits.

@@ -152,13 +152,11 @@ fn sections(state: &State, delta: &Delta) -> Vec<Vec<u8>> {
 
 /// `sent` has the symbol tables, which travel in the blob's footer.
 fn decoded(state: &State, sections: &[Vec<u8>], sent: &Delta) -> Result<Delta, DeltaError> {
-    let layouts = |id: TypeId| state.table(id).layout().clone();
-    let ceilings = |id: TypeId| state.table(id).ordinal_ceiling();
     let symbols = |id: TypeId| match sent.symbols.iter().find(|(of, _)| *of == id) {
         Some((_, symbols)) => Some(Arc::clone(symbols)),
         None => state.table(id).symbols().cloned(),
     };
-    let delta = decode(sections.iter().map(Vec::as_slice), state.schema(), &layouts, &ceilings, &symbols, u64::MAX)?;
+    let delta = decode(sections.iter().map(Vec::as_slice), state, &symbols, u64::MAX)?;
     Ok(Delta { symbols: sent.symbols.clone(), ..delta })
 }
 

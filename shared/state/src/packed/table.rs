@@ -60,7 +60,7 @@ impl SymbolTable {
 
     /// The lengths of its symbols, and their bytes one after another: what [`new`](SymbolTable::new) takes.
     #[must_use]
-    pub fn to_parts(&self) -> (Vec<u8>, Vec<u8>) {
+    pub(crate) fn to_parts(&self) -> (Vec<u8>, Vec<u8>) {
         let lengths: Vec<u8> = self.lengths.iter().take(self.count).copied().collect();
         let symbols = lengths.iter().zip(&self.symbols);
         let bytes = symbols.flat_map(|(length, symbol)| symbol.to_le_bytes().into_iter().take(usize::from(*length)));

@@ -13,15 +13,20 @@ use super::table::{ESCAPE, SymbolTable};
 /// It compares, displays, writes itself out and counts without an allocation; each look unpacks again, so a caller that
 /// needs the text more than once should make it a `String`.
 ///
+/// # Example
 /// ```
 /// use cenote_consumer::Text;
 ///
 /// let text = Text::from("a clear pool");
-/// assert!(text == "a clear pool" && text < "b" && text.len() == 12);
+/// assert!(text == "a clear pool" && text < "b" && text.len() == 12 && !text.is_empty());
 /// assert_eq!(format!("{text:>14}"), "  a clear pool");
 /// let mut page = String::from("It is ");
 /// text.push_to(&mut page);
 /// assert_eq!(page, "It is a clear pool");
+/// let mut response = Vec::new();
+/// text.write_to(&mut response)?;
+/// assert_eq!(response, b"a clear pool");
+/// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Copy)]
 pub struct Text<'v>(Stored<'v>);
@@ -45,6 +50,8 @@ impl<'v> Text<'v> {
     }
 
     /// Bytes of the text, in UTF-8; looks at each of its codes.
+    ///
+    /// [Example](Text#example)
     #[must_use]
     pub fn len(self) -> usize {
         match self.0 {
@@ -54,6 +61,8 @@ impl<'v> Text<'v> {
     }
 
     /// Whether there is no text.
+    ///
+    /// [Example](Text#example)
     #[must_use]
     pub fn is_empty(self) -> bool {
         match self.0 {
@@ -63,6 +72,8 @@ impl<'v> Text<'v> {
     }
 
     /// Appends the text.
+    ///
+    /// [Example](Text#example)
     pub fn push_to(self, out: &mut String) {
         self.pieces(&mut |piece| {
             out.push_str(piece);
@@ -71,6 +82,8 @@ impl<'v> Text<'v> {
     }
 
     /// Writes the text out.
+    ///
+    /// [Example](Text#example)
     ///
     /// # Errors
     /// The writer's.

@@ -14,6 +14,7 @@ pub(super) const TOGETHER: usize = 8;
 
 /// Values in their order.
 ///
+/// # Example
 /// ```
 /// use cenote_consumer::{List, Record, View};
 /// # #[derive(Record)]
@@ -37,6 +38,10 @@ pub struct List<'v, V> {
 
 /// Values, sorted as the dataset keeps them, each once.
 ///
+/// Enum variants that this program does not know read as the one marked `#[record(other)]`, so a set yields that one as
+/// often as it has unknown variants; `len` counts them all, and `contains` says yes if there is one.
+///
+/// # Example
 /// ```
 /// use cenote_consumer::{Record, Set, View};
 /// # use std::collections::BTreeSet;
@@ -56,6 +61,10 @@ pub struct Set<'v, V> {
 
 /// Values by key, sorted as the dataset keeps them.
 ///
+/// Keys that are unknown variants of an enum read as the one marked `#[record(other)]`: a map yields an entry for each of
+/// them, `get` has the first one's value, and a copy with one key has the last one's.
+///
+/// # Example
 /// ```
 /// use cenote_consumer::{Map, Record, View};
 /// # use std::collections::BTreeMap;
@@ -65,9 +74,12 @@ pub struct Set<'v, V> {
 ///
 /// fn title(view: &View, id: u64, language: &str) -> Option<String> {
 ///     let titles: Map<'_, String, String> = view.get::<Movie>(id)?.titles();
-///     println!("{} of {:?}", titles.len(), titles.keys());
-///     let any = || titles.iter().next().map(|(_, title)| title);
-///     titles.get(language).or_else(any).map(str::to_owned)
+///     assert_eq!(titles.is_empty(), titles.len() == 0);
+///     assert_eq!(titles.contains_key(language), titles.keys().any(|known| known == language));
+///     for (language, title) in titles.iter() {
+///         println!("{language}: {title}");
+///     }
+///     titles.get(language).or_else(|| titles.values().next()).map(str::to_owned)
 /// }
 /// ```
 pub struct Map<'v, K, V> {
@@ -96,6 +108,8 @@ impl<'v, V> List<'v, V> {
     }
 
     /// How many values there are.
+    ///
+    /// [Example](List#example)
     #[inline]
     #[must_use]
     pub fn len(self) -> usize {
@@ -103,6 +117,8 @@ impl<'v, V> List<'v, V> {
     }
 
     /// Whether there is none.
+    ///
+    /// [Example](List#example)
     #[inline]
     #[must_use]
     pub fn is_empty(self) -> bool {
@@ -112,6 +128,8 @@ impl<'v, V> List<'v, V> {
 
 impl<'v, V: Value> List<'v, V> {
     /// The value at `index`.
+    ///
+    /// [Example](List#example)
     #[inline]
     #[must_use]
     pub fn get(self, index: usize) -> Option<V::Ref<'v>> {
@@ -120,6 +138,8 @@ impl<'v, V: Value> List<'v, V> {
     }
 
     /// The values in their order.
+    ///
+    /// [Example](List#example)
     #[inline]
     #[must_use]
     pub fn iter(self) -> Elements<'v, V> {
@@ -134,6 +154,8 @@ impl<'v, V: Value> List<'v, V> {
     }
 
     /// Whether one of them is `wanted`; looks at each.
+    ///
+    /// [Example](List#example)
     #[must_use]
     pub fn contains(self, wanted: V::Ref<'_>) -> bool
     where
@@ -145,17 +167,22 @@ impl<'v, V: Value> List<'v, V> {
     }
 
     /// A copy.
+    ///
+    /// [Example](List#example)
     #[must_use]
     pub fn to_vec(self) -> Vec<V::Owned> {
         self.iter().map(V::own).collect()
     }
 
-    /// The place of `wanted` in sorted values.
+    /// The first place of `wanted` in sorted values.
     fn search(self, wanted: V::Ref<'_>) -> Option<usize>
     where
         V: Ordered,
     {
         let (stored, binding, _) = self.stored?;
+        if V::is_scattered(wanted) {
+            return (0..stored.len()).find(|index| V::compare_at((stored, *index), wanted, binding).is_eq());
+        }
         let mut range = 0..stored.len();
         while !range.is_empty() {
             let middle = range.start + range.len() / 2;
@@ -176,12 +203,16 @@ impl<'v, V> Set<'v, V> {
     }
 
     /// How many values there are.
+    ///
+    /// [Example](Set#example)
     #[must_use]
     pub fn len(self) -> usize {
         self.list.len()
     }
 
     /// Whether there is none.
+    ///
+    /// [Example](Set#example)
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.list.is_empty()
@@ -190,12 +221,16 @@ impl<'v, V> Set<'v, V> {
 
 impl<'v, V: Value> Set<'v, V> {
     /// The values, sorted: integers by value, text and bytes bytewise, enums by their place in the dataset's schema.
+    ///
+    /// [Example](Set#example)
     #[must_use]
     pub fn iter(self) -> Elements<'v, V> {
         self.list.iter()
     }
 
     /// Whether `wanted` is one of them; a binary search.
+    ///
+    /// [Example](Set#example)
     #[must_use]
     pub fn contains(self, wanted: V::Ref<'_>) -> bool
     where
@@ -212,12 +247,16 @@ impl<'v, K, V> Map<'v, K, V> {
     }
 
     /// How many entries there are.
+    ///
+    /// [Example](Map#example)
     #[must_use]
     pub fn len(self) -> usize {
         self.keys.len()
     }
 
     /// Whether there is none.
+    ///
+    /// [Example](Map#example)
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.keys.is_empty()
@@ -226,30 +265,40 @@ impl<'v, K, V> Map<'v, K, V> {
 
 impl<'v, K: Ordered, V: Value> Map<'v, K, V> {
     /// The value under `key`; a binary search.
+    ///
+    /// [Example](Map#example)
     #[must_use]
     pub fn get(self, key: K::Ref<'_>) -> Option<V::Ref<'v>> {
         self.values.get(self.keys.search(key)?)
     }
 
     /// Whether there is a value under `key`.
+    ///
+    /// [Example](Map#example)
     #[must_use]
     pub fn contains_key(self, key: K::Ref<'_>) -> bool {
         self.keys.search(key).is_some()
     }
 
     /// The entries, sorted by key.
+    ///
+    /// [Example](Map#example)
     #[must_use]
     pub fn iter(self) -> Entries<'v, K, V> {
         Entries { keys: self.keys(), values: self.values() }
     }
 
     /// The keys, sorted.
+    ///
+    /// [Example](Map#example)
     #[must_use]
     pub fn keys(self) -> Elements<'v, K> {
         self.keys.iter()
     }
 
     /// The values, in the order of their keys.
+    ///
+    /// [Example](Map#example)
     #[must_use]
     pub fn values(self) -> Elements<'v, V> {
         self.values.iter()

@@ -12,6 +12,26 @@ use super::declare_error::{DeclareError, check};
 use super::{Enum, Field, Record, Root, Value};
 
 /// Collects the types that a program declares.
+///
+/// # Example
+/// ```
+/// # use cenote_producer::Record;
+/// use cenote_producer::schema::{Declared, Registry};
+///
+/// # #[derive(Record)]
+/// # #[record(key = "id")]
+/// # struct Movie { id: u64, genre: Genre }
+/// # #[derive(Record)]
+/// # struct Genre { name: String }
+/// let movies: Declared = Registry::new().with::<Movie>().finish()?;
+/// assert!(movies.schema().find("Genre").is_some());
+///
+/// // A program without the structs declares the same from a schema: all of its roots, or one.
+/// let all = Registry::new().with_schema(movies.schema()).finish()?;
+/// let one = Registry::new().with_schema_of(movies.schema(), "Movie").finish()?;
+/// assert_eq!(all.roots(), one.roots());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Registry {
     declared: Declared,
@@ -20,12 +40,16 @@ pub struct Registry {
 
 impl Registry {
     /// Nothing declared.
+    ///
+    /// [Example](Registry#example)
     #[must_use]
     pub fn new() -> Registry {
         Registry::default()
     }
 
     /// Declares a root, and whatever its fields lead to.
+    ///
+    /// [Example](Registry#example)
     #[must_use]
     pub fn with<T: Root>(mut self) -> Registry {
         let id = self.add::<T>();
@@ -37,6 +61,8 @@ impl Registry {
 
     /// Declares the types of a schema, for programs without Rust types for them; its roots count as named. What the
     /// schema declares meets the dataset's types by name, so its numbers need not be theirs.
+    ///
+    /// [Example](Registry#example)
     #[must_use]
     pub fn with_schema(mut self, schema: &Schema) -> Registry {
         // A removed type keeps its number and has no fields: it is not declared.
@@ -74,6 +100,8 @@ impl Registry {
     }
 
     /// The same, but of its roots only `root` counts as named: the others are declared because it may lead to them.
+    ///
+    /// [Example](Registry#example)
     #[must_use]
     pub fn with_schema_of(self, schema: &Schema, root: &str) -> Registry {
         let named = self.declared.roots.len();
@@ -85,6 +113,8 @@ impl Registry {
     }
 
     /// The declaration.
+    ///
+    /// [Example](Registry#example)
     ///
     /// # Errors
     /// The first thing that is wrong with it.

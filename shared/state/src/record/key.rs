@@ -228,6 +228,7 @@ tuple_key!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
 
 /// A reference to a root record by its key. The record may not exist.
 ///
+/// # Example
 /// ```
 /// use cenote_consumer::{Key, Record, View};
 /// # #[derive(Record)]
@@ -237,6 +238,7 @@ tuple_key!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
 /// let key: Key<Movie> = Key::new((1995, "Heat"));
 /// assert_eq!(key, Key::of(&Movie { year: 1995, title: "Heat".into() }));
 /// assert_eq!(key.value(), Some((1995, "Heat")));
+/// assert_eq!(key.lend().to_owned(), key);
 ///
 /// fn title<'v>(key: &Key<Movie>, view: &'v View) -> Option<&'v str> {
 ///     Some(key.get(view)?.title())
@@ -249,6 +251,7 @@ pub struct Key<T: Root> {
 
 /// A [`Key`] as a reader sees it: it borrows the view.
 ///
+/// # Example
 /// ```
 /// use cenote_consumer::{Key, KeyOf, Record, View};
 /// # #[derive(Record)]
@@ -261,7 +264,9 @@ pub struct Key<T: Root> {
 /// assert_eq!(lent.to_owned(), key);
 ///
 /// fn title<'v>(key: KeyOf<'_, Movie>, view: &'v View) -> Option<&'v str> {
-///     Some(view.get_key(key)?.title())
+///     // The same by names, which take the key in canonical form.
+///     assert_eq!(view.named("Movie").ok()?.get(key.canonical()).is_some(), key.get(view).is_some());
+///     Some(key.get(view)?.title())
 /// }
 /// ```
 pub struct KeyOf<'v, T: Root> {
@@ -271,24 +276,32 @@ pub struct KeyOf<'v, T: Root> {
 
 impl<T: Root> Key<T> {
     /// The key of the record that this identifies: `Key::new(42)`, `Key::new("nl")`, `Key::new((2024, "nl"))`.
+    ///
+    /// [Example](Key#example)
     #[must_use]
     pub fn new(key: <T::Key as KeyValue>::Borrowed<'_>) -> Key<T> {
         T::Key::with(key, |key| KeyOf::new(key).to_owned())
     }
 
     /// The key of this record.
+    ///
+    /// [Example](Key#example)
     #[must_use]
     pub fn of(record: &T) -> Key<T> {
         Key::new(record.key())
     }
 
     /// Its value; none if it has an enum variant that this program does not know.
+    ///
+    /// [Example](Key#example)
     #[must_use]
     pub fn value(&self) -> Option<<T::Key as KeyValue>::Borrowed<'_>> {
         <T::Key as KeyValue>::read(self.as_key_ref())
     }
 
     /// The record in this view, if it is there.
+    ///
+    /// [Example](Key#example)
     #[must_use]
     pub fn get<'v>(&self, view: &'v View) -> Option<T::Ref<'v>> {
         view.get_key(self.lend())
@@ -297,6 +310,8 @@ impl<T: Root> Key<T> {
 
 impl<T: Root> Key<T> {
     /// The same, borrowed.
+    ///
+    /// [Example](Key#example)
     #[must_use]
     pub fn lend(&self) -> KeyOf<'_, T> {
         KeyOf::new(self.as_key_ref())
@@ -314,12 +329,16 @@ impl<'v, T: Root> KeyOf<'v, T> {
     }
 
     /// The canonical key.
+    ///
+    /// [Example](KeyOf#example)
     #[must_use]
     pub fn canonical(self) -> KeyRef<'v> {
         self.canonical
     }
 
     /// The same, owned.
+    ///
+    /// [Example](KeyOf#example)
     #[must_use]
     pub fn to_owned(self) -> Key<T> {
         Key { canonical: self.canonical.to_buf(), root: PhantomData }
@@ -328,12 +347,16 @@ impl<'v, T: Root> KeyOf<'v, T> {
 
 impl<'v, T: Root> KeyOf<'v, T> {
     /// Its value; none if it has an enum variant that this program does not know.
+    ///
+    /// [Example](KeyOf#example)
     #[must_use]
     pub fn value(self) -> Option<<T::Key as KeyValue>::Borrowed<'v>> {
         <T::Key as KeyValue>::read(self.canonical)
     }
 
     /// The record in this view, if it is there.
+    ///
+    /// [Example](KeyOf#example)
     #[must_use]
     pub fn get(self, view: &View) -> Option<T::Ref<'_>> {
         view.get_key(self)

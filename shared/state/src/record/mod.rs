@@ -43,7 +43,7 @@ pub use sealed::Sealed;
 pub use slot::Slot;
 pub use value::{Dedup, Element, Enum, MapKey, Ordered, Source, Value};
 #[doc(hidden)]
-pub use value::{compare_enum, read_enum, variant_name, write_enum};
+pub use value::{compare_enum, is_variant, read_enum, variant_name, write_enum};
 pub use write::{CellWriter, Interner, RecordWriter, RowWriter, WriteContext, WriteError};
 
 pub use crate::schema::Declared;
@@ -92,6 +92,20 @@ pub trait Record: Sealed + Sized + 'static {
 
 /// A record with a key: added, updated, deleted; referred to by `Key<T>`. Only `#[derive(Record)]` implements it, on a
 /// struct with `#[record(key = "…")]`.
+///
+/// # Example
+/// ```
+/// use cenote_producer::{Record, Root};
+///
+/// #[derive(Record)]
+/// #[record(key = "year, title")]
+/// struct Movie {
+///     year: u16,
+///     title: String,
+/// }
+///
+/// assert_eq!(Movie { year: 1995, title: "Heat".into() }.key(), (1995, "Heat"));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a root: it has no key",
     label = "needs a key",
@@ -103,6 +117,8 @@ pub trait Root: Record {
     type Key: KeyValue;
 
     /// The record's key.
+    ///
+    /// [Example](Root#example)
     fn key(&self) -> <Self::Key as KeyValue>::Borrowed<'_>;
 }
 

@@ -81,6 +81,12 @@ pub trait Element: Value {}
 pub trait Ordered: Value {
     /// How the stored value compares to `wanted`.
     fn compare_at<'v, S: Source<'v>>(source: S, wanted: Self::Ref<'_>, binding: &ValueBinding) -> Ordering;
+
+    /// Whether different stored values may read as `wanted`: those are not next to each other where values are sorted.
+    #[must_use]
+    fn is_scattered(_wanted: Self::Ref<'_>) -> bool {
+        false
+    }
 }
 
 /// A value that a map can be sorted by: bool, integers, enums, String.
@@ -428,12 +434,25 @@ pub fn read_enum<E: Enum>(scalar: u64, binding: &ValueBinding) -> E {
     E::from_number(binding.to_declared[scalar as usize])
 }
 
-/// How a stored enum number compares to a variant: by the chain's numbers.
+/// Whether a stored enum number is a variant's in the chain. One that only reads as the variant is not.
+#[doc(hidden)]
+#[must_use]
+pub fn is_variant<E: Enum>(scalar: u64, value: E, binding: &ValueBinding) -> bool {
+    scalar == in_chain(value, binding)
+}
+
+/// How a stored enum number compares to a variant: equal if it reads as the variant, else by the chain's numbers.
 #[doc(hidden)]
 #[must_use]
 pub fn compare_enum<E: Enum>(scalar: u64, wanted: E, binding: &ValueBinding) -> Ordering {
-    let wanted = binding.to_chain.get(wanted.number() as usize).copied().unwrap_or(ABSENT);
-    scalar.cmp(&u64::from(wanted))
+    if binding.to_declared.get(scalar as usize) == Some(&wanted.number()) {
+        return Ordering::Equal;
+    }
+    scalar.cmp(&in_chain(wanted, binding))
+}
+
+fn in_chain<E: Enum>(value: E, binding: &ValueBinding) -> u64 {
+    u64::from(binding.to_chain.get(value.number() as usize).copied().unwrap_or(ABSENT))
 }
 
 /// A variant's name in the dataset.

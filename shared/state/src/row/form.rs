@@ -102,7 +102,7 @@ impl ElementForm {
 
     /// The form of keys with these parts, as [`Schema::key_leaves`] gives them.
     #[must_use]
-    pub fn of_key(leaves: &[&ValueKind]) -> ElementForm {
+    pub(crate) fn of_key(leaves: &[&ValueKind]) -> ElementForm {
         match leaves {
             [leaf] => ElementForm::of_leaf(leaf),
             leaves => ElementForm::Parts(leaves.iter().map(|leaf| ElementForm::of_leaf(leaf)).collect()),
@@ -176,7 +176,7 @@ impl Order {
 /// The number in canonical bytes, of which a number has 4 or 8.
 #[inline]
 #[must_use]
-pub fn scalar_of(bytes: &[u8]) -> u64 {
+pub(crate) fn scalar_of(bytes: &[u8]) -> u64 {
     match (bytes.first_chunk(), bytes.first_chunk()) {
         (Some(eight), _) => u64::from_le_bytes(*eight),
         (None, Some(four)) => u64::from(u32::from_le_bytes(*four)),

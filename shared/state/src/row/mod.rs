@@ -26,20 +26,28 @@ use std::ops::Range;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-pub use form::{CellForm, ElementForm, Order, scalar_of};
+pub(crate) use form::scalar_of;
+pub use form::{CellForm, ElementForm, Order};
 pub use read::{CellReader, Defect};
 pub use sort::Sorter;
-pub use write::{push_count, push_element, push_element_with, push_sized};
+pub use write::{push_count, push_element_with};
+pub(crate) use write::{push_element, push_sized};
 
 /// One record in canonical form, to be written cell by cell. Reused from record to record: clear it and write again.
 ///
+/// # Example
 /// ```
-/// # use cenote_state::row::Row;
+/// use cenote_producer::dynamic::Row;
+///
 /// let mut row = Row::new(3);
 /// row.set(0, |out| out.extend_from_slice(&42_u64.to_le_bytes()));
 /// row.set(2, |out| out.extend_from_slice(b"text"));
 /// assert_eq!(row.cell(1), None);
 /// assert_eq!(row.cell(2), Some(b"text".as_slice()));
+/// assert_eq!(row.bytes(), 12);
+///
+/// row.clear(2); // for the next record, of a type with two fields
+/// assert_eq!(row.columns(), 2);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
@@ -77,12 +85,16 @@ const END: usize = size_of::<u32>();
 
 impl Row {
     /// A row of absent cells.
+    ///
+    /// [Example](Row#example)
     #[must_use]
     pub fn new(columns: usize) -> Row {
         Row { columns, ..Row::default() }
     }
 
     /// Makes every cell absent, for a type with `columns` columns; keeps the memory.
+    ///
+    /// [Example](Row#example)
     pub fn clear(&mut self, columns: usize) {
         self.columns = columns;
         self.ends.clear();
@@ -90,18 +102,24 @@ impl Row {
     }
 
     /// How many cells it has, absent ones included.
+    ///
+    /// [Example](Row#example)
     #[must_use]
     pub fn columns(&self) -> usize {
         self.columns
     }
 
     /// The canonical bytes of the cell at this field index, if there is a value.
+    ///
+    /// [Example](Row#example)
     #[must_use]
     pub fn cell(&self, column: usize) -> Option<&[u8]> {
         RowRef::from(self).cell(column)
     }
 
     /// Writes a cell: `write` appends its canonical bytes. Rows are written fastest in the order of their columns.
+    ///
+    /// [Example](Row#example)
     ///
     /// # Panics
     /// If the row has no such column, or grows past 2 GiB: a row is checked against 16 MiB long before.
@@ -135,6 +153,8 @@ impl Row {
     }
 
     /// Bytes of all cells.
+    ///
+    /// [Example](Row#example)
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.data.len()

@@ -13,7 +13,7 @@ pub fn push_count(elements: usize, out: &mut Vec<u8>) {
 ///
 /// # Panics
 /// If there are 4 GiB of them: callers check them against [`RECORD_BYTES_MAX`](super::RECORD_BYTES_MAX).
-pub fn push_sized(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn push_sized(bytes: &[u8], out: &mut Vec<u8>) {
     let length = u32::try_from(bytes.len()).expect("a value fits a record, which has at most 16 MiB");
     out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(bytes);
@@ -21,7 +21,7 @@ pub fn push_sized(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// Appends an element, with its length before it if elements of its kind have one.
 #[inline]
-pub fn push_element(bytes: &[u8], is_sized: bool, out: &mut Vec<u8>) {
+pub(crate) fn push_element(bytes: &[u8], is_sized: bool, out: &mut Vec<u8>) {
     if is_sized {
         push_sized(bytes, out);
     } else {

@@ -5,6 +5,21 @@
 use super::KeyError;
 
 /// Permission to lose something of the dataset's. Paths are `Type.field` and `Type.field.Variant`.
+///
+/// # Example
+/// ```
+/// # use cenote_producer::{Producer, Record};
+/// use cenote_producer::Allow;
+///
+/// # #[derive(Record)]
+/// # #[record(key = "id")]
+/// # struct Movie { id: u64 }
+/// let builder = Producer::builder("memory://allow")
+///     .with::<Movie>()
+///     .allow(Allow::remove("Movie.tagline"))
+///     .allow(Allow::replace("Movie.year"))
+///     .allow(Allow::without_variant("Movie.rating.Unrated"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Allow {
     /// The field is removed, with its values.
@@ -17,18 +32,24 @@ pub enum Allow {
 
 impl Allow {
     /// Allows the field at `Type.field` to be removed, with its values.
+    ///
+    /// [Example](Allow#example)
     #[must_use]
     pub fn remove(path: impl Into<String>) -> Allow {
         Allow::Remove(path.into())
     }
 
     /// Allows the values of the field at `Type.field` to be removed; it starts empty, as it is declared.
+    ///
+    /// [Example](Allow#example)
     #[must_use]
     pub fn replace(path: impl Into<String>) -> Allow {
         Allow::Replace(path.into())
     }
 
     /// Lets the structs do without the variant at `Type.field.Variant`; the dataset's schema keeps it.
+    ///
+    /// [Example](Allow#example)
     #[must_use]
     pub fn without_variant(path: impl Into<String>) -> Allow {
         Allow::WithoutVariant(path.into())

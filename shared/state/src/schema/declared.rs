@@ -5,10 +5,24 @@
 
 use crate::ids::TypeId;
 
-use super::{Field, Schema, Shape, TypeSchema, ValueKind};
+use super::{Field, Schema, TypeSchema};
 
 /// What a program's structs declare: a schema with the program's numbers, and what only the program knows about a
 /// field.
+///
+/// # Example
+/// ```
+/// # use cenote_producer::Record;
+/// use cenote_producer::schema::{Declared, Registry};
+///
+/// # #[derive(Record)]
+/// # #[record(key = "id")]
+/// # struct Movie { id: u64 }
+/// let declared: Declared = Registry::new().with::<Movie>().finish()?;
+/// let root = declared.roots()[0];
+/// assert_eq!(declared.schema().get(root).name, "Movie");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Declared {
     pub(crate) schema: Schema,
@@ -30,18 +44,23 @@ pub struct FieldHints {
 
 impl Declared {
     /// The schema, in the program's numbers.
+    ///
+    /// [Example](Declared#example)
     #[must_use]
     pub fn schema(&self) -> &Schema {
         &self.schema
     }
 
     /// The root types named with `with`, in that order.
+    ///
+    /// [Example](Declared#example)
     #[must_use]
     pub fn roots(&self) -> &[TypeId] {
         &self.roots
     }
 
     /// What is declared of a type's fields beyond their shapes.
+    #[doc(hidden)]
     #[must_use]
     pub fn hints(&self, id: TypeId) -> &[FieldHints] {
         &self.hints[id.index()]
@@ -57,23 +76,17 @@ impl Declared {
         self.schema.get(id).key_paths().iter().map(|path| self.chain_path(id, chain, path)).collect()
     }
 
-    fn chain_path(&self, mut id: TypeId, chain: &Schema, path: &[String]) -> Vec<String> {
-        let mut found = Vec::with_capacity(path.len());
-        for name in path {
-            let of_type = self.schema.get(id);
-            let index = of_type.field(name).expect("a declaration's keys were checked");
+    fn chain_path(&self, id: TypeId, chain: &Schema, path: &[String]) -> Vec<String> {
+        let steps = self.schema.key_steps(id, path);
+        let in_chain = |(of, index): (TypeId, usize)| {
+            let of_type = self.schema.get(of);
             let field = &of_type.fields[index];
             let of_chain = chain.find(&of_type.name).map(|id| chain.get(id));
-            let in_chain = of_chain.and_then(|chain| {
-                let index = self.hints(id)[index].chain_field(chain, field)?;
-                Some(chain.fields[index].name.clone())
-            });
-            found.push(in_chain.unwrap_or_else(|| name.clone()));
-            if let Shape::One(ValueKind::Component(next)) = field.shape {
-                id = next;
-            }
-        }
-        found
+            let found =
+                of_chain.and_then(|chain| Some(&chain.fields[self.hints(of)[index].chain_field(chain, field)?]));
+            found.unwrap_or(field).name.clone()
+        };
+        steps.map(in_chain).collect()
     }
 }
 

@@ -30,6 +30,20 @@ const SEGMENT_ROWS_LOG2: u8 = 10;
 impl Schema {
     /// What `declared` makes of this schema, the chain's.
     ///
+    /// ```
+    /// # use cenote_producer::Record;
+    /// use cenote_producer::schema::{Registry, Schema};
+    ///
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// let declared = Registry::new().with::<Movie>().finish()?;
+    /// let first = Schema::default().evolve(&declared, &[])?;
+    /// assert_eq!(first.changes[0].to_string(), "type Movie is new");
+    /// assert!(first.schema.evolve(&declared, &[])?.changes.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// All changes that would lose values and that `allow` does not permit.
     pub fn evolve(&self, declared: &Declared, allow: &[Allow]) -> Result<Evolved, SchemaError> {
@@ -242,19 +256,11 @@ impl<'a> Evolution<'a> {
 
     /// Whether any root's key leads to or through this field.
     fn is_in_key(&self, id: TypeId, field: &str) -> bool {
-        let schema = &self.schema;
-        let steps = |root: TypeId, path: &[String]| {
-            let mut at = Some(root);
-            path.iter().any(|name| {
-                let here = at == Some(id) && name == field;
-                at = at.and_then(|at| {
-                    let index = schema.get(at).field(name)?;
-                    schema.get(at).fields[index].shape.kinds().next()?.component()
-                });
-                here
-            })
-        };
-        schema.iter().any(|(root, root_schema)| root_schema.key_paths().iter().any(|path| steps(root, path)))
+        let named = self.schema.get(id).field(field);
+        self.schema.iter().any(|(root, of_root)| {
+            let mut steps = of_root.key_paths().iter().flat_map(|path| self.schema.key_steps(root, path));
+            steps.any(|(of, index)| of == id && Some(index) == named)
+        })
     }
 
     fn remove_lacking(&mut self, chain: TypeId, declared: &TypeSchema) {

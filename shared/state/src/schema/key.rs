@@ -52,7 +52,7 @@ pub enum KeyPart {
 impl KeyPath {
     /// The field of the root's row that the part depends on.
     #[must_use]
-    pub fn first_field(&self) -> usize {
+    pub(crate) fn first_field(&self) -> usize {
         self.through.first().map_or(self.field, |(field, _)| *field)
     }
 
@@ -136,6 +136,8 @@ impl KeyForm {
 impl Schema {
     /// The form of a root type's key.
     ///
+    /// [Example](Schema#example)
+    ///
     /// # Errors
     /// If the type has no key, or one that can't be one.
     pub fn key_form(&self, id: TypeId) -> Result<KeyForm, KeyError> {
@@ -146,6 +148,8 @@ impl Schema {
 
     /// The kinds of the parts of a root type's key: at least one, and no keys among them, because those of a `Key<T>` are
     /// the parts of T's key.
+    ///
+    /// [Example](Schema#example)
     ///
     /// # Errors
     /// If the type has no key, or one that can't be one.
@@ -186,6 +190,7 @@ impl Schema {
     ///
     /// # Errors
     /// If the type has no key, or one that can't be one.
+    #[doc(hidden)]
     pub fn resolve_key(&self, id: TypeId) -> Result<Vec<KeyPath>, KeyError> {
         // Also finds a key that leads back to itself.
         self.key_leaves(id)?;
@@ -213,15 +218,28 @@ impl Schema {
             .collect()
     }
 
+    /// The fields that the path of a key's part names, each with its type, as far as the path leads.
+    pub(crate) fn key_steps(&self, root: TypeId, path: &[String]) -> impl Iterator<Item = (TypeId, usize)> {
+        let mut at = Some(root);
+        path.iter().map_while(move |name| {
+            let of = at?;
+            let index = self.get(of).field(name)?;
+            at = match self.get(of).fields[index].shape {
+                Shape::One(ValueKind::Component(next)) => Some(next),
+                _ => None,
+            };
+            Some((of, index))
+        })
+    }
+
     /// Follows the path of a key's part, with every step checked.
     fn follow(&self, id: TypeId, path: &[String]) -> Result<Step<'_>, KeyError> {
         let type_name = || self.get(id).name.clone();
         let written = || path.join(".");
-        let (mut at, mut through) = (id, Vec::new());
-        for (depth, name) in path.iter().enumerate() {
-            let missing = || KeyError::Missing { type_name: type_name(), path: written() };
-            let index = self.get(at).field(name).ok_or_else(missing)?;
-            let field = &self.get(at).fields[index];
+        let missing = || KeyError::Missing { type_name: type_name(), path: written() };
+        let mut through = Vec::new();
+        for (depth, (of, index)) in self.key_steps(id, path).enumerate() {
+            let field = &self.get(of).fields[index];
             if field.optional {
                 return Err(KeyError::Optional { type_name: type_name(), path: written() });
             }
@@ -230,17 +248,14 @@ impl Schema {
             }
             let wrong = || KeyError::Kind { type_name: type_name(), path: written(), found: self.display_field(field) };
             match &field.shape {
-                Shape::One(ValueKind::Component(next)) if depth + 1 < path.len() => {
-                    through.push((index, *next));
-                    at = *next;
-                }
+                Shape::One(ValueKind::Component(next)) if depth + 1 < path.len() => through.push((index, *next)),
                 Shape::One(ValueKind::Component(_) | ValueKind::F32 | ValueKind::F64) => return Err(wrong()),
                 Shape::One(kind) if depth + 1 == path.len() => return Ok(Step { through, field: index, kind }),
                 Shape::One(_) => return Err(missing()),
                 _ => return Err(wrong()),
             }
         }
-        Err(KeyError::Missing { type_name: type_name(), path: written() })
+        Err(missing())
     }
 }
 

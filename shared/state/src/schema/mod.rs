@@ -40,6 +40,28 @@ pub mod limits {
 }
 
 /// All types of a dataset. A [`TypeId`] is the index in `types`.
+///
+/// # Example
+/// ```
+/// use cenote_consumer::schema::{KeyForm, Schema};
+///
+/// fn show(schema: &Schema) -> Option<()> {
+///     for (id, of_type) in schema.iter() {
+///         println!("{} is type {id}", of_type.name);
+///         for field in &of_type.fields {
+///             println!("    {}: {}", field.name, schema.display_field(field));
+///         }
+///     }
+///     let movie = schema.find("Movie")?;
+///     println!("Movie has {} fields", schema.get(movie).fields.len());
+///     println!("its key is made of {:?}", schema.key_leaves(movie).ok()?);
+///     println!("one number: {}", schema.key_form(movie) == Ok(KeyForm::Scalar));
+///     Some(())
+/// }
+///
+/// // A schema that a program made is checked before it is used.
+/// assert!(Schema::default().check().is_ok());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schema {
     /// The types; removed ones keep their place and have no fields.
@@ -47,6 +69,22 @@ pub struct Schema {
 }
 
 /// One type.
+///
+/// # Example
+/// ```
+/// use cenote_consumer::schema::TypeSchema;
+///
+/// fn show(of_type: &TypeSchema) {
+///     match of_type.is_root() {
+///         true => println!("{}, key ({})", of_type.name, of_type.written_key()),
+///         false => println!("{}, a component", of_type.name),
+///     }
+///     // A key that leads through a component has paths of several names.
+///     println!("paths: {:?}", of_type.key_paths());
+///     let title = of_type.field("title").map(|index| &of_type.fields[index].shape);
+///     println!("title: {title:?}; {} records in a segment", of_type.segment_rows());
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TypeSchema {
     /// Its name, unique in the dataset.
@@ -74,6 +112,22 @@ pub enum TypeKind {
 }
 
 /// One field of a type: a column.
+///
+/// # Example
+/// ```
+/// use cenote_consumer::schema::{Field, ValueKind};
+///
+/// fn show(field: &Field) {
+///     println!("{}{}", field.name, if field.is_packed() { " (packed)" } else { "" });
+///     for kind in field.shape.kinds() {
+///         match kind.refers_to() {
+///             Some(id) if kind.component().is_some() => println!("a component of type {id}"),
+///             Some(id) => println!("a key of type {id}"),
+///             None => println!("{kind:?}"),
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Field {
     /// Its name, unique in the type.
@@ -137,6 +191,8 @@ pub enum ValueKind {
 
 impl Schema {
     /// The type with this name.
+    ///
+    /// [Example](Schema#example)
     #[must_use]
     pub fn find(&self, name: &str) -> Option<TypeId> {
         let index = self.types.iter().position(|candidate| candidate.name == name)?;
@@ -144,6 +200,8 @@ impl Schema {
     }
 
     /// The type with this number.
+    ///
+    /// [Example](Schema#example)
     ///
     /// # Panics
     /// If there is none: numbers come from this schema.
@@ -153,6 +211,8 @@ impl Schema {
     }
 
     /// Checks a schema from outside: its limits, its numbers, its references.
+    ///
+    /// [Example](Schema#example)
     ///
     /// # Errors
     /// What makes it unfit for use.
@@ -211,6 +271,8 @@ impl Schema {
     }
 
     /// The types with their numbers.
+    ///
+    /// [Example](Schema#example)
     pub fn iter(&self) -> impl Iterator<Item = (TypeId, &TypeSchema)> {
         self.types.iter().enumerate().map(|(index, schema)| (TypeId(index as u16), schema))
     }
@@ -218,18 +280,24 @@ impl Schema {
 
 impl TypeSchema {
     /// Whether it has a key.
+    ///
+    /// [Example](TypeSchema#example)
     #[must_use]
     pub fn is_root(&self) -> bool {
         matches!(self.kind, TypeKind::Root { .. })
     }
 
     /// The index of the field with this name.
+    ///
+    /// [Example](TypeSchema#example)
     #[must_use]
     pub fn field(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|field| field.name == name)
     }
 
     /// The paths of the key's parts; empty for a component.
+    ///
+    /// [Example](TypeSchema#example)
     #[must_use]
     pub fn key_paths(&self) -> &[Vec<String>] {
         match &self.kind {
@@ -239,6 +307,8 @@ impl TypeSchema {
     }
 
     /// The key as it is written in an attribute.
+    ///
+    /// [Example](TypeSchema#example)
     #[must_use]
     pub fn written_key(&self) -> String {
         self.key_paths().iter().map(|path| path.join(".")).collect::<Vec<_>>().join(", ")
@@ -286,6 +356,8 @@ impl TypeSchema {
     }
 
     /// Rows of a segment.
+    ///
+    /// [Example](TypeSchema#example)
     #[must_use]
     pub fn segment_rows(&self) -> u32 {
         1 << self.segment_rows_log2
@@ -294,6 +366,8 @@ impl TypeSchema {
 
 impl Field {
     /// Whether its values are packed text.
+    ///
+    /// [Example](Field#example)
     #[must_use]
     pub fn is_packed(&self) -> bool {
         self.encoding == PACKED
@@ -302,6 +376,8 @@ impl Field {
 
 impl Shape {
     /// The kinds of value in it: one, or a map's two.
+    ///
+    /// [Example](Field#example)
     pub fn kinds(&self) -> impl Iterator<Item = &ValueKind> {
         let (first, second) = match self {
             Shape::One(kind) | Shape::List(kind) | Shape::Set(kind) => (kind, None),
@@ -311,6 +387,7 @@ impl Shape {
     }
 
     /// The same, to renumber references.
+    #[doc(hidden)]
     pub fn kinds_mut(&mut self) -> impl Iterator<Item = &mut ValueKind> {
         let (first, second) = match self {
             Shape::One(kind) | Shape::List(kind) | Shape::Set(kind) => (kind, None),
@@ -322,6 +399,8 @@ impl Shape {
 
 impl ValueKind {
     /// The component type that a value is an ordinal of.
+    ///
+    /// [Example](Field#example)
     #[must_use]
     pub fn component(&self) -> Option<TypeId> {
         match self {
@@ -331,6 +410,8 @@ impl ValueKind {
     }
 
     /// The type that a value refers to, by ordinal or by key.
+    ///
+    /// [Example](Field#example)
     #[must_use]
     pub fn refers_to(&self) -> Option<TypeId> {
         match self {
@@ -358,6 +439,8 @@ impl fmt::Display for Schema {
 
 impl Schema {
     /// A field's type as Rust would write it.
+    ///
+    /// [Example](Schema#example)
     #[must_use]
     pub fn display_field(&self, field: &Field) -> String {
         let kind = |kind| self.display_kind(kind);

@@ -29,7 +29,7 @@ fn check<T: crate::Root>(chain: &Schema, allow: &[Allow], expected: &[&str]) -> 
     }
 }
 
-/// What stands against reading `chain` with `T`.
+/// Why `chain` can't be read with `T`.
 fn check_bind<T: crate::Root>(chain: &Schema, expected: &[&str]) {
     let problems = match Binding::new(&declared::<T>(), chain) {
         Ok(_) => Vec::new(),

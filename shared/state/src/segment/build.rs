@@ -77,22 +77,22 @@ impl<'l> SegmentBuilder<'l> {
     }
 
     /// Adds a record that another segment holds, by its column at the same field index.
-    pub fn push_stored(&mut self, row: RowAt<'_>) {
+    pub(crate) fn push_stored(&mut self, row: RowAt<'_>) {
         self.push_cells(|column| Source::stored(row.cell(column)));
     }
 
     /// Adds a stored record with some cells replaced: `patch` returns the new cell, or none to keep the old.
-    pub fn push_patched<'p>(&mut self, row: RowAt<'p>, patch: impl Fn(usize) -> Option<Cell<'p>>) {
+    pub(crate) fn push_patched<'p>(&mut self, row: RowAt<'p>, patch: impl Fn(usize) -> Option<Cell<'p>>) {
         self.push_cells(|column| Source::stored(patch(column).unwrap_or_else(|| row.cell(column))));
     }
 
     /// Adds a stored record of another layout: `sources` has the index of its field for each of ours.
-    pub fn push_relayout(&mut self, row: RowAt<'_>, sources: &[Option<usize>]) {
+    pub(crate) fn push_relayout(&mut self, row: RowAt<'_>, sources: &[Option<usize>]) {
         self.push_cells(|column| Source::stored(row.cell(sources[column]?)));
     }
 
     /// Adds a row that no record has.
-    pub fn push_dead(&mut self) {
+    pub(crate) fn push_dead(&mut self) {
         self.push_cells(|_| None);
     }
 

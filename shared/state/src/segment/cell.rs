@@ -274,7 +274,7 @@ impl<'s> Cell<'s> {
     /// Whether these are its canonical bytes; `None` means no value. What memory has in the form that is written is not
     /// copied first; `scratch` is overwritten by the rest.
     #[must_use]
-    pub fn is_canonical(self, canonical: Option<&[u8]>, scratch: &mut Vec<u8>) -> bool {
+    pub(crate) fn is_canonical(self, canonical: Option<&[u8]>, scratch: &mut Vec<u8>) -> bool {
         let Some(bytes) = canonical else { return !self.is_present() };
         if !self.is_present() {
             return false;

@@ -4,12 +4,14 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::layout::Layout;
 use crate::packed::Symbols;
 use crate::raw::{FixedRows, MASKS, PADDING, Slot, filled};
 
+use super::parts::{PartMap, Place};
 use super::{Segment, width_of};
 
 /// Why bytes are not a segment of this layout.
@@ -70,6 +72,9 @@ pub enum SegmentError {
         /// The number of the table.
         table: u64,
     },
+    /// Parts that are not of one segment.
+    #[error("its columns are in parts that do not fit each other")]
+    Parts,
     /// A bool, enum or reference that can't be.
     #[error("row {row} has a value of column {column} that its type does not allow: {value}")]
     Value {
@@ -97,45 +102,163 @@ pub fn decode(
     ceilings: Ceilings<'_>,
     symbols: Option<&Arc<Symbols>>,
 ) -> Result<Segment, SegmentError> {
-    let segment = read(layout, bytes, rows_max, symbols)?;
+    let map = PartMap::new(layout, &[layout]).ok_or(SegmentError::Parts)?;
+    decode_parts(layout, &map, &[(layout, bytes)], rows_max, ceilings, symbols)
+}
+
+/// Reads and validates a segment whose columns are in several parts, of which `map` says where each is.
+pub fn decode_parts(
+    layout: &Layout,
+    map: &PartMap,
+    parts: &[(&Layout, &[u8])],
+    rows_max: u32,
+    ceilings: Ceilings<'_>,
+    symbols: Option<&Arc<Symbols>>,
+) -> Result<Segment, SegmentError> {
+    let parts = parts.iter().map(|(layout, bytes)| StoredPart::read(layout, bytes, rows_max));
+    let parts = parts.collect::<Result<Vec<_>, _>>()?;
+    let segment = assemble(layout, map, &parts, symbols)?;
     segment.validate(layout, ceilings)?;
     Ok(segment)
 }
 
-fn read(layout: &Layout, bytes: &[u8], rows_max: u32, symbols: Option<&Arc<Symbols>>) -> Result<Segment, SegmentError> {
-    let found = bytes.len() as u64;
-    let table_end = layout.all_slots.saturating_mul(STORED_SLOT_BYTES).saturating_add(HEADER_BYTES);
-    let short = SegmentError::Length { expected: table_end as u64, found };
-    let (head, body) = bytes.split_at_checked(table_end).ok_or(short)?;
-    let (header, table) = head.split_at_checked(HEADER_BYTES).ok_or(short)?;
-    let ([count, text_len, heap_len], _) = header.as_chunks::<4>() else { return Err(short) };
-    let [count, text_len, heap_len] = [count, text_len, heap_len].map(|number| u32::from_le_bytes(*number));
-    if count > rows_max {
-        return Err(SegmentError::Rows { most: rows_max, found: count });
+/// Some columns of a segment, as stored.
+struct StoredPart<'b> {
+    columns: StoredColumns<'b>,
+    lanes: Vec<Slot>,
+    text: &'b str,
+    heap: &'b [u8],
+    /// Where each region starts and ends in its heap, by slot.
+    regions: Vec<Option<(u64, u64)>>,
+}
+
+impl<'b> StoredPart<'b> {
+    fn read(layout: &'b Layout, bytes: &'b [u8], rows_max: u32) -> Result<StoredPart<'b>, SegmentError> {
+        let found = bytes.len() as u64;
+        let table_end = layout.all_slots.saturating_mul(STORED_SLOT_BYTES).saturating_add(HEADER_BYTES);
+        let short = SegmentError::Length { expected: table_end as u64, found };
+        let (head, body) = bytes.split_at_checked(table_end).ok_or(short)?;
+        let (header, table) = head.split_at_checked(HEADER_BYTES).ok_or(short)?;
+        let ([count, text_len, heap_len], _) = header.as_chunks::<4>() else { return Err(short) };
+        let [count, text_len, heap_len] = [count, text_len, heap_len].map(|number| u32::from_le_bytes(*number));
+        if count > rows_max {
+            return Err(SegmentError::Rows { most: rows_max, found: count });
+        }
+        let StoredSlots { slots, stride } = StoredSlots::read(layout, table)?;
+        let (row, lanes) = slots.split_at_checked(layout.row_slots).ok_or(short)?;
+        let columns_len = u64::from(count).saturating_mul(stride);
+        let expected = [columns_len, u64::from(text_len), u64::from(heap_len)].into_iter();
+        let expected = expected.fold(table_end as u64, u64::saturating_add);
+        if expected != found {
+            return Err(SegmentError::Length { expected, found });
+        }
+        let wrong = SegmentError::Length { expected, found };
+        let columns_len = usize::try_from(columns_len).map_err(|_| wrong)?;
+        let (columns, heaps) = body.split_at_checked(columns_len).ok_or(wrong)?;
+        let (text, heap) = heaps.split_at_checked(text_len as usize).ok_or(wrong)?;
+        let text = std::str::from_utf8(text).map_err(|error| SegmentError::Utf8 { at: error.valid_up_to() })?;
+        let columns = StoredColumns::new(layout, row, count, columns).ok_or(wrong)?;
+        let regions = columns.regions(text.len(), heap.len())?;
+        Ok(StoredPart { columns, lanes: lanes.to_vec(), text, heap, regions })
     }
-    let StoredSlots { slots, stride } = StoredSlots::read(layout, table)?;
-    let (row, lanes) = slots.split_at_checked(layout.row_slots).ok_or(short)?;
-    let columns_len = u64::from(count).saturating_mul(stride);
-    let expected = [columns_len, u64::from(text_len), u64::from(heap_len)].into_iter();
-    let expected = expected.fold(table_end as u64, u64::saturating_add);
-    if expected != found {
-        return Err(SegmentError::Length { expected, found });
+
+    fn slot(&self, slot: usize) -> Option<StoredColumn<'b>> {
+        self.columns.columns.get(slot).copied()
     }
-    let wrong = SegmentError::Length { expected, found };
-    let columns_len = usize::try_from(columns_len).map_err(|_| wrong)?;
-    let (columns, heaps) = body.split_at_checked(columns_len).ok_or(wrong)?;
-    let (text, heap) = heaps.split_at_checked(text_len as usize).ok_or(wrong)?;
-    let text = std::str::from_utf8(text).map_err(|error| SegmentError::Utf8 { at: error.valid_up_to() })?;
-    let columns = StoredColumns::new(layout, row, count, columns).ok_or(wrong)?;
-    let regions = columns.regions(text.len(), heap.len())?;
-    let fixed = columns.rows(&regions, lanes);
-    let bytes = filled(heap.len().saturating_add(PADDING), |padded| {
-        if let Some(place) = padded.get_mut(..heap.len()) {
+
+    /// Where a slot's region is in its heap.
+    fn region(&self, slot: usize) -> Option<Range<usize>> {
+        let (start, end) = (*self.regions.get(slot)?)?;
+        Some(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
+    }
+}
+
+/// One segment of the columns that `map` finds in the parts.
+fn assemble(
+    layout: &Layout,
+    map: &PartMap,
+    parts: &[StoredPart<'_>],
+    symbols: Option<&Arc<Symbols>>,
+) -> Result<Segment, SegmentError> {
+    let count = parts.first().ok_or(SegmentError::Parts)?.columns.count;
+    if parts.iter().any(|part| part.columns.count != count) {
+        return Err(SegmentError::Parts);
+    }
+    let presence: Vec<Option<Vec<u8>>> = map.places.iter().map(|place| presence_of(place, parts, count)).collect();
+    let (row_places, lane_places) = map.places.split_at_checked(layout.row_slots).ok_or(SegmentError::Parts)?;
+    let mut columns = Vec::with_capacity(layout.row_slots);
+    for (place, bits) in row_places.iter().zip(&presence) {
+        let column = match (place, bits) {
+            (Place::Slot(from), _) => parts.get(from.part).and_then(|part| part.slot(from.slot)),
+            (Place::Bits(_), Some(bits)) => Some(StoredColumn { base: 0, width: 1, count, from: bits }),
+            (Place::Bits(_), None) => None,
+        };
+        columns.push(column.ok_or(SegmentError::Parts)?);
+    }
+    let lanes = lane_places.iter().map(|place| match place {
+        Place::Slot(from) => {
+            let part = parts.get(from.part)?;
+            part.lanes.get(from.slot.checked_sub(part.columns.layout.row_slots)?).copied()
+        }
+        Place::Bits(_) => None,
+    });
+    let lanes: Vec<Slot> = lanes.collect::<Option<_>>().ok_or(SegmentError::Parts)?;
+    let mut regions = vec![None; layout.row_slots];
+    let texts = layout.text_regions.iter().copied();
+    let texts = place_regions(texts, map, parts, &mut regions, |part, at| part.text.get(at))?;
+    let heaps = layout.byte_regions.iter().map(|(slot, _)| *slot);
+    let heaps = place_regions(heaps, map, parts, &mut regions, |part, at| part.heap.get(at))?;
+    let text: Arc<str> = match texts.as_slice() {
+        [only] => Arc::from(*only),
+        several => several.concat().into(),
+    };
+    let length = heaps.iter().fold(0_usize, |sum, heap| sum.saturating_add(heap.len()));
+    let bytes = filled(length.saturating_add(PADDING), |padded| {
+        let mut rest = padded;
+        for heap in &heaps {
+            let Some((place, after)) = std::mem::take(&mut rest).split_at_mut_checked(heap.len()) else { return };
             place.copy_from_slice(heap);
+            rest = after;
         }
     });
-    let (text, symbols) = (text.into(), symbols.cloned());
-    Ok(Segment { fixed, text, bytes, symbols, digest: 0 })
+    let fixed = StoredColumns { layout, count, columns }.rows(&regions, &lanes);
+    Ok(Segment { fixed, text, bytes, symbols: symbols.cloned(), digest: 0 })
+}
+
+/// Presence bits that are apart in the parts, row by row; none for a slot that a part has.
+fn presence_of(place: &Place, parts: &[StoredPart<'_>], count: u32) -> Option<Vec<u8>> {
+    let Place::Bits(bits) = place else { return None };
+    let mut together = vec![0_u8; count as usize];
+    for bit in bits {
+        let column = parts.get(bit.part)?.slot(bit.from.slot)?;
+        for (row, number) in together.iter_mut().zip(column.numbers()) {
+            let is_set = number.checked_shr(bit.from.bit).unwrap_or(0) & 1 == 1;
+            *row |= u8::from(is_set).checked_shl(bit.bit).unwrap_or(0);
+        }
+    }
+    Some(together)
+}
+
+/// The regions of one heap one after another: where each will be, and its bytes.
+fn place_regions<'p, T: ?Sized + AsRef<[u8]>>(
+    slots: impl Iterator<Item = usize>,
+    map: &PartMap,
+    parts: &'p [StoredPart<'_>],
+    regions: &mut [Option<(u64, u64)>],
+    heap: impl Fn(&'p StoredPart<'_>, Range<usize>) -> Option<&'p T>,
+) -> Result<Vec<&'p T>, SegmentError> {
+    let (mut at, mut found) = (0_u64, Vec::new());
+    for slot in slots {
+        let Some(Place::Slot(from)) = map.places.get(slot) else { return Err(SegmentError::Parts) };
+        let part = parts.get(from.part).ok_or(SegmentError::Parts)?;
+        let outside = || part.columns.outside(from.slot, 0);
+        let bytes = part.region(from.slot).and_then(|range| heap(part, range)).ok_or_else(outside)?;
+        let end = at.saturating_add(bytes.as_ref().len() as u64);
+        *regions.get_mut(slot).ok_or(SegmentError::Parts)? = Some((at, end));
+        found.push(bytes);
+        at = end;
+    }
+    Ok(found)
 }
 
 /// Bases and widths as stored.

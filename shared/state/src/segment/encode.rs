@@ -11,43 +11,61 @@
 //! sum of them can lead backwards.
 
 use crate::layout::Layout;
-use crate::raw::{PADDING, Slot};
+use crate::raw::Slot;
 
+use super::parts::{PartBit, PartMap, Place};
 use super::{Segment, width_of};
 
 /// Appends a segment's bytes.
 pub fn encode(layout: &Layout, segment: &Segment, out: &mut Vec<u8>) {
-    let heap = &segment.bytes[..segment.bytes.len() - PADDING];
-    let as_u32 = |len: usize| u32::try_from(len).expect("a segment has at most 1 GiB").to_le_bytes();
+    let map = PartMap::new(layout, &[layout]).expect("a layout has its own columns");
+    encode_part(layout, &map, segment, out);
+}
+
+/// Appends the bytes of some columns of a segment: those of `part`, which `map` finds in the segment's layout.
+pub fn encode_part(part: &Layout, map: &PartMap, segment: &Segment, out: &mut Vec<u8>) {
+    let regions = regions_of(part);
+    let source = |slot: usize| match &map.places[slot] {
+        Place::Slot(from) if regions.get(slot) == Some(&true) => Source::Made(Numbers::lengths(segment, from.slot)),
+        Place::Slot(from) => Source::Stored(segment.fixed.slot(from.slot)),
+        Place::Bits(bits) => Source::Made(Numbers::presence(segment, bits)),
+    };
+    let sources: Vec<Source> = (0..part.all_slots).map(source).collect();
+    let span = |slot: &usize| match &map.places[*slot] {
+        Place::Slot(from) => segment.region(from.slot),
+        Place::Bits(_) => 0..0,
+    };
+    let texts: Vec<_> = part.text_regions.iter().map(span).collect();
+    let heaps: Vec<_> = part.byte_regions.iter().map(|(slot, _)| span(slot)).collect();
+    let length = |spans: &[std::ops::Range<usize>]| {
+        let bytes = spans.iter().map(ExactSizeIterator::len).sum::<usize>();
+        u32::try_from(bytes).expect("a segment has at most 1 GiB").to_le_bytes()
+    };
     out.extend_from_slice(&segment.rows().to_le_bytes());
-    out.extend_from_slice(&as_u32(segment.text.len()));
-    out.extend_from_slice(&as_u32(heap.len()));
-    let regions = regions_of(layout);
-    let of_slot = |(slot, is_region): (usize, &bool)| is_region.then(|| Lengths::of(segment, slot));
-    let lengths: Vec<Option<Lengths>> = regions.iter().enumerate().map(of_slot).collect();
-    for slot in 0..layout.all_slots {
-        let (base, width) = match lengths.get(slot) {
-            Some(Some(lengths)) => (lengths.base, lengths.width),
-            _ => (segment.fixed.slot(slot).base, segment.fixed.slot(slot).width),
+    out.extend_from_slice(&length(&texts));
+    out.extend_from_slice(&length(&heaps));
+    for source in &sources {
+        let (base, width) = match source {
+            Source::Stored(slot) => (slot.base, slot.width),
+            Source::Made(numbers) => (numbers.base, numbers.width),
         };
         out.extend_from_slice(&base.to_le_bytes());
         out.push(width);
     }
     let fixed = &segment.fixed;
-    for (slot, lengths) in lengths.iter().enumerate() {
-        let Slot { offset, width, .. } = fixed.slot(slot);
-        match lengths {
-            Some(lengths) => lengths.encode(out),
-            None if width == 0 => {}
-            None => {
-                let cell = offset as usize..offset as usize + usize::from(width);
+    for source in sources.iter().take(part.row_slots) {
+        match source {
+            Source::Made(numbers) => numbers.encode(out),
+            Source::Stored(Slot { width: 0, .. }) => {}
+            Source::Stored(Slot { offset, width, .. }) => {
+                let cell = *offset as usize..*offset as usize + usize::from(*width);
                 let rows = fixed.bytes().chunks_exact(fixed.stride());
                 rows.for_each(|row| out.extend_from_slice(&row[cell.clone()]));
             }
         }
     }
-    out.extend_from_slice(segment.text.as_bytes());
-    out.extend_from_slice(heap);
+    texts.into_iter().for_each(|text| out.extend_from_slice(segment.text[text].as_bytes()));
+    heaps.into_iter().for_each(|heap| out.extend_from_slice(&segment.bytes[heap]));
 }
 
 /// Which slots of a row are starts of a region.
@@ -58,24 +76,53 @@ fn regions_of(layout: &Layout) -> Vec<bool> {
     regions
 }
 
-/// How long the values of a region are, row by row: how a region is stored.
-struct Lengths {
+/// Where a slot's numbers come from.
+enum Source {
+    /// They are stored as they are in memory.
+    Stored(Slot),
+    /// They are made of what is in memory.
+    Made(Numbers),
+}
+
+/// Numbers row by row, with the base and the width that they need.
+struct Numbers {
     values: Vec<u64>,
     base: u64,
     width: u8,
 }
 
-impl Lengths {
-    fn of(segment: &Segment, slot: usize) -> Lengths {
-        let spans = (0..segment.rows()).map(|row| segment.own_row(row).span(slot));
-        let values: Vec<u64> = spans.map(|(start, end)| (end - start) as u64).collect();
-        let (min, max) = values.iter().fold((u64::MAX, 0), |(min, max), length| (min.min(*length), max.max(*length)));
+impl Numbers {
+    fn new(values: Vec<u64>) -> Numbers {
+        let (min, max) = values.iter().fold((u64::MAX, 0), |(min, max), value| (min.min(*value), max.max(*value)));
         let base = min.min(max);
-        Lengths { base, width: width_of(max - base), values }
+        Numbers { base, width: width_of(max - base), values }
+    }
+
+    /// How long the values of a region are: how a region is stored.
+    fn lengths(segment: &Segment, slot: usize) -> Numbers {
+        let spans = (0..segment.rows()).map(|row| segment.own_row(row).span(slot));
+        Numbers::new(spans.map(|(start, end)| (end - start) as u64).collect())
+    }
+
+    /// Presence bits in their places of the part.
+    fn presence(segment: &Segment, bits: &[PartBit]) -> Numbers {
+        let of_row = |row| {
+            let row = segment.own_row(row);
+            bits.iter().fold(0, |all, bit| all | (row.number(bit.from.slot) >> bit.from.bit & 1) << bit.bit)
+        };
+        Numbers::new((0..segment.rows()).map(of_row).collect())
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
         let width = usize::from(self.width);
-        self.values.iter().for_each(|length| out.extend_from_slice(&(length - self.base).to_le_bytes()[..width]));
+        self.values.iter().for_each(|value| out.extend_from_slice(&(value - self.base).to_le_bytes()[..width]));
+    }
+}
+
+impl Segment {
+    /// The bytes of a region in its heap.
+    fn region(&self, slot: usize) -> std::ops::Range<usize> {
+        let Some(last) = self.rows().checked_sub(1) else { return 0..0 };
+        self.own_row(0).span(slot).0..self.own_row(last).span(slot).1
     }
 }

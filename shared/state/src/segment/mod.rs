@@ -14,6 +14,7 @@ mod build;
 mod cell;
 mod decode;
 mod encode;
+mod parts;
 mod patch;
 #[cfg(test)]
 mod tests;
@@ -23,8 +24,9 @@ use std::sync::Arc;
 
 pub use build::SegmentBuilder;
 pub use cell::{Cell, Elements, RowAt};
-pub use decode::{Ceilings, SegmentError, decode};
-pub use encode::encode;
+pub use decode::{Ceilings, SegmentError, decode, decode_parts};
+pub use encode::{encode, encode_part};
+pub use parts::PartMap;
 pub use patch::CellPatch;
 
 use crate::layout::Layout;
@@ -57,7 +59,7 @@ impl Segment {
 
     /// The same rows under another digest.
     #[must_use]
-    pub fn with_digest(&self, digest: u128) -> Segment {
+    pub(crate) fn with_digest(&self, digest: u128) -> Segment {
         Segment { digest, ..self.clone() }
     }
 

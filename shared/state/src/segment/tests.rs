@@ -171,7 +171,7 @@ proptest! {
         let mut patched = decoded;
         for (at, cells) in &changes {
             let Some(Some(row)) = rows.get_mut(*at) else { continue };
-            // Every second cell changes, or the numbers alone, which is a way of its own; as in a delta, the new ones stand
+            // Every second cell changes, or the numbers alone, which is a separate route; as in a delta, the new ones are
             // in a segment of these columns.
             let is_number = |field: &usize| matches!(layout.columns[*field].form, Form::Scalar { .. });
             let fields: Vec<usize> = match at % 3 {

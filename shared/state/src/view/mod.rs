@@ -25,7 +25,7 @@ pub use diff::Diff;
 pub use find::{HashIndex, IndexValue, Matches};
 pub use indexes::{IndexDeclaration, IndexError, Indexes};
 pub use many::Many;
-pub use named::{NamedList, NamedMap, NamedRecord, NamedTable, NamedValue};
+pub use named::{NameError, NamedList, NamedMap, NamedRecord, NamedTable, NamedValue};
 pub use named_key::{NamedKey, NamedKeyError};
 pub use table::{Records, TableRef};
 
@@ -97,7 +97,8 @@ impl View {
         self.viewed.committed_at
     }
 
-    /// The dataset's schema at this version.
+    /// The schema of what is held: the dataset's at this version, in which a type or field that is not held is like one that
+    /// was removed.
     ///
     /// ```
     /// use cenote_consumer::View;
@@ -109,6 +110,21 @@ impl View {
     #[must_use]
     pub fn schema(&self) -> &Arc<Schema> {
         self.viewed.state.schema()
+    }
+
+    /// The dataset's whole schema at this version, whatever is held of it.
+    ///
+    /// ```
+    /// use cenote_consumer::View;
+    ///
+    /// fn is_declared(view: &View, name: &str) -> bool {
+    ///     let fields = |schema: &cenote_consumer::schema::Schema| Some(schema.get(schema.find(name)?).fields.len());
+    ///     fields(view.schema()) == fields(view.dataset_schema())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn dataset_schema(&self) -> &Arc<Schema> {
+        self.viewed.state.dataset_schema()
     }
 
     /// Bytes of memory that its records, key indexes and hash indexes take, as if it shared nothing with other versions.
@@ -264,23 +280,28 @@ impl View {
         Diff::between(older.table::<T>(), self.table::<T>())
     }
 
-    /// The records of a type by its name, without a Rust type.
+    /// The records of a type by its name, without a Rust type. A consumer holds what the program declares, or everything if
+    /// it was built with `.whole()`.
     ///
     /// ```
     /// use cenote_consumer::View;
+    /// use cenote_consumer::dynamic::NameError;
     ///
-    /// fn show(view: &View, type_name: &str) {
-    ///     for record in view.named(type_name).into_iter().flat_map(|table| table.iter()) {
+    /// fn show(view: &View, type_name: &str) -> Result<(), NameError> {
+    ///     for record in view.named(type_name)?.iter() {
     ///         println!("{record:?}");
     ///     }
+    ///     Ok(())
     /// }
     /// ```
-    #[must_use]
-    pub fn named(&self, type_name: &str) -> Option<NamedTable<'_>> {
+    ///
+    /// # Errors
+    /// If the dataset has no such type, or the consumer does not hold it.
+    pub fn named(&self, type_name: &str) -> Result<NamedTable<'_>, NameError> {
         NamedTable::find(&self.viewed.state, type_name)
     }
 
-    /// Every type by its name, in the order of the schema.
+    /// Every type that is held by its name, in the order of the schema.
     ///
     /// ```
     /// use cenote_consumer::View;

@@ -12,6 +12,20 @@ use crate::state::State;
 use super::{NamedRecord, NamedTable, NamedValue};
 
 /// The key of a root record, by name. The record may not exist.
+///
+/// # Example
+/// ```
+/// use cenote_consumer::View;
+/// use cenote_consumer::dynamic::NamedKey;
+///
+/// fn show(view: &View, key: NamedKey<'_>) -> Option<()> {
+///     println!("{} {:?}", key.type_name(), key.parts());
+///     let record = key.get()?;
+///     let same = view.named(key.type_name())?.get(key.canonical())?;
+///     assert_eq!(record.ordinal(), same.ordinal());
+///     Some(())
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct NamedKey<'v> {
     state: &'v State,
@@ -57,6 +71,11 @@ pub enum NamedKeyError {
 
 impl<'v> NamedTable<'v> {
     /// The key that a person typed: the number or text itself (bytes in hexadecimal), or a JSON array of several parts.
+    ///
+    /// [Example](NamedTable#example)
+    ///
+    /// # Errors
+    /// If the text is not a key of this type, or the type has no key.
     pub fn key_of_text(self, text: &str) -> Result<KeyBuf, NamedKeyError> {
         match self.key_kinds()?.as_slice() {
             [ValueKind::String | ValueKind::Dedup(_) | ValueKind::Enum(_) | ValueKind::Bytes] => {
@@ -67,6 +86,11 @@ impl<'v> NamedTable<'v> {
     }
 
     /// The key in JSON: a number, a bool or a text (bytes in hexadecimal), or an array of several parts.
+    ///
+    /// [Example](NamedTable#example)
+    ///
+    /// # Errors
+    /// If the value is not a key of this type, or the type has no key.
     pub fn key_of_json(self, json: &Json) -> Result<KeyBuf, NamedKeyError> {
         let kinds = self.key_kinds()?;
         if let [kind] = kinds.as_slice() {
@@ -145,24 +169,32 @@ impl<'v> NamedKey<'v> {
     }
 
     /// The root type that it refers to.
+    ///
+    /// [Example](NamedKey#example)
     #[must_use]
     pub fn type_name(self) -> &'v str {
         &self.state.schema().get(self.root).name
     }
 
     /// The canonical key.
+    ///
+    /// [Example](NamedKey#example)
     #[must_use]
     pub fn canonical(self) -> KeyRef<'v> {
         self.key
     }
 
     /// The record, if it is there.
+    ///
+    /// [Example](NamedKey#example)
     #[must_use]
     pub fn get(self) -> Option<NamedRecord<'v>> {
         NamedTable { state: self.state, id: self.root }.get(self.key)
     }
 
     /// Its parts; fewer if its bytes don't bear them out.
+    ///
+    /// [Example](NamedKey#example)
     #[must_use]
     pub fn parts(self) -> Vec<NamedValue<'v>> {
         let kinds = self.state.schema().key_leaves(self.root).unwrap_or_default();

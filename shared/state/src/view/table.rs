@@ -201,7 +201,7 @@ impl<'v, T: Root> TableRef<'v, T> {
     ///
     /// /// A key in canonical form, as a record has it that was found by name.
     /// fn typed<'v>(view: &'v View, movies: TableRef<'v, Movie>, text: &str) -> Option<&'v str> {
-    ///     let key = view.named("Movie")?.key_of_text(text).ok()?;
+    ///     let key = view.named("Movie").ok()?.key_of_text(text).ok()?;
     ///     Some(movies.find(key.as_ref())?.title())
     /// }
     /// ```

@@ -86,22 +86,22 @@ fn the_same_data_is_reached_by_name() {
         "story": "the pool \"é\" the pool \"é\" the pool \"é\" ",
     });
     assert_eq!(serde_json::to_value(record).expect("it is JSON"), expected);
-    assert!(view.named("Nothing").is_none());
-    assert!(record.get("nothing").is_none());
+    assert!(view.named("Nothing").is_err());
+    assert!(record.get("nothing").is_err());
 }
 
 #[test]
-fn what_is_no_key_is_told() {
+fn what_is_no_key_is_refused() {
     let world = World::of(|registry| registry.with::<Venue>());
     let view = world.view();
     let table = view.named("Venue").expect("the dataset has the type");
-    let told = |text| table.key_of_text(text).expect_err("it is no key").to_string();
+    let refusal = |text| table.key_of_text(text).expect_err("it is no key").to_string();
     assert_eq!(
-        told("7"),
+        refusal("7"),
         "a key of Venue has 3 parts, not 1; write a JSON array in the order of (kind, place.zip, number)"
     );
     assert_eq!(
-        told(r#"["bar", "1", 40000]"#),
+        refusal(r#"["bar", "1", 40000]"#),
         "40000 is no i16, which the key (kind, place.zip, number) of Venue needs"
     );
     let components = view.named("Place").expect("the dataset has the type");

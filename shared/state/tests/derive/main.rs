@@ -3,9 +3,9 @@
 //! Each file in `pass` and `fail` is compiled alone, against the library that these tests link. Files in `pass` compile.
 //! In `fail`, each line with `//~ text` must have an error with the text in its message or a note; a line may
 //! ask for several texts. An error elsewhere in the file must repeat an expected one. (The usual tool for this builds all
-//! dependencies a second time.) `beside` has the cases that need other crates, or a look at what was declared.
+//! dependencies a second time.) `other_crates` has the cases that need other crates, or a look at what was declared.
 
-mod beside;
+mod other_crates;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -136,7 +136,7 @@ fn what_it_takes_compiles() {
 }
 
 #[test]
-fn what_it_does_not_take_is_told_where_it_stands() {
+fn what_it_refuses_is_reported_at_its_place() {
     for file in files("fail") {
         let source = std::fs::read_to_string(&file).expect("the case is there");
         let mut found: BTreeMap<u64, String> = BTreeMap::new();

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use cenote_state::ids::{Timestamp, Version};
 
 use super::LoadError;
-use crate::log::{Body, Commit, ContentHash, DeltaPlace, Entry, LogReader, ObjectRef, ReadError, Walk, names};
+use crate::log::{Body, Commit, DeltaPlace, Entry, LogReader, ObjectRef, ReadError, Walk, names};
 use crate::storage::Part;
 
 /// The commits after a version, up to and with another.
@@ -125,12 +125,8 @@ impl Commits {
 
     async fn blob(&mut self, version: Version, blob: &ObjectRef) -> Result<Bytes, LoadError> {
         let whole = Part::Whole { max_bytes: blob.length };
-        let check = |bytes: &Bytes| {
-            let is_named =
-                bytes.len() as u64 == blob.length && (!blob.hash.is_known() || ContentHash::of(bytes) == blob.hash);
-            let altered = || LoadError::Altered { version, object: blob.name.clone() };
-            is_named.then(|| bytes.clone()).ok_or_else(altered)
-        };
+        let altered = || LoadError::Altered { version, object: blob.name.clone() };
+        let check = |bytes: &Bytes| blob.is(bytes).then(|| bytes.clone()).ok_or_else(altered);
         let Some(bytes) = self.reader.storage().get_checked(&blob.name, whole, check).await? else {
             return Err(self.reader.explain_missing(version.position(), blob).await?.into());
         };

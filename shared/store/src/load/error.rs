@@ -4,6 +4,7 @@
 
 use cenote_state::blob::BlobError;
 use cenote_state::delta::ApplyError;
+use cenote_state::held::Lacking;
 use cenote_state::ids::Version;
 use cenote_state::schema::KeyError;
 
@@ -13,6 +14,16 @@ use crate::log::{ReadError, names};
 use crate::storage::StorageError;
 
 /// Why a version cannot be loaded.
+///
+/// # Example
+/// ```
+/// use cenote_consumer::Version;
+/// use cenote_consumer::error::{ErrorKind, LoadError};
+///
+/// let error = LoadError::Missing { version: Version(7), object: "snapshots/7".into() };
+/// assert_eq!(error.kind(), ErrorKind::Damaged);
+/// assert_eq!(error.version(), Some(Version(7)));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
@@ -111,6 +122,14 @@ pub enum LoadError {
         /// Which digest or count differs.
         what: String,
     },
+    /// A schema change of the commit wants held what was not (a field was renamed to a declared one).
+    #[error("version {version} needs records read again: a snapshot is loaded for what it holds of them")]
+    Lacking {
+        /// The version.
+        version: Version,
+        /// What is lacking.
+        source: Lacking,
+    },
     /// A computation panicked and was contained: a bug in Cenote.
     #[error("cannot load version {version} from {object}; please report this")]
     Panicked {
@@ -125,6 +144,8 @@ pub enum LoadError {
 
 impl LoadError {
     /// What the caller can do.
+    ///
+    /// [Example](LoadError#example)
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -133,11 +154,14 @@ impl LoadError {
             LoadError::Blob { source: BlobError::TooLarge { .. }, .. } => ErrorKind::Configuration,
             LoadError::Blob { source, .. } if source.needs_upgrade() => ErrorKind::Upgrade,
             LoadError::Panicked { .. } => ErrorKind::Program,
+            LoadError::Lacking { .. } => ErrorKind::Retry,
             _ => ErrorKind::Damaged,
         }
     }
 
     /// The version that cannot be loaded, if the error knows it.
+    ///
+    /// [Example](LoadError#example)
     #[must_use]
     pub fn version(&self) -> Option<Version> {
         match self {
@@ -150,6 +174,7 @@ impl LoadError {
             | LoadError::Key { version, .. }
             | LoadError::Apply { version, .. }
             | LoadError::Differs { version, .. }
+            | LoadError::Lacking { version, .. }
             | LoadError::Panicked { version, .. } => Some(*version),
         }
     }

@@ -4,7 +4,7 @@
 //! [`Applied::prove`] compares the result with the commit. Only what was proven can be taken over.
 //!
 //! Rules: the parent's version and digest, the digests of changed columns, the counts and the state's digest are those of
-//! the commit (I5); an error leaves the replay where it was. A schema was checked when its entry was decoded.
+//! the commit (I5), of what is held: the log's sums of the other columns make up the digest with it; an error leaves the replay where it was. A schema was checked when its entry was decoded.
 
 use std::sync::Arc;
 
@@ -95,10 +95,15 @@ impl Replay {
         let (version, commit) = (fetched.version, &*fetched.commit);
         check_parent(version, commit, (self.state.version(), self.state.digest()))?;
         let mut parent = self.state.clone();
-        if let Some(schema) = &commit.schema {
-            let relayout = parent.relayout(Arc::new(schema.clone()), self.threads);
+        if let Some(schema) = commit.schema.clone().map(Arc::new) {
+            if let Some(source) = parent.lacking_under(&schema) {
+                return Err(LoadError::Lacking { version, source });
+            }
+            let relayout = parent.relayout(schema, self.threads);
             parent = relayout.map_err(|source| LoadError::Key { version, source })?;
         }
+        // The commit's digest proves the sums of what is not held, too: with those of what is, they make it up.
+        let parent = parent.with_sums_of_unheld(commit.column_digests.iter().copied());
         let Some(stored) = &fetched.delta else {
             return Ok(Applied { fetched, state: parent.with_version(version), delta: None });
         };
@@ -208,13 +213,14 @@ where
 fn difference(commit: &Commit, state: &State) -> Option<String> {
     let table = |id: &TypeId| state.tables().get(id.index());
     for (id, column, expected) in &commit.column_digests {
-        if table(id).and_then(|table| column_sum(table, *column)) != Some(*expected) {
+        if !state.is_unheld(*id, *column) && table(id).and_then(|table| column_sum(table, *column)) != Some(*expected) {
             return Some(format!("the digest of column {column} of type {id}"));
         }
     }
     for (id, expected) in &commit.counts {
         let found = table(id).map(|table| table.len() as u64);
-        if found != Some(*expected) {
+        let is_unheld = found.is_some() && state.lacks_type(*id);
+        if !is_unheld && found != Some(*expected) {
             return Some(format!("type {id} has {} records, not {expected}", found.unwrap_or(0)));
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! A large state comes as fast as the network and the cores allow, and without a second copy of its bytes in memory.
 //!
-//! Rules: the object has the length that the log names; the footer is checked against the log's digest before anything
-//! else is fetched, and every range against the footer's hashes before it is used.
+//! Rules: the object has the length that the log names and a footer of the hash that it names, and is checked against the
+//! log's digest, before anything else is fetched; every range is checked against the footer's hashes before it is used;
+//! what does not fit is read once more.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,6 +19,7 @@ use crate::log::Snapshot;
 use crate::log::plan::PART_BYTES;
 use crate::storage::{Storage, StorageError};
 use cenote_state::blob::{self, BlobError, SnapshotReader};
+use cenote_state::held::Selection;
 use cenote_state::ids::DatasetId;
 use cenote_state::state::State;
 
@@ -36,6 +38,8 @@ pub struct SnapshotToLoad {
     pub dataset: DatasetId,
     /// The snapshot as the log names it.
     pub snapshot: Snapshot,
+    /// What of it is held. Nothing else is fetched.
+    pub selection: Selection,
     /// The bytes that the state may take in memory.
     pub bytes_max: u64,
     /// This process's seed for key indexes.
@@ -70,7 +74,7 @@ impl SnapshotToLoad {
 }
 
 /// Loads the state in a snapshot. `progress` is called after each range that was decoded, with the bytes so far and the
-/// bytes in all.
+/// bytes in all. Wrong bytes may have been damaged on their way: they are read again before that is called damage.
 ///
 /// # Errors
 /// If the store fails, the object is missing or is not the one that the log names, or its bytes are wrong.
@@ -80,9 +84,29 @@ pub async fn snapshot(
     what: &SnapshotToLoad,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<(State, Transfer), LoadError> {
+    match load_once(storage, env, what, progress).await {
+        Err(LoadError::Altered { .. }) => load_once(storage, env, what, progress).await,
+        Err(LoadError::Blob { source, .. })
+            if !source.needs_upgrade() && !matches!(source, BlobError::TooLarge { .. }) =>
+        {
+            load_once(storage, env, what, progress).await
+        }
+        loaded => loaded,
+    }
+}
+
+async fn load_once(
+    storage: &Storage,
+    env: &Env,
+    what: &SnapshotToLoad,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<(State, Transfer), LoadError> {
     let object = &what.snapshot.object;
     let tail = storage.get_tail(&object.name, TAIL_BYTES).await?.ok_or_else(|| what.missing())?;
     if tail.size != object.length {
+        return Err(what.altered());
+    }
+    if blob::footer_hash(&tail.bytes).map_err(|error| what.wrong(error))? != object.hash {
         return Err(what.altered());
     }
     let mut transfer = Transfer { bytes: tail.bytes.len() as u64, requests: 1 };
@@ -96,7 +120,8 @@ pub async fn snapshot(
                 .map_err(|_| what.wrong(BlobError::Magic { place: "end" }))?
         }
     };
-    let reader = SnapshotReader::new(footer, what.dataset, what.snapshot.digest, what.seed, what.bytes_max);
+    let reader =
+        SnapshotReader::new(footer, what.dataset, what.snapshot.digest, &what.selection, what.seed, what.bytes_max);
     let reader = Arc::new(reader.map_err(|error| what.wrong(error))?);
     let (part_bytes, requests) = match storage.local_folder() {
         Some(_) => (LOCAL_PART_BYTES, env.threads()),
@@ -149,12 +174,18 @@ struct FetchRange {
     bytes: std::ops::Range<u64>,
 }
 
+/// Bytes between two runs that are fetched with them: they cost less than another request.
+const GAP_BYTES: u64 = 128 << 10;
+
 /// The first one begins with the header; it is there even if there is no run.
 fn ranges_of(reader: &SnapshotReader, part_bytes: u64) -> Vec<FetchRange> {
     let mut ranges = vec![FetchRange { runs: 0..0, bytes: 0..blob::HEADER_BYTES as u64 }];
     for (number, run) in reader.runs().enumerate() {
         match ranges.last_mut() {
-            Some(last) if run.end - last.bytes.start <= part_bytes => {
+            Some(last)
+                if run.end - last.bytes.start <= part_bytes
+                    && run.start.saturating_sub(last.bytes.end) <= GAP_BYTES =>
+            {
                 last.runs.end = number + 1;
                 last.bytes.end = run.end;
             }

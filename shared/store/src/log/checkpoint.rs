@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::error::DecodeError;
 use super::frame;
-use super::hash::ContentHash;
 use super::head::NUMBER_MAX;
-use super::names::{Folder, ObjectName};
+use super::names::Folder;
 use super::sections::{Sections, Tag};
 use super::state::{Cost, KeptSnapshot, LogState, Mark};
+use cenote_state::hash::Hash;
 use cenote_state::ids::{Epoch, Position, Timestamp, Version};
 
 const MAGIC: [u8; 8] = *b"CENOTE-C";
@@ -24,12 +24,12 @@ const MARKS: Tag = Tag { number: 3, name: "marks" };
 const COMMIT_TIMES: Tag = Tag { number: 4, name: "commit times" };
 
 /// The largest checkpoint.
-pub const CHECKPOINT_BYTES_MAX: usize = 4 << 20;
+pub(crate) const CHECKPOINT_BYTES_MAX: usize = 4 << 20;
 
 #[derive(Serialize, Deserialize)]
 struct Place {
     position: Position,
-    hash: ContentHash,
+    hash: Hash,
     epoch: Epoch,
     checkpoint: Position,
     log_start: Position,
@@ -98,9 +98,7 @@ impl LogState {
     }
 
     fn check(&self, object: &str) -> Result<(), DecodeError> {
-        let names_ours = |kept: &KeptSnapshot| {
-            ObjectName::parse(&kept.snapshot.object.name).is_some_and(|name| name.folder == Folder::Snapshots)
-        };
+        self.snapshots.iter().try_for_each(|kept| kept.snapshot.object.check(Folder::Snapshots, object))?;
         let sound = (1..=NUMBER_MAX).contains(&self.position.0)
             && (1..=self.position.0).contains(&self.epoch.0)
             && self.checkpoint <= self.position
@@ -108,7 +106,7 @@ impl LogState {
             && self.version.position() <= self.position
             && self.marks.is_sorted_by_key(|mark| mark.version)
             && self.snapshots.is_sorted_by_key(|kept| kept.snapshot.version)
-            && self.snapshots.iter().all(|kept| kept.snapshot.version <= self.version && names_ours(kept));
+            && self.snapshots.iter().all(|kept| kept.snapshot.version <= self.version);
         if sound { Ok(()) } else { Err(DecodeError::damaged(object, "its numbers contradict each other")) }
     }
 }

@@ -14,20 +14,21 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::error::DecodeError;
-use super::hash::ContentHash;
 use super::head::{self, HEAD_BYTES_MAX, HEADER_BYTES, Head, Kind};
 use super::names::{Folder, ObjectName};
 use super::sections::{self, Sections, Tag};
 use super::tombstone::Tombstone;
+use cenote_state::blob::Blob;
+use cenote_state::hash::Hash;
 use cenote_state::ids::{ColumnId, Timestamp, TypeId, Version};
 use cenote_state::schema::Schema;
 
 /// Control records of one entry, in bytes.
-pub const CONTROL_BYTES_MAX: usize = 1 << 20;
+pub(crate) const CONTROL_BYTES_MAX: usize = 1 << 20;
 /// A delta inside its entry, in bytes; a larger one is a blob.
 pub const INLINE_DELTA_BYTES_MAX: usize = 1 << 20;
 /// The largest entry.
-pub const ENTRY_BYTES_MAX: usize = HEAD_BYTES_MAX + CONTROL_BYTES_MAX + INLINE_DELTA_BYTES_MAX;
+pub(crate) const ENTRY_BYTES_MAX: usize = HEAD_BYTES_MAX + CONTROL_BYTES_MAX + INLINE_DELTA_BYTES_MAX;
 
 const OPEN: Tag = Tag { number: 1, name: "open" };
 const COMMIT: Tag = Tag { number: 2, name: "commit" };
@@ -129,8 +130,8 @@ pub struct ObjectRef {
     pub name: String,
     /// Its size in bytes.
     pub length: u64,
-    /// The hash of its bytes.
-    pub hash: ContentHash,
+    /// What proves it: the hash of its bytes; of a snapshot, the hash of its footer, which has those of its sections.
+    pub hash: Hash,
 }
 
 /// A whole state on storage.
@@ -164,6 +165,28 @@ struct CommitCore {
     republishes: Option<Version>,
 }
 
+impl ObjectRef {
+    /// What an entry says of a snapshot's object.
+    #[must_use]
+    pub fn of_snapshot(name: &ObjectName, blob: &Blob) -> ObjectRef {
+        ObjectRef { name: name.to_string(), length: blob.length(), hash: blob.footer_hash }
+    }
+
+    /// Whether `bytes` are the object, which is not a snapshot: of its length and its hash.
+    #[must_use]
+    pub fn is(&self, bytes: &[u8]) -> bool {
+        bytes.len() as u64 == self.length && self.hash.check([bytes]).is_ok()
+    }
+
+    /// That it is one of ours in `folder`, and that its hash proves its bytes: its name becomes a key.
+    pub(super) fn check(&self, folder: Folder, object: &str) -> Result<(), DecodeError> {
+        if ObjectName::parse(&self.name).is_none_or(|name| name.folder != folder) {
+            return Err(DecodeError::damaged(object, format!("it names `{}`, which is no such object", self.name)));
+        }
+        self.hash.check_kind().map_err(|error| DecodeError::hash(object, &self.name, error))
+    }
+}
+
 impl Body {
     /// The kind of entry that says this.
     #[must_use]
@@ -187,15 +210,6 @@ impl Body {
             },
             Body::Snapshot(snapshot) => Some(&snapshot.object),
             Body::Checkpoint(object) => Some(object),
-            Body::Open(_) | Body::Trim(_) => None,
-        }
-    }
-
-    fn folder(&self) -> Option<Folder> {
-        match self {
-            Body::Commit(_) => Some(Folder::Blobs),
-            Body::Snapshot(_) => Some(Folder::Snapshots),
-            Body::Checkpoint(_) => Some(Folder::Checkpoints),
             Body::Open(_) | Body::Trim(_) => None,
         }
     }
@@ -230,17 +244,14 @@ impl Body {
         })
     }
 
-    /// What must be true of any body at this position; names from storage become keys, so they are ours or refused.
+    /// What must be true of any body at this position.
     fn check(&self, head: &Head, object: &str) -> Result<(), DecodeError> {
-        if let Some(named) = self.object() {
-            let name = ObjectName::parse(&named.name).filter(|name| Some(name.folder) == self.folder());
-            if name.is_none() {
-                return Err(DecodeError::damaged(
-                    object,
-                    format!("it names `{}`, which is no such object", named.name),
-                ));
-            }
-        }
+        let folder = match self {
+            Body::Snapshot(_) => Folder::Snapshots,
+            Body::Checkpoint(_) => Folder::Checkpoints,
+            Body::Open(_) | Body::Commit(_) | Body::Trim(_) => Folder::Blobs,
+        };
+        self.object().map_or(Ok(()), |named| named.check(folder, object))?;
         if let Body::Commit(commit) = self
             && let Some(Err(cause)) = commit.schema.as_ref().map(Schema::check)
         {

@@ -1,11 +1,21 @@
 //! What can be wrong with the log, by what the caller does about it.
 
+use super::head::FORMAT_VERSION;
 use crate::error::ErrorKind;
 use crate::storage::StorageError;
 use cenote_state::codec::CodecError;
+use cenote_state::hash::HashError;
 use cenote_state::ids::{DatasetId, Position};
 
 /// An object's bytes are not what they should be. Each variant names the object and the cause (I9).
+///
+/// # Example
+/// ```
+/// use cenote_consumer::error::{DecodeError, ErrorKind};
+///
+/// let error = DecodeError::NotCenote { object: "log/00000000000000000001".into(), found: b"PK".to_vec() };
+/// assert_eq!(error.kind(), ErrorKind::Configuration);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -24,6 +34,14 @@ pub enum DecodeError {
         object: String,
         /// What is not known here.
         what: String,
+    },
+    /// Written in a format that was given up before the first release: make the dataset again.
+    #[error("{object} has format {found}; this version reads format {FORMAT_VERSION}: make the dataset again")]
+    OldFormat {
+        /// The object's name.
+        object: String,
+        /// Its format version.
+        found: u16,
     },
     /// The bytes changed since they were written, or were never right.
     #[error("{object} is damaged: {cause}; restore it from a copy, or create a new dataset")]
@@ -49,10 +67,12 @@ pub enum DecodeError {
 
 impl DecodeError {
     /// What the caller can do.
+    ///
+    /// [Example](DecodeError#example)
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            DecodeError::NotCenote { .. } => ErrorKind::Configuration,
+            DecodeError::NotCenote { .. } | DecodeError::OldFormat { .. } => ErrorKind::Configuration,
             DecodeError::NeedsUpgrade { .. } => ErrorKind::Upgrade,
             DecodeError::Damaged { .. } | DecodeError::TooLarge { .. } => ErrorKind::Damaged,
         }
@@ -73,6 +93,28 @@ impl DecodeError {
 
     pub(crate) fn too_large(object: &str, what: &'static str, found: usize, limit: usize) -> DecodeError {
         DecodeError::TooLarge { object: object.to_owned(), what, found: found as u64, limit: limit as u64 }
+    }
+
+    /// A `part` of the object that its hash does not prove.
+    pub(crate) fn hash(object: &str, part: &str, error: HashError) -> DecodeError {
+        match error {
+            HashError::Unknown(kind) => {
+                DecodeError::needs_upgrade(object, format!("{part} has a hash of the unknown kind {kind}"))
+            }
+            HashError::Differs => DecodeError::damaged(object, format!("{part} does not match its hash")),
+        }
+    }
+
+    /// An object of another format version.
+    pub(crate) fn format(object: &str, found: u16) -> DecodeError {
+        match found {
+            0 => DecodeError::damaged(object, "there is no format version 0"),
+            ..FORMAT_VERSION => DecodeError::OldFormat { object: object.to_owned(), found },
+            _ => {
+                let what = format!("its format version is {found}, known here is {FORMAT_VERSION}");
+                DecodeError::needs_upgrade(object, what)
+            }
+        }
     }
 
     pub(crate) fn section(object: &str, section: &'static str, error: &CodecError) -> DecodeError {
@@ -98,6 +140,15 @@ pub(super) fn is_markup(bytes: &[u8]) -> bool {
 }
 
 /// Why the log could not be read.
+///
+/// # Example
+/// ```
+/// use cenote_consumer::error::{ErrorKind, ReadError};
+///
+/// let error = ReadError::NotFound { url: "memory://media/catalog".into() };
+/// assert_eq!(error.kind(), ErrorKind::Configuration);
+/// assert!(!error.is_retryable() && !error.needs_upgrade());
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -157,6 +208,8 @@ impl ReadError {
     }
 
     /// What the caller can do.
+    ///
+    /// [Example](ReadError#example)
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -170,12 +223,16 @@ impl ReadError {
     }
 
     /// Whether the same call may succeed later without a change.
+    ///
+    /// [Example](ReadError#example)
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, ReadError::Storage(error) if error.is_retryable())
     }
 
     /// Whether only a newer release can read on.
+    ///
+    /// [Example](ReadError#example)
     #[must_use]
     pub fn needs_upgrade(&self) -> bool {
         matches!(self, ReadError::Decode(DecodeError::NeedsUpgrade { .. }))

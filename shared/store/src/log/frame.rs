@@ -10,9 +10,9 @@
 use bytes::Bytes;
 
 use super::error::DecodeError;
-use super::hash::{ContentHash, HASH_BYTES};
 use super::head::{FORMAT_AT, FORMAT_VERSION, array_at, check_hash, check_magic, cut_off, section_count, split_table};
 use super::sections::{Sections, Tag};
+use cenote_state::hash::{HASH_BYTES, Hash};
 use cenote_state::ids::DatasetId;
 
 const SECTIONS_AT: usize = FORMAT_AT + 2;
@@ -32,7 +32,7 @@ pub(super) fn encode(magic: [u8; 8], dataset: DatasetId, sections: &Sections) ->
     out.extend_from_slice(&count.to_le_bytes());
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&dataset.0);
-    let hash = ContentHash::of_parts([out.as_slice(), &table]).to_bytes();
+    let hash = Hash::of_parts([out.as_slice(), &table]).to_bytes();
     out.extend_from_slice(&hash);
     out.extend_from_slice(&table);
     sections.append_contents(&mut out);

@@ -24,13 +24,13 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::error::DecodeError;
-use super::hash::{ContentHash, HASH_BYTES};
 use super::names;
 use super::sections::{LINE_BYTES, SECTIONS_MAX};
+use cenote_state::hash::{HASH_BYTES, Hash};
 use cenote_state::ids::{DatasetId, Epoch, Position, Timestamp};
 
-/// The version of every format in the log. A reader of an older one says `NeedsUpgrade`.
-pub const FORMAT_VERSION: u16 = 1;
+/// The version of every format in the log.
+pub(crate) const FORMAT_VERSION: u16 = 2;
 
 pub(super) const MAGIC: [u8; 8] = *b"CENOTE-E";
 pub(super) const FORMAT_AT: usize = MAGIC.len();
@@ -51,7 +51,7 @@ pub const HEADER_BYTES: usize = HASH_AT + HASH_BYTES;
 /// The largest position that is believed, so that the next one always exists.
 pub(super) const NUMBER_MAX: u64 = 1 << 62;
 /// Header and the longest table: what proves an entry without its contents.
-pub const HEAD_BYTES_MAX: usize = HEADER_BYTES + SECTIONS_MAX * LINE_BYTES;
+pub(crate) const HEAD_BYTES_MAX: usize = HEADER_BYTES + SECTIONS_MAX * LINE_BYTES;
 
 const _: () = assert!(HASH_AT == 121 && HEADER_BYTES == 154 && HEAD_BYTES_MAX == 2_778);
 
@@ -120,10 +120,10 @@ pub struct Head {
     pub checkpoint: Position,
     /// The first position that holds an entry, once this one is committed.
     pub log_start: Position,
-    /// The hash of the entry before; [`ContentHash::NONE`] at position 1.
-    pub previous: ContentHash,
+    /// The hash of the entry before; [`Hash::NONE`] at position 1.
+    pub previous: Hash,
     /// This entry's own hash.
-    pub hash: ContentHash,
+    pub hash: Hash,
 }
 
 impl Head {
@@ -144,7 +144,7 @@ impl Head {
         fixed.extend_from_slice(&self.checkpoint.0.to_le_bytes());
         fixed.extend_from_slice(&self.log_start.0.to_le_bytes());
         fixed.extend_from_slice(&self.previous.to_bytes());
-        self.hash = ContentHash::of_parts([fixed.as_slice(), table]);
+        self.hash = Hash::of_parts([fixed.as_slice(), table]);
         fixed.extend_from_slice(&self.hash.to_bytes());
         out.extend_from_slice(&fixed);
         out.extend_from_slice(table);
@@ -168,8 +168,8 @@ impl Head {
             time: Timestamp(u64_at(bytes, TIME_AT).ok_or_else(cut_off)?),
             checkpoint: Position(u64_at(bytes, CHECKPOINT_AT).ok_or_else(cut_off)?),
             log_start: Position(u64_at(bytes, LOG_START_AT).ok_or_else(cut_off)?),
-            previous: ContentHash::from_bytes(&array_at(bytes, PREVIOUS_AT).ok_or_else(cut_off)?),
-            hash: ContentHash::from_bytes(&array_at(bytes, HASH_AT).ok_or_else(cut_off)?),
+            previous: Hash::from_bytes(&array_at(bytes, PREVIOUS_AT).ok_or_else(cut_off)?),
+            hash: Hash::from_bytes(&array_at(bytes, HASH_AT).ok_or_else(cut_off)?),
         };
         head.check(object)?;
         Ok(head)
@@ -233,11 +233,7 @@ pub(super) fn check_magic(object: &str, bytes: &[u8], magic: [u8; 8]) -> Result<
     match u16_at(bytes, FORMAT_AT) {
         None => Err(DecodeError::damaged(object, format!("it has only {} bytes", bytes.len()))),
         Some(FORMAT_VERSION) => Ok(()),
-        Some(0) => Err(DecodeError::damaged(object, "there is no format version 0")),
-        Some(found) => {
-            let what = format!("its format version is {found}, known here is {FORMAT_VERSION}");
-            Err(DecodeError::needs_upgrade(object, what))
-        }
+        Some(found) => Err(DecodeError::format(object, found)),
     }
 }
 
@@ -259,16 +255,12 @@ pub(super) fn section_count(object: &str, bytes: &[u8], at: usize, header: usize
 
 /// Checks the hash at `at`, of what is before it and of the section table after it.
 pub(super) fn check_hash(object: &str, bytes: &[u8], at: usize, sections: usize) -> Result<(), DecodeError> {
-    let stored = ContentHash::from_bytes(&array_at(bytes, at).ok_or_else(|| cut_off(object))?);
-    if !stored.is_known() {
-        return Err(DecodeError::needs_upgrade(object, "its hash is of an unknown kind"));
-    }
+    let stored = Hash::from_bytes(&array_at(bytes, at).ok_or_else(|| cut_off(object))?);
     let table = at.saturating_add(HASH_BYTES);
     let (Some(before), Some(table)) = (bytes.get(..at), bytes.get(table..table_end(table, sections))) else {
         return Err(cut_off(object));
     };
-    let found = ContentHash::of_parts([before, table]);
-    if stored == found { Ok(()) } else { Err(DecodeError::damaged(object, "its header does not match its hash")) }
+    stored.check([before, table]).map_err(|error| DecodeError::hash(object, "its header", error))
 }
 
 /// Puts a right hash at `at`, if the table is there.
@@ -277,7 +269,7 @@ pub(super) fn check_hash(object: &str, bytes: &[u8], at: usize, sections: usize)
 pub(super) fn repair(bytes: &mut [u8], hash_at: usize, sections: usize) {
     let table = hash_at + HASH_BYTES;
     let Some(rest) = bytes.get(table..table + sections * LINE_BYTES) else { return };
-    let hash = ContentHash::of_parts([&bytes[..hash_at], rest]).to_bytes();
+    let hash = Hash::of_parts([&bytes[..hash_at], rest]).to_bytes();
     bytes[hash_at..table].copy_from_slice(&hash);
 }
 

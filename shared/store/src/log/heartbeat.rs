@@ -1,7 +1,7 @@
 //! The owner's heartbeat: one hint, put at most once a second (but for the last) and at least as often as promised.
 //!
 //! A heartbeat is shared: the writer notes new positions, a task ([`Heartbeat::beat`]) puts them. What is put is what is known
-//! to stand in the log, so that the hint never runs ahead of it (rule 1). A put that fails is forgotten: a hint is only
+//! to be in the log, so that the hint never runs ahead of it (rule 1). A put that fails is forgotten: a hint is only
 //! a hint, and the next one comes soon.
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,7 +16,7 @@ use crate::storage::Storage;
 use cenote_state::ids::{DatasetId, Epoch, Position};
 
 /// Puts of the hint are at least this far apart.
-pub const HINT_GAP: Duration = Duration::from_secs(1);
+const HINT_GAP: Duration = Duration::from_secs(1);
 
 /// Keeps the hint. Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ struct Inner {
     heartbeat_interval: Duration,
     state: Mutex<State>,
     noted: Notify,
-    /// Held while a hint is put: two at once could land in either order, and a goodbye must come last.
+    /// Held while a hint is put: two at once could land in either order, and the last hint must come last.
     putting: tokio::sync::Mutex<()>,
 }
 
@@ -89,7 +89,7 @@ impl Heartbeat {
         }
     }
 
-    /// Beats until the writer is closed or superseded: to be spawned beside the writer.
+    /// Beats until the writer is closed or superseded: to be spawned next to the writer.
     pub async fn beat(self) {
         while let Some(wait) = self.due() {
             if wait.is_zero() {

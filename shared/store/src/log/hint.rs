@@ -23,9 +23,9 @@ const MAGIC: [u8; 8] = *b"CENOTE-H";
 const HINT: Tag = Tag { number: 1, name: "hint" };
 
 /// The largest hint.
-pub const HINT_BYTES_MAX: usize = 4 << 10;
+pub(crate) const HINT_BYTES_MAX: usize = 4 << 10;
 /// The longest promise that is believed: a forged one must not make a producer wait without end.
-pub const PROMISE_MAX: Duration = Duration::from_mins(10);
+pub(crate) const PROMISE_MAX: Duration = Duration::from_mins(10);
 
 /// The hint.
 #[derive(Clone, Debug, PartialEq, Eq)]

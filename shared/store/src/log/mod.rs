@@ -9,7 +9,7 @@
 //! - reading: [`LogReader::start`] finds the tail ([`mod@tail`]) by way of hint and checkpoint, [`LogReader::next`] follows,
 //!   [`LogReader::walk_from`] reads what rolls a snapshot forward, [`plan`](mod@plan) picks the snapshot;
 //! - writing: [`LogWriter::open`] takes the dataset, [`LogWriter::append`] puts an entry, [`LogWriter::publish`] an
-//!   object and the entry that names it, [`LogWriter::close`] says goodbye; a [`Heartbeat`] beats beside it;
+//!   object and the entry that names it, [`LogWriter::close`] writes the last hint; a [`Heartbeat`] writes the others;
 //! - [`retention`]: trim and sweep.
 //!
 //! A producer's opening, whole:
@@ -35,7 +35,6 @@ pub mod checkpoint;
 pub mod entry;
 pub mod error;
 mod frame;
-pub mod hash;
 pub mod head;
 mod heartbeat;
 pub mod hint;
@@ -61,9 +60,8 @@ mod tests;
 
 pub use entry::{Body, Commit, DeltaPlace, Entry, LogObject, ObjectRef, Open, Snapshot, Trim, decode};
 pub use error::{DecodeError, ReadError};
-pub use hash::{ContentHash, ContentHasher};
 pub use head::{Head, Kind};
-pub use heartbeat::{HINT_GAP, Heartbeat};
+pub use heartbeat::Heartbeat;
 pub use hint::Hint;
 pub use open::{OnWait, OpenError, Waiting};
 pub use order::{Rule, Rules};

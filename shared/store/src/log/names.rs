@@ -10,7 +10,7 @@ use cenote_state::ids::{Epoch, Position};
 /// The heartbeat, and a place to start.
 pub const HINT: &str = "hint";
 /// A log key that never exists: the log begins at 1. `open` asks for it, to see what "not found" looks like.
-pub const NEVER: &str = "log/00000000000000000000";
+pub(crate) const NEVER: &str = "log/00000000000000000000";
 
 const DIGITS: usize = 20;
 const LOG: &str = "log";
@@ -85,7 +85,7 @@ pub fn log_entry(position: Position) -> String {
 
 /// The position of the entry with this name; `None` if it is not a log key.
 #[must_use]
-pub fn log_position(name: &str) -> Option<Position> {
+pub(crate) fn log_position(name: &str) -> Option<Position> {
     let digits = name.strip_prefix(LOG)?.strip_prefix('/')?;
     parse_number(digits).map(Position)
 }

@@ -131,7 +131,7 @@ impl Rules {
     }
 
     /// Rule 1. The order of publishing: a crash between any two steps leaves garbage, never a name without its object.
-    /// The hint follows an entry that is known to stand, so it never runs ahead of the log.
+    /// The hint follows an entry that is known to be in the log, so it never runs ahead of the log.
     #[must_use]
     pub fn publish_steps(self) -> [PublishStep; 2] {
         let steps = [PublishStep::Objects, PublishStep::Entry];
@@ -271,18 +271,18 @@ mod tests {
             assert_eq!(may, expected.map_err(|seconds| seconds * SECOND), "{log_epoch} {hint:?} {unchanged_s}");
         };
         check(0, None, 0, Ok(())); // there is no dataset yet
-        check(2, Some(hint(2, None)), 0, Ok(())); // it said goodbye
+        check(2, Some(hint(2, None)), 0, Ok(())); // it closed
         check(2, Some(hint(2, Some("a"))), 0, Err(10));
         check(2, Some(hint(2, Some("a"))), 4, Err(6));
         check(2, Some(hint(2, Some("a"))), 10, Ok(()));
         check(2, Some(hint(3, Some("a"))), 0, Err(10)); // it opened since we read the log
-        check(2, Some(hint(1, None)), 0, Err(15)); // a superseded one's goodbye says nothing of the owner
+        check(2, Some(hint(1, None)), 0, Err(15)); // the last hint of a superseded one says nothing of the owner
         check(2, None, 14, Err(1));
         check(2, None, 15, Ok(()));
     }
 
     #[test]
-    fn the_end_of_the_log_is_behind_an_entry_and_not_below_the_hint() {
+    fn the_end_of_the_log_is_after_an_entry_and_not_below_the_hint() {
         let rules = Rules::default();
         assert_eq!(rules.is_end(Position(9), true, None), NotFound::End);
         assert_eq!(rules.is_end(Position(9), true, Some(Position(9))), NotFound::End);
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_what_nobody_can_name_any_more() {
+    fn garbage_is_what_no_producer_can_name_any_more() {
         let rules = Rules::default();
         for (position, epoch) in [(9, 2), (9, 1), (4, 2), (4, 1), (5, 2)] {
             let name =

@@ -15,15 +15,23 @@ use cenote_state::shown::shown;
 pub enum Outcome {
     /// It is at this position.
     Committed(Position),
-    /// It does not stand in the log and never will; one reason says that it may have stood for a while.
+    /// It is not in the log and never will be; one reason says that it may have been for a while.
     Lost(Lost),
-    /// It does not stand in the log and never will: another producer holds the dataset. Final.
+    /// It is not in the log and never will be: another producer holds the dataset. Final.
     Fenced(Fenced),
     /// Unknown: it may still land. The pending entry is the only way on.
     Unknown(Pending),
 }
 
-/// Why an entry does not stand in the log.
+/// Why an entry is not in the log.
+///
+/// # Example
+/// ```
+/// use cenote_producer::Position;
+/// use cenote_producer::error::{ErrorKind, Lost};
+///
+/// assert_eq!(Lost::Nothing { position: Position(7) }.kind(), ErrorKind::Stop);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Lost {
@@ -47,7 +55,7 @@ pub enum Lost {
         /// The position that was taken.
         position: Position,
     },
-    /// Somebody put an entry before the `open`: catch up, then open again.
+    /// Another producer put an entry before the `open`: catch up, then open again.
     #[error("log position {position} was taken before the dataset was opened: catch up and open again")]
     Behind {
         /// The position that was taken.
@@ -73,7 +81,7 @@ pub enum Lost {
     MayHaveCommitted {
         /// What was put. A doubtful checkpoint says nothing against the commit that it came before: that was not put.
         kind: Kind,
-        /// Where it may have stood.
+        /// Where it may have been.
         position: Position,
         /// What is there now.
         cause: Box<Lost>,
@@ -172,6 +180,8 @@ impl Pending {
 
 impl Lost {
     /// What the caller can do.
+    ///
+    /// [Example](Lost#example)
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -187,6 +197,8 @@ impl Lost {
 
 impl Refused {
     /// What the caller can do.
+    ///
+    /// [Example](Refused#example)
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -202,6 +214,15 @@ impl Refused {
 }
 
 /// Nothing was put: what the caller has to change.
+///
+/// # Example
+/// ```
+/// use cenote_producer::error::{CycleError, ErrorKind};
+///
+/// fn should_retry(error: &CycleError) -> bool {
+///     error.refused().is_some_and(|refused| refused.kind() == ErrorKind::Retry)
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refused {

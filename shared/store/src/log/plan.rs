@@ -2,7 +2,7 @@
 //!
 //! The price of a way is its time, in bytes on the wire: bytes + round trips × latency × bandwidth. A snapshot's parts
 //! are fetched several at a time and decoded on all cores; a delta is decoded on one and changes tables step by step,
-//! so its bytes count for more. A way that loads a snapshot beside a state that is still being read also pays for the
+//! so its bytes count for more. A way that loads a snapshot next to a state that is still being read also pays for the
 //! memory of that second state.
 //!
 //! Rules: a way exists only if all its deltas do (they begin at the log start); between equals the one without a snapshot.
@@ -28,7 +28,7 @@ pub struct CostModel {
     pub latency: Duration,
     /// Bytes a second. Default: 100 MB.
     pub bandwidth: u64,
-    /// What a second state takes in memory, in bytes; counted when a snapshot is loaded beside a state. Default: 0.
+    /// What a second state takes in memory, in bytes; counted when a snapshot is loaded next to a state. Default: 0.
     pub second_state_bytes: u64,
 }
 
@@ -41,7 +41,7 @@ impl Default for CostModel {
 impl CostModel {
     /// The price of a snapshot, in bytes.
     #[must_use]
-    pub fn snapshot_price(&self, snapshot: &Snapshot) -> u64 {
+    pub(crate) fn snapshot_price(&self, snapshot: &Snapshot) -> u64 {
         let length = snapshot.object.length;
         // Its tail first, which says where its parts are.
         let rounds = 1 + length.div_ceil(PART_BYTES).div_ceil(PARTS_AT_ONCE);
@@ -50,7 +50,7 @@ impl CostModel {
 
     /// The price of deltas, in bytes.
     #[must_use]
-    pub fn delta_price(&self, cost: Cost) -> u64 {
+    pub(crate) fn delta_price(&self, cost: Cost) -> u64 {
         cost.bytes.saturating_mul(DELTA_WORK).saturating_add(self.waiting(cost.requests))
     }
 

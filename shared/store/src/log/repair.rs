@@ -12,7 +12,7 @@ pub fn repair_checksums(bytes: &mut [u8]) {
     } else {
         head::REPAIR
     };
-    let table = hash_at + super::hash::HASH_BYTES;
+    let table = hash_at + cenote_state::hash::HASH_BYTES;
     if bytes.len() < table {
         return;
     }

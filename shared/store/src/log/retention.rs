@@ -25,10 +25,11 @@ use cenote_state::ids::{Position, Timestamp};
 
 /// What is kept when the log is trimmed: the newest snapshots, young ones, and all entries after the oldest of these.
 ///
+/// # Example
 /// ```
 /// use std::time::Duration;
 ///
-/// use cenote_store::log::retention::Retention;
+/// use cenote_producer::Retention;
 ///
 /// let two_days = Retention::new().snapshots(1).younger_than(Duration::from_secs(2 * 24 * 60 * 60));
 /// assert_ne!(two_days, Retention::default());
@@ -41,18 +42,24 @@ pub struct Retention {
 
 impl Retention {
     /// The default: the newest 3 snapshots, and every one younger than a day.
+    ///
+    /// [Example](Retention#example)
     #[must_use]
     pub const fn new() -> Retention {
         Retention { snapshots: 3, younger_than: Duration::from_hours(24) }
     }
 
     /// Keeps this many of the newest snapshots. Default: 3.
+    ///
+    /// [Example](Retention#example)
     #[must_use]
     pub const fn snapshots(self, newest: usize) -> Retention {
         Retention { snapshots: newest, ..self }
     }
 
     /// Keeps every snapshot younger than this. Default: a day.
+    ///
+    /// [Example](Retention#example)
     #[must_use]
     pub const fn younger_than(self, age: Duration) -> Retention {
         Retention { younger_than: age, ..self }

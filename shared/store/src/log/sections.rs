@@ -10,7 +10,8 @@
 //!
 //! Rules: a section's content never changes its shape, more to say is a new tag; an unknown tag is passed over unless
 //! it is critical; an unknown flag on a known tag, or an unknown kind of hash, is a newer release's; tags from 0x8000
-//! on are data, bytes of the engine's own, all others are control records; no tag comes twice.
+//! on are data, bytes of the engine's own, all others are control records; no tag comes twice; a section may be not
+//! covered (hash kind 0), so that a signature of the object fits into the object, if no reader has to know its tag.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 
@@ -19,8 +20,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::DecodeError;
-use super::hash::{ContentHash, HASH_BYTES};
 use cenote_state::codec;
+use cenote_state::hash::{HASH_BYTES, Hash};
 
 /// Bytes of a section's line in the table.
 pub(super) const LINE_BYTES: usize = 2 + 2 + 4 + HASH_BYTES;
@@ -96,7 +97,7 @@ impl Sections {
             table.extend_from_slice(&section.flags.to_le_bytes());
             let length = u32::try_from(section.content.len()).expect("a section's limit is below 4 GiB");
             table.extend_from_slice(&length.to_le_bytes());
-            table.extend_from_slice(&ContentHash::of(&section.content).to_bytes());
+            table.extend_from_slice(&Hash::of(&section.content).to_bytes());
         }
         table
     }
@@ -166,7 +167,7 @@ struct Line {
     tag: u16,
     flags: u16,
     length: usize,
-    hash: ContentHash,
+    hash: Hash,
 }
 
 impl Line {
@@ -176,12 +177,15 @@ impl Line {
             tag: u16::from_le_bytes([*t0, *t1]),
             flags: u16::from_le_bytes([*f0, *f1]),
             length: u32::from_le_bytes([*l0, *l1, *l2, *l3]) as usize,
-            hash: ContentHash::from_bytes(hash),
+            hash: Hash::from_bytes(hash),
         }
     }
 
     fn is_needed(&self, object: &str, known: &[Tag]) -> Result<bool, DecodeError> {
         let is_known = known.iter().any(|tag| tag.number == self.tag);
+        if !self.hash.covers() && (is_known || self.flags & CRITICAL != 0) {
+            return Err(DecodeError::damaged(object, format!("section {} is not covered by a hash", self.tag)));
+        }
         if !is_known && self.flags & CRITICAL != 0 {
             return Err(DecodeError::needs_upgrade(object, format!("section {} is critical and unknown", self.tag)));
         }
@@ -193,13 +197,7 @@ impl Line {
     }
 
     fn check(&self, object: &str, content: &[u8]) -> Result<(), DecodeError> {
-        if !self.hash.is_known() {
-            return Err(DecodeError::needs_upgrade(object, format!("section {} has an unknown hash", self.tag)));
-        }
-        if self.hash != ContentHash::of(content) {
-            return Err(DecodeError::damaged(object, format!("section {} does not match its hash", self.tag)));
-        }
-        Ok(())
+        self.hash.check([content]).map_err(|error| DecodeError::hash(object, &format!("section {}", self.tag), error))
     }
 }
 
@@ -224,7 +222,7 @@ pub(super) fn repair(bytes: &mut [u8], at: usize, count: usize) {
             return;
         };
         let Some(content) = start.checked_add(length).and_then(|end| bytes.get(start..end)) else { return };
-        let hash = ContentHash::of(content).to_bytes();
+        let hash = Hash::of(content).to_bytes();
         bytes[line + LINE_BYTES - HASH_BYTES..line + LINE_BYTES].copy_from_slice(&hash);
         start += length;
     }

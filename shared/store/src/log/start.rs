@@ -9,7 +9,6 @@ use bytes::Bytes;
 
 use super::entry::{Body, Entry, LogObject, ObjectRef};
 use super::error::ReadError;
-use super::hash::ContentHash;
 use super::head::Head;
 use super::names;
 use super::order::Rules;
@@ -132,7 +131,7 @@ async fn checkpoint_entry(storage: &Storage, head: &Head) -> Result<Entry, ReadE
 async fn read_checkpoint(storage: &Storage, named_by: Position, object: &ObjectRef) -> Result<LogState, ReadError> {
     let max_bytes = super::checkpoint::CHECKPOINT_BYTES_MAX as u64;
     let check = |bytes: &Bytes| {
-        if object.hash.is_known() && (bytes.len() as u64 != object.length || ContentHash::of(bytes) != object.hash) {
+        if !object.is(bytes) {
             return Err(ReadError::damaged(object.name.clone(), "it is not the object that its entry names"));
         }
         Ok(LogState::decode(&object.name, bytes)?)

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::{Body, DeltaPlace, Entry, Snapshot};
 use super::error::ReadError;
-use super::hash::ContentHash;
 use super::head::{Head, Kind};
 use super::names;
+use cenote_state::hash::Hash;
 use cenote_state::ids::{DatasetId, Epoch, Position, Timestamp, Version};
 
 /// Marks kept; beyond that, every other one is dropped from the older half: they only serve estimates.
@@ -85,7 +85,7 @@ pub struct LogState {
     /// The last position that counts here; 0 before the first entry.
     pub position: Position,
     /// Its entry's hash.
-    pub hash: ContentHash,
+    pub hash: Hash,
     /// Its epoch.
     pub epoch: Epoch,
     /// The newest checkpoint entry; 0 if there is none.
@@ -111,7 +111,7 @@ impl LogState {
         LogState {
             dataset: DatasetId([0; 16]),
             position: Position(0),
-            hash: ContentHash::NONE,
+            hash: Hash::NONE,
             epoch: Epoch(0),
             checkpoint: Position(0),
             log_start: Position(1),
@@ -218,7 +218,7 @@ impl LogState {
 pub(super) struct Link {
     pub(super) dataset: DatasetId,
     pub(super) position: Position,
-    pub(super) hash: ContentHash,
+    pub(super) hash: Hash,
     epoch: Epoch,
     checkpoint: Position,
     log_start: Position,

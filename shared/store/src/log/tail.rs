@@ -156,6 +156,6 @@ pub async fn probe(storage: &Storage) -> Result<(), ReadError> {
     match storage.get_range(names::NEVER, 0..HEAD_BYTES_MAX as u64).await? {
         None => Ok(()),
         Some(bytes) if is_markup(&bytes) => Err(DecodeError::not_cenote(names::NEVER, &bytes).into()),
-        Some(_) => Err(ReadError::damaged(names::NEVER, "the log begins at 1: nothing may stand there")),
+        Some(_) => Err(ReadError::damaged(names::NEVER, "the log begins at 1: nothing may be there")),
     }
 }

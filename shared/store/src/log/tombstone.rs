@@ -12,9 +12,9 @@
 use bytes::Bytes;
 
 use super::error::DecodeError;
-use super::hash::{ContentHash, HASH_BYTES};
 use super::head::{FORMAT_AT, FORMAT_VERSION, array_at, check_hash, check_magic, cut_off, section_count, u64_at};
 use super::names;
+use cenote_state::hash::{HASH_BYTES, Hash};
 use cenote_state::ids::{DatasetId, Position};
 
 const MAGIC: [u8; 8] = *b"CENOTE-T";
@@ -24,7 +24,7 @@ const DATASET_AT: usize = SECTIONS_AT + 6;
 const LOG_START_AT: usize = DATASET_AT + 16;
 const HASH_AT: usize = LOG_START_AT + 8;
 /// Bytes of a tombstone.
-pub const TOMBSTONE_BYTES: usize = HASH_AT + HASH_BYTES;
+pub(crate) const TOMBSTONE_BYTES: usize = HASH_AT + HASH_BYTES;
 
 const _: () = assert!(TOMBSTONE_BYTES == 73);
 
@@ -47,14 +47,14 @@ impl Tombstone {
         out.extend_from_slice(&[0; 6]);
         out.extend_from_slice(&self.dataset.0);
         out.extend_from_slice(&self.log_start.0.to_le_bytes());
-        let hash = ContentHash::of(&out).to_bytes();
+        let hash = Hash::of(&out).to_bytes();
         out.extend_from_slice(&hash);
         out.into()
     }
 
     /// Whether these bytes claim to be a tombstone.
     #[must_use]
-    pub fn is_one(bytes: &[u8]) -> bool {
+    pub(crate) fn is_one(bytes: &[u8]) -> bool {
         bytes.starts_with(&MAGIC)
     }
 
@@ -66,7 +66,7 @@ impl Tombstone {
         check_hash(name, bytes, HASH_AT, 0)?;
         let log_start = Position(u64_at(bytes, LOG_START_AT).ok_or_else(|| cut_off(name))?);
         if names::log_position(name).is_none_or(|position| position >= log_start) {
-            return Err(DecodeError::damaged(name, format!("a tombstone of log start {log_start} can't stand here")));
+            return Err(DecodeError::damaged(name, format!("a tombstone of log start {log_start} can't be here")));
         }
         let dataset = DatasetId(array_at(bytes, DATASET_AT).ok_or_else(|| cut_off(name))?);
         Ok(Tombstone { dataset, log_start })

@@ -12,12 +12,12 @@ use futures::future::join_all;
 
 use super::entry::{Entry, LogObject};
 use super::error::ReadError;
-use super::hash::ContentHash;
 use super::names;
 use super::state::Link;
 use super::tail::read_object;
 use super::tombstone::Tombstone;
 use crate::storage::Storage;
+use cenote_state::hash::Hash;
 use cenote_state::ids::{DatasetId, Position};
 
 /// Entries read at once: up to 2 MiB each.
@@ -30,7 +30,7 @@ pub struct Walk {
     dataset: DatasetId,
     next: Position,
     last: Position,
-    last_hash: ContentHash,
+    last_hash: Hash,
     link: Option<Link>,
     ahead: VecDeque<Entry>,
 }
@@ -42,7 +42,7 @@ impl Walk {
         dataset: DatasetId,
         first: Position,
         link: Option<Link>,
-        last: (Position, ContentHash),
+        last: (Position, Hash),
     ) -> Walk {
         Walk { storage, dataset, next: first, last: last.0, last_hash: last.1, link, ahead: VecDeque::new() }
     }

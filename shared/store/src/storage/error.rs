@@ -17,6 +17,16 @@ use crate::error::ErrorKind;
 ///
 /// An error of a write leaves open whether the object exists, unless it is a refusal
 /// ([`is_refused`](StorageError::is_refused)).
+///
+/// # Example
+/// ```
+/// use cenote_consumer::error::{ErrorKind, Operation, StorageError, StorageErrorKind};
+///
+/// // A store of a program's own makes them like this.
+/// let full = StorageError::new("nfs://catalog/log/7", Operation::Create, StorageErrorKind::Full, "no space left");
+/// assert_eq!(full.kind(), ErrorKind::Configuration);
+/// assert!(!full.is_retryable());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{operation} {object}: {cause}; {remedy}")]
 #[non_exhaustive]
@@ -86,6 +96,8 @@ pub enum StorageErrorKind {
 
 impl StorageError {
     /// An error about `object` (a URL), with the usual remedy for its kind.
+    ///
+    /// [Example](StorageError#example)
     pub fn new(
         object: impl AsRef<str>,
         operation: Operation,
@@ -113,6 +125,8 @@ impl StorageError {
     }
 
     /// What the caller can do.
+    ///
+    /// [Example](StorageError#example)
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self.kind {
@@ -125,6 +139,8 @@ impl StorageError {
     }
 
     /// Whether the same call may succeed in a while without anyone doing anything.
+    ///
+    /// [Example](StorageError#example)
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self.kind, StorageErrorKind::Unavailable | StorageErrorKind::Timeout)

@@ -5,11 +5,28 @@
 use super::{Storage, StorageError, open};
 
 /// Where a dataset is, for builders. Implemented by [`DatasetUrl`] and [`Storage`] only.
+///
+/// # Example
+/// ```
+/// use cenote_consumer::storage::{Location, Storage, StorageError};
+///
+/// async fn open(place: impl Location) -> Result<Storage, StorageError> {
+///     println!("opening {}", place.url());
+///     place.open().await
+/// }
+/// ```
 pub trait Location: sealed::Sealed + Send + 'static {
     /// The dataset's URL, for messages.
+    ///
+    /// [Example](Location#example)
     fn url(&self) -> &str;
 
     /// Opens the storage.
+    ///
+    /// [Example](Location#example)
+    ///
+    /// # Errors
+    /// If the URL or an option is refused.
     fn open(self) -> impl Future<Output = Result<Storage, StorageError>> + Send;
 }
 
@@ -21,6 +38,22 @@ mod sealed {
 }
 
 /// A dataset's URL, and the options of its store.
+///
+/// # Example
+/// ```
+/// use cenote_consumer::storage::{DatasetUrl, Location};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut dataset = DatasetUrl::new("memory://media/catalog");
+/// assert_eq!(dataset.url(), "memory://media/catalog");
+/// let storage = dataset.clone().open().await?;
+/// assert_eq!(storage.url(), "memory://media/catalog");
+///
+/// dataset.add_option("aws_regoin", "eu-west-1");
+/// assert!(dataset.open().await.is_err(), "an option that nothing reads is refused");
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct DatasetUrl {
     url: String,
@@ -39,12 +72,16 @@ impl std::fmt::Debug for DatasetUrl {
 
 impl DatasetUrl {
     /// A URL without options: those of the environment count.
+    ///
+    /// [Example](DatasetUrl#example)
     pub fn new(url: impl Into<String>) -> DatasetUrl {
         let url = url.into();
         DatasetUrl { shown: open::without_secrets(&url), url, options: Vec::new() }
     }
 
     /// Adds an option of the store, which overrides the environment's.
+    ///
+    /// [Example](DatasetUrl#example)
     pub fn add_option(&mut self, key: impl Into<String>, value: impl Into<String>) {
         self.options.push((key.into(), value.into()));
     }

@@ -51,6 +51,36 @@ const PARTS_IN_FLIGHT: usize = 4;
 /// One dataset's place on a store. Cheap to clone.
 ///
 /// Names are relative to it, like `log/00000000000000000042`.
+///
+/// # Example
+/// ```
+/// use std::sync::Arc;
+///
+/// use cenote_consumer::storage::{Created, Storage, object_store};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // By URL, or on a store that a program made and configured.
+/// let storage = Storage::open("memory://storage-example", &[]).await?;
+/// let other = Storage::new("a name for messages", Arc::new(object_store::memory::InMemory::new()));
+/// assert!(storage.local_folder().is_none() && other.url() == "a name for messages");
+///
+/// storage.put("notes/a", "anything".into()).await?;
+/// storage.put_large("notes/b", vec!["in ".into(), "parts".into()]).await?;
+/// assert_eq!(storage.create("notes/b", "b".into()).await?, Created::Exists);
+/// let names: Vec<_> = storage.list("notes", None).await?.into_iter().map(|object| object.name).collect();
+/// assert_eq!(names, ["notes/a", "notes/b"]);
+///
+/// assert_eq!(storage.size("notes/b").await?, Some(8));
+/// assert_eq!(storage.get("notes/b").await?.unwrap(), "in parts");
+/// assert_eq!(storage.get_range("notes/b", 3..5).await?.unwrap(), "pa");
+/// assert_eq!(storage.get_tail("notes/b", 5).await?.unwrap().bytes, "parts");
+/// assert!(storage.get_bounded("notes/b", 7).await.is_err(), "the object is larger");
+///
+/// storage.delete("notes/b").await?;
+/// assert!(storage.get("notes/b").await?.is_none());
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Storage {
     url: Arc<str>,
@@ -107,7 +137,9 @@ impl std::fmt::Debug for Storage {
 }
 
 impl Storage {
-    /// A dataset on a store of one's own, which is already rooted at the dataset. `url` is for messages.
+    /// A dataset on a store that the caller made, which is already rooted at the dataset. `url` is for messages.
+    ///
+    /// [Example](Storage#example)
     pub fn new(url: impl Into<String>, store: Arc<dyn ObjectStore>) -> Storage {
         let url = open::without_secrets(&url.into());
         Storage { url: url.into(), patient: store.clone(), store, folder: None }
@@ -118,6 +150,11 @@ impl Storage {
     ///
     /// The usual environment variables (`AWS_…`, `GOOGLE_…`, `AZURE_…`) count, `options` come after them; a key that
     /// nothing would read is refused. A folder that is missing is made by the first write.
+    ///
+    /// [Example](Storage#example)
+    ///
+    /// # Errors
+    /// If the URL, an option or a credential is refused; no request is made.
     pub async fn open(url: &str, options: &[(String, String)]) -> Result<Storage, StorageError> {
         let opened = open::open(url, options, std::env::vars_os())?;
         let patient = opened.patient.unwrap_or_else(|| opened.store.clone());
@@ -126,12 +163,16 @@ impl Storage {
     }
 
     /// The dataset's URL, without a slash at its end.
+    ///
+    /// [Example](Storage#example)
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
     /// The dataset's folder, if it is one of local files. It may not exist yet; `NAME#<digits>` in it are staged puts.
+    ///
+    /// [Example](Storage#example)
     #[must_use]
     pub fn local_folder(&self) -> Option<&Path> {
         self.folder.as_deref()
@@ -146,11 +187,21 @@ impl Storage {
     }
 
     /// A whole object; `None` if it is not there.
+    ///
+    /// [Example](Storage#example)
+    ///
+    /// # Errors
+    /// If the store refuses or fails.
     pub async fn get(&self, name: &str) -> Result<Option<Bytes>, StorageError> {
         self.get_bounded(name, u64::MAX).await
     }
 
     /// A whole object of at most `max_bytes`; a larger one is an error before its body is read.
+    ///
+    /// [Example](Storage#example)
+    ///
+    /// # Errors
+    /// If the store refuses or fails; [`TooLarge`](StorageErrorKind::TooLarge) if the object is larger.
     pub async fn get_bounded(&self, name: &str, max_bytes: u64) -> Result<Option<Bytes>, StorageError> {
         let key = self.key(name, Operation::Read)?;
         let Some(result) = self.found(name, self.store.get_opts(&key, GetOptions::new()).await)? else {
@@ -189,6 +240,11 @@ impl Storage {
     }
 
     /// The bytes of `range`: fewer if the object ends in it, an error if it begins after the end.
+    ///
+    /// [Example](Storage#example)
+    ///
+    /// # Errors
+    /// If the store refuses or fails, also if `range` begins after the object's end.
     pub async fn get_range(&self, name: &str, range: Range<u64>) -> Result<Option<Bytes>, StorageError> {
         let key = self.key(name, Operation::Read)?;
         if range.is_empty() {
@@ -201,6 +257,11 @@ impl Storage {
     }
 
     /// The last `bytes` of an object, and its size, in one request.
+    ///
+    /// [Example](Storage#example)
+    ///
+    /// # Errors
+    /// If the store refuses or fails.
     pub async fn get_tail(&self, name: &str, bytes: u64) -> Result<Option<Tail>, StorageError> {
         let key = self.key(name, Operation::Read)?;
         let options = GetOptions::new().with_range(Some(GetRange::Suffix(bytes)));
@@ -221,6 +282,11 @@ impl Storage {
     }
 
     /// The size of an object.
+    ///
+    /// [Example](Storage#example)
+    ///
+    /// # Errors
+    /// If the store refuses or fails.
     pub async fn size(&self, name: &str) -> Result<Option<u64>, StorageError> {
         let key = self.key(name, Operation::Read)?;
         Ok(self.found(name, self.store.head(&key).await)?.map(|meta| meta.size))
@@ -233,7 +299,12 @@ impl Storage {
         Ok(meta.map(|meta| Timestamp(u64::try_from(meta.last_modified.timestamp_millis()).unwrap_or(0))))
     }
 
-    /// Puts an object if there is none of that name. After an error it may have landed, or may still land.
+    /// Puts an object if there is none of that name.
+    ///
+    /// [Example](Storage#example)
+    ///
+    /// # Errors
+    /// If the store refuses or fails. The object may have landed, or may still land.
     pub async fn create(&self, name: &str, bytes: Bytes) -> Result<Created, StorageError> {
         let key = self.key(name, Operation::Create)?;
         match self.store.put_opts(&key, bytes.into(), PutMode::Create.into()).await {
@@ -245,6 +316,11 @@ impl Storage {
     }
 
     /// Puts an object, over whatever is there.
+    ///
+    /// [Example](Storage#example)
+    ///
+    /// # Errors
+    /// If the store refuses or fails. The object may have landed, or may still land.
     pub async fn put(&self, name: &str, bytes: Bytes) -> Result<(), StorageError> {
         self.put_payload(&self.store, name, bytes.into()).await
     }
@@ -266,6 +342,11 @@ impl Storage {
     ///
     /// A future dropped half-way leaves an unfinished upload at the store, which no reader sees; a rule on the bucket
     /// that ends unfinished uploads after a day frees it.
+    ///
+    /// [Example](Storage#example)
+    ///
+    /// # Errors
+    /// If the store refuses or fails. The object may have landed.
     pub async fn put_large(&self, name: &str, parts: Vec<Bytes>) -> Result<(), StorageError> {
         let total = parts.iter().map(Bytes::len).sum::<usize>();
         if total <= ONE_PUT_BYTES {
@@ -283,6 +364,11 @@ impl Storage {
     }
 
     /// Deletes an object; one that is absent is fine.
+    ///
+    /// [Example](Storage#example)
+    ///
+    /// # Errors
+    /// If the store refuses or fails.
     pub async fn delete(&self, name: &str) -> Result<(), StorageError> {
         let key = self.key(name, Operation::Delete)?;
         match self.store.delete(&key).await {
@@ -292,6 +378,11 @@ impl Storage {
     }
 
     /// The objects in `folder` (`""` is the dataset), of names above `after` (a name like theirs), in order of names.
+    ///
+    /// [Example](Storage#example)
+    ///
+    /// # Errors
+    /// If the store refuses or fails.
     pub async fn list(&self, folder: &str, after: Option<&str>) -> Result<Vec<Listed>, StorageError> {
         let prefix = self.key(folder, Operation::List)?;
         let stream = match after {

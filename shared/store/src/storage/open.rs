@@ -91,7 +91,7 @@ fn local(url: &str, path: &Path, options: Options<'_>) -> Result<Opened, Storage
     no_options(url, options)?;
     // Without `//` this would silently be a folder of that name.
     if let Some(scheme) = ["s3", "gs", "az", "file", "memory"].iter().find(|scheme| starts(url, scheme)) {
-        return Err(wrong(url, format!("`{scheme}:` wants two slashes behind it")));
+        return Err(wrong(url, format!("`{scheme}:` needs two slashes after it")));
     }
     let folder = settled(path).map_err(|error| wrong(url, error))?;
     let prefix = Key::from_absolute_path(&folder).map_err(|error| wrong(url, error))?;

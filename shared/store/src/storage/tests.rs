@@ -145,7 +145,7 @@ fn an_endpoint_without_credentials_says_so() {
 
 #[cfg(feature = "s3")]
 #[test]
-fn the_environment_counts_and_options_stand_over_it() {
+fn the_environment_counts_and_options_override_it() {
     use object_store::aws::AmazonS3ConfigKey as Key;
     let environment = [
         ("AWS_ENDPOINT_URL_S3", "http://environment"),
@@ -170,7 +170,7 @@ fn the_environment_counts_and_options_stand_over_it() {
 
 #[cfg(feature = "s3")]
 #[tokio::test]
-async fn a_machine_without_credentials_is_told_so() {
+async fn a_machine_without_credentials_gets_an_error() {
     let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let options = pairs(&[("metadata_endpoint", &format!("http://{refused}"))]);
     let opened = open::open("s3://bucket/x", &options, std::iter::empty()).unwrap();

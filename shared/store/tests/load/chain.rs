@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cenote_state::blob::{encode_delta, encode_snapshot};
 use cenote_state::delta::Changes;
+use cenote_state::held::Selection;
 use cenote_state::ids::{ColumnId, DatasetId, Ordinal, Timestamp, TypeId, Version};
 use cenote_state::row::Row;
 use cenote_state::schema::{Field, PLAIN, Schema, Shape, TypeKind, TypeSchema, ValueKind};
@@ -135,13 +136,12 @@ impl Chain {
     /// Writes a snapshot of the newest version into an object.
     pub(crate) async fn snapshot(&self) -> SnapshotToLoad {
         let version = self.state.version();
-        let parts = encode_snapshot(self.dataset(), &self.state, 1).parts;
-        let object = NewObject { name: self.writer.object_name(Folder::Snapshots, Some(version)), parts };
-        let reference = object.reference();
-        self.storage.put_large(&reference.name, object.parts).await.expect("it is put");
+        let blob = encode_snapshot(self.dataset(), &self.state, 1);
+        let reference = ObjectRef::of_snapshot(&self.writer.object_name(Folder::Snapshots, Some(version)), &blob);
+        self.storage.put_large(&reference.name, blob.parts).await.expect("it is put");
         let snapshot =
             Snapshot { version, object: reference, digest: self.state.digest(), committed_at: Timestamp::default() };
-        SnapshotToLoad { dataset: self.dataset(), snapshot, bytes_max: ANY_SIZE, seed: 1 }
+        SnapshotToLoad { dataset: self.dataset(), snapshot, selection: Selection::Whole, bytes_max: ANY_SIZE, seed: 1 }
     }
 
     pub(crate) async fn reader(&self) -> LogReader {

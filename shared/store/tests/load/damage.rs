@@ -4,11 +4,12 @@
 use bytes::Bytes;
 use cenote_state::blob::{BlobError, encode_delta};
 use cenote_state::delta::Changes;
+use cenote_state::hash::Hash;
 use cenote_state::ids::{ColumnId, DatasetId, Ordinal, Version};
 use cenote_store::error::{ErrorKind, with_sources};
 use cenote_store::load::{Commits, Fetched, LoadError, Replay, roll};
 use cenote_store::log::retention::{Retention, trim};
-use cenote_store::log::{Body, ContentHash, DeltaPlace, Outcome, ReadError, names};
+use cenote_store::log::{Body, DeltaPlace, Outcome, ReadError, names};
 use cenote_store::storage::StorageErrorKind;
 
 use crate::chain::{Chain, ROOT, empty, row};
@@ -123,8 +124,7 @@ async fn digests_and_counts_of_nothing_differ() {
 async fn a_blob_has_the_length_that_its_commit_names() {
     let mut chain = Chain::new().await;
     let first = chain.commit().await;
-    // Nothing but the length tells: the entry has no hash.
-    let (second, blob) = chain.commit_blob(|object| object.hash = ContentHash::NONE).await;
+    let (second, blob) = chain.commit_blob(|_| {}).await;
     chain.spoil(&blob, |bytes| bytes.truncate(bytes.len() - 1)).await;
     let error = chain.error_after(first).await;
     assert!(matches!(&error, LoadError::Altered { version, .. } if *version == second), "{error}");
@@ -148,7 +148,7 @@ async fn a_blob_has_the_hash_that_its_commit_names() {
     let mut chain = Chain::new().await;
     let first = chain.commit().await;
     // The blob is whole, and not the one that the entry names.
-    let (second, blob) = chain.commit_blob(|object| object.hash = ContentHash::of(b"another")).await;
+    let (second, blob) = chain.commit_blob(|object| object.hash = Hash::of(b"another")).await;
     let error = chain.error_after(first).await;
     assert!(
         matches!(&error, LoadError::Altered { version, object } if (*version, object) == (second, &blob)),
@@ -230,7 +230,7 @@ async fn a_delta_of_a_newer_format_needs_an_upgrade() {
     assert_eq!(error.kind(), ErrorKind::Upgrade, "{error}");
     assert_eq!(
         with_sources(&error),
-        "cannot decode log/00000000000000000003 of version 3: it has format 3, this release reads up to 1; \
+        "cannot decode log/00000000000000000003 of version 3: it has format 3, this release reads up to 2; \
          upgrade this program"
     );
 }

@@ -1,13 +1,15 @@
 //! A snapshot becomes a state, or names what is wrong with it.
 
-use cenote_state::blob::{BlobError, TAIL_BYTES, encode_snapshot};
+use cenote_state::blob::{BlobError, TAIL_BYTES, encode_snapshot, footer_of, repair_checksums};
 use cenote_state::delta::Changes;
+use cenote_state::hash::Hash;
+use cenote_state::held::Selection;
 use cenote_state::ids::{DatasetId, Ordinal, Timestamp, Version};
 use cenote_state::state::State;
 use cenote_store::env::Env;
 use cenote_store::error::ErrorKind;
 use cenote_store::load::{LoadError, SnapshotToLoad, snapshot};
-use cenote_store::log::{ContentHash, ObjectRef, Snapshot};
+use cenote_store::log::{ObjectRef, Snapshot};
 
 use crate::chain::{ANY_SIZE, Chain, ROOT, empty, memory, row};
 
@@ -39,10 +41,11 @@ async fn a_snapshot_is_fetched_by_ranges() {
     let storage = memory();
     let blob = encode_snapshot(DATASET, &state, 2);
     storage.put_large("snapshots/1", blob.parts.clone()).await.unwrap();
-    let object = ObjectRef { name: "snapshots/1".to_owned(), length: blob.length(), hash: ContentHash::NONE };
+    let object = ObjectRef { name: "snapshots/1".to_owned(), length: blob.length(), hash: blob.footer_hash };
     let committed_at = Timestamp::default();
     let kept = Snapshot { version: Version(3), object, digest: state.digest(), committed_at };
-    let what = SnapshotToLoad { dataset: DATASET, snapshot: kept, bytes_max: ANY_SIZE, seed: 1 };
+    let what =
+        SnapshotToLoad { dataset: DATASET, snapshot: kept, selection: Selection::Whole, bytes_max: ANY_SIZE, seed: 1 };
     let (loaded, took) = snapshot(&storage, &Env::system(), &what, &|_, _| {}).await.unwrap();
     assert_eq!(texts(&loaded), (0..RECORDS).map(text).collect::<Vec<_>>());
     assert_eq!(loaded.digest(), state.digest());
@@ -95,6 +98,24 @@ async fn a_snapshot_has_the_length_that_the_log_names() {
     }
     // Whole, and not the one that is named.
     let error = error_of(|what| what.snapshot.object.length += 1, |_| {}).await;
+    assert!(matches!(&error, LoadError::Altered { .. }), "{error}");
+}
+
+/// Whole, consistent in itself, of the same records and length, and another: its schema calls a field by another name.
+#[tokio::test]
+async fn a_foreign_snapshot_of_the_same_digest_is_refused() {
+    let rename = |bytes: &mut Vec<u8>| {
+        let footer = footer_of(bytes).expect("it is sound");
+        let name = &footer.schema.expect("a snapshot has a schema").types[0].fields[1].name;
+        let at = bytes.windows(name.len()).rposition(|window| window == name.as_bytes()).expect("the footer has it");
+        bytes[at] ^= 1;
+        repair_checksums(bytes);
+        assert_ne!(footer_of(bytes).expect("it is sound").schema.expect("it has one").types[0].fields[1].name, *name);
+    };
+    let error = error_of(|_| {}, rename).await;
+    assert!(matches!(&error, LoadError::Altered { .. }), "{error}");
+    let named = |what: &mut SnapshotToLoad| what.snapshot.object.hash = Hash::of(b"another");
+    let error = error_of(named, |_| {}).await;
     assert!(matches!(&error, LoadError::Altered { .. }), "{error}");
 }
 

@@ -52,15 +52,15 @@ async fn without_rule_1_an_entry_names_what_is_not_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_rule_2_not_written_is_told_of_what_lands() {
+async fn without_rule_2_what_lands_is_reported_as_not_written() {
     let (env, storage) = (Env::simulated(2), memory());
     let faults = FaultyStore::new(env.clone());
     let mut writer = open(&faults.wrap(&storage), &env, breaking(Some(Rule::SettlePuts))).await.unwrap();
     let late = Fault::LandsLater(Duration::from_secs(5));
     faults.add(FaultRule::new(late).on(RequestKind::Create).nth(1));
-    assert!(matches!(put(&mut writer, "told not written").await, Outcome::Lost(Lost::Nothing { .. })));
+    assert!(matches!(put(&mut writer, "not written").await, Outcome::Lost(Lost::Nothing { .. })));
     env.sleep(Duration::from_secs(10)).await;
-    assert_eq!(positions_of(&walk(&storage).await, "told not written"), [2]);
+    assert_eq!(positions_of(&walk(&storage).await, "not written"), [2]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! A crash between any two steps (rule 1, I6): what was told stands, the rest is garbage, the next one goes on.
+//! A crash between any two steps (rule 1, I6): what was reported is in the log, the rest is garbage, the next producer goes on.
 
 use cenote_store::env::Env;
 use cenote_store::log::retention::{Retention, sweep, trim};
@@ -9,17 +9,17 @@ use cenote_testing::faults::{Moment, StepStore};
 use crate::house::{blob_commit, committed, memory, open, options, position, reader, snapshot, taking_over};
 use cenote_testing::log_walk::{positions_of, walk};
 
-/// A producer's life: commits, blobs, snapshots, checkpoints, a trim, goodbye. Marks what it was told.
-async fn life(storage: Storage, env: Env, told: &std::sync::Mutex<Vec<String>>) {
+/// A producer's life: commits, blobs, snapshots, checkpoints, a trim, a close. Records the marks of what was reported as committed.
+async fn life(storage: Storage, env: Env, reported: &std::sync::Mutex<Vec<String>>) {
     let mut writer = open(&storage, &env, options("one")).await.expect("the store works until it dies");
     for round in 0..4 {
         let mark = format!("small-{round}");
         committed(&mut writer, &mark).await;
-        told.lock().unwrap().push(mark);
+        reported.lock().unwrap().push(mark);
         let mark = format!("large-{round}");
         let (object, body) = blob_commit(&writer, &mark);
         position(writer.publish(object, body).await.unwrap());
-        told.lock().unwrap().push(mark);
+        reported.lock().unwrap().push(mark);
         let (object, body) = snapshot(&writer);
         position(writer.publish(object, body).await.unwrap());
         writer.heartbeat().offer().await;
@@ -54,7 +54,7 @@ async fn check_names(storage: &Storage) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_between_any_two_steps_hurts_nobody() {
+async fn a_crash_between_any_two_steps_loses_nothing() {
     let recorder = StepStore::new();
     let storage = memory();
     life(recorder.wrap(&storage), Env::simulated(1), &Default::default()).await;
@@ -64,9 +64,9 @@ async fn a_crash_between_any_two_steps_hurts_nobody() {
     for (number, step) in steps.iter().enumerate() {
         for moment in [Moment::Before, Moment::After] {
             let at = format!("{moment:?} step {number}, {step:?}");
-            let (storage, env, told) = (memory(), Env::simulated(1), Default::default());
+            let (storage, env, reported) = (memory(), Env::simulated(1), Default::default());
             let killer = StepStore::kill_at(number, moment);
-            let ended = killer.until_killed(life(killer.wrap(&storage), env.clone(), &told)).await;
+            let ended = killer.until_killed(life(killer.wrap(&storage), env.clone(), &reported)).await;
             assert!(ended.is_none(), "{at}");
             let mut next = open(&storage, &env, taking_over("two")).await.unwrap_or_else(|e| panic!("{at}: {e}"));
             committed(&mut next, "after the crash").await;
@@ -76,10 +76,10 @@ async fn a_crash_between_any_two_steps_hurts_nobody() {
             assert!(matches!(next.publish(object, body).await, Ok(Outcome::Committed(_))), "{at}");
             let entries = walk(&storage).await;
             let log_start = entries[0].position;
-            for mark in told.lock().unwrap().iter() {
+            for mark in reported.lock().unwrap().iter() {
                 // What was trimmed can't be found any more; all else is there, once.
-                let stands = positions_of(&entries, mark);
-                assert!(stands.len() == 1 || (stands.is_empty() && log_start > 1), "{at}: {mark} at {stands:?}");
+                let found = positions_of(&entries, mark);
+                assert!(found.len() == 1 || (found.is_empty() && log_start > 1), "{at}: {mark} at {found:?}");
             }
             check_names(&storage).await;
         }

@@ -1,5 +1,5 @@
-//! Puts of which nobody knows, and a producer that takes over from the one that left them (rules 2 and 3, I6): the
-//! doubt is settled by what stands, nothing is lost, nothing stands twice.
+//! Puts without an answer, and a producer that takes over from the one that left them (rules 2 and 3, I6): the doubt is
+//! settled by what is in the log, no entry is lost, and none is there twice.
 
 use std::time::Duration;
 
@@ -41,13 +41,13 @@ async fn dropped_in_doubt(storage: &Storage, env: &Env, fault: Fault) -> LogWrit
     faults.add(Rule::new(fault).on(RequestKind::Create).nth(1));
     faults.add(Rule::new(Fault::Hang).on(RequestKind::Get).times(1));
     let dropped = env.timeout(2 * SECOND, put(&mut first, "doubtful")).await;
-    assert!(dropped.is_err(), "{fault:?}: nobody is told anything yet");
+    assert!(dropped.is_err(), "{fault:?}: no outcome is reported yet");
     faults.clear();
     first
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_doubtful_put_is_settled_by_what_stands_after_a_takeover_at_the_tail() {
+async fn a_doubtful_put_is_settled_by_what_the_log_has_after_a_takeover_at_the_tail() {
     for (fault, landed) in DOUBTS {
         for trimmed in [false, true] {
             let (env, storage) = (Env::simulated(9), memory());
@@ -66,7 +66,7 @@ async fn a_doubtful_put_is_settled_by_what_stands_after_a_takeover_at_the_tail()
             if trimmed {
                 trim_past_it(&mut rival).await;
             }
-            // Whatever is still on its way lands, or meets what stands there.
+            // What is still on its way lands, or meets what is there.
             env.sleep(300 * SECOND).await;
             let outcome = first.settle().await.expect("it is in flight");
             match (&outcome, landed, trimmed) {
@@ -84,33 +84,33 @@ async fn a_doubtful_put_is_settled_by_what_stands_after_a_takeover_at_the_tail()
     }
 }
 
-/// A store's client that tries twice by itself is told "exists" of its own first attempt. By then others may have taken
+/// A store's client that tries twice by itself gets "exists" for its own first attempt. By then others may have taken
 /// over and trimmed: the tombstone does not say that the put was refused. Within a second that can't have happened.
 #[tokio::test(start_paused = true)]
 async fn an_exists_is_clear_only_if_all_of_it_came_at_once() {
-    for stood in [true, false] {
+    for landed in [true, false] {
         for wait in [Duration::ZERO, Duration::from_millis(900), Duration::from_millis(1_100), 5 * SECOND] {
-            if stood && wait < SECOND {
-                continue; // nobody takes over and trims in that time
+            if landed && wait < SECOND {
+                continue; // no takeover and trim happen in that time
             }
             let (env, storage) = (Env::simulated(10), memory());
             let faults = FaultyStore::new(env.clone());
             let mut first = open(&faults.wrap(&storage), &env, options("first")).await.unwrap();
-            if stood {
+            if landed {
                 faults.add(Rule::new(Fault::MeetsItself).on(RequestKind::Create).nth(1));
             } else {
                 trim_past_it(&mut open(&storage, &env, taking_over("rival")).await.unwrap()).await;
             }
             faults.add(Rule::new(Fault::Slow(wait)).on(RequestKind::Get).nth(1));
             let putting = env.spawn(async move { put(&mut first, "doubtful").await });
-            if stood {
+            if landed {
                 env.sleep(Duration::from_millis(500)).await;
                 trim_past_it(&mut open(&storage, &env, taking_over("rival")).await.unwrap()).await;
             }
             let outcome = putting.await.unwrap();
-            let at = format!("stood: {stood}, {wait:?}");
+            let at = format!("landed: {landed}, {wait:?}");
             match outcome {
-                Outcome::Lost(Lost::Trimmed { .. }) => assert!(wait < SECOND, "{at}: it may have stood"),
+                Outcome::Lost(Lost::Trimmed { .. }) => assert!(wait < SECOND, "{at}: it may have landed"),
                 Outcome::Lost(Lost::MayHaveCommitted { .. }) => assert!(wait > SECOND, "{at}: it was refused"),
                 other => panic!("{at}: {other:?}"),
             }
@@ -120,7 +120,7 @@ async fn an_exists_is_clear_only_if_all_of_it_came_at_once() {
 
 /// The `open` of one who insists is a put like others.
 #[tokio::test(start_paused = true)]
-async fn a_doubtful_open_at_the_tail_stands_once() {
+async fn a_doubtful_open_at_the_tail_is_there_once() {
     for (fault, _) in DOUBTS {
         for is_dropped in [false, true] {
             let (env, storage) = (Env::simulated(11), memory());
@@ -143,7 +143,7 @@ async fn a_doubtful_open_at_the_tail_stands_once() {
             assert!(matches!(put(&mut first, "late").await, Outcome::Fenced(_)), "{fault:?}");
             let entries = walk(&storage).await;
             let opened = positions_of(&entries, "second").len();
-            // A call that was dropped may have opened: then the next one opened anew.
+            // A call that was dropped may have opened: then the next one opened again.
             let landed = matches!(fault, Fault::AnswerLost | Fault::MeetsItself | Fault::LandsLater(SECOND));
             assert_eq!(opened, if is_dropped && landed { 2 } else { 1 }, "{fault:?}, dropped: {is_dropped}");
             assert_eq!(second.epoch(), Epoch(1 + opened as u64));

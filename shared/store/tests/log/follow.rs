@@ -32,7 +32,7 @@ async fn a_long_log_starts_from_a_checkpoint_in_few_requests() {
     let counting = CountingStore::new();
     let started = LogReader::start(counting.wrap(&storage)).await.unwrap();
     assert_eq!(started.log_state().position.0, entries.len() as u64);
-    // End of log; probe, hint, header, checkpoint entry and object; the entries behind it.
+    // End of log; probe, hint, header, checkpoint entry and object; the entries after it.
     let behind = entries.len() as u64 - checkpoints.last().unwrap() + 1;
     let counts = counting.counts();
     assert_eq!((counts.of(RequestKind::Head), counts.of(RequestKind::Get)), (1, 5 + behind));
@@ -93,7 +93,7 @@ async fn said(reader: &LogReader) -> ReadError {
 }
 
 #[tokio::test(start_paused = true)]
-async fn not_found_is_the_end_only_behind_an_entry_and_not_below_the_hint() {
+async fn not_found_is_the_end_only_after_an_entry_and_not_below_the_hint() {
     let (storage, _) = log_of(10).await;
     let reader = reader(&storage).await.unwrap();
     reader.check_end().await.unwrap();
@@ -115,14 +115,14 @@ async fn not_found_is_the_end_only_behind_an_entry_and_not_below_the_hint() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_dataset_in_the_same_place_is_told() {
+async fn another_dataset_in_the_same_place_is_reported() {
     let (storage, env) = log_of(10).await;
     let follower = reader(&storage).await.unwrap();
     for listed in storage.list("log", None).await.unwrap() {
         storage.delete(&listed.name).await.unwrap();
     }
     assert!(matches!(said(&follower).await, ReadError::NotFound { .. }));
-    // Made anew, shorter, with the old hint still there.
+    // Made again, shorter, with the old hint still there.
     let mut writer = open(&storage, &Env::simulated(99), taking_over("new")).await.unwrap();
     assert!(matches!(said(&follower).await, ReadError::Replaced { .. }));
     for index in 0..20 {
@@ -136,7 +136,7 @@ async fn another_dataset_in_the_same_place_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_a_log_is_said() {
+async fn what_is_not_a_log_is_reported() {
     let storage = memory();
     assert!(matches!(LogReader::start(storage.clone()).await, Err(ReadError::NotFound { .. })));
     storage.put(&log_entry(Position(1)), Bytes::from_static(b"{\"json\": true}")).await.unwrap();
@@ -144,10 +144,10 @@ async fn what_is_not_a_log_is_said() {
     assert!(error.contains("log/00000000000000000001 is not Cenote's"), "{error}");
     let (storage, _) = log_of(3).await;
     let mut bytes = storage.get(&log_entry(Position(4))).await.unwrap().unwrap().to_vec();
-    bytes[8] = 2;
+    bytes[8] = 3;
     storage.put(&log_entry(Position(4)), bytes.into()).await.unwrap();
     let error = LogReader::start(storage).await.unwrap_err();
-    assert!(error.needs_upgrade() && error.to_string().contains("format version is 2"), "{error}");
+    assert!(error.needs_upgrade() && error.to_string().contains("format version is 3"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

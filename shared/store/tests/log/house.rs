@@ -1,4 +1,4 @@
-//! What the tests share: a dataset in memory, and words to speak of it.
+//! What the tests share: a dataset in memory, and helpers to write to it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub(crate) async fn reader(storage: &Storage) -> Result<LogReader, ReadError> {
     }
 }
 
-/// Opens as a producer does: start, catch up, open, again when somebody was faster.
+/// Opens as a producer does: start, catch up, open, again if another was faster.
 pub(crate) async fn open(storage: &Storage, env: &Env, options: WriterOptions) -> Result<LogWriter, OpenError> {
     let mut reader = reader(storage).await?;
     loop {
@@ -60,7 +60,7 @@ pub(crate) async fn put(writer: &mut LogWriter, mark: &str) -> Outcome {
     writer.append(body).await.expect("it is not refused")
 }
 
-/// Puts a commit that must stand.
+/// Puts a commit that must be committed.
 pub(crate) async fn committed(writer: &mut LogWriter, mark: &str) -> Position {
     position(put(writer, mark).await)
 }

@@ -1,4 +1,4 @@
-//! Outcomes of a put (rule 2): told right whatever the store says, exactly once, never "not written" too early (I6).
+//! Outcomes of a put (rule 2): reported rightly whatever the store answers, exactly once, never "not written" too early (I6).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use cenote_testing::faults::{Fault, FaultyStore, LatencyStore, Odds, RequestKind
 use crate::house::{committed, memory, open, options, position, put, reader, snapshot, taking_over};
 use cenote_testing::log_walk::{positions_of, walk};
 
-/// A dataset that fails as told.
+/// A dataset whose store fails as the test asks.
 async fn faulty(seed: u64) -> (Storage, FaultyStore, LogWriter, Env) {
     let env = Env::simulated(seed);
     let faults = FaultyStore::new(env.clone());
@@ -24,7 +24,7 @@ async fn faulty(seed: u64) -> (Storage, FaultyStore, LogWriter, Env) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_put_is_told_right_whatever_the_store_says() {
+async fn an_outcome_is_right_whatever_the_store_answers() {
     let faults_of_a_put = [
         Fault::Unavailable,
         Fault::Timeout,
@@ -104,7 +104,7 @@ async fn what_may_still_land_is_unknown_and_settled_by_its_pending() {
     faults.add(Rule::new(Fault::LandsLater(Duration::from_secs(150))).on(RequestKind::Create).nth(1));
     faults.add(Rule::new(Fault::Unavailable).on(RequestKind::Create));
     let started = env.instant();
-    let Outcome::Unknown(pending) = put(&mut writer, "late").await else { panic!("nobody can know") };
+    let Outcome::Unknown(pending) = put(&mut writer, "late").await else { panic!("the outcome is unknown") };
     assert!(env.instant() - started >= Duration::from_mins(1));
     assert_eq!((pending.position(), pending.is_earlier()), (Position(2), false));
     // Another body does not go first.
@@ -140,16 +140,16 @@ async fn a_dropped_future_loses_nothing() {
     assert_eq!(positions_of(&entries, "third"), [position.0]);
 }
 
-/// A put got no clear answer, another took over and trimmed past it, and only then its writer looked: the tombstone was
-/// told as "not written" of what had stood (I6). Nobody can tell, so neither does the writer.
+/// A put got no clear answer, another took over and trimmed past it, and only then its writer looked: the
+/// tombstone was reported as "not written" of an entry that had been in the log (I6). The writer can't know, and says so.
 #[tokio::test(start_paused = true)]
-async fn what_was_trimmed_before_its_writer_looked_may_have_stood() {
+async fn what_was_trimmed_before_its_writer_looked_may_have_landed() {
     for (answer, landed) in [(Fault::AnswerLost, true), (Fault::MeetsItself, true), (Fault::Unavailable, false)] {
         let (storage, faults, mut first, env) = faulty(7).await;
         faults.add(Rule::new(answer).on(RequestKind::Create).nth(1));
         faults.add(Rule::new(Fault::Hang).on(RequestKind::Get).times(1));
         let dropped = env.timeout(Duration::from_secs(2), put(&mut first, "doubtful")).await;
-        assert!(dropped.is_err(), "it looks what stands there, and hangs");
+        assert!(dropped.is_err(), "it reads what is there, and hangs");
         let mut rival = open(&storage, &env, taking_over("rival")).await.unwrap();
         assert_eq!(!positions_of(&walk(&storage).await, "doubtful").is_empty(), landed);
         for mark in ["one", "two"] {
@@ -169,8 +169,8 @@ async fn what_was_trimmed_before_its_writer_looked_may_have_stood() {
     }
 }
 
-/// The answer to a put was lost, and the look at what stands there came back with a bit flipped: that was taken for
-/// another's entry, "not written" was told of what stood, and the writer was at its end (I6).
+/// The answer to a put was lost, and the read of what is there came back with a bit flipped: that was taken for
+/// another's entry, a written entry was reported as "not written", and the writer was at its end (I6).
 #[tokio::test(start_paused = true)]
 async fn damage_on_the_way_back_is_not_anothers_entry() {
     for damage in [Fault::FlipBit(5_000), Fault::FlipBit(3), Fault::Truncate(0), Fault::Truncate(100)] {
@@ -209,7 +209,7 @@ async fn many_writers_race_for_every_position() {
     for (index, task) in tasks.into_iter().enumerate() {
         committed(&mut owner, &format!("owner-{index:03}")).await;
         for position in task.await.unwrap() {
-            assert!(acked.insert(position.0), "{position} was told twice");
+            assert!(acked.insert(position.0), "{position} was reported twice");
         }
     }
     let entries = walk(&storage).await;

@@ -49,7 +49,7 @@ async fn a_trim_keeps_what_it_must_and_a_second_has_nothing_to_do() {
     assert_eq!(storage.list("snapshots", None).await.unwrap().len(), 3);
     let again = trim(&mut writer, &RETENTION).await.unwrap();
     assert_eq!(again, Trimmed { log_start: Position(10), tombstones: 0, deleted: 0 });
-    // Whoever slept is told; whoever starts finds the three snapshots.
+    // A reader that slept gets an error; one that starts finds the three snapshots.
     assert!(matches!(sleeper.next().await, Err(ReadError::Trimmed { .. })));
     assert!(matches!(sleeper.check_end().await, Err(ReadError::Trimmed { .. })));
     let reader = reader(&storage).await.unwrap();
@@ -84,7 +84,7 @@ async fn a_janitor_trims_under_a_live_producer() {
     let mut producer = rounds(&storage, &env).await;
     let mut janitor = LogWriter::join(&reader(&storage).await.unwrap(), env.clone(), options("janitor"));
     trim(&mut janitor, &RETENTION).await.unwrap();
-    // The producer lost positions to entries of its own epoch: the same commit goes to the next.
+    // The producer lost positions to entries of the same epoch: the same commit goes to the next.
     let next = committed(&mut producer, "goes on").await;
     assert_eq!(next, janitor.log_state().position.next());
     // What was built to name something below the new log start is lost, not named.
@@ -115,7 +115,7 @@ async fn a_sweep_takes_garbage_and_nothing_else() {
     };
     put(5, 1, 1).await; // below the log start
     put(100, 1, 2).await; // its writer may be about to name it
-    let foreign = "blobs/somebody-elses";
+    let foreign = "blobs/another-programs";
     storage.put(foreign, Bytes::from_static(b"x")).await.unwrap();
     assert_eq!(sweep(&storage, Rules::default()).await.unwrap(), 1);
     assert_eq!(all_objects(&storage).await.len(), before.len() + 2);

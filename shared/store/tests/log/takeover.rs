@@ -1,4 +1,4 @@
-//! One owner at a time (rule 3, I1): waiting, taking over, being fenced, saying goodbye.
+//! One owner at a time (rule 3, I1): waiting, taking over, being fenced, closing.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::house::{committed, memory, open, options, put, reader, taking_over};
 use cenote_testing::log_walk::{positions_of, walk};
 
 #[tokio::test(start_paused = true)]
-async fn whoever_opens_waits_for_a_live_owner() {
+async fn a_producer_that_opens_waits_for_a_live_owner() {
     let (env, storage) = (Env::simulated(1), memory());
     let mut first = open(&storage, &env, options("first")).await.unwrap();
     let beating = env.spawn(first.heartbeat().beat());
     let waiting = open(&storage, &env, options("second"));
     assert!(env.timeout(Duration::from_mins(5), waiting).await.is_err(), "the first one lives");
     committed(&mut first, "still here").await;
-    // The process dies: no more beats, no goodbye.
+    // The process dies: no more hints, not even a last one.
     beating.abort();
     let died = env.instant();
     let mut second = open(&storage, &env, options("second")).await.unwrap();
@@ -37,7 +37,7 @@ async fn whoever_opens_waits_for_a_live_owner() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_goodbye_nobody_waits() {
+async fn after_the_last_hint_no_producer_waits() {
     let (env, storage) = (Env::simulated(2), memory());
     let mut first = open(&storage, &env, options("first")).await.unwrap();
     let beating = env.spawn(first.heartbeat().beat());
@@ -50,9 +50,9 @@ async fn after_a_goodbye_nobody_waits() {
     assert_eq!(env.instant() - closed, Duration::ZERO);
 }
 
-/// A beat that was under way when its writer closed landed after the goodbye: the next producer waited for nobody.
+/// A beat that was under way when its writer closed landed after the last hint: the next producer waited for a writer that was closed.
 #[tokio::test(start_paused = true)]
-async fn a_goodbye_is_the_last_hint_however_slow_the_store() {
+async fn a_closed_writers_hint_is_the_last_one_however_slow_the_store() {
     for seed in 0..64 {
         let env = Env::simulated(seed);
         let near = memory();
@@ -60,7 +60,7 @@ async fn a_goodbye_is_the_last_hint_however_slow_the_store() {
         let mut first = open(&storage, &env, options("first")).await.unwrap();
         let beating = env.spawn(first.heartbeat().beat());
         committed(&mut first, "one").await;
-        // The beat for it waits for its second first, and wakes when the goodbye does.
+        // The beat for it waits for its second first, and wakes when the last hint does.
         env.sleep(Duration::from_millis(10)).await;
         assert!(env.spawn(async move { first.close().await.is_none() }).await.unwrap());
         beating.await.unwrap();
@@ -101,7 +101,7 @@ async fn an_open_that_insists_takes_the_tail_wherever_it_is() {
     walk(&storage).await;
 }
 
-/// By way of S3, to be refused and to read what won took longer than the owner's next version: nobody ever overtook it.
+/// By way of S3, to be refused and to read what won took longer than the owner's next version: no producer ever overtook it.
 #[tokio::test(start_paused = true)]
 async fn an_open_that_insists_overtakes_one_that_puts_without_a_pause() {
     let mark = |count: usize| format!("put {count:04}");
@@ -124,12 +124,12 @@ async fn an_open_that_insists_overtakes_one_that_puts_without_a_pause() {
         let mut second = LogWriter::open_at_tail(&stale, env.clone(), taking_over("second")).await.unwrap();
         let took = env.instant() - started;
         assert!(took < Duration::from_secs(20), "seed {seed}: it came fifty versions late, and took {took:?}");
-        let (stood, outcome) = busy.await.unwrap();
+        let (written, outcome) = busy.await.unwrap();
         assert!(matches!(outcome, Outcome::Fenced(_)), "seed {seed}: {outcome:?}");
         committed(&mut second, "mine").await;
         let entries = walk(&near).await;
-        assert!((0..stood).all(|count| positions_of(&entries, &mark(count)).len() == 1), "seed {seed}");
-        assert!(positions_of(&entries, &mark(stood)).is_empty(), "seed {seed}");
+        assert!((0..written).all(|count| positions_of(&entries, &mark(count)).len() == 1), "seed {seed}");
+        assert!(positions_of(&entries, &mark(written)).is_empty(), "seed {seed}");
     }
 }
 
@@ -158,20 +158,20 @@ async fn a_put_in_flight_lands_before_or_is_fenced() {
         let late = Fault::LandsLater(Duration::from_secs(lands_after));
         faults.add(Rule::new(late).on(RequestKind::Create).nth(1));
         faults.add(Rule::new(Fault::Unavailable).on(RequestKind::Create));
-        let told = env.timeout(Duration::from_millis(10), put(&mut first, "late")).await;
-        assert!(told.is_err(), "nothing is told while it may land");
+        let answer = env.timeout(Duration::from_millis(10), put(&mut first, "late")).await;
+        assert!(answer.is_err(), "no outcome is reported while it may land");
         env.sleep(Duration::from_secs(10)).await;
         let second = open(&storage, &env, taking_over("second")).await.unwrap();
         env.sleep(Duration::from_secs(200)).await;
         faults.clear();
         let outcome = first.settle().await.expect("it is in flight");
-        let stands = positions_of(&walk(&storage).await, "late");
+        let found = positions_of(&walk(&storage).await, "late");
         if lands_after == 1 {
             assert!(matches!(outcome, Outcome::Committed(Position(2))), "{outcome:?}");
-            assert_eq!((stands, second.log_state().position), (vec![2], Position(3)));
+            assert_eq!((found, second.log_state().position), (vec![2], Position(3)));
         } else {
             assert!(matches!(outcome, Outcome::Fenced(_)), "{outcome:?}");
-            assert!(stands.is_empty());
+            assert!(found.is_empty());
         }
     }
 }

@@ -184,11 +184,11 @@ async fn a_process_dies_at_each_step() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_sees_an_error_before_a_death_is_told() {
+async fn no_caller_sees_an_error_before_the_death_is_reported() {
     let slow = LatencyStore::s3(Env::simulated(1)).wrap(&memory());
     let killer = StepStore::kill_at(0, Moment::After);
     let storage = killer.wrap(&slow);
-    let dies = storage.put("heart", text("a"));
+    let dies = storage.put("heartbeat", text("a"));
     let is_late = async {
         tokio::task::yield_now().await;
         storage.put("work", text("b")).await
@@ -205,7 +205,7 @@ async fn nobody_sees_an_error_before_a_death_is_told() {
     // Whose task is ended while it dies is dead as well.
     let killer = StepStore::kill_at(0, Moment::After);
     let storage = killer.wrap(&slow);
-    let aborted = Env::simulated(1).timeout(Duration::from_millis(1), storage.put("heart", text("a"))).await;
+    let aborted = Env::simulated(1).timeout(Duration::from_millis(1), storage.put("heartbeat", text("a"))).await;
     assert!(aborted.is_err() && killer.is_dead());
 }
 

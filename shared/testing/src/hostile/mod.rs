@@ -15,6 +15,7 @@ use cenote_state::blob::{self, SnapshotReader, decode_delta, footer_of};
 use cenote_state::codec;
 use cenote_state::delta;
 use cenote_state::digest::state_digest;
+use cenote_state::held::Selection;
 use cenote_state::ids::{TypeId, Version};
 use cenote_state::schema::Schema;
 use cenote_state::segment;
@@ -178,7 +179,7 @@ fn loaded(bytes: &[u8]) -> Option<State> {
         .iter()
         .map(|info| (info.type_id, info.sums.iter().fold(0, |sum: u128, (_, column)| sum.wrapping_add(*column))));
     let digest = state_digest(sums);
-    let reader = SnapshotReader::new(footer, DATASET, digest, 9, STATE_BYTES_MAX).ok()?;
+    let reader = SnapshotReader::new(footer, DATASET, digest, &Selection::Whole, 9, STATE_BYTES_MAX).ok()?;
     let runs: Vec<_> = reader.runs().collect();
     let decoded = runs.into_iter().enumerate().map(|(number, run)| {
         let stored = bytes.get(run.start as usize..run.end as usize)?;
@@ -205,12 +206,10 @@ pub fn delta_blob(bytes: &[u8]) -> bool {
 pub fn delta_chunks(bytes: &[u8]) -> bool {
     let mut sound = false;
     for parent in &world().states {
-        let layouts = |id: TypeId| parent.table(id).layout().clone();
-        let ceilings = |id: TypeId| parent.table(id).ordinal_ceiling();
         // The symbol tables of the sample's deltas are in their footers, which are not part of these bytes.
         let symbols = |id: TypeId| world().newest().table(id).symbols().cloned();
         let sections = std::iter::once(bytes);
-        let Ok(delta) = delta::decode(sections, parent.schema(), &layouts, &ceilings, &symbols, STATE_BYTES_MAX) else {
+        let Ok(delta) = delta::decode(sections, parent, &symbols, STATE_BYTES_MAX) else {
             continue;
         };
         sound = true;

@@ -9,10 +9,11 @@ use bytes::Bytes;
 use cenote_state::blob::{blob_of_chunks, encode_delta, encode_snapshot, uncompressed};
 use cenote_state::codec;
 use cenote_state::delta::{self, Changes, Delta};
+use cenote_state::hash::Hash;
 use cenote_state::ids::{ColumnId, DatasetId, Epoch, Ordinal, Position, Timestamp, TypeId, Version};
 use cenote_state::layout::Layout;
 use cenote_state::packed::{SymbolTable, Symbols};
-use cenote_state::record::{BindError, Binding, Declared, Interner, Key, Registry, RowWriter, WriteError};
+use cenote_state::record::{BindError, Binding, Declared, Key, Registry, RowWriter};
 use cenote_state::row::Row;
 use cenote_state::schema::Schema;
 use cenote_state::segment;
@@ -22,9 +23,10 @@ use cenote_state::{Record, Version as V};
 use cenote_store::log::names::{Folder, ObjectName};
 use cenote_store::log::state::{Cost, KeptSnapshot, Mark};
 use cenote_store::log::{
-    Body, Commit, ContentHash, DeltaPlace, Entry, Head, Hint, Kind, LogState, ObjectRef, Open, Snapshot, Tombstone,
-    Trim,
+    Body, Commit, DeltaPlace, Entry, Head, Hint, Kind, LogState, ObjectRef, Open, Snapshot, Tombstone, Trim,
 };
+
+use crate::interner::Components;
 
 pub(super) const DATASET: DatasetId = DatasetId(*b"0123456789abcdef");
 pub(super) const NAME: &str = "log/00000000000000000042";
@@ -128,25 +130,6 @@ fn owner(number: u64) -> Owner {
         place: Place { zip: number as u32 % 4 },
         mood: Mood::Calm,
         wealth: -(number as i64),
-    }
-}
-
-/// Stores equal components once.
-#[derive(Default)]
-struct Components {
-    known: BTreeMap<TypeId, Vec<Row>>,
-    fresh: Vec<(TypeId, Ordinal, Row)>,
-}
-
-impl Interner for Components {
-    fn intern(&mut self, component: TypeId, row: &Row) -> Result<Ordinal, WriteError> {
-        let known = self.known.entry(component).or_default();
-        let place = known.iter().position(|known| known == row).unwrap_or_else(|| {
-            known.push(row.clone());
-            self.fresh.push((component, Ordinal(known.len() as u32 - 1), row.clone()));
-            known.len() - 1
-        });
-        Ok(Ordinal(place as u32))
     }
 }
 
@@ -286,7 +269,7 @@ fn finish(
 ) -> Delta {
     let mut changes = Changes::new(state);
     more(&mut changes);
-    for (id, ordinal, row) in components.fresh.drain(..).chain(rows) {
+    for (id, ordinal, row) in components.take_added().chain(rows) {
         changes.add(id, ordinal, &row);
     }
     changes.finish()
@@ -294,7 +277,7 @@ fn finish(
 
 fn object(folder: Folder, position: u64, length: u64) -> ObjectRef {
     let name = ObjectName { folder, position: Position(position), epoch: EPOCH, id: [7; 16] };
-    ObjectRef { name: name.to_string(), length, hash: ContentHash::of(b"object") }
+    ObjectRef { name: name.to_string(), length, hash: Hash::of(b"object") }
 }
 
 /// Just before [`NAME`].
@@ -309,7 +292,7 @@ fn log_state(newest: &State) -> LogState {
     LogState {
         dataset: DATASET,
         position: Position(41),
-        hash: ContentHash::of(b"before"),
+        hash: Hash::of(b"before"),
         epoch: EPOCH,
         checkpoint: Position(5),
         log_start: Position(4),
@@ -334,8 +317,8 @@ fn head(kind: Kind) -> Head {
         time: Timestamp(1_767_225_600_000),
         checkpoint: if kind == Kind::Checkpoint { POSITION } else { Position(5) },
         log_start: if kind == Kind::Trim { Position(6) } else { Position(4) },
-        previous: ContentHash::of(b"before"),
-        hash: ContentHash::NONE,
+        previous: Hash::of(b"before"),
+        hash: Hash::NONE,
     }
 }
 

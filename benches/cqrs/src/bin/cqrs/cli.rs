@@ -90,7 +90,7 @@ pub(crate) enum Child {
     /// One strategy's turn.
     #[command(hide = true)]
     Turn(Turn),
-    /// A process that only reads what a turn has left.
+    /// A process that only reads what a turn left.
     #[command(hide = true)]
     Read(Read),
     /// An object server, for the other processes of a run.
@@ -115,8 +115,8 @@ pub(crate) struct Turn {
 /// A process that only reads.
 #[derive(Args)]
 pub(crate) struct Read {
-    /// What the turn has left, as JSON.
-    pub(crate) left: String,
+    /// The answers that the turn expects, as JSON.
+    pub(crate) expected: String,
     #[command(flatten)]
     pub(crate) turn: Turn,
 }

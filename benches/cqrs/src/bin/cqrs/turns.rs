@@ -9,7 +9,7 @@ use std::time::Instant;
 use cenote_bench_cqrs::Answer;
 use cenote_bench_cqrs::clock::blocking;
 use cenote_bench_cqrs::faults::{self, Outcome, Plan};
-use cenote_bench_cqrs::measure::{self, Row};
+use cenote_bench_cqrs::measure::{self, Measurement};
 use cenote_bench_cqrs::report::{self, Report};
 use cenote_bench_cqrs::strategy::Strategy;
 use cenote_bench_cqrs::strategy::cenote::serve_objects;
@@ -45,7 +45,7 @@ pub(crate) async fn run(run: &Run) -> Answer<ExitCode> {
     show(run, rows, outcomes, &failed)
 }
 
-fn show(run: &Run, rows: Vec<Row>, outcomes: Vec<Outcome>, failed: &[String]) -> Answer<ExitCode> {
+fn show(run: &Run, rows: Vec<Measurement>, outcomes: Vec<Outcome>, failed: &[String]) -> Answer<ExitCode> {
     let command: Vec<_> = std::env::args().skip(1).collect();
     let world = run.parts.world();
     let report = Report {
@@ -71,23 +71,23 @@ fn show(run: &Run, rows: Vec<Row>, outcomes: Vec<Outcome>, failed: &[String]) ->
     Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The turn in one process, and the reader in another on what it has left.
-fn both_processes(strategy: Strategy, parts: &Parts) -> Answer<Vec<Row>> {
+/// The turn in one process, and the reader in another on what it left.
+fn both_processes(strategy: Strategy, parts: &Parts) -> Answer<Vec<Measurement>> {
     let folder = tempfile::tempdir()?;
     // S3 is elsewhere: the object server must take no memory or time of a reader's or publisher's process.
     let objects = if strategy.is_far() { Some(Objects::start(folder.path())?) } else { None };
     let parts = &Parts { objects: objects.as_ref().map(|objects| objects.address.clone()), ..parts.clone() };
     let said = child("turn", &[strategy.name().to_owned()], folder.path(), parts)?;
     let mut rows = Vec::new();
-    let mut left = None;
+    let mut expected = None;
     for line in said {
-        match line.strip_prefix("left ") {
-            Some(json) => left = Some(json.to_owned()),
+        match line.strip_prefix("expected ") {
+            Some(json) => expected = Some(json.to_owned()),
             None => rows.push(serde_json::from_str(&line)?),
         }
     }
-    let left = left.ok_or("the turn ended early")?;
-    for line in child("read", &[left, strategy.name().to_owned()], folder.path(), parts)? {
+    let expected = expected.ok_or("the turn ended early")?;
+    for line in child("read", &[expected, strategy.name().to_owned()], folder.path(), parts)? {
         rows.push(serde_json::from_str(&line)?);
     }
     Ok(rows)
@@ -142,13 +142,13 @@ pub(crate) async fn take_turn(turn: &Turn) -> Answer<ExitCode> {
     let mut stage = turn.parts.stage(turn.folder.clone(), turn.parts.world(), turn.parts.settings());
     stage.keep = true;
     let mut stdout = std::io::stdout();
-    let mut say = |row: Row| {
+    let mut say = |row: Measurement| {
         let line = serde_json::to_string(&row).expect("a row has string keys only");
         // If the parent is gone, the output has no reader.
         let _ = writeln!(stdout, "{line}");
     };
-    let left = measure::turn(strategy, &stage, &turn.parts.effort(), &mut say).await?;
-    println!("left {}", serde_json::to_string(&left)?);
+    let expected = measure::turn(strategy, &stage, &turn.parts.effort(), &mut say).await?;
+    println!("expected {}", serde_json::to_string(&expected)?);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -157,8 +157,8 @@ pub(crate) async fn read(read: &Read, began: Instant) -> Answer<ExitCode> {
     let turn = &read.turn;
     let stage = turn.parts.stage(turn.folder.clone(), turn.parts.world(), turn.parts.settings());
     let strategy = cli::find(&turn.strategy)?;
-    let left = serde_json::from_str(&read.left)?;
-    for row in measure::read_process(strategy, &stage, &left, began).await? {
+    let expected = serde_json::from_str(&read.expected)?;
+    for row in measure::read_process(strategy, &stage, &expected, began).await? {
         println!("{}", serde_json::to_string(&row)?);
     }
     Ok(ExitCode::SUCCESS)

@@ -299,10 +299,10 @@ impl Running for Cenote {
 
     async fn rebuild(&self) -> Answer<Duration> {
         let began = now();
-        let version = self.request(Request::Cycle).await?.version;
+        let token = self.request(Request::Cycle).await?.token;
         let consumer = self.consumer().ok_or("the reader is being restarted")?;
         let wait = self.settings.outage + self.poll * 4 + Duration::from_secs(10);
-        consumer.view_at_least(version, wait).await?;
+        consumer.view_at_least(token, wait).await?;
         Ok(began.elapsed())
     }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 use cenote_producer::CycleError;
 use cenote_producer::error::ErrorKind;
 use cenote_state::ids::Version;
+use cenote_state::token::Token;
 use cenote_store::storage::Storage;
 use cenote_testing::faults::StepStore;
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -28,7 +29,7 @@ use crate::metrics::Metrics;
 use crate::points::{Killed, Point, Points};
 use crate::settings::Settings;
 use crate::strategy::Replaced;
-use crate::write::{Fed, Feed, WriteSide};
+use crate::write::{Feed, FeedEntry, WriteSide};
 
 /// What operations ask of the publisher.
 pub(super) enum Request {
@@ -47,6 +48,8 @@ pub(super) enum Request {
 pub(super) struct Published {
     /// The newest version.
     pub(super) version: Version,
+    /// Its token.
+    pub(super) token: Token,
     /// How many messages were replayed.
     pub(super) replayed: u64,
 }
@@ -154,7 +157,7 @@ impl Publisher {
         }
     }
 
-    pub(super) fn put_aside(&self, fed: &Fed, reason: &str) {
+    pub(super) fn put_aside(&self, fed: &FeedEntry, reason: &str) {
         Metrics::count(&self.metrics.put_aside, 1);
         let envelope = Envelope { key: fed.key, body: fed.body.clone() };
         let letter = DeadLetter { envelope, reason: reason.to_owned() };

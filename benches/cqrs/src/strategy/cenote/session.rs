@@ -20,7 +20,7 @@ use crate::clock;
 use crate::domain::{self, Change, Key, Message, Reference};
 use crate::metrics::Metrics;
 use crate::points::{Point, Points};
-use crate::write::{Fed, Feed};
+use crate::write::{Feed, FeedEntry};
 
 /// One run of the publisher.
 pub(super) struct Session<'a, P> {
@@ -59,7 +59,7 @@ impl<'a, P: Program> Session<'a, P> {
             }
             (Request::Replay(_), None) => self.producer.version(),
         };
-        Ok(Published { version, replayed })
+        Ok(Published { version, token: self.producer.token(), replayed })
     }
 
     async fn publish(&mut self, outbox: &dyn Feed) -> Answer<Version> {
@@ -105,7 +105,7 @@ impl<'a, P: Program> Session<'a, P> {
     }
 
     /// These changes become the next version.
-    async fn update(&mut self, fed: &[Fed]) -> Answer<Version> {
+    async fn update(&mut self, fed: &[FeedEntry]) -> Answer<Version> {
         let mut newest: HashMap<Key, Message> = HashMap::new();
         for fed in fed {
             match Message::decode(&fed.body) {

@@ -11,7 +11,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::super::rows::Folded;
-use super::super::{Fed, Feed, FeedKind};
+use super::super::{Feed, FeedEntry, FeedKind};
 use super::rows::{self, SETTLED, unsigned};
 use crate::Answer;
 use crate::clock::{self, wall};
@@ -52,13 +52,13 @@ impl PostgresFeed {
         Ok(row.and_then(|row| row.get::<_, Option<i64>>(0)).map(|number| number as u64))
     }
 
-    async fn outbox(&self, sql: &str, parameter: i64) -> Answer<Vec<Fed>> {
+    async fn outbox(&self, sql: &str, parameter: i64) -> Answer<Vec<FeedEntry>> {
         let client = self.database.get().await?;
         let statement = client.prepare_cached(sql).await?;
         client.query(&statement, &[&parameter]).await?.iter().map(outbox_row).collect()
     }
 
-    async fn events(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Answer<Vec<Fed>> {
+    async fn events(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Answer<Vec<FeedEntry>> {
         let client = self.database.get().await?;
         let statement = client.prepare_cached(sql).await?;
         let rows = client.query(&statement, parameters).await?;
@@ -67,12 +67,12 @@ impl PostgresFeed {
 }
 
 /// A row of `position, key, body`.
-fn outbox_row(row: &Row) -> Answer<Fed> {
-    Ok(Fed { position: unsigned(row, 0), key: row.get::<_, &str>(1).parse()?, body: row.get(2) })
+fn outbox_row(row: &Row) -> Answer<FeedEntry> {
+    Ok(FeedEntry { position: unsigned(row, 0), key: row.get::<_, &str>(1).parse()?, body: row.get(2) })
 }
 
 /// Rows of `position, key, version, body`: a reader gets the state after each event.
-async fn fold_all(client: &Client, rows: &[Row]) -> Answer<Vec<Fed>> {
+async fn fold_all(client: &Client, rows: &[Row]) -> Answer<Vec<FeedEntry>> {
     let wanted: HashMap<(&str, u64), usize> =
         rows.iter().enumerate().map(|(number, row)| ((row.get(1), unsigned(row, 2)), number)).collect();
     let mut keys: Vec<&str> = rows.iter().map(|row| row.get(1)).collect();
@@ -97,13 +97,13 @@ async fn fold_all(client: &Client, rows: &[Row]) -> Answer<Vec<Fed>> {
     let fed = |(row, state): (&Row, &Option<Message>)| {
         // Without a state, the event can't be decoded, by the reader neither, which decides what to do.
         let body = state.as_ref().map_or_else(|| row.get(3), Message::encode);
-        Ok(Fed { position: unsigned(row, 0), key: row.get::<_, &str>(1).parse()?, body })
+        Ok(FeedEntry { position: unsigned(row, 0), key: row.get::<_, &str>(1).parse()?, body })
     };
     rows.iter().zip(&states).map(fed).collect()
 }
 
 /// Entities that changed since, including this time: several commits may have the same one.
-async fn updated(database: &Database, since: u64) -> Answer<Vec<Fed>> {
+async fn updated(database: &Database, since: u64) -> Answer<Vec<FeedEntry>> {
     let client = database.get().await?;
     let since = since as i64;
     let sql = format!("SELECT {} FROM product WHERE updated_at >= $1", rows::PRODUCT);
@@ -117,13 +117,13 @@ async fn updated(database: &Database, since: u64) -> Answer<Vec<Fed>> {
     messages.sort_by_key(|message| message.at);
     Ok(messages
         .iter()
-        .map(|message| Fed { position: message.at, key: message.key(), body: message.encode() })
+        .map(|message| FeedEntry { position: message.at, key: message.key(), body: message.encode() })
         .collect())
 }
 
 #[async_trait]
 impl Feed for PostgresFeed {
-    async fn next(&self, after: u64, limit: usize) -> Answer<Vec<Fed>> {
+    async fn next(&self, after: u64, limit: usize) -> Answer<Vec<FeedEntry>> {
         let limit = limit as i64;
         match self.kind {
             FeedKind::Outbox => {
@@ -142,7 +142,7 @@ impl Feed for PostgresFeed {
         }
     }
 
-    async fn done(&self, fed: &[Fed]) -> Answer<()> {
+    async fn done(&self, fed: &[FeedEntry]) -> Answer<()> {
         if self.kind != FeedKind::Outbox || fed.is_empty() {
             return Ok(());
         }
@@ -190,9 +190,9 @@ impl Feed for PostgresFeed {
         }
     }
 
-    async fn replay(&self, since: Micros) -> Answer<Option<Vec<Fed>>> {
+    async fn replay(&self, since: Micros) -> Answer<Option<Vec<FeedEntry>>> {
         let since = since as i64;
-        let told = match self.kind {
+        let replayed = match self.kind {
             FeedKind::Outbox => {
                 let sql =
                     "SELECT position, key, body FROM outbox WHERE sent_at IS NOT NULL AND at >= $1 ORDER BY position";
@@ -205,9 +205,9 @@ impl Feed for PostgresFeed {
             FeedKind::Updated => updated(&self.database, since as u64).await?,
             FeedKind::Changes => unreachable!("changes are read from the slot"),
         };
-        let again = told.into_iter().filter_map(|fed| {
+        let again = replayed.into_iter().filter_map(|fed| {
             let message = Message { replay: true, ..Message::decode(&fed.body).ok()? };
-            Some(Fed { body: message.encode(), ..fed })
+            Some(FeedEntry { body: message.encode(), ..fed })
         });
         Ok(Some(again.collect()))
     }

@@ -10,20 +10,23 @@ use crate::blob::read::unpack;
 use crate::blob::symbols::read_symbols;
 use crate::blob::{BlobError, BlobKind, Footer, SectionInfo, TypeInfo};
 use crate::digest::{PRESENCE, Sums, state_digest};
-use crate::ids::{DatasetId, TypeId, Version};
+use crate::held::Selection;
+use crate::ids::{ColumnId, DatasetId, TypeId, Version};
 use crate::index::LiveSet;
-use crate::segment::{self, Segment};
+use crate::segment::{self, PartMap, Segment, SegmentError};
 use crate::state::State;
 use crate::table::Table;
 
 /// Reads a snapshot piece by piece: first the footer, then its runs in any order, then the state.
 pub struct SnapshotReader {
     footer: Footer,
-    /// Empty tables of the snapshot's schema.
+    /// Empty tables of what is held of the snapshot's schema.
     empty: State,
-    /// Where each run of sections starts and ends in the footer's list.
+    /// Where each run of sections that is held starts and ends in the footer's list.
     runs: Vec<Range<usize>>,
     ceilings: Vec<u32>,
+    /// By type: where the columns that are held are among those that are stored.
+    maps: Vec<PartMap>,
 }
 
 /// The segments of one run, and a bit for each of their rows: whether it is live.
@@ -33,12 +36,13 @@ pub struct DecodedRun {
 }
 
 impl SnapshotReader {
-    /// Checks the footer: it is this dataset's, its digests sum to `digest`, it needs no more than `bytes_max`.
-    /// `seed` is this process's, for key indexes.
+    /// Checks the footer: it is this dataset's, its digests sum to `digest`, what `selection` holds of it needs no more
+    /// than `bytes_max`. `seed` is this process's, for key indexes.
     pub fn new(
         footer: Footer,
         dataset: DatasetId,
         digest: u128,
+        selection: &Selection,
         seed: u64,
         bytes_max: u64,
     ) -> Result<SnapshotReader, BlobError> {
@@ -54,18 +58,30 @@ impl SnapshotReader {
         if found != digest {
             return Err(BlobError::Digest { expected: digest, found });
         }
+        let rooms = footer.types.iter().zip(&schema.types);
+        let ceilings = rooms.map(|(info, of_type)| info.room.saturating_mul(of_type.segment_rows())).collect();
+        let empty = State::empty_of(selection, Arc::new(schema), seed)?;
+        let is_held = |id: TypeId| id.index() < empty.tables().len() && !empty.lacks_type(id);
+        let runs = runs_in(&footer)
+            .into_iter()
+            .filter(|run| footer.sections.get(run.start).is_some_and(|section| is_held(section.type_id)));
+        let runs: Vec<_> = runs.collect();
         // A pointer for every place in a tree, a slot in the key index for every row: a coarse bound, made before
         // anything is allocated.
-        let places: u64 = footer.types.iter().map(|info| u64::from(info.room).saturating_mul(16)).sum();
-        let needed = footer.plain_bytes().saturating_add(places);
+        let held_types = footer.types.iter().filter(|info| is_held(info.type_id));
+        let places: u64 = held_types.map(|info| u64::from(info.room).saturating_mul(16)).sum();
+        let sections = runs.iter().flat_map(|run| footer.sections.get(run.clone()).unwrap_or_default());
+        let needed = footer.bytes_of(sections).saturating_add(places);
         if needed > bytes_max {
             return Err(BlobError::TooLarge { needed, limit: bytes_max });
         }
-        let rooms = footer.types.iter().zip(&schema.types);
-        let ceilings = rooms.map(|(info, of_type)| info.room.saturating_mul(of_type.segment_rows())).collect();
-        let empty = State::empty(Arc::new(schema), seed)?;
         let empty = empty.with_symbols(&read_symbols(&footer, &empty)?);
-        let mut reader = SnapshotReader { runs: runs_in(&footer), footer, empty, ceilings };
+        let maps = empty.tables().iter().map(|table| {
+            let stored = empty.stored_layout(table.layout().type_id);
+            PartMap::new(table.layout(), &[stored]).ok_or_else(|| unsound("a held column is not stored"))
+        });
+        let maps = maps.collect::<Result<_, _>>()?;
+        let mut reader = SnapshotReader { runs, footer, empty, ceilings, maps };
         reader.check_types()?;
         reader.footer.schema = None;
         reader.footer.symbols = Vec::new();
@@ -78,7 +94,7 @@ impl SnapshotReader {
         &self.footer
     }
 
-    /// The bytes of each run in the object: sections that are decoded together.
+    /// The bytes of each run in the object: sections that are decoded together. Only those of what is held.
     pub fn runs(&self) -> impl ExactSizeIterator<Item = Range<u64>> {
         self.runs.iter().map(|run| match self.sections(run) {
             [first, .., last] => first.offset..last.end(),
@@ -98,7 +114,8 @@ impl SnapshotReader {
         }
         for info in &self.footer.types {
             let table = self.empty.table(info.type_id);
-            let columns = table.layout().columns.iter().map(|column| column.id).chain([PRESENCE]);
+            let columns =
+                self.empty.stored_layout(info.type_id).columns.iter().map(|column| column.id).chain([PRESENCE]);
             if !info.sums.iter().map(|(column, _)| *column).eq(columns) {
                 return Err(unsound("its sums are not its columns'"));
             }
@@ -151,10 +168,16 @@ impl SnapshotReader {
             *last &= u8::MAX.unbounded_shr(spare);
         }
         let ceilings = |id: TypeId| self.ceilings.get(id.index()).copied().unwrap_or(0);
-        let segment = segment::decode(table.layout(), body, table.segment_rows(), &ceilings, table.symbols());
         let type_id = table.layout().type_id;
-        let type_name = || self.empty.schema().get(type_id).name.clone();
-        let segment = segment.map_err(|source| BlobError::Segment { type_name: type_name(), number: 0, source })?;
+        let parts = [(&**self.empty.stored_layout(type_id), body)];
+        let wrong = |source| {
+            let type_name = self.empty.schema().get(type_id).name.clone();
+            BlobError::Segment { type_name, number: 0, source }
+        };
+        let map = self.maps.get(type_id.index()).ok_or_else(|| wrong(SegmentError::Parts))?;
+        let (rows_max, symbols) = (table.segment_rows(), table.symbols());
+        let segment =
+            segment::decode_parts(table.layout(), map, &parts, rows_max, &ceilings, symbols).map_err(wrong)?;
         if segment.rows() == rows {
             Ok((segment, live))
         } else {
@@ -170,9 +193,17 @@ impl SnapshotReader {
         }
         let mut tables = Vec::new();
         for (info, decoded) in self.footer.types.iter().zip(segments) {
-            tables.push(Arc::new(loaded(self.empty.table(info.type_id), info, decoded)?));
+            let table = self.empty.table(info.type_id);
+            tables.push(if self.empty.lacks_type(info.type_id) {
+                Arc::clone(table)
+            } else {
+                let is_whole = table.layout() == self.empty.stored_layout(info.type_id);
+                Arc::new(loaded(table, info, decoded, is_whole)?)
+            });
         }
-        let records = self.empty.with_tables(self.empty.schema().clone(), tables).with_version(version);
+        let sums = self.footer.types.iter().flat_map(sums_of);
+        let empty = self.empty.clone().with_sums_of_unheld(sums);
+        let records = empty.with_tables(empty.schema().clone(), tables).with_version(version);
         let indexed =
             records.tables().iter().map(|table| table.with_key_index(records.tables(), threads).map(Arc::new));
         let indexed = indexed.collect::<Option<_>>().ok_or_else(|| unsound("thousands of its records have one key"))?;
@@ -203,8 +234,18 @@ fn runs_in(footer: &Footer) -> Vec<Range<usize>> {
     starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
 }
 
-/// A table of decoded segments, placed by the footer.
-fn loaded(empty: &Table, info: &TypeInfo, decoded: Vec<(Segment, Box<[u8]>)>) -> Result<Table, BlobError> {
+fn sums_of(info: &TypeInfo) -> impl Iterator<Item = (TypeId, ColumnId, u128)> {
+    info.sums.iter().map(|(column, sum)| (info.type_id, *column, *sum))
+}
+
+/// A table of decoded segments, placed by the footer. `is_whole` says whether all columns are held: the footer's segments
+/// have the digests of all columns.
+fn loaded(
+    empty: &Table,
+    info: &TypeInfo,
+    decoded: Vec<(Segment, Box<[u8]>)>,
+    is_whole: bool,
+) -> Result<Table, BlobError> {
     if decoded.len() != info.segments.len() {
         return Err(unsound("it has more or fewer segments than it names"));
     }
@@ -213,11 +254,12 @@ fn loaded(empty: &Table, info: &TypeInfo, decoded: Vec<(Segment, Box<[u8]>)>) ->
     for (segment, (rows, alive)) in info.segments.iter().zip(decoded) {
         let place =
             placed.get_mut(segment.number as usize).ok_or_else(|| unsound("a segment is beyond its type's room"))?;
-        *place = Some(Arc::new(rows.with_digest(segment.digest)));
+        let digest = if is_whole { segment.digest } else { 0 };
+        *place = Some(Arc::new(rows.with_digest(digest)));
         // That 32 bits hold the ordinals of every segment was checked with the types.
         live.insert_bits(segment.number.saturating_mul(empty.segment_rows()), &alive);
     }
-    let sums: Vec<u128> = info.sums.iter().map(|(_, sum)| *sum).collect();
-    let (presence, columns) = sums.split_last().expect("presence is always among the sums");
-    Ok(empty.loaded(placed, live, Sums { columns: columns.to_vec(), presence: *presence }))
+    let sum_of = |wanted: ColumnId| info.sums.iter().find(|(column, _)| *column == wanted).map_or(0, |(_, sum)| *sum);
+    let columns = empty.layout().columns.iter().map(|column| sum_of(column.id)).collect();
+    Ok(empty.loaded(placed, live, Sums { columns, presence: sum_of(PRESENCE) }, is_whole))
 }

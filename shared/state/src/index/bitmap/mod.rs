@@ -3,7 +3,7 @@
 //! Scans, counts and the choice of free ordinals read them; point reads do not. They are paged, so that a delta copies
 //! 1 KiB per touched run of 8,192 ordinals instead of a bitmap of the whole table (I10).
 //!
-//! Rules: a page counts its live ordinals; the last page has one, so equal sets have equal pages and equal words.
+//! Rules: a page counts its live ordinals; the last page has one, so equal sets have equal pages.
 
 use super::directory::Directory;
 use std::ops::Range;
@@ -16,8 +16,6 @@ mod tests;
 const PAGE_WORDS: usize = 128;
 /// Ordinals of a page.
 const PAGE_ORDINALS: usize = PAGE_WORDS * 64;
-/// Words of the largest set: ordinals are 32 bits.
-const WORDS_MAX: usize = 1 << 26;
 
 /// A persistent set of ordinals, dense from 0.
 ///
@@ -142,37 +140,6 @@ impl LiveSet {
         let ordinals = words.flat_map(|number| ordinals_of(number, !self.word(number)));
         let Range { start, end } = range;
         ordinals.skip_while(move |ordinal| *ordinal < start).take_while(move |ordinal| *ordinal < end)
-    }
-
-    /// The set as words, bit b of word w being ordinal 64 w + b, up to the last that is not zero: the form on storage,
-    /// each little-endian.
-    pub fn words(&self) -> impl Iterator<Item = u64> {
-        let last = self.pages.iter().next_back();
-        let zeros = last.map_or(0, |page| page.words.iter().rev().take_while(|word| **word == 0).count());
-        let count = self.pages.len() * PAGE_WORDS - zeros;
-        self.pages.iter().flat_map(|page| page.words.iter().copied()).take(count)
-    }
-
-    /// The set of these words; `None` when they are more than ordinals can number. Bytes from outside are the
-    /// caller's to measure before they become words.
-    pub fn from_words(words: impl IntoIterator<Item = u64>) -> Option<Self> {
-        let mut pages = Vec::new();
-        let mut words = words.into_iter().peekable();
-        while words.peek().is_some() {
-            if pages.len() == WORDS_MAX / PAGE_WORDS {
-                return None;
-            }
-            let mut page = [0; PAGE_WORDS];
-            for (slot, word) in page.iter_mut().zip(&mut words) {
-                *slot = word;
-            }
-            let live = page.iter().map(|word| word.count_ones()).sum();
-            pages.push(Page { words: Arc::new(page), live });
-        }
-        let len = pages.iter().map(|page| page.live as usize).sum();
-        let mut set = Self { pages: pages.into_iter().collect(), len };
-        set.drop_empty_tail();
-        Some(set)
     }
 
     /// Bytes held, pages and both directory levels; what clones share is counted in each.

@@ -37,7 +37,7 @@ impl KeyIndex {
     /// `build` of about `len` entries that come in shares, on so many threads; the same structure comes out. None where
     /// so many hashes are alike that the keys can't all be different.
     #[must_use]
-    pub fn build_parallel<S: Sync, E: Iterator<Item = Entry>>(
+    pub(crate) fn build_parallel<S: Sync, E: Iterator<Item = Entry>>(
         len: usize,
         shares: &[S],
         threads: usize,

@@ -120,7 +120,7 @@ impl KeyIndex {
 
     /// Whether so many entries have the place of this hash that their keys can't all be different.
     #[must_use]
-    pub fn is_crowded(&self, hash: u64) -> bool {
+    pub(crate) fn is_crowded(&self, hash: u64) -> bool {
         self.pages.page(page_of(hash, self.pages.len())).len as usize > PAGE_ENTRIES_MAX
     }
 
@@ -233,7 +233,7 @@ impl<'i> Home<'i> {
     /// Whether others may be in a later line.
     #[inline(always)]
     #[must_use]
-    pub fn may_have_spilled(self) -> bool {
+    pub(crate) fn may_have_spilled(self) -> bool {
         self.line.may_have_spilled(tag_of(self.hash))
     }
 

@@ -225,7 +225,7 @@ fn threads_do_not_change_what_is_built() {
 }
 
 #[test]
-fn equal_keys_are_told_before_they_cost() {
+fn equal_keys_are_reported_before_they_cost() {
     let of_one_key = |(): &()| (0..1_000_000).map(|ordinal| (mixed(7), ordinal));
     assert!(KeyIndex::build_parallel(1_000_000, &[()], 2, of_one_key).is_none());
     let mut index = KeyIndex::build(&entries(0..100_000));

@@ -166,7 +166,7 @@ impl Postings {
     pub fn check_invariants(&self) {
         assert_eq!(self.iter().count(), self.len(), "a set counts its ordinals");
         assert!(self.iter().is_sorted_by(|a, b| a < b), "ordinals ascend");
-        assert!(self.many().is_none_or(|many| many.len > FEW_MAX), "few ordinals stand in a slice");
+        assert!(self.many().is_none_or(|many| many.len > FEW_MAX), "few ordinals are in a slice");
         for (_, container) in self.many().into_iter().flat_map(|many| &many.containers) {
             container.check_invariants();
         }

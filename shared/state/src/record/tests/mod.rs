@@ -2,6 +2,7 @@
 
 mod declaring;
 mod round_trip;
+mod variants;
 mod world;
 
 pub(crate) use world::World;

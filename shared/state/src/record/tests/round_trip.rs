@@ -174,9 +174,9 @@ proptest! {
         }
     }
 
-    /// What is told to be the same without being written has the same bytes when it is written, and the other way round.
+    /// A record that is found to be the same without being written has the same bytes when it is written, and the other way round.
     #[test]
-    fn the_same_record_is_told_unwritten(stored in anything(), other in anything(), changed in 0..24_usize) {
+    fn the_same_record_is_found_without_writing(stored in anything(), other in anything(), changed in 0..24_usize) {
         let given = with_field(&stored, other, changed);
         let mut world = World::of(|registry| registry.with::<Anything>());
         world.add_all(std::slice::from_ref(&stored));
@@ -273,7 +273,7 @@ struct Sea {
 
 /// A NaN differs from itself, and is twice in a set of the program's; in the dataset it is there once.
 #[test]
-fn a_set_is_the_same_only_if_each_value_has_a_place_of_its_own() {
+fn a_set_is_the_same_only_if_each_value_has_a_separate_place() {
     let sea = |heights: [f32; 3]| Sea { id: 1, waves: heights.map(|height| Wave { height }).into_iter().collect() };
     let mut world = World::of(|registry| registry.with::<Sea>());
     world.add_all(&[sea([f32::NAN, 1.0, 2.0])]);

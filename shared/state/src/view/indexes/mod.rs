@@ -149,7 +149,7 @@ impl ChangedRoots {
 
     /// The most roots that any index has to look at.
     #[must_use]
-    pub fn len_max(&self) -> usize {
+    pub(crate) fn len_max(&self) -> usize {
         self.by_index.iter().map(Vec::len).max().unwrap_or(0)
     }
 
@@ -257,9 +257,9 @@ impl Indexes {
     pub fn check_invariants(&self, state: &State) {
         for (bound, index) in self.binding.indexes.iter().zip(self.values.iter()) {
             index.check_invariants();
-            let anew = bound.path.build(state, 0);
-            assert_eq!(index.distinct(), anew.distinct(), "{} has the values of its state", bound.identity.path);
-            for (value, postings) in anew.values() {
+            let built = bound.path.build(state, 0);
+            assert_eq!(index.distinct(), built.distinct(), "{} has the values of its state", bound.identity.path);
+            for (value, postings) in built.values() {
                 assert_eq!(index.find(value), Some(postings), "{} has the records of each value", bound.identity.path);
             }
         }

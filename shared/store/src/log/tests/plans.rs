@@ -87,7 +87,7 @@ fn a_snapshot_is_due_at_twice_its_price() {
 }
 
 #[test]
-fn the_floor_stays_behind_what_is_kept() {
+fn the_log_start_stays_below_what_is_kept() {
     let log_state = log_state(100, 1, &[10, 20, 30, 40, 50], 1);
     let limit =
         |snapshots, younger_than| Rules::default().log_start_limit(&log_state, snapshots, Timestamp(younger_than)).0;

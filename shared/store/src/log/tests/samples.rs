@@ -6,7 +6,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use crate::log::names::{Folder, ObjectName};
-use crate::log::{Body, Commit, ContentHash, DeltaPlace, Entry, Head, Kind, ObjectRef, Open, Snapshot, Trim};
+use crate::log::{Body, Commit, DeltaPlace, Entry, Head, Kind, ObjectRef, Open, Snapshot, Trim};
+use cenote_state::hash::Hash;
 use cenote_state::ids::{ColumnId, DatasetId, Epoch, Position, Timestamp, TypeId, Version};
 use cenote_state::schema::{Field, Schema, Shape, TypeKind, TypeSchema, ValueKind};
 
@@ -22,14 +23,14 @@ pub(super) fn head(position: u64, kind: Kind) -> Head {
         time: Timestamp(1_767_225_600_000),
         checkpoint: Position(if kind == Kind::Checkpoint { position } else { 5 }),
         log_start: Position(4),
-        previous: ContentHash::of(b"before"),
-        hash: ContentHash::NONE,
+        previous: Hash::of(b"before"),
+        hash: Hash::NONE,
     }
 }
 
 pub(super) fn object(folder: Folder, position: u64, length: u64) -> ObjectRef {
     let name = ObjectName { folder, position: Position(position), epoch: Epoch(3), id: [7; 16] };
-    ObjectRef { name: name.to_string(), length, hash: ContentHash::of(b"object") }
+    ObjectRef { name: name.to_string(), length, hash: Hash::of(b"object") }
 }
 
 pub(super) fn schema() -> Schema {

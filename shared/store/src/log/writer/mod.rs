@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Rules: what is about to be put is kept here first, so that a dropped future loses nothing and the next call settles
-//! it (rule 2); an entry of one's own epoch that took the position (a janitor's) means the same body at the next; a
+//! it (rule 2); an entry of the own epoch that took the position (a janitor's) means the same body at the next; a
 //! higher epoch is final (rule 3); a body is only put where it fits: a commit after its parent, a name above the
 //! log start (rule 5), a checkpoint just after the position that it describes; a checkpoint comes before the 1,000th entry
 //! since the last.
@@ -27,7 +27,6 @@ use bytes::Bytes;
 
 use super::entry::{Body, Entry, ObjectRef, Open};
 use super::error::ReadError;
-use super::hash::ContentHash;
 use super::head::{Head, Kind};
 use super::heartbeat::Heartbeat;
 use super::names::{Folder, ObjectName};
@@ -39,6 +38,7 @@ use super::start::{CHECKPOINT_EVERY, CHECKPOINT_FROM};
 use super::state::LogState;
 use crate::env::{Env, Instant};
 use crate::storage::Storage;
+use cenote_state::hash::Hash;
 use cenote_state::ids::{Epoch, Timestamp, Version};
 
 /// An owner's name is cut to this many bytes.
@@ -88,13 +88,13 @@ pub struct NewObject {
 }
 
 impl NewObject {
-    /// What an entry says of it.
+    /// What an entry says of it, if it is not a snapshot.
     #[must_use]
     pub fn reference(&self) -> ObjectRef {
         ObjectRef {
             name: self.name.to_string(),
             length: self.parts.iter().map(|part| part.len() as u64).sum(),
-            hash: ContentHash::of_parts(self.parts.iter().map(AsRef::as_ref)),
+            hash: Hash::of_parts(self.parts.iter().map(AsRef::as_ref)),
         }
     }
 }
@@ -430,7 +430,7 @@ impl LogWriter {
             checkpoint: if body.kind() == Kind::Checkpoint { position } else { checkpoint },
             log_start: if let Body::Trim(trim) = &body { trim.log_start } else { log_start },
             previous: hash,
-            hash: ContentHash::NONE,
+            hash: Hash::NONE,
         };
         let (entry, bytes) = Entry::encode(head, body).map_err(Refused::Encode)?;
         self.in_flight = Some(InFlight { entry, bytes, is_doubtful: false });

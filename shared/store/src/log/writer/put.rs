@@ -1,7 +1,7 @@
 //! One put to its end: attempts, looks at what is there, and its outcome (rule 2).
 //!
 //! What is in flight is kept by the writer before the first byte leaves, with the doubt that a put leaves behind. An
-//! entry of one's own epoch at our position moves the body on to the next; anything else there is the end.
+//! entry of the own epoch at our position moves the body on to the next; anything else there is the end.
 //!
 //! An `open` that insists races an owner that puts one entry after another. Its put can leave only once the entry before
 //! it is known, so it does not wait to be refused: it looks while it puts, and goes on as soon as another's entry shows.
@@ -39,7 +39,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// What one attempt to put found.
 enum Attempt {
     Committed,
-    /// Another's bytes stand there, or the store shows something that can't be ours.
+    /// Another's bytes are there, or the store shows something that can't be ours.
     Lost(Standing, Option<Bytes>),
     /// The store refused the first put of these bytes, and nothing is there.
     Refused(StorageError),
@@ -197,7 +197,7 @@ impl LogWriter {
         outcome
     }
 
-    /// Another's bytes stand at our position: the body moves on to the next one, or this is the end.
+    /// Another's bytes are at our position: the body moves on to the next one, or this is the end.
     fn lost(&mut self, standing: Standing, found: Option<Bytes>) -> ControlFlow<Outcome> {
         let flight = self.in_flight.as_ref().expect("something is in flight");
         let (position, nonce, body) = (flight.entry.head.position, flight.entry.head.nonce, flight.entry.body.clone());
@@ -285,6 +285,7 @@ fn is_entry(name: &str, bytes: &Bytes) -> bool {
 fn foreign(error: &DecodeError) -> Lost {
     let (DecodeError::NotCenote { object, .. }
     | DecodeError::NeedsUpgrade { object, .. }
+    | DecodeError::OldFormat { object, .. }
     | DecodeError::Damaged { object, .. }
     | DecodeError::TooLarge { object, .. }) = error;
     Lost::Foreign { object: object.clone(), cause: error.to_string() }

@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 use tokio_postgres::config::Host;
 
 use self::decode::Decoder;
-use super::super::{Fed, Feed};
+use super::super::{Feed, FeedEntry};
 use crate::Answer;
 use crate::clock::{self, now};
 use crate::domain::{Key, Message, Micros};
@@ -58,7 +58,7 @@ struct Stream {
 }
 
 struct Change {
-    fed: Fed,
+    fed: FeedEntry,
     at: Micros,
     /// Where the transaction ends, if this is its last change: acknowledged with it.
     ends: Option<u64>,
@@ -182,7 +182,7 @@ impl Stream {
         self.number += 1;
         // Log positions are multiples of eight, and no transaction here has eight million rows.
         let position = (self.commit >> 3 << 23) | self.number.min((1 << 23) - 1);
-        Change { at: message.at, fed: Fed { position, key: message.key(), body: message.encode() }, ends: None }
+        Change { at: message.at, fed: FeedEntry { position, key: message.key(), body: message.encode() }, ends: None }
     }
 }
 
@@ -199,13 +199,13 @@ impl State {
 
 #[async_trait]
 impl Feed for Capture {
-    async fn next(&self, _after: u64, limit: usize) -> Answer<Vec<Fed>> {
+    async fn next(&self, _after: u64, limit: usize) -> Answer<Vec<FeedEntry>> {
         let mut state = self.state.lock().await;
         self.fetch(&mut state, Duration::ZERO).await?;
         Ok(state.fetched.iter().take(limit).map(|change| change.fed.clone()).collect())
     }
 
-    async fn done(&self, fed: &[Fed]) -> Answer<()> {
+    async fn done(&self, fed: &[FeedEntry]) -> Answer<()> {
         let Some(last) = fed.last() else { return Ok(()) };
         let mut state = self.state.lock().await;
         while let Some(change) = state.fetched.pop_front_if(|change| change.fed.position <= last.position) {
@@ -229,7 +229,7 @@ impl Feed for Capture {
         Ok(self.state.lock().await.fetched.front().map(|change| change.at))
     }
 
-    async fn replay(&self, _since: Micros) -> Answer<Option<Vec<Fed>>> {
+    async fn replay(&self, _since: Micros) -> Answer<Option<Vec<FeedEntry>>> {
         // The server drops the log once it is acknowledged.
         Ok(None)
     }
