@@ -190,5 +190,5 @@ pub(crate) const SCENARIOS: &[(&str, Make)] = &[
         scenario
     }),
     ("a dataset that is not there", || folder(|_| {})),
-    ("an entry that is damaged", || folder(|base| write(base, ENTRY, b"CENOTE-E\x01\x00 and then something else"))),
+    ("an entry that is damaged", || folder(|base| write(base, ENTRY, b"CENOTE-E\x02\x00 and then something else"))),
 ];

@@ -33,6 +33,7 @@ impl Answer {
         let io = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last();
         let (words, status, code) = match answered(error, &whole) {
             Some(http) => (http.words(), Some(http.status), http.code),
+            None if whole.contains(BARE_REDIRECT) => ("a redirect that names no address".to_owned(), Some(301), None),
             None => (innermost(error, io), None, None),
         };
         Answer {
@@ -168,9 +169,6 @@ impl Answer {
         if self.says(&["failed to lookup address"]) && !self.says(&["Temporary failure", "Try again"]) {
             return (Configuration, "the host is unknown; check the endpoint and the region");
         }
-        if self.says(&["redirect without LOCATION"]) {
-            return (Configuration, WRONG_REGION);
-        }
         // Only of reads: a write with a strange answer may have landed.
         let answers_strangely =
             ["non-partial response", "missing from response", "Content-Range header", "header missing"];
@@ -296,6 +294,8 @@ impl Http {
 }
 
 const STATUS: &str = "status code: ";
+/// What `object_store` says of a redirect of S3's.
+const BARE_REDIRECT: &str = "redirect without LOCATION";
 
 fn answered(error: &(dyn StdError + 'static), whole: &str) -> Option<Http> {
     // The innermost text is the answer alone.
@@ -361,7 +361,7 @@ fn causes<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (
 /// The status of an HTTP answer.
 pub(super) fn http_status(error: &(dyn StdError + 'static)) -> Option<u16> {
     let whole = with_sources(error);
-    if whole.contains("redirect without LOCATION") {
+    if whole.contains(BARE_REDIRECT) {
         return Some(301);
     }
     answered(error, &whole).map(|http| http.status)

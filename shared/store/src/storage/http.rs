@@ -4,7 +4,8 @@
 //! a slow uplink could never send a large one. So requests with a large body go through a client with a longer limit.
 //! That nothing is acknowledged while a body is sent, the system notices by itself, after 30 s.
 //!
-//! A certificate that is not trusted, or a host that is unknown, is not tried again.
+//! A certificate that is not trusted, a host that is unknown, a quota that is used up (507) or an operation that the server
+//! lacks (501) is not tried again.
 
 use std::time::Duration;
 
@@ -44,9 +45,23 @@ impl HttpService for Client {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let is_small = request.body().content_length() <= SMALL_BODY_BYTES;
         let client = if is_small { &self.quick } else { &self.uploading };
-        client.execute(request).await.map_err(|error| {
-            // A kind that the store's client does not retry.
-            if Answer::of(&error).is_lasting() { HttpError::new(HttpErrorKind::Unknown, error) } else { error }
-        })
+        // `Unknown` is a kind of error that the store's client does not retry.
+        let response = client.execute(request).await.map_err(|error| match Answer::of(&error).is_lasting() {
+            true => HttpError::new(HttpErrorKind::Unknown, error),
+            false => error,
+        })?;
+        let status = response.status();
+        if !matches!(status.as_u16(), 501 | 507) {
+            return Ok(response);
+        }
+        let body = response.into_body().bytes().await?;
+        let body = String::from_utf8_lossy(&body);
+        let refused = Refused(format!("Server returned non-2xx status code: {status}: {body}"));
+        Err(HttpError::new(HttpErrorKind::Unknown, refused))
     }
 }
+
+/// An answer that will be the same until a person changes something, in the words of the store's client.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Refused(String);

@@ -181,7 +181,16 @@ impl Drop for ScriptedServer {
 /// Answers the requests of one connection.
 fn serve(inner: &Inner, stream: Box<dyn Duplex>) {
     let mut stream = BufReader::new(stream);
-    while let Some(request) = read_request(&mut stream) {
+    loop {
+        let request = match read_request(&mut stream) {
+            Ok(Some(request)) => request,
+            Ok(None) => return,
+            // As servers answer to what is no HTTP.
+            Err(_) => {
+                let _ = stream.get_mut().write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n");
+                return;
+            }
+        };
         let line = format!("{} {}", request.method, request.path);
         inner.requests.lock().expect("no thread panics while it holds the lock").push(line);
         let is_head = request.method == "HEAD";
@@ -203,22 +212,24 @@ fn serve(inner: &Inner, stream: Box<dyn Duplex>) {
     }
 }
 
-fn read_request(stream: &mut impl BufRead) -> Option<Request> {
+/// `None` at the end of the connection.
+fn read_request(stream: &mut impl BufRead) -> std::io::Result<Option<Request>> {
     let mut line = String::new();
-    stream.read_line(&mut line).ok()?;
+    stream.read_line(&mut line)?;
     let mut words = line.split_whitespace();
-    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let (Some(method), Some(path)) = (words.next(), words.next()) else { return Ok(None) };
+    let (method, path) = (method.to_owned(), path.to_owned());
     let mut headers = BTreeMap::new();
     loop {
         let mut line = String::new();
-        stream.read_line(&mut line).ok()?;
+        stream.read_line(&mut line)?;
         let Some((name, value)) = line.trim_end().split_once(':') else { break };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
     let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
-    stream.read_exact(&mut body).ok()?;
-    Some(Request { method, path, headers, body })
+    stream.read_exact(&mut body)?;
+    Ok(Some(Request { method, path, headers, body }))
 }
 
 struct Reply {
