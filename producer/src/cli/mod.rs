@@ -12,10 +12,12 @@ mod run;
 mod schema;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use cenote_producer::ProducerBuilder;
 use cenote_producer::storage::Storage;
-use cenote_producer::{Producer, ProducerBuilder};
 use cenote_store::cli;
+use cenote_store::log::OnOpen;
 use clap::{Args, Parser, Subcommand};
 
 /// Publishes datasets that services read from memory.
@@ -63,16 +65,12 @@ impl OwnerArgs {
         let builder = builder.owner(&self.owner);
         let builder =
             builder.on_wait(|waiting| cli::note(format_args!("{waiting}; --take-over takes it over at once")));
+        let goodbye = cli::Goodbye::listen();
+        let builder = builder.writer_options(|options| {
+            options.on_open = Some(OnOpen(Arc::new(move |heartbeat| goodbye.set(heartbeat))));
+        });
         if self.take_over { builder.take_over() } else { builder }
     }
-}
-
-/// Says goodbye for the producer when the process is told to end, so that the next producer need not wait.
-fn say_goodbye_when_stopped(producer: &Producer) {
-    let releaser = producer.releaser();
-    cli::when_stopped(async move {
-        let _ = releaser.release().await;
-    });
 }
 
 /// Runs the command that the process was started with.

@@ -61,7 +61,6 @@ impl Republish {
         }
         let opened = builder.open().await;
         let mut producer = opened.map_err(|error| Failure::of(error.kind(), &error))?;
-        super::say_goodbye_when_stopped(&producer);
         let republished = producer.republish(version).await;
         // Closed after a failure as well, so that the next producer need not wait.
         let closed = producer.close().await;

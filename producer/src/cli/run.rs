@@ -144,7 +144,6 @@ impl Run {
             return self.show(&preview.map_err(|error| self.explained(error, dry.schema(), &input))?, &learned, &input);
         }
         let mut producer = builder.open().await.map_err(explained_open)?;
-        super::say_goodbye_when_stopped(&producer);
         let learned = learned();
         if !self.json {
             print_schema(&learned, &input)?;

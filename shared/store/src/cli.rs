@@ -11,6 +11,7 @@ use std::fmt::Display;
 use std::future::Future;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cenote_state::shown::shown;
@@ -19,7 +20,7 @@ use indicatif::HumanCount;
 
 use crate::env::Env;
 use crate::error::{ErrorKind, with_sources};
-use crate::log::ReadError;
+use crate::log::{Heartbeat, ReadError};
 use crate::storage::{Storage, StorageError};
 
 /// Which dataset, and how its store is reached: the first argument of every command.
@@ -123,34 +124,73 @@ pub fn note(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// When the process is told to end (SIGINT, SIGTERM), runs `goodbye` for a few seconds at most and ends with the code of
-/// that signal, whatever the command is doing: what it has not committed is not there, as after a crash.
-pub fn when_stopped(goodbye: impl Future<Output = ()> + Send + 'static) {
-    const GOODBYE: Duration = Duration::from_secs(5);
-    let env = Env::system();
-    drop(env.clone().spawn(async move {
-        let Some((name, code)) = stopped().await else { return };
-        note(format_args!("{name}: stopping; what was not committed is not published"));
-        let _ = env.timeout(GOODBYE, goodbye).await;
-        std::process::exit(code);
-    }));
-}
+/// What a program does when it is told to end (SIGINT, SIGTERM): it marks its dataset as free, so that the next producer need
+/// not wait, and ends with the code of the signal, whatever it is doing. What it has not committed is not there, as after
+/// a crash.
+#[derive(Clone, Debug)]
+pub struct Goodbye(Arc<Mutex<Option<Heartbeat>>>);
 
-#[cfg(unix)]
-async fn stopped() -> Option<(&'static str, i32)> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt()).ok()?, signal(SignalKind::terminate()).ok()?);
-    tokio::select! {
-        biased;
-        _ = interrupt.recv() => Some(("SIGINT", 130)),
-        _ = terminate.recv() => Some(("SIGTERM", 143)),
+impl Goodbye {
+    /// Listens from now on. Needs the runtime.
+    #[must_use]
+    pub fn listen() -> Goodbye {
+        const GOODBYE: Duration = Duration::from_secs(5);
+        let goodbye = Goodbye(Arc::default());
+        let (signals, heard, env) = (Signals::new(), goodbye.clone(), Env::system());
+        drop(env.clone().spawn(async move {
+            let Some((name, code)) = signals.next().await else { return };
+            note(format_args!("{name}: stopping; what was not committed is not published"));
+            let heartbeat = heard.0.lock().expect("no thread panics while it holds the lock").take();
+            if let Some(heartbeat) = heartbeat {
+                let _ = env.timeout(GOODBYE, heartbeat.release()).await;
+            }
+            std::process::exit(code);
+        }));
+        goodbye
+    }
+
+    /// Says goodbye for this dataset when the time comes.
+    pub fn set(&self, heartbeat: Heartbeat) {
+        *self.0.lock().expect("no thread panics while it holds the lock") = Some(heartbeat);
     }
 }
 
-#[cfg(not(unix))]
-async fn stopped() -> Option<(&'static str, i32)> {
-    tokio::signal::ctrl_c().await.ok()?;
-    Some(("ctrl-c", 130))
+/// The signals that end a program. Listening begins when it is made.
+struct Signals {
+    #[cfg(unix)]
+    unix: Option<(tokio::signal::unix::Signal, tokio::signal::unix::Signal)>,
+}
+
+impl Signals {
+    fn new() -> Signals {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let both = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+            Signals {
+                unix: if let (Ok(interrupt), Ok(terminate)) = both { Some((interrupt, terminate)) } else { None },
+            }
+        }
+        #[cfg(not(unix))]
+        Signals {}
+    }
+
+    /// The first signal's name, and the exit code that goes with it.
+    #[cfg(unix)]
+    async fn next(self) -> Option<(&'static str, i32)> {
+        let (mut interrupt, mut terminate) = self.unix?;
+        tokio::select! {
+            biased;
+            _ = interrupt.recv() => Some(("SIGINT", 130)),
+            _ = terminate.recv() => Some(("SIGTERM", 143)),
+        }
+    }
+
+    #[cfg(not(unix))]
+    async fn next(self) -> Option<(&'static str, i32)> {
+        tokio::signal::ctrl_c().await.ok()?;
+        Some(("ctrl-c", 130))
+    }
 }
 
 fn ended(result: Result<(), Failure>) -> ExitCode {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::ReadError;
+use super::heartbeat::Heartbeat;
 use super::hint::Hint;
 use super::names;
 use super::outcome::{Lost, Outcome, Pending, Refused};
@@ -106,6 +107,9 @@ impl LogWriter {
         let mut writer = LogWriter::new(reader.storage().clone(), env, options, log_state, epoch);
         match writer.put_open(insists).await? {
             Outcome::Committed(_) => {
+                if let Some(OnOpen(listener)) = &writer.options.on_open {
+                    listener(writer.heartbeat());
+                }
                 writer.heartbeat().offer().await;
                 Ok(writer)
             }
@@ -150,6 +154,16 @@ pub struct OnWait(pub Arc<dyn Fn(&Waiting) + Send + Sync>);
 impl fmt::Debug for OnWait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("OnWait")
+    }
+}
+
+/// Gets the heartbeat of a dataset that was opened, before its first beat.
+#[derive(Clone)]
+pub struct OnOpen(pub Arc<dyn Fn(Heartbeat) + Send + Sync>);
+
+impl fmt::Debug for OnOpen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnOpen")
     }
 }
 

@@ -30,7 +30,7 @@ use super::error::ReadError;
 use super::head::{Head, Kind};
 use super::heartbeat::Heartbeat;
 use super::names::{Folder, ObjectName};
-use super::open::OnWait;
+use super::open::{OnOpen, OnWait};
 use super::order::{PublishStep, Rules};
 use super::outcome::{Lost, Outcome, Pending, Refused};
 use super::reader::LogReader;
@@ -61,6 +61,8 @@ pub struct WriterOptions {
     pub take_over: bool,
     /// Is told when `open` waits for another producer. Default: nobody.
     pub on_wait: Option<OnWait>,
+    /// Gets the heartbeat before its first beat: to say goodbye from outside. Default: nobody.
+    pub on_open: Option<OnOpen>,
     #[doc(hidden)]
     pub rules: Rules,
 }
@@ -73,6 +75,7 @@ impl Default for WriterOptions {
             heartbeat_interval: Duration::from_secs(15),
             take_over: false,
             on_wait: None,
+            on_open: None,
             rules: Rules::default(),
         }
     }
