@@ -20,6 +20,7 @@ use indicatif::HumanCount;
 
 use crate::env::Env;
 use crate::error::{ErrorKind, with_sources};
+use crate::log::proof::UnfitStore;
 use crate::log::{Heartbeat, ReadError};
 use crate::storage::{Storage, StorageError};
 
@@ -97,7 +98,9 @@ impl<E: Error + 'static> From<E> for Failure {
 
 fn kind_of(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
     let storage = error.downcast_ref::<StorageError>().map(StorageError::kind);
-    storage.or_else(|| error.downcast_ref::<ReadError>().map(ReadError::kind)).or_else(|| kind_of(error.source()?))
+    let unfit = error.is::<UnfitStore>().then_some(ErrorKind::Configuration);
+    let read = || error.downcast_ref::<ReadError>().map(ReadError::kind);
+    storage.or(unfit).or_else(read).or_else(|| kind_of(error.source()?))
 }
 
 /// An error and its sources on one line.

@@ -72,6 +72,7 @@ const PARTS_IN_FLIGHT: usize = 4;
 /// assert_eq!(names, ["notes/a", "notes/b"]);
 ///
 /// assert_eq!(storage.size("notes/b").await?, Some(8));
+/// assert!(storage.modified("notes/b").await?.is_some());
 /// assert_eq!(storage.get("notes/b").await?.unwrap(), "in parts");
 /// assert_eq!(storage.get_range("notes/b", 3..5).await?.unwrap(), "pa");
 /// assert_eq!(storage.get_tail("notes/b", 5).await?.unwrap().bytes, "parts");
@@ -292,7 +293,12 @@ impl Storage {
         Ok(self.found(name, self.store.head(&key).await)?.map(|meta| meta.size))
     }
 
-    /// When an object was stored last, by the store's clock.
+    /// When an object was put, by the store's clock; `None` if it is missing.
+    ///
+    /// [Example](Storage#example)
+    ///
+    /// # Errors
+    /// If the store refuses or fails.
     pub async fn modified(&self, name: &str) -> Result<Option<Timestamp>, StorageError> {
         let key = self.key(name, Operation::Read)?;
         let meta = self.found(name, self.store.head(&key).await)?;

@@ -14,7 +14,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
 use super::{ATTEMPT_TIMEOUT, LogWriter};
-use crate::log::entry::{Body, ENTRY_BYTES_MAX, LogObject, decode};
+use crate::log::entry::{Body, ENTRY_BYTES_MAX, Entry, LogObject, decode};
 use crate::log::error::{DecodeError, ReadError};
 use crate::log::head::{Head, Kind};
 use crate::log::names;
@@ -37,21 +37,23 @@ const LOOK_AT_LEAST: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// What one attempt to put found.
-enum Attempt {
+pub(super) enum Attempt {
     Committed,
     /// Another's bytes are there, or the store shows something that can't be ours.
     Lost(Standing, Option<Bytes>),
     /// The store refused the first put of these bytes, and nothing is there.
     Refused(StorageError),
+    /// The log went on, or is another, whatever is at our position.
+    CutOff(Lost),
     /// With what the store said.
     Undecided(Said),
 }
 
 /// What the store said last about a put that is not decided.
-struct Said {
-    words: String,
+pub(super) struct Said {
+    pub(super) words: String,
     /// An answer tells more than a silence.
-    is_answer: bool,
+    pub(super) is_answer: bool,
 }
 
 impl Said {
@@ -77,6 +79,10 @@ impl LogWriter {
                     (started, pause, said) = (self.env.instant(), FIRST_PAUSE, None);
                     continue;
                 }
+                Attempt::CutOff(lost) => match self.cut_off(lost) {
+                    ControlFlow::Break(outcome) => return self.finish(outcome),
+                    ControlFlow::Continue(()) => continue,
+                },
                 Attempt::Refused(error) => return self.finish(Outcome::Lost(Lost::Refused(error))),
                 Attempt::Undecided(cause) => cause.or_what_told_more(said),
             };
@@ -108,7 +114,7 @@ impl LogWriter {
         };
         let mut refusal = None;
         let said = match answer {
-            Ok(Ok(Created::Yes)) => return Attempt::Committed,
+            Ok(Ok(Created::Yes)) => return self.believed(ATTEMPT_TIMEOUT).await,
             Ok(Ok(Created::Exists)) => {
                 is_refused = true;
                 let words = format!("the store says that {name} exists, and does not show it");
@@ -124,7 +130,7 @@ impl LogWriter {
         let left = left.saturating_sub(self.env.instant() - began).clamp(LOOK_AT_LEAST, ATTEMPT_TIMEOUT);
         let (standing, found) = self.look(&name, &bytes, left).await;
         match self.options.rules.judge_put(standing) {
-            Verdict::Committed => Attempt::Committed,
+            Verdict::Committed => self.believed(ATTEMPT_TIMEOUT).await,
             Verdict::Lost => {
                 let is_clear = is_refused && self.env.instant() - began < CLEAR_WITHIN;
                 self.in_flight.as_mut().expect("it still is").is_doubtful = was_doubtful || !is_clear;
@@ -183,6 +189,14 @@ impl LogWriter {
         if entry.head.kind == Kind::Commit {
             self.commit_time = entry.head.time;
         }
+        if entry.head.kind == Kind::Open {
+            self.is_waiting = false;
+            if let Some(heartbeat) = &self.heartbeat {
+                heartbeat.opened(self.epoch, position);
+            }
+            self.unproven = Some((names::log_entry(position), flight.bytes.clone()));
+        }
+        self.sight.saw(&self.env);
         if let Some(heartbeat) = &self.heartbeat {
             heartbeat.note(position);
         }
@@ -216,8 +230,11 @@ impl LogWriter {
             None => return ControlFlow::Break(Outcome::Lost(Lost::Nothing { position })),
         };
         let is_open = matches!(body, Body::Open(_));
-        if is_open && !self.insists() {
+        if is_open && !self.insists() && !self.is_waiting {
             return ControlFlow::Break(Outcome::Lost(Lost::Behind { position }));
+        }
+        if self.is_waiting && matches!(entry.body, Body::Open(_) | Body::Commit(_)) {
+            return self.not_our_turn(&entry);
         }
         if let Err(error) = self.log_state.advance(&entry) {
             return self.cut_off(does_not_follow(&name, &error));
@@ -225,11 +242,7 @@ impl LogWriter {
         if is_open {
             self.epoch = Epoch(self.log_state.epoch.0 + 1);
         } else if self.options.rules.is_fenced(self.epoch, entry.head.epoch) {
-            // The first entry of an epoch is its `open`.
-            let owner = match &entry.body {
-                Body::Open(open) => open.owner.clone(),
-                _ => "another producer".to_owned(),
-            };
+            let owner = owner_of(&entry);
             return self.end(Outcome::Fenced(Fenced { owner, position, epoch: entry.head.epoch, own: self.epoch }));
         }
         if matches!(body, Body::Checkpoint(_)) {
@@ -242,6 +255,16 @@ impl LogWriter {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => self.end(Outcome::Lost(Lost::Foreign { object: name, cause: error.to_string() })),
         }
+    }
+
+    /// Another producer wrote before this one's `open`: what this one has loaded is not the newest, or not its to follow.
+    fn not_our_turn(&mut self, entry: &Entry) -> ControlFlow<Outcome> {
+        let Head { position, epoch, .. } = entry.head;
+        self.epoch = self.log_state.epoch;
+        if epoch > self.epoch {
+            return self.end(Outcome::Fenced(Fenced { owner: owner_of(entry), position, epoch, own: self.epoch }));
+        }
+        self.end(Outcome::Lost(Lost::Overtaken { position }))
     }
 
     /// Whether an `open` is in flight that goes on at the next position if it loses this one.
@@ -275,6 +298,14 @@ impl LogWriter {
         let flight = self.in_flight.as_ref().expect("something is in flight");
         let head = &flight.entry.head;
         Pending::new(head.position, head.kind, head.nonce, flight.bytes.clone(), cause)
+    }
+}
+
+/// Who took over, if the entry says so: the first entry of an epoch is its `open`.
+fn owner_of(entry: &Entry) -> String {
+    match &entry.body {
+        Body::Open(open) => open.owner.clone(),
+        _ => "another producer".to_owned(),
     }
 }
 
