@@ -151,7 +151,7 @@ mod writer;
 
 pub use builder::ProducerBuilder;
 pub use cenote_state::ids::{DatasetId, Epoch, Ordinal, Position};
-pub use cenote_state::record::{Component, KeyValue, ListIter, MapIter, Record};
+pub use cenote_state::record::{Adapter, Component, KeyValue, ListIter, MapIter, Record};
 pub use cenote_state::schema::Allow;
 pub use cenote_state::view::{Diff, HashIndex, IndexValue, Many, Matches, Records, View};
 pub use cenote_state::{Key, KeyOf, List, Map, Root, Set, TableRef, Text, Timestamp, Token, Version};
