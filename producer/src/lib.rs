@@ -156,6 +156,7 @@ pub use cenote_state::record::{Adapter, Component, KeyValue, ListIter, MapIter, 
 pub use cenote_state::schema::Allow;
 pub use cenote_state::view::{Diff, HashIndex, IndexValue, Many, Matches, Records, View};
 pub use cenote_state::{Key, KeyOf, List, Map, Root, Set, TableRef, Text, Timestamp, Token, Version};
+pub use cenote_store::log::Waiting;
 pub use cenote_store::log::retention::{Retention, Trimmed};
 /// The program's `main`, which needs more than the library's interface. No part of it.
 #[cfg(feature = "cli")]
@@ -163,6 +164,7 @@ pub use cenote_store::log::retention::{Retention, Trimmed};
 pub use cli::main;
 pub use dry_run::{DryRun, Preview};
 pub use error::{CycleError, OpenError, RecordError, SnapshotError};
+pub use heartbeat::Releaser;
 pub use producer::Producer;
 pub use report::{CommitReport, Cycled, Settled, TypeReport, Updated};
 pub use snapshot::{SnapshotFailure, SnapshotPolicy, SnapshotReport};

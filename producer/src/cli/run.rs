@@ -150,7 +150,7 @@ impl Run {
         // Closed after a failure as well, so that the next producer need not wait.
         let closed = producer.close().await;
         let cycled = cycled.map_err(|error| self.explained(error, producer.schema(), &input))?;
-        closed?;
+        closed.map_err(|error| Failure::of(error.kind(), &error))?;
         let counts = self.counts(&producer.view(), &cycled);
         print_line(if self.json { self.as_json(&counts, &cycled, &learned) } else { self.as_text(&counts, &cycled) })?;
         snapshot_made(&producer)
@@ -280,7 +280,7 @@ fn explained_open(error: OpenError) -> Failure {
             None => Failure::negative(chain(cause.as_ref())),
         };
     }
-    let Some(refused) = error.schema() else { return error.into() };
+    let Some(refused) = error.schema() else { return Failure::of(error.kind(), &error) };
     let said = refused.refusals.iter().map(|refusal| match refusal {
         Refusal::LacksField { type_name, field, found } => format!(
             "{type_name}.{field} ({found}) is in the dataset and not in the schema; add it, or remove its values with \

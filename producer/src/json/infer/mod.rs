@@ -9,6 +9,7 @@ use std::io::Read;
 
 use cenote_state::ids::{ColumnId, TypeId};
 use cenote_state::schema::{Field, Schema, Shape, TypeKind, TypeSchema, ValueKind, limits};
+use cenote_state::shown::is_plain;
 
 use super::cursor::{Cursor, Token};
 use super::error::{Fault, JsonError, JsonErrors, Problem, shortened};
@@ -229,6 +230,9 @@ impl Objects {
         }
         if name.is_empty() || name.len() > limits::NAME_BYTES {
             return Err(Problem::Name { bytes: name.len() });
+        }
+        if !is_plain(name) {
+            return Err(Problem::Schema(format!("the name {name:?} has control characters; rename the field")));
         }
         *room = room.checked_sub(1).ok_or(Problem::TooManyFields)?;
         let absent = (self.instances > 1).then_some(self.first_line);
