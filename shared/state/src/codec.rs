@@ -1,23 +1,29 @@
-//! Control records as bytes: what is written of a record, in which order, by hand.
+//! Control records as bytes: bincode in its legacy configuration, bounded and checked.
 //!
-//! A record in memory changes with the code; its bytes must not. So a record says in one place, its crate's module `wire`,
-//! what of it is on storage and in which order ([`wire!`](crate::wire)), and whoever adds a field is asked by the compiler
-//! whether it is to be there.
+//! Legacy bytes (little-endian, fixed-width integers, counts as u64) equal those of bincode 1 and its successors, so the
+//! format outlives the crate. A record in memory changes with the code; its bytes must not. So nothing is derived: a record
+//! names in one place, its crate's module `wire`, what of it is on storage and in which order ([`wire!`](crate::wire)), and
+//! the compiler refuses a field that is left out.
 //!
 //! ```text
 //! number   little-endian, of its width       option   0, or 1 and the value
-//! bool     0 or 1                            list     count u32, then the elements
-//! string   bytes u32, then UTF-8             enum     number u8, then its fields
+//! bool     0 or 1                            list     count u64, then the elements
+//! string   bytes u64, then UTF-8             enum     number u8, then its fields
 //! record   its fields, one after another     map      as a list of pairs, sorted by key, each key once
 //! ```
 //!
-//! Rules: a value has one form, and every byte is consumed; a count is believed only as far as the bytes that are left could
-//! hold so many, so nothing is allocated on a number's word alone (I9); a record never changes its shape (a container
-//! grows by a new section, never by a new field). Bytes are proven by their container's hash before they come here.
+//! Rules: a value has one form, and every byte is consumed; nothing is allocated on a count's word alone beyond a small
+//! multiple of what came in ([`decode`], I9); a record never changes its shape (a container grows by a new section, never
+//! by a new field). bincode does not notice damage; the container's hash has proven the bytes before they come here.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 
-use std::collections::BTreeMap;
+use bincode::config;
+
+pub use bincode::de::Decoder;
+pub use bincode::enc::Encoder;
+pub use bincode::error::{DecodeError, EncodeError};
+pub use bincode::{Decode, Encode};
 
 /// Bytes that are not the record that they should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +41,7 @@ pub enum CodecError {
     #[error("not the record that should be here: {cause}")]
     Malformed {
         /// What does not fit.
-        cause: &'static str,
+        cause: String,
     },
     /// The record ends before its bytes do.
     #[error("{count} bytes too many after the record")]
@@ -45,47 +51,50 @@ pub enum CodecError {
     },
 }
 
-/// What can be written as bytes and read from them.
-pub trait Wire: Sized {
-    /// The fewest bytes that one takes.
-    const BYTES_MIN: usize;
+/// What [`wire!`](crate::wire) makes of a record: it can be written as bytes and read from them.
+pub trait Wire: Encode + Decode<()> {}
 
-    /// Appends it.
-    fn write(&self, out: &mut Vec<u8>);
-
-    /// Reads one.
-    ///
-    /// # Errors
-    /// If the bytes are none.
-    fn read(from: &mut Reader<'_>) -> Result<Self, CodecError>;
-}
-
-/// Bytes that are read from the front.
-#[derive(Clone, Debug)]
-pub struct Reader<'b> {
-    rest: &'b [u8],
-}
+impl<T: Encode + Decode<()>> Wire for T {}
 
 /// `value` as bytes.
 ///
 /// # Errors
 /// If that takes more than `limit` bytes.
 pub fn encode(value: &impl Wire, limit: usize) -> Result<Vec<u8>, CodecError> {
-    let mut bytes = Vec::new();
-    value.write(&mut bytes);
+    let bytes = bincode::encode_to_vec(value, config::legacy()).map_err(|error| malformed_by(&error))?;
     check_size(bytes.len(), limit)?;
     Ok(bytes)
 }
 
 /// The record that `bytes` are, all of them.
 ///
+/// bincode makes room for a list when it has read the count; what it may make room for is bounded by a step that follows the
+/// size of the bytes. An element takes at most about a sixteenth of its size in memory as bytes, so a step is that much
+/// larger than the bytes that it is for.
+///
 /// # Errors
 /// If they are more than `limit`, another record's, or more than one record's.
 pub fn decode<T: Wire>(bytes: &[u8], limit: usize) -> Result<T, CodecError> {
     check_size(bytes.len(), limit)?;
-    let mut from = Reader { rest: bytes };
-    let value = T::read(&mut from)?;
-    match from.rest.len() {
+    match bytes.len() {
+        ..=SMALL_BYTES => decode_within::<T, { SMALL_BYTES << MEMORY_LOG2 }>(bytes),
+        ..=MEDIUM_BYTES => decode_within::<T, { MEDIUM_BYTES << MEMORY_LOG2 }>(bytes),
+        _ => decode_within::<T, { LARGE_BYTES << MEMORY_LOG2 }>(bytes),
+    }
+}
+
+/// Most records are smaller.
+const SMALL_BYTES: usize = 4 << 10;
+const MEDIUM_BYTES: usize = 1 << 20;
+/// The largest record of all is a footer.
+const LARGE_BYTES: usize = crate::blob::FOOTER_BYTES_MAX;
+/// How much larger a value may be in memory than as bytes, as a power of two.
+const MEMORY_LOG2: usize = 4;
+
+fn decode_within<T: Wire, const MEMORY: usize>(bytes: &[u8]) -> Result<T, CodecError> {
+    let (value, consumed) = bincode::decode_from_slice(bytes, config::legacy().with_limit::<MEMORY>())
+        .map_err(|error| malformed_by(&error))?;
+    match bytes.len().saturating_sub(consumed) {
         0 => Ok(value),
         count => Err(CodecError::Trailing { count }),
     }
@@ -95,204 +104,32 @@ fn check_size(found: usize, limit: usize) -> Result<(), CodecError> {
     if found > limit { Err(CodecError::TooLarge { found, limit }) } else { Ok(()) }
 }
 
+fn malformed_by(error: &impl ToString) -> CodecError {
+    CodecError::Malformed { cause: error.to_string() }
+}
+
 /// An error of bytes that are no such record.
-pub(crate) fn malformed<T>(cause: &'static str) -> Result<T, CodecError> {
-    Err(CodecError::Malformed { cause })
+pub(crate) fn malformed<T>(cause: &'static str) -> Result<T, DecodeError> {
+    Err(DecodeError::Other(cause))
 }
-
-impl<'b> Reader<'b> {
-    /// The next `count` bytes.
-    ///
-    /// # Errors
-    /// If there are fewer.
-    pub fn take(&mut self, count: usize) -> Result<&'b [u8], CodecError> {
-        let Some((taken, rest)) = self.rest.split_at_checked(count) else { return malformed("it ends too early") };
-        self.rest = rest;
-        Ok(taken)
-    }
-
-    /// The next `N` bytes.
-    ///
-    /// # Errors
-    /// If there are fewer.
-    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
-        let Some((taken, rest)) = self.rest.split_first_chunk() else { return malformed("it ends too early") };
-        self.rest = rest;
-        Ok(*taken)
-    }
-
-    /// A count of elements that take at least `bytes_min` bytes each.
-    ///
-    /// # Errors
-    /// If the bytes that are left can't hold so many.
-    pub fn count(&mut self, bytes_min: usize) -> Result<usize, CodecError> {
-        let count = u32::read(self)? as usize;
-        match count.checked_mul(bytes_min.max(1)) {
-            Some(needed) if needed <= self.rest.len() => Ok(count),
-            _ => malformed("a count is larger than its bytes can hold"),
-        }
-    }
-}
-
-/// The number of elements or bytes, as it is written.
-///
-/// # Panics
-/// At 2^32; every container's limit is below that.
-pub fn write_count(count: usize, out: &mut Vec<u8>) {
-    u32::try_from(count).expect("a container's limit is below 4 GiB").write(out);
-}
-
-macro_rules! numbers {
-    ($($number:ty),*) => { $(
-        impl Wire for $number {
-            const BYTES_MIN: usize = size_of::<$number>();
-
-            fn write(&self, out: &mut Vec<u8>) {
-                out.extend_from_slice(&self.to_le_bytes());
-            }
-
-            fn read(from: &mut Reader<'_>) -> Result<Self, CodecError> {
-                from.array().map(<$number>::from_le_bytes)
-            }
-        }
-    )* };
-}
-
-numbers!(u8, u16, u32, u64, u128);
-
-impl Wire for bool {
-    const BYTES_MIN: usize = 1;
-
-    fn write(&self, out: &mut Vec<u8>) {
-        out.push(u8::from(*self));
-    }
-
-    fn read(from: &mut Reader<'_>) -> Result<Self, CodecError> {
-        match u8::read(from)? {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => malformed("a flag is neither 0 nor 1"),
-        }
-    }
-}
-
-impl Wire for String {
-    const BYTES_MIN: usize = 4;
-
-    fn write(&self, out: &mut Vec<u8>) {
-        write_count(self.len(), out);
-        out.extend_from_slice(self.as_bytes());
-    }
-
-    fn read(from: &mut Reader<'_>) -> Result<Self, CodecError> {
-        let count = from.count(1)?;
-        match str::from_utf8(from.take(count)?) {
-            Ok(text) => Ok(text.to_owned()),
-            Err(_) => malformed("a text is not UTF-8"),
-        }
-    }
-}
-
-impl<T: Wire> Wire for Option<T> {
-    const BYTES_MIN: usize = 1;
-
-    fn write(&self, out: &mut Vec<u8>) {
-        self.is_some().write(out);
-        if let Some(value) = self {
-            value.write(out);
-        }
-    }
-
-    fn read(from: &mut Reader<'_>) -> Result<Self, CodecError> {
-        bool::read(from)?.then(|| T::read(from)).transpose()
-    }
-}
-
-/// Elements that room is made for before any was read: what a list takes beyond them, its bytes have paid for.
-const RESERVED: usize = 256;
-
-impl<T: Wire> Wire for Vec<T> {
-    const BYTES_MIN: usize = 4;
-
-    fn write(&self, out: &mut Vec<u8>) {
-        write_count(self.len(), out);
-        self.iter().for_each(|element| element.write(out));
-    }
-
-    fn read(from: &mut Reader<'_>) -> Result<Self, CodecError> {
-        let count = from.count(T::BYTES_MIN)?;
-        let mut list = Vec::with_capacity(count.min(RESERVED));
-        for _ in 0..count {
-            list.push(T::read(from)?);
-        }
-        Ok(list)
-    }
-}
-
-impl<K: Wire + Ord, V: Wire> Wire for BTreeMap<K, V> {
-    const BYTES_MIN: usize = 4;
-
-    fn write(&self, out: &mut Vec<u8>) {
-        write_count(self.len(), out);
-        for (key, value) in self {
-            key.write(out);
-            value.write(out);
-        }
-    }
-
-    fn read(from: &mut Reader<'_>) -> Result<Self, CodecError> {
-        let pairs = Vec::<(K, V)>::read(from)?;
-        if !pairs.is_sorted_by(|(one, _), (next, _)| one < next) {
-            return malformed("the keys of a map are out of order");
-        }
-        Ok(pairs.into_iter().collect())
-    }
-}
-
-macro_rules! tuples {
-    ($(($($name:ident),*)),*) => { $(
-        impl<$($name: Wire),*> Wire for ($($name,)*) {
-            const BYTES_MIN: usize = const {
-                let mut bytes = 0_usize;
-                $( bytes = bytes.saturating_add($name::BYTES_MIN); )*
-                bytes
-            };
-
-            #[expect(non_snake_case, reason = "a field is named as its type")]
-            fn write(&self, out: &mut Vec<u8>) {
-                let ($($name,)*) = self;
-                $( $name.write(out); )*
-            }
-
-            fn read(from: &mut Reader<'_>) -> Result<Self, CodecError> {
-                Ok(($($name::read(from)?,)*))
-            }
-        }
-    )* };
-}
-
-tuples!((A, B), (A, B, C));
 
 /// Says what of a record is on storage, in which order: all fields, or the compiler asks for those that are not named.
 #[macro_export]
 macro_rules! wire {
     ($($name:ident { $($field:ident: $type:ty),* $(,)? })*) => { $(
-        impl $crate::codec::Wire for $name {
-            const BYTES_MIN: usize = const {
-                let mut bytes = 0_usize;
-                $( bytes = bytes.saturating_add(<$type as $crate::codec::Wire>::BYTES_MIN); )*
-                bytes
-            };
-
-            fn write(&self, out: &mut Vec<u8>) {
+        impl $crate::codec::Encode for $name {
+            fn encode<E: $crate::codec::Encoder>(&self, to: &mut E) -> Result<(), $crate::codec::EncodeError> {
                 let $name { $($field),* } = self;
-                $( $crate::codec::Wire::write($field, out); )*
+                $( <$type as $crate::codec::Encode>::encode($field, to)?; )*
+                Ok(())
             }
+        }
 
-            fn read(
-                from: &mut $crate::codec::Reader<'_>,
-            ) -> Result<Self, $crate::codec::CodecError> {
-                $( let $field = <$type as $crate::codec::Wire>::read(from)?; )*
+        impl<C> $crate::codec::Decode<C> for $name {
+            fn decode<D: $crate::codec::Decoder<Context = C>>(
+                from: &mut D,
+            ) -> Result<Self, $crate::codec::DecodeError> {
+                $( let $field = <$type as $crate::codec::Decode<C>>::decode(from)?; )*
                 Ok($name { $($field),* })
             }
         }
@@ -321,9 +158,10 @@ mod tests {
     #[test]
     fn bytes_are_as_drawn() {
         let bytes = encode(&sample(), 64).unwrap();
-        assert_eq!(bytes, [2, 1, 2, 0, 0, 0, b'a', b'b', 1, 7, 2, 0, 0, 0, 1, 2, 0, 3, 4, 0]);
+        let expected =
+            [2, 1, 2, 0, 0, 0, 0, 0, 0, 0, b'a', b'b', 1, 7, 2, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 3, 4, 0];
+        assert_eq!(bytes, expected);
         assert_eq!(decode::<Sample>(&bytes, 64), Ok(sample()));
-        assert_eq!(Sample::BYTES_MIN, 11);
     }
 
     #[test]
@@ -335,27 +173,45 @@ mod tests {
         }
     }
 
+    /// The counts are beyond what the bytes can pay for: without a bound, the first two would allocate and then fail.
     #[test]
     fn a_forged_count_allocates_nothing() {
-        let too_many = Err(CodecError::Malformed { cause: "a count is larger than its bytes can hold" });
-        let mut bytes = vec![0xFF; 4];
-        bytes.resize(100, 0);
-        assert_eq!(decode::<Vec<u64>>(&bytes, 100).map(drop), too_many.clone());
-        assert_eq!(decode::<String>(&bytes, 100).map(drop), too_many.clone());
-        assert_eq!(decode::<Vec<Sample>>(&bytes, 100).map(drop), too_many);
+        let refused = Err(malformed_by(&DecodeError::LimitExceeded));
+        for count in [1_u64 << 17, 1 << 40, u64::MAX] {
+            let mut bytes = count.to_le_bytes().to_vec();
+            bytes.resize(100, 0);
+            assert_eq!(decode::<Vec<u64>>(&bytes, 100).map(drop), refused, "{count}");
+            assert_eq!(decode::<String>(&bytes, 100).map(drop), refused, "{count}");
+            assert_eq!(decode::<Vec<Sample>>(&bytes, 100).map(drop), refused, "{count}");
+        }
+    }
+
+    /// The smallest elements of the records that are on storage, as many as there is room for.
+    #[test]
+    fn a_list_of_the_smallest_elements_is_read() {
+        use crate::schema::{Schema, TypeKind, TypeSchema};
+        let empty = || TypeSchema {
+            name: String::new(),
+            kind: TypeKind::Component,
+            fields: Vec::new(),
+            next_column: 0,
+            segment_rows_log2: 0,
+        };
+        for count in [180, 45_000] {
+            let schema = Schema { types: std::iter::repeat_with(empty).take(count).collect() };
+            let bytes = encode(&schema, usize::MAX).unwrap();
+            assert_eq!(decode::<Schema>(&bytes, usize::MAX), Ok(schema));
+        }
+        let names = vec![vec![String::new(); 120]; 4];
+        let bytes = encode(&names, usize::MAX).unwrap();
+        assert_eq!(decode::<Vec<Vec<String>>>(&bytes, usize::MAX), Ok(names));
     }
 
     #[test]
     fn a_value_has_one_form() {
         assert!(decode::<bool>(&[2], 8).is_err());
         assert!(decode::<Option<u8>>(&[2, 0], 8).is_err());
-        assert!(decode::<String>(&[1, 0, 0, 0, 0xFF], 8).is_err());
-        let map = BTreeMap::from([(1_u8, 2_u8), (3, 4)]);
-        let bytes = encode(&map, 64).unwrap();
-        assert_eq!(decode(&bytes, 64), Ok(map));
-        for swapped in [[2, 0, 0, 0, 3, 4, 1, 2], [2, 0, 0, 0, 1, 2, 1, 2]] {
-            assert!(decode::<BTreeMap<u8, u8>>(&swapped, 64).is_err(), "{swapped:?}");
-        }
+        assert!(decode::<String>(&[1, 0, 0, 0, 0, 0, 0, 0, 0xFF], 9).is_err());
     }
 
     #[test]

@@ -8,51 +8,40 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 
 use crate::blob::{BlobKind, Footer, SectionInfo, SegmentInfo, SymbolsInfo, TypeInfo};
-use crate::codec::{CodecError, Reader, Wire, malformed};
-use crate::hash::{HASH_BYTES, Hash};
+use crate::codec::{Decode, DecodeError, Decoder, Encode, EncodeError, Encoder, malformed};
+use crate::hash::Hash;
 use crate::ids::{ColumnId, DatasetId, Epoch, Ordinal, Position, Timestamp, TypeId, Version};
 use crate::schema::{Field, Schema, Shape, TypeKind, TypeSchema, ValueKind};
 use crate::wire;
 
 macro_rules! numbers {
     ($($name:ident($inner:ty)),*) => { $(
-        impl Wire for $name {
-            const BYTES_MIN: usize = <$inner as Wire>::BYTES_MIN;
-
-            fn write(&self, out: &mut Vec<u8>) {
-                self.0.write(out);
+        impl Encode for $name {
+            fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+                self.0.encode(to)
             }
+        }
 
-            fn read(from: &mut Reader<'_>) -> Result<Self, CodecError> {
-                <$inner as Wire>::read(from).map($name)
+        impl<C> Decode<C> for $name {
+            fn decode<D: Decoder<Context = C>>(from: &mut D) -> Result<Self, DecodeError> {
+                <$inner>::decode(from).map($name)
             }
         }
     )* };
 }
 
 numbers!(Position(u64), Version(u64), Epoch(u64), Ordinal(u32), TypeId(u16), ColumnId(u16), Timestamp(u64));
+numbers!(DatasetId([u8; 16]));
 
-impl Wire for DatasetId {
-    const BYTES_MIN: usize = 16;
-
-    fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.0);
-    }
-
-    fn read(from: &mut Reader<'_>) -> Result<Self, CodecError> {
-        from.array().map(DatasetId)
+impl Encode for Hash {
+    fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        self.to_bytes().encode(to)
     }
 }
 
-impl Wire for Hash {
-    const BYTES_MIN: usize = HASH_BYTES;
-
-    fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.to_bytes());
-    }
-
-    fn read(from: &mut Reader<'_>) -> Result<Self, CodecError> {
-        from.array().map(|bytes| Hash::from_bytes(&bytes))
+impl<C> Decode<C> for Hash {
+    fn decode<D: Decoder<Context = C>>(from: &mut D) -> Result<Self, DecodeError> {
+        Decode::decode(from).map(|bytes| Hash::from_bytes(&bytes))
     }
 }
 
@@ -77,15 +66,15 @@ wire! {
     SymbolsInfo { type_id: TypeId, number: u16, column: ColumnId, lengths: Vec<u8>, bytes: Vec<u8> }
 }
 
-impl Wire for BlobKind {
-    const BYTES_MIN: usize = 1;
-
-    fn write(&self, out: &mut Vec<u8>) {
-        out.push(*self as u8);
+impl Encode for BlobKind {
+    fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        (*self as u8).encode(to)
     }
+}
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, CodecError> {
-        match u8::read(from)? {
+impl<C> Decode<C> for BlobKind {
+    fn decode<D: Decoder<Context = C>>(from: &mut D) -> Result<Self, DecodeError> {
+        match u8::decode(from)? {
             0 => Ok(BlobKind::Delta),
             1 => Ok(BlobKind::Snapshot),
             _ => malformed("a blob is neither a delta nor a snapshot"),
@@ -93,97 +82,80 @@ impl Wire for BlobKind {
     }
 }
 
-impl Wire for TypeKind {
-    const BYTES_MIN: usize = 1;
-
-    fn write(&self, out: &mut Vec<u8>) {
+impl Encode for TypeKind {
+    fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
         match self {
-            TypeKind::Root { key } => {
-                out.push(0);
-                key.write(out);
-            }
-            TypeKind::Component => out.push(1),
+            TypeKind::Root { key } => (0_u8, key).encode(to),
+            TypeKind::Component => 1_u8.encode(to),
         }
     }
+}
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, CodecError> {
-        match u8::read(from)? {
-            0 => Ok(TypeKind::Root { key: Vec::read(from)? }),
+impl<C> Decode<C> for TypeKind {
+    fn decode<D: Decoder<Context = C>>(from: &mut D) -> Result<Self, DecodeError> {
+        match u8::decode(from)? {
+            0 => Ok(TypeKind::Root { key: Vec::decode(from)? }),
             1 => Ok(TypeKind::Component),
             _ => malformed("a type is neither a root nor a component"),
         }
     }
 }
 
-impl Wire for Shape {
-    const BYTES_MIN: usize = 2;
-
-    fn write(&self, out: &mut Vec<u8>) {
-        let number = match self {
-            Shape::One(_) => 0,
-            Shape::List(_) => 1,
-            Shape::Set(_) => 2,
-            Shape::Map(..) => 3,
-        };
-        out.push(number);
-        self.kinds().for_each(|kind| kind.write(out));
+impl Encode for Shape {
+    fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        match self {
+            Shape::One(value) => (0_u8, value).encode(to),
+            Shape::List(element) => (1_u8, element).encode(to),
+            Shape::Set(element) => (2_u8, element).encode(to),
+            Shape::Map(key, value) => (3_u8, key, value).encode(to),
+        }
     }
+}
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, CodecError> {
-        Ok(match u8::read(from)? {
-            0 => Shape::One(ValueKind::read(from)?),
-            1 => Shape::List(ValueKind::read(from)?),
-            2 => Shape::Set(ValueKind::read(from)?),
-            3 => Shape::Map(ValueKind::read(from)?, ValueKind::read(from)?),
+impl<C> Decode<C> for Shape {
+    fn decode<D: Decoder<Context = C>>(from: &mut D) -> Result<Self, DecodeError> {
+        Ok(match u8::decode(from)? {
+            0 => Shape::One(ValueKind::decode(from)?),
+            1 => Shape::List(ValueKind::decode(from)?),
+            2 => Shape::Set(ValueKind::decode(from)?),
+            3 => Shape::Map(ValueKind::decode(from)?, ValueKind::decode(from)?),
             _ => return malformed("a field has an unknown shape"),
         })
     }
 }
 
-impl Wire for ValueKind {
-    const BYTES_MIN: usize = 1;
-
-    fn write(&self, out: &mut Vec<u8>) {
+impl Encode for ValueKind {
+    fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
         match self {
-            ValueKind::Bool => out.push(0),
-            ValueKind::Int(bytes) => out.extend([1, *bytes]),
-            ValueKind::UInt(bytes) => out.extend([2, *bytes]),
-            ValueKind::F32 => out.push(3),
-            ValueKind::F64 => out.push(4),
-            ValueKind::String => out.push(5),
-            ValueKind::Bytes => out.push(6),
-            ValueKind::Enum(names) => {
-                out.push(7);
-                names.write(out);
-            }
-            ValueKind::Key(id) => {
-                out.push(8);
-                id.write(out);
-            }
-            ValueKind::Component(id) => {
-                out.push(9);
-                id.write(out);
-            }
-            ValueKind::Dedup(id) => {
-                out.push(10);
-                id.write(out);
-            }
+            ValueKind::Bool => 0_u8.encode(to),
+            ValueKind::Int(bytes) => (1_u8, bytes).encode(to),
+            ValueKind::UInt(bytes) => (2_u8, bytes).encode(to),
+            ValueKind::F32 => 3_u8.encode(to),
+            ValueKind::F64 => 4_u8.encode(to),
+            ValueKind::String => 5_u8.encode(to),
+            ValueKind::Bytes => 6_u8.encode(to),
+            ValueKind::Enum(names) => (7_u8, names).encode(to),
+            ValueKind::Key(id) => (8_u8, id).encode(to),
+            ValueKind::Component(id) => (9_u8, id).encode(to),
+            ValueKind::Dedup(id) => (10_u8, id).encode(to),
         }
     }
+}
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, CodecError> {
-        Ok(match u8::read(from)? {
+impl<C> Decode<C> for ValueKind {
+    fn decode<D: Decoder<Context = C>>(from: &mut D) -> Result<Self, DecodeError> {
+        Ok(match u8::decode(from)? {
             0 => ValueKind::Bool,
-            1 => ValueKind::Int(u8::read(from)?),
-            2 => ValueKind::UInt(u8::read(from)?),
+            1 => ValueKind::Int(u8::decode(from)?),
+            2 => ValueKind::UInt(u8::decode(from)?),
             3 => ValueKind::F32,
             4 => ValueKind::F64,
             5 => ValueKind::String,
             6 => ValueKind::Bytes,
-            7 => ValueKind::Enum(Vec::read(from)?),
-            8 => ValueKind::Key(TypeId::read(from)?),
-            9 => ValueKind::Component(TypeId::read(from)?),
-            10 => ValueKind::Dedup(TypeId::read(from)?),
+            7 => ValueKind::Enum(Vec::decode(from)?),
+            8 => ValueKind::Key(TypeId::decode(from)?),
+            9 => ValueKind::Component(TypeId::decode(from)?),
+            10 => ValueKind::Dedup(TypeId::decode(from)?),
             _ => return malformed("a value is of an unknown kind"),
         })
     }

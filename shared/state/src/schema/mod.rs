@@ -25,7 +25,7 @@ pub use evolve::Evolved;
 pub use key::{KeyError, KeyForm, KeyPart, KeyPath};
 pub use text::{SchemaTextError, TypeText};
 
-use crate::codec::Wire;
+use crate::codec;
 use crate::ids::{ColumnId, TypeId};
 use crate::shown::{is_plain, shown};
 
@@ -258,9 +258,7 @@ impl Schema {
 
     /// What it takes on storage.
     pub(crate) fn stored_bytes(&self) -> usize {
-        let mut bytes = Vec::new();
-        self.write(&mut bytes);
-        bytes.len()
+        codec::encode(self, usize::MAX).map_or(usize::MAX, |bytes| bytes.len())
     }
 
     /// That component references lead to components and never back: what is read by following them ends.

@@ -281,12 +281,20 @@ impl Commit {
             digest: core.digest,
             column_digests: from.required(object, COLUMN_DIGESTS)?,
             counts: from.required(object, COUNTS)?,
-            tags: from.record(object, TAGS)?.unwrap_or_default(),
+            tags: sorted(from.record(object, TAGS)?.unwrap_or_default(), object)?,
             schema: from.record(object, SCHEMA)?,
             delta,
             republishes: core.republishes,
         })
     }
+}
+
+/// A map from its pairs as they are on storage: sorted by key, each key once.
+fn sorted(pairs: Vec<(String, String)>, object: &str) -> Result<BTreeMap<String, String>, DecodeError> {
+    if !pairs.is_sorted_by(|(one, _), (next, _)| one < next) {
+        return Err(DecodeError::damaged(object, "its tags are out of order"));
+    }
+    Ok(pairs.into_iter().collect())
 }
 
 impl Entry {
