@@ -367,7 +367,9 @@ impl LogWriter {
                 self.heartbeat.as_ref().inspect(|heartbeat| heartbeat.stop());
                 return Err(Refused::Gone(gone));
             }
-            Ok(Err(damaged @ ReadError::Damaged { .. })) => return Err(Refused::Gone(damaged)),
+            Ok(Err(damaged @ (ReadError::Damaged { .. } | ReadError::Restored { .. }))) => {
+                return Err(Refused::Gone(damaged));
+            }
             // A store that has its troubles is no sign of anything.
             Ok(Err(_)) | Err(_) => {}
         }
