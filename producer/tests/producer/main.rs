@@ -3,6 +3,7 @@
 mod cells;
 mod doubts;
 mod keys;
+mod layout;
 mod lifecycle;
 mod metric_labels;
 mod model;

@@ -13,6 +13,7 @@ use crate::table::Table;
 /// The blob of a whole state.
 #[must_use]
 pub fn encode_snapshot(dataset: DatasetId, state: &State, threads: usize) -> Blob {
+    let state = &state.settled(threads);
     let runs = state.tables().iter().flat_map(|table| runs_of(table)).collect::<Vec<_>>();
     let sections = parallel::map(&runs, threads, |(table, numbers)| {
         let mut plain = Vec::new();
