@@ -47,6 +47,8 @@ pub use view::{Diff, HashIndex, TableRef, View};
 /// What generated code names.
 #[doc(hidden)]
 pub mod __derive {
+    pub use serde::{Serialize, Serializer};
+
     pub use cenote_derive::{RecordOfConsumer, RecordOfProducer};
 
     pub use crate::ids::Ordinal;

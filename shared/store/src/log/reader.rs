@@ -18,6 +18,7 @@ use super::tail::{self, Tail, read_hint, read_object};
 use super::tombstone::Tombstone;
 use super::walk::{Walk, trimmed};
 use crate::storage::Storage;
+use cenote_state::hash::Hash;
 use cenote_state::ids::{Position, Version};
 
 /// Follows the log of one dataset. A dropped future loses nothing.
@@ -102,7 +103,7 @@ impl LogReader {
         // The hint first: what it tells of was there before it, so a later look at the log must find it.
         let hint = read_hint(&self.storage).await?;
         let last = self.log_state.position;
-        let last_is_entry = last.0 == 0 || self.stands_unchanged(last).await?;
+        let last_is_entry = last.0 == 0 || self.stands_unchanged(last, self.log_state.hash).await?;
         let announced = hint.as_ref().filter(|hint| last.0 > 0 && hint.dataset == self.log_state.dataset);
         let announced = announced.map(|hint| hint.position);
         let next = names::log_entry(last.next());
@@ -115,10 +116,10 @@ impl LogReader {
         Ok(hint)
     }
 
-    /// Whether our newest entry is still there; if not, the error says what happened to it.
-    pub(super) async fn stands_unchanged(&self, position: Position) -> Result<bool, ReadError> {
+    /// Whether an entry that was read, or put, is still there; if not, the error says what happened to it.
+    pub(super) async fn stands_unchanged(&self, position: Position, hash: Hash) -> Result<bool, ReadError> {
         let head = still_there(&self.storage, Some(self.log_state.dataset), position).await?;
-        if head.hash == self.log_state.hash {
+        if head.hash == hash {
             return Ok(true);
         }
         Err(ReadError::Restored { object: names::log_entry(position) })
@@ -128,7 +129,7 @@ impl LogReader {
     async fn why_it_does_not_follow(&self, error: ReadError) -> ReadError {
         let last = self.log_state.position;
         match error {
-            ReadError::Damaged { .. } if last.0 > 0 => match self.stands_unchanged(last).await {
+            ReadError::Damaged { .. } if last.0 > 0 => match self.stands_unchanged(last, self.log_state.hash).await {
                 Ok(_) | Err(ReadError::Storage(_) | ReadError::Decode(_)) => error,
                 Err(became) => became,
             },
