@@ -21,7 +21,7 @@ use cenote_store::log::retention::{Retention, Trimmed};
 use crate::BoxError;
 use crate::chain::Chain;
 use crate::error::{CycleError, SnapshotCause, SnapshotError};
-use crate::heartbeat::HeartbeatTask;
+use crate::heartbeat::{HeartbeatTask, Releaser};
 use crate::load::Loader;
 use crate::metrics::Metrics;
 use crate::report::{Cycled, Settled, Updated};
@@ -434,6 +434,15 @@ impl Producer {
     #[must_use]
     pub fn status(&self) -> Status {
         Status { version: self.version(), epoch: self.epoch(), snapshot_failure: self.snapshots.failure() }
+    }
+
+    /// A handle that marks the dataset as free while this producer is busy, for a handler of signals. See [`Releaser`].
+    ///
+    /// # Panics
+    /// If the producer was closed.
+    #[must_use]
+    pub fn releaser(&self) -> Releaser {
+        Releaser(self.chain.log().heartbeat())
     }
 
     fn start_snapshot(&mut self) {

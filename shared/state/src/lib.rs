@@ -30,6 +30,7 @@ pub mod record;
 pub mod row;
 pub mod schema;
 pub mod segment;
+pub mod shown;
 pub mod state;
 pub mod table;
 pub mod token;

@@ -3,9 +3,8 @@
 //! A large state comes as fast as the network and the cores allow, and without a second copy of its bytes in memory.
 //!
 //! Rules: the object has the length that the log names and a footer of the hash that it names, and is checked against the
-//! log's digest, before anything else is fetched; every range is checked against the footer's hashes before it is used. A missing
-//! object may have been trimmed: the log says (rule 6). Bytes that are wrong are read once more, since they may have changed in
-//! transit.
+//! log's digest, before anything else is fetched; every range is checked against the footer's hashes before it is used;
+//! what does not fit is read once more. A missing object may have been trimmed: the log says (rule 6).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -76,7 +75,7 @@ impl SnapshotToLoad {
 }
 
 /// Loads the state in a snapshot. `progress` is called after each range that was decoded, with the bytes so far and the
-/// bytes in all.
+/// bytes in all. Wrong bytes may have been damaged on their way: they are read again before that is called damage.
 ///
 /// # Errors
 /// If the store fails, the object was trimmed, is missing or is not the one that the log names, or its bytes are wrong.
@@ -86,10 +85,15 @@ pub async fn snapshot(
     what: &SnapshotToLoad,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<(State, Transfer), LoadError> {
-    let mut loaded = load(storage, env, what, progress).await;
-    if loaded.as_ref().is_err_and(|error| matches!(error, LoadError::Altered { .. } | LoadError::Blob { .. })) {
-        loaded = load(storage, env, what, progress).await;
-    }
+    let loaded = match load_once(storage, env, what, progress).await {
+        Err(LoadError::Altered { .. }) => load_once(storage, env, what, progress).await,
+        Err(LoadError::Blob { source, .. })
+            if !source.needs_upgrade() && !matches!(source, BlobError::TooLarge { .. }) =>
+        {
+            load_once(storage, env, what, progress).await
+        }
+        loaded => loaded,
+    };
     match loaded {
         Err(LoadError::Missing { version, object }) => {
             // Retention deletes a snapshot after the entries that would roll it forward.
@@ -103,7 +107,7 @@ pub async fn snapshot(
     }
 }
 
-async fn load(
+async fn load_once(
     storage: &Storage,
     env: &Env,
     what: &SnapshotToLoad,

@@ -66,7 +66,7 @@ pub use error::{DecodeError, ReadError};
 pub use head::{Head, Kind};
 pub use heartbeat::Heartbeat;
 pub use hint::Hint;
-pub use open::OpenError;
+pub use open::{OnOpen, OnWait, OpenError, Waiting};
 pub use order::{Rule, Rules};
 pub use outcome::{Fenced, Lost, Outcome, Pending, Refused};
 pub use reader::LogReader;

@@ -25,6 +25,8 @@ pub enum Fault {
     Timeout,
     /// It does not reach the disk, which is full.
     DiskFull,
+    /// It does not reach the disk; the system answers with this error number.
+    System(i32),
     /// It takes effect, and the answer is lost: a timeout.
     AnswerLost,
     /// The answer is a timeout, and the request takes effect this much later.
@@ -290,7 +292,8 @@ impl Interceptor for FaultyStore {
             Fault::Unavailable => Err(generic("status code: 503 Service Unavailable")),
             Fault::Denied => Err(Error::PermissionDenied { path: call.key, source: "status code: 403".into() }),
             Fault::Timeout => Err(timeout()),
-            Fault::DiskFull => Err(generic(std::io::Error::from(std::io::ErrorKind::StorageFull))),
+            Fault::DiskFull => Err(generic(std::io::Error::from_raw_os_error(28))),
+            Fault::System(number) => Err(generic(std::io::Error::from_raw_os_error(number))),
             Fault::AnswerLost => {
                 let _ = run.await;
                 Err(timeout())
