@@ -120,16 +120,23 @@ async fn a_bit_that_flips_in_transit_is_read_again() {
     let (storage, env, mut chain, consumer, reads) = chain_and_consumer().await;
     reads.add(Rule::new(Fault::FlipBit(1_000)).on(RequestKind::Get).prefix("blobs/").times(1));
     let second = chain.commit(|edit| edit.put(&movie(1, "second"))).await;
-    let error = consumer.refresh().await.expect_err("a bit flipped");
+    assert_eq!(consumer.refresh().await.expect("a blob is read again at once"), second);
+    reads.add(Rule::new(Fault::FlipBit(1_000)).on(RequestKind::Get).prefix("log/").times(1));
+    let third = chain.commit(|edit| edit.put(&movie(1, "third"))).await;
+    assert_eq!(consumer.refresh().await.expect("so is an entry"), third);
+    // Wrong twice: it is called damaged, and tried again after a minute.
+    reads.add(Rule::new(Fault::FlipBit(1_000)).on(RequestKind::Get).prefix("blobs/").times(2));
+    let fourth = chain.commit(|edit| edit.put(&movie(1, "fourth"))).await;
+    let error = consumer.refresh().await.expect_err("a bit flipped, twice");
     assert!(matches!(error.load_error(), Some(LoadError::Altered { .. })), "{error}");
-    assert_eq!((error.version(), error.kind()), (Some(second), ErrorKind::Damaged));
+    assert_eq!((error.version(), error.kind()), (Some(fourth), ErrorKind::Damaged));
     env.sleep(Duration::from_secs(80)).await;
-    assert_eq!(consumer.refresh().await.expect("it heals"), second);
-    // A snapshot, by which a consumer starts, is read again at once.
+    assert_eq!(consumer.refresh().await.expect("it heals"), fourth);
+    // So is a snapshot, by which a consumer starts.
     chain.snapshot().await;
     chain.trim().await;
     reads.add(Rule::new(Fault::FlipBit(1_000)).on(RequestKind::Get).prefix("snapshots/").times(1));
-    assert_eq!(manual(&reads.wrap(&storage), &env).open().await.expect("it opens").version(), second);
+    assert_eq!(manual(&reads.wrap(&storage), &env).open().await.expect("it opens").version(), fourth);
 }
 
 #[tokio::test(start_paused = true)]
