@@ -104,7 +104,7 @@ mod watch;
 pub use builder::{ConsumerBuilder, OnEmpty};
 pub use cenote_state::held::HeldCounts;
 pub use cenote_state::ids::{DatasetId, Ordinal, Position};
-pub use cenote_state::record::{Component, KeyValue, ListIter, MapIter, Record};
+pub use cenote_state::record::{Adapter, Component, KeyValue, ListIter, MapIter, Record};
 pub use cenote_state::view::{Diff, HashIndex, IndexValue, Many, Matches, Records, View};
 pub use cenote_state::{Key, KeyOf, List, Map, Root, Set, TableRef, Text, Timestamp, Token, Version};
 pub use consumer::Consumer;

@@ -9,7 +9,7 @@ use std::io::{self, Seek};
 use std::path::Path;
 use std::time::SystemTime;
 
-use cenote_producer::json::{JsonError, Lines};
+use crate::json::{JsonError, Lines};
 
 /// What `run` reads.
 pub(super) struct Input {

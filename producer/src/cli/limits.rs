@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use cenote_producer::{BoxError, Validator, View};
+use crate::{BoxError, Validator, View};
 use cenote_store::cli::counted;
 use clap::Args;
 

@@ -7,13 +7,11 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use cenote_producer::error::Refusal;
-use cenote_producer::json::{self, As, Inferred, Reading, Wishes};
-use cenote_producer::schema::{Registry, Schema, TypeSchema};
-use cenote_producer::storage::Storage;
-use cenote_producer::{
-    Allow, BoxError, CycleError, Cycled, OpenError, Preview, Producer, ProducerBuilder, View, Writer,
-};
+use crate::error::Refusal;
+use crate::json::{self, As, Inferred, Reading, Wishes};
+use crate::schema::{Registry, Schema, TypeSchema};
+use crate::storage::Storage;
+use crate::{Allow, BoxError, CycleError, Cycled, OpenError, Preview, Producer, ProducerBuilder, View, Writer};
 use cenote_store::cli::{DatasetArgs, Failure, chain, counted, key_and_value, print_line};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -23,7 +21,7 @@ use super::counts::Counts;
 use super::input::Input;
 use super::limits::{LimitArgs, Limits};
 use super::schema::read_schema;
-use super::{OwnerArgs, preview, republish};
+use super::{OwnerArgs, preview, republish, snapshot_made};
 
 /// Publish a file of JSON Lines as all records of a type
 #[derive(Args)]
@@ -152,9 +150,10 @@ impl Run {
         // Closed after a failure as well, so that the next producer need not wait.
         let closed = producer.close().await;
         let cycled = cycled.map_err(|error| self.explained(error, producer.schema(), &input))?;
-        closed?;
+        closed.map_err(|error| Failure::of(error.kind(), &error))?;
         let counts = self.counts(&producer.view(), &cycled);
-        print_line(if self.json { self.as_json(&counts, &cycled, &learned) } else { self.as_text(&counts, &cycled) })
+        print_line(if self.json { self.as_json(&counts, &cycled, &learned) } else { self.as_text(&counts, &cycled) })?;
+        snapshot_made(&producer)
     }
 
     fn wishes(&self) -> Result<Wishes, Failure> {
@@ -281,7 +280,7 @@ fn explained_open(error: OpenError) -> Failure {
             None => Failure::negative(chain(cause.as_ref())),
         };
     }
-    let Some(refused) = error.schema() else { return error.into() };
+    let Some(refused) = error.schema() else { return Failure::of(error.kind(), &error) };
     let said = refused.refusals.iter().map(|refusal| match refusal {
         Refusal::LacksField { type_name, field, found } => format!(
             "{type_name}.{field} ({found}) is in the dataset and not in the schema; add it, or remove its values with \

@@ -262,7 +262,9 @@ impl CycleError {
 pub(super) fn kind_of_refused(refused: &Refused) -> ErrorKind {
     match refused {
         Refused::Object(error) => error.kind(),
-        Refused::Unsettled { .. } => ErrorKind::Retry,
+        Refused::Unsettled { .. } | Refused::NoCheckpoint { .. } => ErrorKind::Retry,
+        Refused::Unproven(error) => error.kind(),
+        Refused::Unfit(_) => ErrorKind::Configuration,
         // A producer that was closed owns nothing.
         Refused::NotOwner { .. } | Refused::Gone(_) => ErrorKind::Stop,
         _ => ErrorKind::Program,
@@ -275,6 +277,7 @@ pub(super) fn kind_of_lost(lost: &Lost) -> ErrorKind {
             ErrorKind::Retry
         }
         Lost::Foreign { .. } | Lost::Nothing { .. } => ErrorKind::Damaged,
+        Lost::Refused(error) => error.kind(),
         _ => ErrorKind::Stop,
     }
 }
@@ -284,7 +287,7 @@ pub(super) fn kind_of_lost(lost: &Lost) -> ErrorKind {
 /// The producer keeps the entry and puts the same bytes again until the outcome is known:
 /// [`Producer::settle`](crate::Producer::settle) and every other call do so first.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the store did not confirm the write of log position {position} ({cause}): call settle to find out")]
+#[error("{cause}; the write of log position {position} may still take effect: call settle to find out")]
 #[non_exhaustive]
 pub struct Unknown {
     /// The log position that was written.

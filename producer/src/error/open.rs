@@ -140,6 +140,7 @@ fn kind_of_log(error: &log::OpenError) -> ErrorKind {
     match error {
         log::OpenError::Behind { .. } | log::OpenError::Unknown { .. } => ErrorKind::Retry,
         log::OpenError::Lost(lost) => kind_of_lost(lost),
+        log::OpenError::Storage(error) => error.kind(),
         log::OpenError::Read(error) => error.kind(),
         log::OpenError::Refused(refused) => kind_of_refused(refused),
         _ => ErrorKind::Stop,

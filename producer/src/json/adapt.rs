@@ -13,30 +13,30 @@ use super::reading::{As, Reading};
 
 /// What may become of a type's schema.
 #[derive(Clone, Debug, Default)]
-pub struct Wishes {
+pub(crate) struct Wishes {
     /// Fields that the dataset lacks are added.
-    pub add_fields: bool,
+    pub(crate) add_fields: bool,
     /// Fields that a record of the file lacks become `Option`s.
-    pub optional: bool,
+    pub(crate) optional: bool,
     /// Whole numbers become what holds the file's numbers.
-    pub widen: bool,
+    pub(crate) widen: bool,
     /// How fields are read.
-    pub reading: Reading,
+    pub(crate) reading: Reading,
     /// Paths of fields that are dropped.
-    pub dropped: Vec<Vec<String>>,
+    pub(crate) dropped: Vec<Vec<String>>,
 }
 
 impl Wishes {
     /// Whether anything about the schema depends on the file.
     #[must_use]
-    pub fn need_the_file(&self) -> bool {
+    pub(crate) fn need_the_file(&self) -> bool {
         self.add_fields || self.optional || self.widen || !self.reading.paths().is_empty()
     }
 }
 
 /// How the file's fields are read: as the dataset keeps them, unless somebody says otherwise.
 #[must_use]
-pub fn reading_of(chain: &Schema, type_name: &str, wishes: &Wishes) -> Reading {
+pub(crate) fn reading_of(chain: &Schema, type_name: &str, wishes: &Wishes) -> Reading {
     let mut reading = Reading::default();
     if let Some(root) = chain.find(type_name) {
         maps_and_records(chain, root, &mut Vec::new(), &mut reading);
@@ -63,7 +63,7 @@ fn maps_and_records(schema: &Schema, id: TypeId, path: &mut Vec<String>, reading
 
 /// The dataset's schema with what is asked for. Column numbers of new fields are not the dataset's: it is a schema to declare.
 #[must_use]
-pub fn adapt(chain: &Schema, inferred: Option<&Schema>, type_name: &str, wishes: &Wishes) -> Schema {
+pub(crate) fn adapt(chain: &Schema, inferred: Option<&Schema>, type_name: &str, wishes: &Wishes) -> Schema {
     let Some(root) = chain.find(type_name) else { return chain.clone() };
     let paths = chain.resolve_key(root).unwrap_or_default();
     let keys = paths.iter().flat_map(|path| path.fields(root)).collect();

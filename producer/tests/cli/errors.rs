@@ -173,10 +173,10 @@ fn wrong_use_ends_with_two() {
 }
 
 #[test]
-fn what_is_not_there_ends_with_one() {
+fn what_is_not_there_is_named() {
     let desk = Desk::new();
     let (code, said) = desk.fail(&["log", "catalog"]);
-    assert!(code == 1 && said.contains("/catalog: nothing was published there yet, or the URL is wrong"), "{said}");
+    assert!(code == 2 && said.contains("/catalog: nothing was published there yet, or the URL is wrong"), "{said}");
     let (code, said) = desk.fail(&["run", "catalog", "none.jsonl", "--type", "Movie", "--key", "id"]);
     let expected = "error: none.jsonl: can't be read: No such file or directory (os error 2); check the path and its permissions\n";
     assert_eq!((code, said.as_str()), (1, expected));

@@ -1,8 +1,11 @@
 //! The real `cenote-producer`, run as people run it.
 
+mod care;
 mod errors;
 mod limits;
 mod schema;
+#[cfg(unix)]
+mod stopping;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -2,6 +2,7 @@
 
 mod cells;
 mod doubts;
+mod foreign;
 mod keys;
 mod layout;
 mod lifecycle;
@@ -9,6 +10,7 @@ mod metric_labels;
 mod model;
 mod outcomes;
 mod packed;
+mod recovery;
 mod requests;
 mod rows;
 mod schema;

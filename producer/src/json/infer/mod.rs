@@ -9,6 +9,7 @@ use std::io::Read;
 
 use cenote_state::ids::{ColumnId, TypeId};
 use cenote_state::schema::{Field, Schema, Shape, TypeKind, TypeSchema, ValueKind, limits};
+use cenote_state::shown::is_plain;
 
 use super::cursor::{Cursor, Token};
 use super::error::{Fault, JsonError, JsonErrors, Problem, shortened};
@@ -28,15 +29,15 @@ const NAMES_LOOKED_AT: usize = 512;
 
 /// What was found out about a file's records.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inferred {
+pub(crate) struct Inferred {
     /// The root type, then its components.
-    pub schema: Schema,
+    pub(crate) schema: Schema,
     /// How many records there are.
-    pub records: u64,
+    pub(crate) records: u64,
     /// Fields without a type, null or empty on every line: they are not in the schema.
-    pub left_out: Vec<String>,
+    pub(crate) left_out: Vec<String>,
     /// Fields whose objects were taken for maps, without being told.
-    pub maps: Vec<String>,
+    pub(crate) maps: Vec<String>,
 }
 
 /// Reads the lines to their end. `key` has the paths of the key's parts; `progress` is called with the
@@ -44,7 +45,7 @@ pub struct Inferred {
 ///
 /// # Errors
 /// The lines that do not go together with those before them, or a schema that passes a limit.
-pub fn infer<R: Read>(
+pub(crate) fn infer<R: Read>(
     lines: &mut Lines<R>,
     type_name: &str,
     key: &[Vec<String>],
@@ -229,6 +230,9 @@ impl Objects {
         }
         if name.is_empty() || name.len() > limits::NAME_BYTES {
             return Err(Problem::Name { bytes: name.len() });
+        }
+        if !is_plain(name) {
+            return Err(Problem::Schema(format!("the name {name:?} has control characters; rename the field")));
         }
         *room = room.checked_sub(1).ok_or(Problem::TooManyFields)?;
         let absent = (self.instances > 1).then_some(self.first_line);

@@ -441,6 +441,25 @@ fn a_schema_from_outside_packs_single_plain_text_only() {
     assert_eq!(wrong(&schema), "type Movie.country is used for texts, and is not one text");
 }
 
+#[test]
+fn names_that_forge_messages_are_refused_from_outside_too() {
+    #[derive(Record)]
+    #[record(key = "id")]
+    struct Movie {
+        id: u64,
+    }
+    let sound = first::<Movie>();
+    sound.check().expect("it is sound");
+    for name in ["a\u{1b}[2J", "a\nERROR forged", "a\u{202e}b", "\u{85}"] {
+        let (mut of_type, mut of_field) = (sound.clone(), sound.clone());
+        of_type.types[0].name = name.to_owned();
+        of_field.types[0].fields[0].name = name.to_owned();
+        for schema in [of_type, of_field] {
+            let said = schema.check().unwrap_err();
+            assert!(said.contains("control characters") && crate::shown::is_plain(&said), "{said:?}");
+        }
+    }
+}
 mod misspelt {
     use super::*;
 

@@ -271,7 +271,7 @@ impl<'v> NamedTable<'v> {
 }
 
 impl<'v> NamedRecord<'v> {
-    pub(super) fn new(state: &'v State, id: TypeId, ordinal: Ordinal) -> Option<NamedRecord<'v>> {
+    pub(crate) fn new(state: &'v State, id: TypeId, ordinal: Ordinal) -> Option<NamedRecord<'v>> {
         let row = state.table(id).row(ordinal)?;
         Some(NamedRecord { state, id, row, ordinal })
     }
@@ -339,7 +339,7 @@ impl<'v> NamedRecord<'v> {
         fields.map(move |(index, field)| (field.name.as_str(), self.value(index)))
     }
 
-    pub(super) fn value(self, index: usize) -> NamedValue<'v> {
+    pub(crate) fn value(self, index: usize) -> NamedValue<'v> {
         let cell = self.row.cell(index);
         if !cell.is_present() {
             return NamedValue::Absent;

@@ -13,6 +13,7 @@ use cenote_state::ids::{Timestamp, Version};
 
 use super::LoadError;
 use crate::log::{Body, Commit, DeltaPlace, Entry, LogReader, ObjectRef, ReadError, Walk, names};
+use crate::storage::Part;
 
 /// The commits after a version, up to and with another.
 #[derive(Debug)]
@@ -123,13 +124,14 @@ impl Commits {
     }
 
     async fn blob(&mut self, version: Version, blob: &ObjectRef) -> Result<Bytes, LoadError> {
-        let Some(bytes) = self.reader.storage().get_bounded(&blob.name, blob.length).await? else {
+        let whole = Part::Whole { max_bytes: blob.length };
+        let altered = || LoadError::Altered { version, object: blob.name.clone() };
+        let check = |bytes: &Bytes| blob.is(bytes).then(|| bytes.clone()).ok_or_else(altered);
+        let Some(bytes) = self.reader.storage().get_checked(&blob.name, whole, check).await? else {
             return Err(self.reader.explain_missing(version.position(), blob).await?.into());
         };
+        let bytes = bytes?;
         self.bytes += bytes.len() as u64;
-        if !blob.is(&bytes) {
-            return Err(LoadError::Altered { version, object: blob.name.clone() });
-        }
         Ok(bytes)
     }
 }

@@ -3,7 +3,8 @@
 //! A large state comes as fast as the network and the cores allow, and without a second copy of its bytes in memory.
 //!
 //! Rules: the object has the length that the log names and a footer of the hash that it names, and is checked against the
-//! log's digest, before anything else is fetched; every range is checked against the footer's hashes before it is used.
+//! log's digest, before anything else is fetched; every range is checked against the footer's hashes before it is used;
+//! what does not fit is read once more.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -73,11 +74,28 @@ impl SnapshotToLoad {
 }
 
 /// Loads the state in a snapshot. `progress` is called after each range that was decoded, with the bytes so far and the
-/// bytes in all.
+/// bytes in all. Wrong bytes may have been damaged on their way: they are read again before that is called damage.
 ///
 /// # Errors
 /// If the store fails, the object is missing or is not the one that the log names, or its bytes are wrong.
 pub async fn snapshot(
+    storage: &Storage,
+    env: &Env,
+    what: &SnapshotToLoad,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<(State, Transfer), LoadError> {
+    match load_once(storage, env, what, progress).await {
+        Err(LoadError::Altered { .. }) => load_once(storage, env, what, progress).await,
+        Err(LoadError::Blob { source, .. })
+            if !source.needs_upgrade() && !matches!(source, BlobError::TooLarge { .. }) =>
+        {
+            load_once(storage, env, what, progress).await
+        }
+        loaded => loaded,
+    }
+}
+
+async fn load_once(
     storage: &Storage,
     env: &Env,
     what: &SnapshotToLoad,

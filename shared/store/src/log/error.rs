@@ -20,7 +20,7 @@ use cenote_state::ids::{DatasetId, Position};
 #[non_exhaustive]
 pub enum DecodeError {
     /// Something else lies under this name: point at another place.
-    #[error("{object} is not Cenote's: it begins with {found:02x?}; check the dataset's URL")]
+    #[error("{object} is not Cenote's: {}", is_instead(.found))]
     NotCenote {
         /// The object's name.
         object: String,
@@ -78,6 +78,11 @@ impl DecodeError {
         }
     }
 
+    pub(crate) fn not_cenote(object: &str, bytes: &[u8]) -> DecodeError {
+        let found = bytes.iter().take(MAGIC_BYTES_SHOWN).copied().collect();
+        DecodeError::NotCenote { object: object.to_owned(), found }
+    }
+
     pub(crate) fn damaged(object: &str, cause: impl Into<String>) -> DecodeError {
         DecodeError::Damaged { object: object.to_owned(), cause: cause.into() }
     }
@@ -115,6 +120,23 @@ impl DecodeError {
     pub(crate) fn section(object: &str, section: &'static str, error: &CodecError) -> DecodeError {
         DecodeError::damaged(object, format!("its section {section}: {error}"))
     }
+}
+
+/// As many of a foreign object's first bytes are shown.
+const MAGIC_BYTES_SHOWN: usize = 8;
+
+/// What stands there in place of an object of ours, and what to do.
+fn is_instead(found: &[u8]) -> String {
+    if is_markup(found) {
+        let page = "it is a web page; a proxy or a login page answers in place of the store";
+        return format!("{page}: check the endpoint and the proxy");
+    }
+    format!("it begins with {found:02x?}; check the dataset's URL")
+}
+
+/// Whether bytes begin as HTML or XML do: what proxies and servers send as pages.
+pub(super) fn is_markup(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().first() == Some(&b'<')
 }
 
 /// Why the log could not be read.

@@ -43,6 +43,7 @@ mod open;
 pub mod order;
 mod outcome;
 pub mod plan;
+pub mod proof;
 mod reader;
 #[cfg(any(test, feature = "testing"))]
 mod repair;
@@ -64,7 +65,7 @@ pub use error::{DecodeError, ReadError};
 pub use head::{Head, Kind};
 pub use heartbeat::Heartbeat;
 pub use hint::Hint;
-pub use open::OpenError;
+pub use open::{OnOpen, OnWait, OpenError, Waiting};
 pub use order::{Rule, Rules};
 pub use outcome::{Fenced, Lost, Outcome, Pending, Refused};
 pub use reader::LogReader;

@@ -4,9 +4,11 @@ use bytes::Bytes;
 
 use super::error::{DecodeError, ReadError};
 use super::head::Kind;
+use super::proof::{ProofError, UnfitStore};
 use crate::error::ErrorKind;
 use crate::storage::StorageError;
 use cenote_state::ids::{Epoch, Position, Version};
+use cenote_state::shown::shown;
 
 /// What became of an entry.
 #[derive(Clone, Debug)]
@@ -60,6 +62,15 @@ pub enum Lost {
         /// The position that was taken.
         position: Position,
     },
+    /// The owner before this writer was alive after all, and wrote before this one had put anything: open again.
+    #[error(
+        "log position {position} was written by the producer that owned the dataset before this one, which seemed to be \
+         gone: open the dataset again"
+    )]
+    Overtaken {
+        /// The position that was taken.
+        position: Position,
+    },
     /// The log went on without this writer, and was trimmed past it: open again.
     #[error(
         "log position {position} was written and trimmed by others, the log begins at {log_start}: open the dataset again"
@@ -85,6 +96,10 @@ pub enum Lost {
         /// What is there now.
         cause: Box<Lost>,
     },
+    /// The store refused to put it, at the first attempt: nothing was written. The writer can go on once a person has
+    /// changed what the message names.
+    #[error(transparent)]
+    Refused(StorageError),
     /// The object there does not belong there: look at it.
     #[error("{object} is not this dataset's: {cause}")]
     Foreign {
@@ -102,11 +117,14 @@ pub enum Lost {
 }
 
 /// Another producer holds the dataset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "fenced: epoch {epoch} was opened at log position {position}, this producer's is {own}; open again to take over"
+    "fenced: {} opened epoch {epoch} at log position {position}, this producer's is {own}; open again to take over",
+    shown(owner)
 )]
 pub struct Fenced {
+    /// Who took over, by its own name.
+    pub owner: String,
     /// Where it was met.
     pub position: Position,
     /// The higher epoch.
@@ -180,7 +198,10 @@ impl Lost {
             Lost::StaleParent { .. } | Lost::BelowLogStart { .. } | Lost::Outdated { .. } | Lost::Behind { .. } => {
                 ErrorKind::Retry
             }
-            Lost::Trimmed { .. } | Lost::MayHaveCommitted { .. } | Lost::Nothing { .. } => ErrorKind::Stop,
+            Lost::Overtaken { .. } | Lost::Trimmed { .. } | Lost::MayHaveCommitted { .. } | Lost::Nothing { .. } => {
+                ErrorKind::Stop
+            }
+            Lost::Refused(error) => error.kind(),
             Lost::Foreign { .. } => ErrorKind::Damaged,
         }
     }
@@ -197,9 +218,20 @@ impl Refused {
                 ErrorKind::Program
             }
             Refused::Object(error) => error.kind(),
-            Refused::OthersObject { .. } | Refused::Unsettled { .. } => ErrorKind::Retry,
+            Refused::OthersObject { .. } | Refused::Unsettled { .. } | Refused::NoCheckpoint { .. } => ErrorKind::Retry,
+            Refused::Unproven(error) => error.kind(),
+            Refused::Unfit(_) => ErrorKind::Configuration,
             Refused::Gone(ReadError::Damaged { .. }) => ErrorKind::Damaged,
             Refused::Gone(_) => ErrorKind::Stop,
+        }
+    }
+}
+
+impl From<ProofError> for Refused {
+    fn from(error: ProofError) -> Refused {
+        match error {
+            ProofError::Unfit(unfit) => Refused::Unfit(unfit),
+            ProofError::Storage(error) => Refused::Unproven(error),
         }
     }
 }
@@ -249,6 +281,18 @@ pub enum Refused {
     /// place. Stop, find out who; then open the dataset again.
     #[error("the log that this writer appended to is gone")]
     Gone(#[source] ReadError),
+    /// The store does not keep put-if-absent: use another.
+    #[error(transparent)]
+    Unfit(#[from] UnfitStore),
+    /// Whether the store keeps put-if-absent could not be seen: try again.
+    #[error("the store gave no clear answer to the same entry put twice, so it is not trusted yet: try again")]
+    Unproven(#[source] StorageError),
+    /// A checkpoint is due before anything else, and other writers took its position each time: append again.
+    #[error("a checkpoint is due, and other writers took its log position, the last time {position}: append again")]
+    NoCheckpoint {
+        /// The position that was taken last.
+        position: Position,
+    },
     /// A checkpoint that is due before anything else stays unknown: settle it.
     #[error("the checkpoint at log position {position} is not settled: settle it, then append again")]
     Unsettled {

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use object_store::{Error, Result};
+use object_store::{Error, Extensions, PutResult, Result};
 
-use super::intercept::{Call, Interceptor, Reply, RequestKind, Run, wrap};
+use super::intercept::{Call, Condition, Interceptor, Reply, RequestKind, Run, wrap};
 use cenote_store::env::Env;
 use cenote_store::storage::Storage;
 
@@ -25,6 +25,8 @@ pub enum Fault {
     Timeout,
     /// It does not reach the disk, which is full.
     DiskFull,
+    /// It does not reach the disk; the system answers with this error number.
+    System(i32),
     /// It takes effect, and the answer is lost: a timeout.
     AnswerLost,
     /// The answer is a timeout, and the request takes effect this much later.
@@ -35,6 +37,13 @@ pub enum Fault {
     SaysExists,
     /// A put-if-absent takes effect, and the answer is "already exists", as after a retry that met its own first attempt.
     MeetsItself,
+    /// A put-if-absent overwrites what is there, and the answer is success: the store ignores the condition, or a proxy drops
+    /// the header.
+    IgnoresCondition,
+    /// A put-if-absent checks whether the object is there, and overwrites it this much later: the store is not atomic.
+    ChecksFirst(Duration),
+    /// A put-if-absent leaves what is there as it is, and the answer is success all the same.
+    SaysCreated,
     /// A read gets at most this many bytes, and the object's size fits them.
     Truncate(usize),
     /// A read gets one bit wrong: this one, counted from the first byte that it reads.
@@ -277,7 +286,8 @@ impl Interceptor for FaultyStore {
             Fault::Unavailable => Err(generic("status code: 503 Service Unavailable")),
             Fault::Denied => Err(Error::PermissionDenied { path: call.key, source: "status code: 403".into() }),
             Fault::Timeout => Err(timeout()),
-            Fault::DiskFull => Err(generic(std::io::Error::from(std::io::ErrorKind::StorageFull))),
+            Fault::DiskFull => Err(generic(std::io::Error::from_raw_os_error(28))),
+            Fault::System(number) => Err(generic(std::io::Error::from_raw_os_error(number))),
             Fault::AnswerLost => {
                 let _ = run.await;
                 Err(timeout())
@@ -292,6 +302,20 @@ impl Interceptor for FaultyStore {
                 run.await?;
                 Err(exists(call.key, "status code: 412 Precondition Failed"))
             }
+            Fault::IgnoresCondition => {
+                call.condition(Condition::Ignored);
+                run.await
+            }
+            Fault::ChecksFirst(wait) => {
+                call.condition(Condition::CheckedFirst(self.env.clone(), wait));
+                run.await
+            }
+            Fault::SaysCreated => match run.await {
+                Err(Error::AlreadyExists { .. }) => {
+                    Ok(Reply::Put(PutResult { e_tag: None, version: None, extensions: Extensions::default() }))
+                }
+                answer => answer,
+            },
             Fault::Truncate(bytes) => Ok(damaged(run.await?, |body| body.truncate(bytes))),
             Fault::FlipBit(bit) => Ok(damaged(run.await?, |body| body.flip(bit))),
             Fault::Missing => Err(Error::NotFound { path: call.key, source: "status code: 404".into() }),
