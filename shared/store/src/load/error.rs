@@ -151,7 +151,9 @@ impl LoadError {
         match self {
             LoadError::Storage(error) => error.kind(),
             LoadError::Read(error) => error.kind(),
-            LoadError::Blob { source: BlobError::TooLarge { .. }, .. } => ErrorKind::Configuration,
+            LoadError::Blob { source: BlobError::TooLarge { .. } | BlobError::OldFormat { .. }, .. } => {
+                ErrorKind::Configuration
+            }
             LoadError::Blob { source, .. } if source.needs_upgrade() => ErrorKind::Upgrade,
             LoadError::Panicked { .. } => ErrorKind::Program,
             LoadError::Lacking { .. } => ErrorKind::Retry,
