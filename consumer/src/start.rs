@@ -113,7 +113,7 @@ fn empty_view(program: &Program, seed: u64) -> Result<View, OpenCause> {
     let index_binding = program.bind_indexes(&nothing)?;
     let binding = Binding::new(&program.declared, &nothing).expect("types that the dataset lacks are empty tables");
     let state = State::empty_of(&program.selection, nothing, seed).expect("a schema without types has no wrong keys");
-    let indexes = Indexes::build(index_binding, &state, seed, 1);
+    let indexes = Indexes::build(index_binding, &state, seed, 1, u64::MAX).expect("there is room for any");
     Ok(View::with_indexes(state, Arc::new(binding), indexes, Timestamp(0)))
 }
 

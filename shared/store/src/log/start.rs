@@ -45,6 +45,9 @@ impl LogReader {
     }
 
     /// The same by rules of which a simulation broke one.
+    ///
+    /// # Errors
+    /// As [`start`](LogReader::start).
     #[doc(hidden)]
     pub async fn start_with(storage: Storage, rules: Rules) -> Result<LogReader, ReadError> {
         Ok(start_at_tail(storage, rules, 0).await?.0)
