@@ -32,7 +32,7 @@ pub struct Cost {
 
 impl Cost {
     /// One more request. Saturates: sums from a forged checkpoint must not make us panic.
-    fn add(&mut self, bytes: u64) {
+    pub(crate) fn add(&mut self, bytes: u64) {
         self.bytes = self.bytes.saturating_add(bytes);
         self.requests = self.requests.saturating_add(1);
     }

@@ -135,9 +135,12 @@ impl LogWriter {
 /// What a look found: that the log is gone, which is an error, or anything that says less.
 fn gone(found: Result<bool, ReadError>) -> Result<Option<ReadError>, Refused> {
     match found {
-        Err(gone @ (ReadError::NotFound { .. } | ReadError::Replaced { .. } | ReadError::Damaged { .. })) => {
-            Err(Refused::Gone(gone))
-        }
+        Err(
+            gone @ (ReadError::NotFound { .. }
+            | ReadError::Replaced { .. }
+            | ReadError::Restored { .. }
+            | ReadError::Damaged { .. }),
+        ) => Err(Refused::Gone(gone)),
         other => Ok(other.err()),
     }
 }
