@@ -13,7 +13,7 @@ impl HeartbeatTask {
     }
 }
 
-/// Marks the dataset as free while its producer is busy: for a process that is told to end.
+/// Marks the dataset as free while its producer is busy: for a process that is asked to end.
 ///
 /// What the producer does after that may still be committed, until the next producer opens the dataset.
 ///

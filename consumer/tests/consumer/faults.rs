@@ -204,7 +204,7 @@ async fn a_start_avoids_a_bad_snapshot() {
 }
 
 /// Another snapshot in the place of the one that the log names: of this dataset, consistent in itself, of the same length and
-/// digest; its schema calls a field by another name. Whoever loads says the same of it.
+/// digest; its schema calls a field by another name. Every reader that loads it reports the same.
 #[tokio::test(start_paused = true)]
 async fn a_foreign_snapshot_of_the_same_digest_is_refused_by_every_reader() {
     let (storage, env) = (memory().await, Env::simulated(1));

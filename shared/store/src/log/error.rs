@@ -125,7 +125,7 @@ impl DecodeError {
 /// As many of a foreign object's first bytes are shown.
 const MAGIC_BYTES_SHOWN: usize = 8;
 
-/// What stands there in place of an object of ours, and what to do.
+/// What is there in place of an object of ours, and what to do.
 fn is_instead(found: &[u8]) -> String {
     if is_markup(found) {
         let page = "it is a web page; a proxy or a login page answers in place of the store";

@@ -217,7 +217,7 @@ impl LogState {
         if self.whole_from.0 > 0 && snapshot.version > self.version {
             (self.version, self.digest) = (snapshot.version, snapshot.digest);
         }
-        // A second snapshot of a version takes the place of the first: somebody had a reason to make it.
+        // A second snapshot of a version takes the place of the first: a person had a reason to make it.
         self.snapshots.retain(|other| other.snapshot.version != snapshot.version);
         let kept = KeptSnapshot { snapshot: snapshot.clone(), time, cost: self.cost_at(snapshot.version) };
         let at = self.snapshots.partition_point(|other| other.snapshot.version <= snapshot.version);
