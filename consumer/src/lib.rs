@@ -74,7 +74,7 @@
 //! | `cenote_consumer_old_views_bytes` | gauge | memory that only those views use |
 //! | `cenote_consumer_old_views_seconds` | gauge | time since the oldest of them was replaced |
 
-// The files, in the order of a refresh: when to poll (`watch`), the loop (`task`), the order of steps (`follow`), the
+// The files, in the order of a refresh: when to poll (`watch`, `local`), the loop (`task`), the order of steps (`follow`), the
 // computation (`refresh`), what failed (`quarantine`), the swap (`cell`), what was replaced (`retire`), what is reported
 // (`status`, `report`, `metrics`).
 
@@ -88,6 +88,7 @@ pub mod error;
 mod follow;
 mod inner;
 mod liveness;
+mod local;
 mod memory;
 mod metrics;
 mod program;

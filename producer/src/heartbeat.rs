@@ -13,10 +13,11 @@ impl HeartbeatTask {
     }
 }
 
-/// Marks the dataset as free while its producer is busy: for a process that is told to end.
+/// Marks the dataset as free while its producer is busy: for a process that is asked to end.
 ///
 /// What the producer does after that may still be committed, until the next producer opens the dataset.
 ///
+/// # Example
 /// ```
 /// # use cenote_producer::{Producer, Record};
 /// # #[derive(Record)]
@@ -38,6 +39,8 @@ pub struct Releaser(pub(crate) Heartbeat);
 
 impl Releaser {
     /// Writes that no producer owns the dataset. Returns whether the store confirmed it.
+    ///
+    /// [Example](Releaser#example)
     pub async fn release(&self) -> bool {
         self.0.release().await
     }

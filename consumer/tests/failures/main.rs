@@ -18,7 +18,7 @@ use scenarios::{SCENARIOS, Scenario, Side};
 
 const PAGE: &str = include_str!("../../../shared/store/src/docs/failures.md");
 
-/// A failure is told long before the commit timeout of 60 s.
+/// A failure is reported long before the commit timeout of 60 s.
 const SOON: Duration = Duration::from_secs(30);
 
 #[derive(Record)]
@@ -144,7 +144,7 @@ async fn a_ca_of_ones_own_is_trusted_when_it_is_named() {
     }
 }
 
-/// A bit that was flipped on the way is read again, and nobody is told of damage.
+/// A bit that was flipped on the way is read again, and no damage is reported.
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_on_the_way_is_read_again() {
     use cenote_testing::faults::{Fault, FaultyStore, RequestKind, Rule};

@@ -2,7 +2,7 @@
 //!
 //! The input is opened before the log. The dataset's schema decides what is read; if it lacks the type, or options ask for
 //! changes, the input is read twice: once for a schema, once for the records. Nothing is written before the schema is known,
-//! and nothing of a file that has an error. Limits refuse a version that takes away more than somebody said.
+//! and nothing of a file that has an error. Limits refuse a version that takes away more than the command line allows.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -334,7 +334,7 @@ impl Declaration {
             let given = given.ok_or_else(|| WrongUse(format!("the schema has no type {}; add it", self.type_name)))?;
             self.check(given, "the schema")?;
             let mut schema = schema.clone();
-            // Older records lack a field that is new or starts anew; the file brings it for all.
+            // Older records lack a field that is new or starts again; the file brings it for all.
             schema.types.iter_mut().flat_map(|of_type| &mut of_type.fields).for_each(|field| field.sparse = true);
             return Ok(schema);
         }
@@ -354,7 +354,7 @@ impl Declaration {
         Ok(adapted)
     }
 
-    /// What the command line allows to be lost: fields that are to be dropped, and values that the file brings anew.
+    /// What the command line allows to be lost: fields that are to be dropped, and values that the file brings again.
     fn allowed(&self, dataset: &Schema, refusals: &[Refusal]) -> Vec<Allow> {
         let dropped: Vec<String> =
             self.wishes.dropped.iter().filter_map(|path| dataset.field_at(&self.type_name, path)).collect();

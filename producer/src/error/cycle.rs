@@ -220,6 +220,8 @@ impl CycleError {
 
     /// The types that the cycle would have left without a record, if that is why. See
     /// [`Writer::allow_empty`](crate::Writer::allow_empty).
+    ///
+    /// [Example](CycleError#example)
     #[must_use]
     pub fn emptied(&self) -> Option<&Emptied> {
         match &self.0 {

@@ -14,6 +14,7 @@ use crate::BoxError;
 
 /// A dataset was not opened. Nothing was written, except perhaps the last step's `open` entry.
 ///
+/// # Example
 /// ```
 /// use cenote_producer::Producer;
 /// use cenote_producer::error::ErrorKind;
@@ -96,6 +97,8 @@ impl OpenCause {
 
 impl OpenError {
     /// What the caller can do.
+    ///
+    /// [Example](OpenError#example)
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind()

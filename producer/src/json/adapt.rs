@@ -1,7 +1,7 @@
-//! A schema for a type that the dataset has, from what the dataset keeps, what a file brings, and what somebody asks for.
+//! A schema for a type that the dataset has, from what the dataset keeps, what a file brings, and what the command line asks for.
 //!
-//! Rules: what nobody asks for stays as it is, and values must fit it. A new field is an `Option`, because older records lack
-//! it. A field that is asked to hold something else starts anew, which costs nothing here: a cycle brings all records. Fields
+//! Rules: what is not asked for stays as it is, and values must fit it. A new field is an `Option`, because older records lack
+//! it. A field that is asked to hold something else starts again, which costs nothing here: a cycle brings all records. Fields
 //! of a key never change.
 
 use std::collections::BTreeSet;
@@ -34,7 +34,7 @@ impl Wishes {
     }
 }
 
-/// How the file's fields are read: as the dataset keeps them, unless somebody says otherwise.
+/// How the file's fields are read: as the dataset keeps them, unless the command line says otherwise.
 #[must_use]
 pub(crate) fn reading_of(chain: &Schema, type_name: &str, wishes: &Wishes) -> Reading {
     let mut reading = Reading::default();
@@ -83,7 +83,7 @@ struct Adapting<'i> {
     wishes: &'i Wishes,
     /// Fields that the key leads through.
     keys: BTreeSet<(TypeId, usize)>,
-    /// Component types that were made for fields which start anew.
+    /// Component types that were made for fields which start again.
     renewed: BTreeSet<TypeId>,
 }
 
@@ -142,7 +142,7 @@ impl Adapting<'_> {
             None
         };
         if let Some(shape) = shape {
-            // Older records lack what starts anew.
+            // Older records lack what starts again.
             let field = &mut self.schema.types[known.index()].fields[index];
             (field.shape, field.sparse, field.encoding) = (shape, true, PLAIN);
             return;
@@ -180,7 +180,7 @@ impl Adapting<'_> {
         shape
     }
 
-    /// The component type for a field: named after it, with what was found. What starts anew gets a type of its own.
+    /// The component type for a field: named after it, with what was found. What starts again gets a type of its own.
     fn place(&mut self, parent: TypeId, field: &str, found: TypeId, is_renewed: bool) -> TypeId {
         let name = format!("{}.{field}", self.schema.get(parent).name);
         let is_taken = |name: &str| self.schema.find(name).is_some_and(|id| !self.schema.get(id).fields.is_empty());

@@ -127,7 +127,7 @@ pub(crate) enum Problem {
     /// Reading failed.
     #[error("can't be read: {0}; check the path and its permissions")]
     Io(std::io::Error),
-    /// Somebody wrote to the file.
+    /// Another program wrote to the file.
     #[error("was changed while it was read; run again when nobody writes to it")]
     Changed,
     /// The file has no records, and the dataset does not know the type.
@@ -181,7 +181,7 @@ pub(crate) enum Problem {
         /// On that line.
         line: u64,
     },
-    /// A value that can't be read as somebody says.
+    /// A value that can't be read as the command line says.
     #[error("{found}, which --as FIELD={wanted} does not take; correct it, or take json, which takes all")]
     NotAsSaid {
         /// What is there.

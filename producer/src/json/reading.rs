@@ -1,4 +1,4 @@
-//! How fields are read where somebody says so, instead of by what the file's values look like.
+//! How fields are read where the command line says so, instead of by what the file's values look like.
 //!
 //! A path leads through objects, arrays and maps by the names of fields: `cast.name` is the name of every element of `cast`.
 

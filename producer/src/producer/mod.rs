@@ -436,7 +436,9 @@ impl Producer {
         Status { version: self.version(), epoch: self.epoch(), snapshot_failure: self.snapshots.failure() }
     }
 
-    /// A handle that marks the dataset as free while this producer is busy, for a handler of signals. See [`Releaser`].
+    /// A handle that marks the dataset as free while this producer is busy, for a handler of signals.
+    ///
+    /// [Example](Releaser#example)
     ///
     /// # Panics
     /// If the producer was closed.
@@ -475,6 +477,9 @@ impl Producer {
     }
 
     /// Puts this producer's `open` entry, if it has put nothing yet: objects of earlier producers are garbage from now on.
+    ///
+    /// # Errors
+    /// If the entry is not put.
     pub async fn take_dataset(&mut self) -> Result<(), SnapshotError> {
         Ok(self.chain.own().await?)
     }

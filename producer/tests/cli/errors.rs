@@ -111,7 +111,7 @@ fn rows() -> Vec<Row> {
             "",
             "movies.jsonl: no records; a new type's schema is found from its records, so give it at least one line",
         ),
-        // All kinds of mistakes are told together, each at its first line.
+        // All kinds of mistakes are reported together, each at its first line.
         later(
             &[second("2009", "0.5"), second("2009", "1.5"), "{".to_owned(), second("\"score\":0.5,", "")].join("\n"),
             "3 kinds of mistakes:\n  movies.jsonl, line 2, field year: the number 0.5, but the dataset keeps i64; write a \

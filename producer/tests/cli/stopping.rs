@@ -1,4 +1,4 @@
-//! Programs that wait, and programs that are told to end.
+//! Programs that wait, and programs that are asked to end.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -97,7 +97,7 @@ async fn a_program_that_waits_says_for_whom_and_since_when_and_who_is_fenced_lea
     assert!(error.is_fenced() && with_sources(&error).starts_with("fenced: day-job opened epoch"), "{error}");
 }
 
-/// A typing error with `--take-over` must fence nobody.
+/// A typing error with `--take-over` must fence no producer.
 #[test]
 fn the_input_is_opened_before_the_log() {
     let desk = published();

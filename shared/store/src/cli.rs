@@ -123,11 +123,11 @@ pub fn run(command: impl Future<Output = Result<(), Failure>>) -> ExitCode {
 
 /// Prints a line for people to stderr: what the program waits for, or what a person should know.
 pub fn note(line: impl Display) {
-    // If stderr is closed, nobody reads it.
+    // If stderr is closed, there is no reader.
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// What a program does when it is told to end (SIGINT, SIGTERM): it marks its dataset as free, so that the next producer need
+/// What a program does when it is asked to end (SIGINT, SIGTERM): it marks its dataset as free, so that the next producer need
 /// not wait, and ends with the code of the signal, whatever it is doing. What it has not committed is not there, as after
 /// a crash.
 #[derive(Clone, Debug)]
@@ -152,7 +152,7 @@ impl Goodbye {
         goodbye
     }
 
-    /// Says goodbye for this dataset when the time comes.
+    /// Marks as free this dataset when the time comes.
     pub fn set(&self, heartbeat: Heartbeat) {
         *self.0.lock().expect("no thread panics while it holds the lock") = Some(heartbeat);
     }
@@ -212,7 +212,7 @@ fn shown_lines(text: &str) -> String {
     text.lines().map(|line| shown(line).to_string()).collect::<Vec<_>>().join("\n")
 }
 
-/// Prints a line to stdout, as it is: whoever makes it shows names from outside escaped.
+/// Prints a line to stdout, as it is: its caller shows names from outside escaped.
 ///
 /// # Errors
 /// If stdout can't be written to; see [`written`].

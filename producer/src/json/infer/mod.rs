@@ -1,7 +1,7 @@
 //! The schema of a file's records, for a type that the dataset does not have yet.
 //!
 //! One pass over the lines; what is kept is one tree of field names, with what was seen where first, so that an error
-//! can name both lines that don't go together. A line with a mistake does not end the pass: all kinds of mistakes are told
+//! can name both lines that don't go together. A line with a mistake does not end the pass: all kinds of mistakes are reported
 //! together. The rules are in the [module's table](super).
 
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ mod maps;
 #[cfg(test)]
 mod tests;
 
-/// The field of a component that stands for a list or a map within another.
+/// The field of a component that is in place of a list or a map within another.
 pub(super) const ITEMS: &str = "items";
 
 /// After so many more names, objects are looked at while the file is read: they may be maps.
@@ -36,7 +36,7 @@ pub(crate) struct Inferred {
     pub(crate) records: u64,
     /// Fields without a type, null or empty on every line: they are not in the schema.
     pub(crate) left_out: Vec<String>,
-    /// Fields whose objects were taken for maps, without being told.
+    /// Fields whose objects were taken for maps without a request.
     pub(crate) maps: Vec<String>,
 }
 
@@ -145,9 +145,9 @@ struct Seen {
 struct Value {
     first_line: u64,
     what: What,
-    /// Somebody says that the objects are no maps.
+    /// The command line says that the objects are no maps.
     is_record: bool,
-    /// Nobody says that the objects are maps, and they look like it.
+    /// The command line does not say that the objects are maps, and they look like it.
     is_recognised: bool,
 }
 
@@ -174,7 +174,7 @@ struct Numbers {
     fraction: Option<u64>,
     /// Whole, but not exactly an `f64`.
     inexact: Option<(u64, String)>,
-    /// Somebody says that they are floats.
+    /// The command line says that they are floats.
     is_float: bool,
 }
 

@@ -539,7 +539,7 @@ fn a_type_is_removed_with_what_only_it_led_to() {
     );
     assert_eq!(next.types.len(), chain.types.len(), "the numbers stay taken");
     check::<Plain>(&next, &allow, &[]);
-    // A reader that declares it has an empty table; a producer may begin it anew, with other columns.
+    // A reader that declares it has an empty table; a producer may begin it again, with other columns.
     check_bind::<old::Movie>(&next, &[]);
     let again = next.evolve(&declared::<old::Movie>(), &[]).expect("the type is free").schema;
     let movie = again.get(again.find("Movie").expect("it is there"));

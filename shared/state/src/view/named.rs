@@ -123,7 +123,7 @@ pub struct NamedRecord<'v> {
 }
 
 /// What a field holds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum NamedValue<'v> {
     /// `None`, or a column that came after the row.
@@ -192,7 +192,7 @@ pub struct NamedList<'v> {
 ///     }
 /// }
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct NamedMap<'v> {
     keys: NamedList<'v>,
     values: NamedList<'v>,
@@ -441,21 +441,5 @@ impl<'v> NamedMap<'v> {
     /// [Example](NamedMap#example)
     pub fn iter(self) -> impl ExactSizeIterator<Item = (NamedValue<'v>, NamedValue<'v>)> {
         self.keys.iter().zip(self.values.iter())
-    }
-}
-
-impl std::fmt::Debug for NamedRecord<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut fields = f.debug_struct(&self.schema().name);
-        self.fields().for_each(|(name, value)| {
-            fields.field(name, &value);
-        });
-        fields.finish()
-    }
-}
-
-impl std::fmt::Debug for NamedList<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
     }
 }

@@ -34,9 +34,7 @@ pub enum LoadError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// A snapshot's object is missing.
-    #[error(
-        "{object} is missing though the log names it; if it was not trimmed just now, restore it from a copy or make another snapshot"
-    )]
+    #[error("{object} is missing though the log names it; restore it from a copy or make another snapshot")]
     Missing {
         /// The version.
         version: Version,

@@ -125,7 +125,7 @@ impl DecodeError {
 /// As many of a foreign object's first bytes are shown.
 const MAGIC_BYTES_SHOWN: usize = 8;
 
-/// What stands there in place of an object of ours, and what to do.
+/// What is there in place of an object of ours, and what to do.
 fn is_instead(found: &[u8]) -> String {
     if is_markup(found) {
         let page = "it is a web page; a proxy or a login page answers in place of the store";
@@ -174,6 +174,14 @@ pub enum ReadError {
         /// The one that is there now.
         found: DatasetId,
     },
+    /// The log was put back to an earlier state under this reader: open it again.
+    #[error(
+        "{object} is not the entry that was read before: the dataset was restored from an older copy; open it again"
+    )]
+    Restored {
+        /// The entry.
+        object: String,
+    },
     /// The log was trimmed past this point: plan again from a checkpoint.
     #[error("{object} was trimmed: the log begins at {log_start}, start again from its checkpoint")]
     Trimmed {
@@ -216,7 +224,7 @@ impl ReadError {
             ReadError::Storage(error) => error.kind(),
             ReadError::Decode(error) => error.kind(),
             ReadError::NotFound { .. } => ErrorKind::Configuration,
-            ReadError::Replaced { .. } => ErrorKind::Stop,
+            ReadError::Replaced { .. } | ReadError::Restored { .. } => ErrorKind::Stop,
             ReadError::Trimmed { .. } => ErrorKind::Retry,
             ReadError::Missing { .. } | ReadError::Damaged { .. } => ErrorKind::Damaged,
         }

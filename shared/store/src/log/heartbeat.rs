@@ -2,7 +2,7 @@
 //!
 //! A heartbeat is shared: the writer notes new positions, a task ([`Heartbeat::beat`]) puts them. What is put is what is known
 //! to be in the log, so that the hint never runs ahead of it (rule 1). A put that fails is forgotten: a hint is only
-//! a hint, and the next one comes soon. A goodbye that is dropped half-way was none: the beats go on.
+//! a hint, and the next one comes soon. A last hint that is dropped half-way was none: the beats go on.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -45,11 +45,11 @@ struct State {
     beat: u64,
     last_put: Option<Instant>,
     stopped: bool,
-    /// A goodbye is under way: no beat comes after it, unless it is dropped.
+    /// The last hint is under way: no beat comes after it, unless it is dropped.
     releasing: bool,
 }
 
-/// A goodbye that is under way. Dropped before its end, it lets the beats go on.
+/// The last hint while it is under way. Dropped before its end, it lets the beats go on.
 struct Releasing<'h>(&'h Heartbeat);
 
 impl Drop for Releasing<'_> {
@@ -130,7 +130,7 @@ impl Heartbeat {
     }
 
     /// The last hint: no producer owns the dataset. It does not wait for the gap: nothing comes after it. For a process that
-    /// is told to end, too, whatever its writer is doing: an entry that still lands is only an entry before the next `open`.
+    /// is asked to end, too, whatever its writer is doing: an entry that still lands is only an entry before the next `open`.
     pub async fn release(&self) -> bool {
         self.state().releasing = true;
         let _releasing = Releasing(self);

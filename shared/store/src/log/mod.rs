@@ -35,6 +35,7 @@ pub mod checkpoint;
 pub mod entry;
 pub mod error;
 mod frame;
+pub(crate) mod gone;
 pub mod head;
 mod heartbeat;
 pub mod hint;

@@ -183,7 +183,7 @@ impl fmt::Display for Waiting {
     }
 }
 
-/// Is told that an `open` waits.
+/// Is called when an `open` waits.
 #[derive(Clone)]
 pub struct OnWait(pub Arc<dyn Fn(&Waiting) + Send + Sync>);
 

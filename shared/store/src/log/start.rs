@@ -5,7 +5,7 @@
 //!
 //! If the checkpoint, or an entry after it, is damaged or missing, the live log is read from its start, one stretch after
 //! another. What counts is the last stretch, which ends at the tail: its entries follow one another, and a snapshot that
-//! one of them names stands for everything before.
+//! one of them names replaces everything before.
 
 use std::collections::VecDeque;
 
@@ -45,6 +45,9 @@ impl LogReader {
     }
 
     /// The same by rules of which a simulation broke one.
+    ///
+    /// # Errors
+    /// As [`start`](LogReader::start).
     #[doc(hidden)]
     pub async fn start_with(storage: Storage, rules: Rules) -> Result<LogReader, ReadError> {
         Ok(start_at_tail(storage, rules, 0).await?.0)

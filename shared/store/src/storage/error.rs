@@ -25,7 +25,7 @@ use crate::error::ErrorKind;
 /// // A store of a program's own makes them like this.
 /// let full = StorageError::new("nfs://catalog/log/7", Operation::Create, StorageErrorKind::Full, "no space left");
 /// assert_eq!(full.kind(), ErrorKind::Configuration);
-/// assert!(!full.is_retryable());
+/// assert!(full.is_refused() && !full.is_retryable());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{operation} {object}: {cause}; {remedy}")]
@@ -148,6 +148,8 @@ impl StorageError {
 
     /// Whether the store refused, so that a write certainly did not take effect, and will not until a person changes
     /// something. After a retry within the store's client that is not certain: the first attempt may have landed.
+    ///
+    /// [Example](StorageError#example)
     #[must_use]
     pub fn is_refused(&self) -> bool {
         use StorageErrorKind::{Configuration, Denied, Full};

@@ -61,7 +61,7 @@ fn wrong(url: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>)
     StorageError::new(without_secrets(url), Operation::Open, StorageErrorKind::Configuration, source)
 }
 
-/// The URL without what stands before the host, which may be a key and its secret.
+/// The URL without what is before the host, which may be a key and its secret.
 pub(super) fn without_secrets(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let (place, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));

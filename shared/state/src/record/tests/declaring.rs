@@ -42,7 +42,7 @@ struct Graph {
     node: Node,
 }
 
-/// A name that would clear the terminal of whoever reads a message.
+/// A name that would clear the terminal of a person who reads a message.
 #[derive(Record)]
 #[record(key = "id", name = "Forged\u{1b}[2J")]
 struct Forged {

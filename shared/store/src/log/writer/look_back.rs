@@ -89,6 +89,7 @@ impl LogWriter {
         {
             let lost = Outcome::Lost(Lost::Trimmed { position: newest.0.next(), log_start });
             self.ended = Some(lost.clone());
+            self.heartbeat.as_ref().inspect(|heartbeat| heartbeat.stop());
             return Ok(Some(lost));
         }
         if matches!(newest_found, None | Some(ReadError::Trimmed { .. })) {
@@ -135,9 +136,12 @@ impl LogWriter {
 /// What a look found: that the log is gone, which is an error, or anything that says less.
 fn gone(found: Result<bool, ReadError>) -> Result<Option<ReadError>, Refused> {
     match found {
-        Err(gone @ (ReadError::NotFound { .. } | ReadError::Replaced { .. } | ReadError::Damaged { .. })) => {
-            Err(Refused::Gone(gone))
-        }
+        Err(
+            gone @ (ReadError::NotFound { .. }
+            | ReadError::Replaced { .. }
+            | ReadError::Restored { .. }
+            | ReadError::Damaged { .. }),
+        ) => Err(Refused::Gone(gone)),
         other => Ok(other.err()),
     }
 }

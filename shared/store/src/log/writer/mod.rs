@@ -66,9 +66,9 @@ pub struct WriterOptions {
     pub heartbeat_interval: Duration,
     /// Open although a live owner's promise is unbroken. Default: no.
     pub take_over: bool,
-    /// Is told when `open` waits for another producer. Default: nobody.
+    /// Is called when `open` waits for another producer. Default: none.
     pub on_wait: Option<OnWait>,
-    /// Gets the heartbeat before its first beat: to say goodbye from outside. Default: nobody.
+    /// Gets the heartbeat before its first beat: to write the last hint from outside. Default: none.
     pub on_open: Option<OnOpen>,
     #[doc(hidden)]
     pub rules: Rules,
@@ -276,7 +276,7 @@ impl LogWriter {
         Ok(outcome.expect("one step puts the entry"))
     }
 
-    /// Deletes an object whose entry does not stand in the log and never will.
+    /// Deletes an object whose entry is not in the log and never will be.
     async fn clear_away(&self, name: &str, put: &Result<Outcome, Refused>) {
         match put {
             Ok(Outcome::Committed(_) | Outcome::Unknown(_) | Outcome::Lost(Lost::MayHaveCommitted { .. })) => {}
