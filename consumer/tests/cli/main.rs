@@ -3,9 +3,27 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use cenote_producer::{Producer, json};
+use cenote_consumer::Record;
+use cenote_producer::Producer;
+use serde::Deserialize;
 use serde_json::{Value, json as value};
 use tempfile::TempDir;
+
+/// A record, which the tests also have as a line of JSON.
+#[derive(Record, Deserialize)]
+#[record(key = "id")]
+struct Movie {
+    id: i64,
+    title: String,
+    score: Option<f64>,
+    cast: Vec<Cast>,
+}
+
+#[derive(Record, Deserialize)]
+#[record(name = "Movie.cast")]
+struct Cast {
+    name: String,
+}
 
 /// A folder with a dataset in it, `catalog`.
 struct Catalog {
@@ -25,23 +43,13 @@ impl Catalog {
     fn publish(&self, releases: &[&str]) -> Vec<u64> {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(async {
-            let first = releases[0].to_owned();
-            let builder = Producer::builder(self.path().to_str().expect("a plain path"));
-            let mut producer = builder
-                .declare_with(move |_, registry| {
-                    let key = [vec!["id".to_owned()]];
-                    let mut lines = json::Lines::new("first", first.as_bytes());
-                    Ok(registry.with_schema(&json::infer(&mut lines, "Movie", &key, &mut |_| {})?.schema))
-                })
-                .snapshots(cenote_producer::SnapshotPolicy::Manual)
-                .open()
-                .await
-                .expect("it opens");
+            let builder = Producer::builder(self.path().to_str().expect("a plain path")).with::<Movie>();
+            let builder = builder.snapshots(cenote_producer::SnapshotPolicy::Manual);
+            let mut producer = builder.open().await.expect("it opens");
             let mut versions = Vec::new();
             for release in releases {
                 let cycled = producer.cycle(async |writer| {
-                    json::fill(writer, "Movie", &mut json::Lines::new("release", release.as_bytes()), &mut |_| {})?;
-                    Ok(())
+                    release.lines().try_for_each(|line| Ok(writer.add(&serde_json::from_str::<Movie>(line)?)?))
                 });
                 versions.push(cycled.await.expect("it commits").version().0);
                 if versions.len() == 1 {

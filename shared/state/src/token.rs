@@ -2,7 +2,7 @@
 //!
 //! A token goes from one program to another, in a header or a URL, and may come back after the dataset was made again. So it
 //! is a string that its users pass on as it is, it knows its dataset, and it begins with the number of its form, so that
-//! later forms (of other logs) are told from damage.
+//! later forms (of other logs) differ from damage.
 //!
 //! Rules: at most 64 characters, all of them safe in a URL; one token has one spelling.
 
@@ -22,6 +22,7 @@ const DATASET_DIGITS: usize = 32;
 ///
 /// Its text is for programs: pass it on as it is.
 ///
+/// # Example
 /// ```
 /// # use cenote_producer::{Producer, Record};
 /// use cenote_consumer::Token;
@@ -38,6 +39,7 @@ const DATASET_DIGITS: usize = 32;
 /// // In another program:
 /// let token: Token = header.parse()?;
 /// assert_eq!((token, token.version()), (updated.token(), updated.version()));
+/// println!("a write to {}", token.dataset());
 /// # Ok(())
 /// # }
 /// ```
@@ -68,12 +70,16 @@ impl Token {
     }
 
     /// The dataset that was written to.
+    ///
+    /// [Example](Token#example)
     #[must_use]
     pub fn dataset(self) -> DatasetId {
         self.dataset
     }
 
     /// The first version that shows the write.
+    ///
+    /// [Example](Token#example)
     #[must_use]
     pub fn version(self) -> Version {
         self.version

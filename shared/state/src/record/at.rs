@@ -89,9 +89,9 @@ impl<'v> Scope<'v> {
 
     /// Asks for up to [`TOGETHER`] component records, in stages as the key look-up of many does.
     #[inline]
-    pub(crate) fn ask_components(self, binding: &ValueBinding, scalars: impl Iterator<Item = u64> + Clone) {
+    pub(crate) fn prefetch_components(self, binding: &ValueBinding, scalars: impl Iterator<Item = u64> + Clone) {
         let table = self.view.state.table(binding.chain);
-        scalars.clone().for_each(|scalar| table.ask_segment(Ordinal(scalar as u32)));
+        scalars.clone().for_each(|scalar| table.prefetch_segment(Ordinal(scalar as u32)));
         let mut rows = [None; TOGETHER];
         for (row, scalar) in rows.iter_mut().zip(scalars) {
             *row = table.row(Ordinal(scalar as u32));

@@ -147,9 +147,9 @@ impl<'v, V: Value> List<'v, V> {
     }
 
     #[inline(always)]
-    fn ask(self, range: Range<usize>) {
+    fn prefetch(self, range: Range<usize>) {
         if let Some((stored, binding, scope)) = self.stored {
-            V::ask(stored, range, binding, scope);
+            V::prefetch(stored, range, binding, scope);
         }
     }
 
@@ -312,7 +312,7 @@ impl<'v, V: Value> Iterator for Elements<'v, V> {
     fn next(&mut self) -> Option<V::Ref<'v>> {
         let index = self.range.next()?;
         if index % TOGETHER == 0 && !self.range.is_empty() {
-            self.list.ask(index..self.range.end.min(index + TOGETHER));
+            self.list.prefetch(index..self.range.end.min(index + TOGETHER));
         }
         self.list.get(index)
     }

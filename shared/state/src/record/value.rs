@@ -56,7 +56,7 @@ pub trait Value: Sealed + 'static {
     /// lead to other rows have something to prefetch.
     #[doc(hidden)]
     #[inline(always)]
-    fn ask<'v>(_elements: Elements<'v>, _range: Range<usize>, _binding: &'v ValueBinding, _scope: Scope<'v>) {}
+    fn prefetch<'v>(_elements: Elements<'v>, _range: Range<usize>, _binding: &'v ValueBinding, _scope: Scope<'v>) {}
     /// Whether the stored value has the canonical bytes that `value` would be written with.
     #[doc(hidden)]
     fn is_same<'v, S: Source<'v>>(value: &Self::Owned, source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> bool;
@@ -377,8 +377,8 @@ impl<T: Component> Value for T {
         T::view(scope.component(binding, source.scalar()))
     }
     #[inline]
-    fn ask<'v>(elements: Elements<'v>, range: Range<usize>, binding: &'v ValueBinding, scope: Scope<'v>) {
-        scope.ask_components(binding, range.map(|index| elements.scalar(index)));
+    fn prefetch<'v>(elements: Elements<'v>, range: Range<usize>, binding: &'v ValueBinding, scope: Scope<'v>) {
+        scope.prefetch_components(binding, range.map(|index| elements.scalar(index)));
     }
     #[inline]
     fn is_same<'v, S: Source<'v>>(value: &T, source: S, binding: &'v ValueBinding, scope: Scope<'v>) -> bool {

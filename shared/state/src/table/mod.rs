@@ -181,7 +181,7 @@ impl Table {
 
     /// Asks for the header of a record's segment, before its row is looked for.
     #[inline(always)]
-    pub(crate) fn ask_segment(&self, ordinal: Ordinal) {
+    pub(crate) fn prefetch_segment(&self, ordinal: Ordinal) {
         let segment = self.segment((ordinal.0 >> self.segment_rows_log2) as usize);
         segment.iter().for_each(|segment| prefetch(Arc::as_ptr(segment)));
     }
@@ -255,7 +255,7 @@ impl Table {
         let mut ordinals = [None; MANY];
         for (ordinal, line) in ordinals.iter_mut().zip(lines.iter().flatten()) {
             *ordinal = line.first();
-            ordinal.iter().for_each(|ordinal| self.ask_segment(Ordinal(*ordinal)));
+            ordinal.iter().for_each(|ordinal| self.prefetch_segment(Ordinal(*ordinal)));
         }
         for ((found, ordinal), _) in found.iter_mut().zip(ordinals).zip(scalars) {
             *found = ordinal.and_then(|ordinal| Some((Ordinal(ordinal), self.row(Ordinal(ordinal))?)));

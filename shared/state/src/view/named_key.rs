@@ -21,7 +21,7 @@ use super::{NamedRecord, NamedTable, NamedValue};
 /// fn show(view: &View, key: NamedKey<'_>) -> Option<()> {
 ///     println!("{} {:?}", key.type_name(), key.parts());
 ///     let record = key.get()?;
-///     let same = view.named(key.type_name())?.get(key.canonical())?;
+///     let same = view.named(key.type_name()).ok()?.get(key.canonical())?;
 ///     assert_eq!(record.ordinal(), same.ordinal());
 ///     Some(())
 /// }
