@@ -169,6 +169,6 @@ pub mod dynamic {
     //! ```
 
     pub use cenote_state::keys::{KeyBuf, KeyRef};
-    pub use cenote_state::view::{NameError, NamedKey, NamedKeyError, NamedList, NamedMap, NamedRecord};
+    pub use cenote_state::view::{NameError, NamedDiff, NamedKey, NamedKeyError, NamedList, NamedMap, NamedRecord};
     pub use cenote_state::view::{NamedTable, NamedValue};
 }

@@ -43,8 +43,10 @@ pub(crate) struct TypeUpdates {
     pub(crate) type_id: TypeId,
     pub(crate) removed: Vec<u32>,
     pub(crate) added: Vec<u32>,
-    /// How many records have new values.
+    /// How many records have new values under their ordinals.
     pub(crate) changed: u64,
+    /// How many records have new values under other ordinals: they are among those removed and those added.
+    pub(crate) moved: u64,
 }
 
 impl CycleBase {

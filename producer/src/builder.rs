@@ -7,15 +7,17 @@ use cenote_state::record::{Binding, Declared, Registry, Root};
 use cenote_state::schema::{Allow, Schema};
 use cenote_state::view::View;
 use cenote_store::env::Env;
-use cenote_store::log::WriterOptions;
 use cenote_store::log::retention::Retention;
+use cenote_store::log::{LogReader, WriterOptions};
 use cenote_store::storage::{DatasetUrl, Location, Storage};
 
 use crate::BoxError;
 use crate::base::CycleBase;
 use crate::chain::Chain;
+use crate::dry_run::DryRun;
 use crate::error::{OpenCause, OpenError};
-use crate::load::Loader;
+use crate::load::{Loaded, Loader};
+use crate::metrics::Metrics;
 use crate::open::{Opened, Opening, start};
 use crate::producer::{Producer, Settings, Types};
 use crate::snapshot::SnapshotPolicy;
@@ -61,7 +63,7 @@ pub struct ProducerBuilder<L: Location = DatasetUrl> {
 }
 
 /// Declares types when the dataset's schema is known.
-type Declare = Box<dyn FnOnce(&Schema, Registry) -> Result<Registry, BoxError> + Send>;
+type Declare = Box<dyn FnOnce(&Schema, Registry) -> Result<(Registry, Vec<Allow>), BoxError> + Send>;
 
 impl Producer {
     /// A producer for the dataset at `url`: `s3://bucket/path`, `gs://bucket/path`, `az://container/path`,
@@ -201,8 +203,17 @@ impl<L: Location> ProducerBuilder<L> {
     /// # }
     /// ```
     pub fn declare_with(
-        mut self,
+        self,
         declare: impl FnOnce(&Schema, Registry) -> Result<Registry, BoxError> + Send + 'static,
+    ) -> Self {
+        self.declare_and_allow(|dataset, registry| Ok((declare(dataset, registry)?, Vec::new())))
+    }
+
+    /// The same, with what the schema may lose.
+    #[doc(hidden)]
+    pub fn declare_and_allow(
+        mut self,
+        declare: impl FnOnce(&Schema, Registry) -> Result<(Registry, Vec<Allow>), BoxError> + Send + 'static,
     ) -> Self {
         self.declare = Some(Box::new(declare));
         self
@@ -230,7 +241,8 @@ impl<L: Location> ProducerBuilder<L> {
         self
     }
 
-    /// Adds a validator. Validators run in the order in which they are added. Default: none.
+    /// Adds a validator. All are asked, in the order in which they are added; [`open`](ProducerBuilder::open) refuses one that
+    /// could never refuse a version, such as one for a type that is not declared. Default: none.
     ///
     /// ```
     /// # use cenote_producer::{Producer, Record};
@@ -473,20 +485,62 @@ impl<L: Location> ProducerBuilder<L> {
         Ok(self.open_dataset().await?)
     }
 
+    /// Loads the dataset as [`open`](ProducerBuilder::open) does, and writes nothing: what is made of it are previews. Waits
+    /// for no other producer.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let dry = Producer::builder("memory://builder-dry-run").with::<Movie>().dry_run().await?;
+    /// let preview = dry.update(|changes| Ok(changes.delete::<Movie>(17)?)).await?;
+    /// assert!(preview.newer.diff::<Movie>(&preview.older).is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn dry_run(self) -> Result<DryRun, OpenError> {
+        Ok(self.dry_run_dataset().await?)
+    }
+
     async fn open_dataset(self) -> Result<Producer, OpenCause> {
+        let (settings, loaded) = self.load().await?;
+        let Newest { reader, newest, declared, allow } = loaded;
+        let loader = &settings.loader;
+        let opening = Opening { loader, options: &settings.writer, declared: &declared, allow: &allow };
+        let Opened { log, heartbeat, committed, schema } = opening.take(reader, newest).await?;
+        let types = types(&declared, &schema)?;
+        let base = base(&settings.env, &committed, schema).await?;
+        let version = committed.state.version();
+        tracing::info!(dataset = log.storage().url(), epoch = %log.epoch(), %version, "dataset opened");
+        Ok(Producer::new(Chain::new(log, committed, base), types, settings, heartbeat))
+    }
+
+    async fn dry_run_dataset(self) -> Result<DryRun, OpenCause> {
+        let (settings, loaded) = self.load().await?;
+        let Newest { reader, newest: committed, declared, allow } = loaded;
+        let evolved = committed.state.schema().evolve(&declared, &allow)?;
+        let types = types(&declared, &evolved.schema)?;
+        let base = base(&settings.env, &committed, evolved.schema).await?;
+        let metrics = Metrics::new(reader.storage().url());
+        Ok(DryRun { reader, committed, base, types, settings, metrics, schema_changes: evolved.changes })
+    }
+
+    /// Loads the newest version, and declares the types.
+    async fn load(self) -> Result<(Settings, Newest), OpenCause> {
         let storage = self.location.open().await?;
         let env = self.env;
         let loader = Loader { env: env.clone(), seed: env.random(), bytes_max: self.bytes_max };
         let reader = start(&storage, &self.writer).await?;
         let newest = loader.load(&reader, reader.log_state().version).await?;
-        let declared = declared(self.registry, self.declare, newest.state.schema())?;
-        let opening = Opening { loader: &loader, options: &self.writer, declared: &declared, allow: &self.allow };
-        let Opened { log, heartbeat, committed, schema } = opening.take(reader, newest).await?;
-        let types = types(&declared, &schema)?;
-        let (state, threads) = (committed.state.clone(), env.threads());
-        let base = env.cpu(move || CycleBase::of_state(state.relayout(Arc::new(schema), threads)?)).await??;
-        let version = committed.state.version();
-        tracing::info!(dataset = storage.url(), epoch = %log.epoch(), %version, "dataset opened");
+        let mut allow = self.allow;
+        let declared = declared(self.registry, self.declare, newest.state.schema(), &mut allow)?;
+        check_validators(&self.validators, declared.schema())?;
         let settings = Settings {
             env,
             loader,
@@ -495,14 +549,37 @@ impl<L: Location> ProducerBuilder<L> {
             snapshots: self.snapshots,
             retention: self.retention,
         };
-        Ok(Producer::new(Chain::new(log, committed, base), types, settings, heartbeat))
+        Ok((settings, Newest { reader, newest, declared, allow }))
     }
 }
 
+/// The newest version of a dataset, and what the program declares.
+struct Newest {
+    reader: LogReader,
+    newest: Loaded,
+    declared: Declared,
+    allow: Vec<Allow>,
+}
+
+/// What cycles start from, under the schema of the next version.
+async fn base(env: &Env, committed: &Loaded, schema: Schema) -> Result<CycleBase, OpenCause> {
+    let (state, threads) = (committed.state.clone(), env.threads());
+    Ok(env.cpu(move || CycleBase::of_state(state.relayout(Arc::new(schema), threads)?)).await??)
+}
+
 /// All declared types, those of `declare` included.
-fn declared(registry: Registry, declare: Option<Declare>, newest: &Schema) -> Result<Declared, OpenCause> {
+fn declared(
+    registry: Registry,
+    declare: Option<Declare>,
+    newest: &Schema,
+    allow: &mut Vec<Allow>,
+) -> Result<Declared, OpenCause> {
     let registry = match declare {
-        Some(declare) => declare(newest, registry).map_err(OpenCause::DeclareWith)?,
+        Some(declare) => {
+            let (registry, more) = declare(newest, registry).map_err(OpenCause::DeclareWith)?;
+            allow.extend(more);
+            registry
+        }
         None => registry,
     };
     let declared = registry.finish()?;
@@ -510,6 +587,16 @@ fn declared(registry: Registry, declare: Option<Declare>, newest: &Schema) -> Re
         return Err(OpenCause::NothingDeclared);
     }
     Ok(declared)
+}
+
+/// That each validator could refuse a version.
+fn check_validators(validators: &[Arc<dyn Validator>], declared: &Schema) -> Result<(), OpenCause> {
+    let idle = validators.iter().filter_map(|validator| {
+        let reason = validator.check(declared).err()?;
+        Some(format!("{}: {reason}", validator.name()))
+    });
+    let idle: Vec<String> = idle.collect();
+    if idle.is_empty() { Ok(()) } else { Err(OpenCause::Validators(idle)) }
 }
 
 /// The declared types in the numbers of `schema`, the next version's.

@@ -21,11 +21,12 @@ pub(crate) struct Chain {
     /// The same under the schema of the next commit, with its indexes.
     base: CycleBase,
     in_flight: Option<Next>,
+    is_closed: bool,
 }
 
 impl Chain {
     pub(crate) fn new(log: LogWriter, committed: Loaded, base: CycleBase) -> Chain {
-        Chain { log, committed, base, in_flight: None }
+        Chain { log, committed, base, in_flight: None, is_closed: false }
     }
 
     pub(crate) fn log(&self) -> &LogWriter {
@@ -106,8 +107,16 @@ impl Chain {
     pub(crate) async fn close(&mut self) -> Result<(), CycleCause> {
         match self.log.close().await {
             Some(pending) => Err(Unknown::of(&pending).into()),
-            None => Ok(()),
+            None => {
+                self.is_closed = true;
+                Ok(())
+            }
         }
+    }
+
+    /// Whether the producer gave the dataset up.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     /// The entry in flight was committed as this version: moves on to it.

@@ -103,7 +103,7 @@
 //! | `cenote_producer_version` | gauge | the newest committed version |
 //! | `cenote_producer_commits_total` | counter | versions committed |
 //! | `cenote_producer_unchanged_total` | counter | cycles and updates that found nothing to write |
-//! | `cenote_producer_failures_total` | counter | cycles and updates that failed after their closure |
+//! | `cenote_producer_failures_total` | counter | calls that committed nothing: their closure failed or panicked, or what came after it |
 //! | `cenote_producer_cycle_seconds` | histogram | from the call to the commit, reading the source included |
 //! | `cenote_producer_delta_bytes` | histogram | a version's delta on storage |
 //! | `cenote_producer_snapshots_total` | counter | snapshots made |
@@ -120,7 +120,9 @@ mod chain;
 mod check;
 mod content;
 mod cycle;
+mod dry_run;
 pub mod error;
+mod ground;
 mod heartbeat;
 // Reads JSON Lines for the program. No part of the library's interface.
 #[cfg(feature = "cli")]
@@ -149,12 +151,15 @@ pub use cenote_state::schema::Allow;
 pub use cenote_state::view::{Diff, HashIndex, IndexValue, Many, Matches, Records, View};
 pub use cenote_state::{Key, KeyOf, List, Map, Root, Set, TableRef, Text, Timestamp, Token, Version};
 pub use cenote_store::log::retention::{Retention, Trimmed};
+pub use dry_run::{DryRun, Preview};
 pub use error::{CycleError, OpenError, RecordError, SnapshotError};
 pub use producer::Producer;
 pub use report::{CommitReport, Cycled, Settled, TypeReport, Updated};
 pub use snapshot::{SnapshotPolicy, SnapshotReport};
 pub use update::Update;
-pub use validators::{DanglingKeys, FractionChanged, MinimumCount, RecordCountVariance, ValidationError, Validator};
+pub use validators::{
+    DanglingKeys, FractionChanged, MinimumCount, RecordCountVariance, ValidationError, Validator, ValidatorRefusal,
+};
 pub use writer::Writer;
 
 pub use cenote_state::__derive::RecordOfProducer as Record;
@@ -187,8 +192,8 @@ pub mod schema {
     pub use cenote_state::ids::{ColumnId, TypeId};
     pub use cenote_state::record::{Declared, Registry};
     pub use cenote_state::schema::{
-        Allow, Evolved, Field, KeyForm, PACKED, PLAIN, Schema, SchemaChange, Shape, TypeKind, TypeSchema, ValueKind,
-        limits,
+        Allow, Evolved, Field, KeyForm, PACKED, PLAIN, Schema, SchemaChange, SchemaTextError, Shape, TypeKind,
+        TypeSchema, TypeText, ValueKind, limits,
     };
 }
 
@@ -215,7 +220,7 @@ pub mod dynamic {
     pub use cenote_state::ids::{Ordinal, TypeId};
     pub use cenote_state::keys::{KeyBuf, KeyRef};
     pub use cenote_state::row::Row;
-    pub use cenote_state::view::{NameError, NamedKey, NamedKeyError, NamedList, NamedMap, NamedRecord};
+    pub use cenote_state::view::{NameError, NamedDiff, NamedKey, NamedKeyError, NamedList, NamedMap, NamedRecord};
     pub use cenote_state::view::{NamedTable, NamedValue};
 }
 

@@ -4,9 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use cenote_state::ids::{DatasetId, Version};
+use cenote_state::state::State;
 use cenote_state::token::Token;
 
-use crate::cycle::commit::Next;
+use crate::base::BaseUpdates;
 
 /// The result of a cycle.
 ///
@@ -208,26 +209,26 @@ impl<R> Updated<R> {
 }
 
 impl CommitReport {
-    /// The report of an entry that is not put yet.
-    pub(crate) fn of(next: &Next, dataset: DatasetId) -> CommitReport {
-        let types = next.updates.types.iter().map(|of_type| {
-            let schema = next.state.schema().get(of_type.type_id);
+    /// The report of a version that is not committed yet.
+    pub(crate) fn of(
+        state: &State,
+        updates: &BaseUpdates,
+        delta_bytes: u64,
+        schema_changed: bool,
+        dataset: DatasetId,
+    ) -> CommitReport {
+        let types = updates.types.iter().map(|of_type| {
+            let schema = state.schema().get(of_type.type_id);
             TypeReport {
                 name: schema.name.clone(),
                 is_root: schema.is_root(),
-                added: of_type.added.len() as u64,
-                removed: of_type.removed.len() as u64,
-                changed: of_type.changed,
+                added: of_type.added.len() as u64 - of_type.moved,
+                removed: of_type.removed.len() as u64 - of_type.moved,
+                changed: of_type.changed + of_type.moved,
             }
         });
-        CommitReport {
-            version: next.state.version(),
-            types: types.collect(),
-            delta_bytes: next.delta_bytes,
-            schema_changed: next.schema_changed,
-            took: Duration::ZERO,
-            dataset,
-        }
+        let (version, types) = (state.version(), types.collect());
+        CommitReport { version, types, delta_bytes, schema_changed, took: Duration::ZERO, dataset }
     }
 
     /// A consumer's read of at least this token sees the version.

@@ -1,6 +1,6 @@
 //! The writer: takes the records that a cycle's closure gives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cenote_state::ids::{Ordinal, TypeId};
@@ -8,7 +8,8 @@ use cenote_state::record::Root;
 use cenote_state::row::Row;
 use cenote_state::schema::Schema;
 
-use crate::cycle::populate::Input;
+use crate::check::RowError;
+use crate::cycle::populate::{Emptied, Input};
 use crate::error::{RecordCause, RecordError};
 use crate::typed::Typed;
 
@@ -18,11 +19,13 @@ pub struct Writer {
     typed: Typed,
     tags: BTreeMap<String, String>,
     added: u64,
+    /// Types that are meant to have no record.
+    may_be_empty: BTreeSet<TypeId>,
 }
 
 impl Writer {
     pub(crate) fn new(input: Input, typed: Typed) -> Writer {
-        Writer { input, typed, tags: BTreeMap::new(), added: 0 }
+        Writer { input, typed, tags: BTreeMap::new(), added: 0, may_be_empty: BTreeSet::new() }
     }
 
     /// Adds a record. A key that is added twice makes the cycle fail after its last record; the error names the first ten
@@ -212,7 +215,68 @@ impl Writer {
         self.added
     }
 
-    pub(crate) fn into_parts(self) -> (Input, BTreeMap<String, String>) {
-        (self.input, self.tags)
+    /// Says that this type may be left without a record. Without it, a cycle fails that is given no record of a type that has
+    /// some, or no record at all in a dataset without any: a source that answers with nothing must not look like one that has
+    /// nothing.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://writer-empty").with::<Movie>().open().await?;
+    /// producer.cycle(async |writer| Ok(writer.add(&Movie { id: 1 })?)).await?;
+    /// assert!(producer.cycle(async |_| Ok(())).await.is_err());
+    /// producer.cycle(async |writer| Ok(writer.allow_empty::<Movie>()?)).await?;
+    /// assert_eq!(producer.view().len::<Movie>(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the type was not declared with `with`.
+    pub fn allow_empty<T: Root>(&mut self) -> Result<(), RecordError> {
+        let id = self.typed.id::<T>(self.input.base.state.schema()).map_err(RecordCause::from)?;
+        self.may_be_empty.insert(id);
+        Ok(())
+    }
+
+    /// The same for a type by its number in the [`schema`](Writer::schema).
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// # let mut producer = Producer::builder("memory://writer-empty-type").with::<Movie>().open().await?;
+    /// let movie = producer.schema().find("Movie").ok_or("the type is declared")?;
+    /// producer.cycle(async |writer| Ok(writer.allow_empty_type(movie)?)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the type is not one of the producer's root types.
+    pub fn allow_empty_type(&mut self, id: TypeId) -> Result<(), RecordError> {
+        if !self.typed.is_root(id) {
+            return Err(RecordCause::from(RowError::Type(id)).into());
+        }
+        self.may_be_empty.insert(id);
+        Ok(())
+    }
+
+    /// What was given, and the version's tags.
+    ///
+    /// # Errors
+    /// If types would be left without a record and that was not said to be meant.
+    pub(crate) fn into_parts(self) -> Result<(Input, BTreeMap<String, String>), Emptied> {
+        match self.input.emptied(&self.may_be_empty) {
+            Some(emptied) => Err(emptied),
+            None => Ok((self.input, self.tags)),
+        }
     }
 }

@@ -74,7 +74,7 @@ mod job {
         });
         let updated = updated.await?;
         assert!(updated.value && updated.version() > cycled.version());
-        let refused: CycleError = producer.cycle(async |_| Ok(())).await.err().ok_or("an empty cycle passed")?;
+        let refused: CycleError = producer.cycle(async |writer| Ok(writer.allow_empty::<Movie>()?)).await.err().ok_or("an empty cycle passed")?;
         let validation: &ValidationError = refused.validation().ok_or("no validator refused")?;
         println!("as it should, {:?}: {validation}", refused.kind());
         let snapshot: SnapshotReport = producer.snapshot().await?;

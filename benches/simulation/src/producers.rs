@@ -189,6 +189,8 @@ impl ProducerActor {
                 (None, None) => {
                     let fill = async |writer: &mut cenote_producer::Writer| -> Result<(), BoxError> {
                         writer.tag(MARK, tag);
+                        // A model may be empty, and means it.
+                        writer.allow_empty::<Item>()?;
                         after.values().try_for_each(|item| Ok(writer.add(item)?))
                     };
                     producer.cycle(fill).await

@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cenote_consumer::error::{ErrorKind, LoadError};
-use cenote_consumer::{Consumer, Health, RefreshPath, Version};
+use cenote_consumer::{Consumer, Health, RefreshPath, Verifier, Version};
+use cenote_producer::Producer;
 use cenote_store::env::Env;
+use cenote_store::error::with_sources;
 use cenote_store::log::{Body, names};
 use cenote_store::storage::Storage;
 use cenote_testing::faults::{Fault, FaultyStore, RequestKind, Rule};
@@ -186,6 +188,33 @@ async fn a_start_avoids_a_bad_snapshot() {
         .expect("the older snapshot opens");
     assert_eq!((consumer.version(), consumer.status().health), (last, Health::Fresh));
     assert_eq!(*paths.lock().unwrap(), [RefreshPath::Snapshot { version: older, commits: 3 }]);
+}
+
+/// Another snapshot in the place of the one that the log names: of this dataset, consistent in itself, of the same length and
+/// digest; its schema calls a field by another name. Whoever loads says the same of it.
+#[tokio::test(start_paused = true)]
+async fn a_foreign_snapshot_of_the_same_digest_is_refused_by_every_reader() {
+    let (storage, env) = (memory().await, Env::simulated(1));
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
+    let version = chain.commit(|edit| edit.put(&movie(1, "first"))).await;
+    let name = chain.snapshot().await.name;
+    // Nothing but the snapshot leads to the version.
+    env.sleep(Duration::from_mins(1)).await;
+    chain.trim().await;
+    chain.close().await;
+    let mut bytes = storage.get(&name).await.expect("it reads").expect("it is there").to_vec();
+    let field = bytes.windows(7).rposition(|window| window == b"country").expect("its footer names the fields");
+    bytes[field] ^= 1;
+    cenote_state::blob::repair_checksums(&mut bytes);
+    storage.put(&name, bytes.into()).await.expect("it is put");
+    let expected = format!("{name} is not the object that version {version} names: its length or hash differs");
+    let consumer = manual(&storage, &env).open().await.map(drop).expect_err("it is another");
+    let producer = Producer::builder_on(storage.clone()).env(env.clone()).with::<Movie>().open().await;
+    let producer = producer.map(drop).expect_err("it is another");
+    let verifier = Verifier::on(storage.clone()).env(env.clone()).run().await.map(drop).expect_err("it is another");
+    for text in [with_sources(&consumer), with_sources(&producer), with_sources(&verifier)] {
+        assert!(text.contains(&expected), "{text}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cenote_producer::{Cycled, View};
+use cenote_producer::{CommitReport, Version, View};
 use cenote_store::cli::counted;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
@@ -21,13 +21,13 @@ pub(super) struct Counts {
 
 impl Counts {
     /// Of one root type, or of all; `view` is of the version.
-    pub(super) fn new(view: &View, type_name: Option<&str>, cycled: &Cycled) -> Counts {
+    pub(super) fn new(view: &View, type_name: Option<&str>, report: Option<&CommitReport>) -> Counts {
         let roots = view.named_tables().filter(|table| {
             let of_type = table.schema();
             of_type.is_root() && type_name.is_none_or(|name| name == of_type.name)
         });
         let mut counts = Counts { records: roots.map(|table| table.len() as u64).sum(), ..Counts::default() };
-        for of_type in cycled.committed().iter().flat_map(|report| &report.types) {
+        for of_type in report.iter().flat_map(|report| &report.types) {
             if of_type.is_root {
                 counts.added += of_type.added;
                 counts.removed += of_type.removed;
@@ -60,11 +60,10 @@ impl Counts {
     }
 
     /// For programs.
-    pub(super) fn as_json(&self, dataset: &str, cycled: &Cycled) -> serde_json::Value {
-        let report = cycled.committed();
+    pub(super) fn as_json(&self, dataset: &str, version: Version, report: Option<&CommitReport>) -> serde_json::Value {
         json!({
             "dataset": dataset,
-            "version": cycled.version(),
+            "version": version,
             "unchanged": report.is_none(),
             "added": self.added,
             "changed": self.changed,

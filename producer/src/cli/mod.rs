@@ -1,11 +1,15 @@
-//! The command line of `cenote-producer`: publishes files, shows the log, republishes a version.
+//! The command line of `cenote-producer`: publishes files, shows the log and the schema, republishes a version.
 //!
 //! What both tools have in common (where the dataset is, output, exit codes) is `cenote_store::cli`.
 
 mod counts;
+mod input;
+mod limits;
 mod log;
+mod preview;
 mod republish;
 mod run;
+mod schema;
 
 use std::process::ExitCode;
 
@@ -26,9 +30,10 @@ const EXAMPLES: &str = "\
 Examples:
   cenote-producer run ./catalog movies.jsonl --type Movie --key id
   cenote-producer log ./catalog
+  cenote-producer schema ./catalog
   cenote-producer republish ./catalog 2
 
-Exit code: 0 success, also if nothing changed; 1 failure; 2 wrong use. RUST_LOG=info shows the library's log.";
+Exit code: 0 success, also if nothing changed; 1 failure, also if a limit refused the version; 2 wrong use. RUST_LOG=info shows the library's log.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -38,6 +43,8 @@ enum Command {
     Log(log::Log),
     /// Publish the records of an old version again, as the newest version
     Republish(republish::Republish),
+    /// Print the dataset's schema: types, keys, fields
+    Schema(schema::SchemaCommand),
 }
 
 /// How a command becomes the dataset's producer.
@@ -66,6 +73,7 @@ pub(crate) fn main() -> ExitCode {
             Command::Run(run) => run.run().await,
             Command::Log(log) => log.run().await,
             Command::Republish(republish) => republish.run().await,
+            Command::Schema(schema) => schema.run().await,
         }
     })
 }

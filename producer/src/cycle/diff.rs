@@ -53,6 +53,8 @@ pub(super) struct RootChanges {
     pub(super) removed: Vec<u32>,
     pub(super) changed: Vec<Changed>,
     pub(super) added: Vec<u32>,
+    /// Records among both that have the same key: they get another ordinal.
+    pub(super) moved: u64,
 }
 
 /// A record that keeps its ordinal and gets other values.
@@ -111,6 +113,7 @@ fn changes(root: &RootInput, id: TypeId, base: &CycleBase) -> RootChanges {
         if key.is_some_and(|key| key.fields().any(|field| fields.contains(&field))) {
             changes.removed.push(*ordinal);
             changes.added.push(value);
+            changes.moved += 1;
         } else {
             let relinked = fields.iter().any(|field| plan.refers_by(*field));
             changes.changed.push(Changed { ordinal: *ordinal, number: value, relinked });

@@ -108,7 +108,7 @@ impl<'s> Emitter<'s> {
                 added.push(ordinal);
             }
         }
-        self.update(id, removed, added, 0);
+        self.update(TypeUpdates { type_id: id, removed, added, changed: 0, moved: 0 });
     }
 
     pub(super) fn root(&mut self, id: TypeId, root: &mut RootInput, changes: &RootChanges, ordinals: Vec<u32>) {
@@ -121,7 +121,8 @@ impl<'s> Emitter<'s> {
             self.renumber(id, root.rows.get_mut(*number));
             self.add(id, *ordinal, root.rows.get(*number));
         }
-        self.update(id, changes.removed.clone(), ordinals, changes.changed.len() as u64);
+        let (removed, changed) = (changes.removed.clone(), changes.changed.len() as u64);
+        self.update(TypeUpdates { type_id: id, removed, added: ordinals, changed, moved: changes.moved });
     }
 
     fn remove(&mut self, id: TypeId, ordinals: &[u32]) {
@@ -160,9 +161,9 @@ impl<'s> Emitter<'s> {
         self.plans.of(id).renumber(row, |id, ordinal| self.numbers.get(id, ordinal));
     }
 
-    fn update(&mut self, type_id: TypeId, removed: Vec<u32>, added: Vec<u32>, changed: u64) {
-        if !removed.is_empty() || !added.is_empty() || changed > 0 {
-            self.types.push(TypeUpdates { type_id, removed, added, changed });
+    fn update(&mut self, of_type: TypeUpdates) {
+        if !of_type.removed.is_empty() || !of_type.added.is_empty() || of_type.changed > 0 {
+            self.types.push(of_type);
         }
     }
 

@@ -5,7 +5,10 @@
 //! Component rows are looked up by content. Those that the last version lacks get *provisional* ordinals, after all that
 //! its tables have room for: which of them are referred to is known only after the whole input.
 
-use cenote_state::ids::{Ordinal, TypeId};
+use std::collections::BTreeSet;
+use std::fmt;
+
+use cenote_state::ids::{Ordinal, TypeId, Version};
 use cenote_state::keys::KeyRef;
 use cenote_state::record::{Interner, WriteError};
 use cenote_state::row::{RECORD_BYTES_MAX, Row, RowRef};
@@ -37,18 +40,51 @@ struct Scratch {
 
 /// Keys that were given twice in one cycle.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{count} records of {type_name} came under a key that was taken, the first: {}; add each record once",
-    .first.join("; ")
-)]
+#[error("{}; add each record once", .types.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
 #[non_exhaustive]
 pub struct DuplicateKeys {
+    /// Every type that has such keys.
+    pub types: Vec<DuplicatesOfType>,
+}
+
+/// Keys of one type that were given twice in one cycle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DuplicatesOfType {
     /// The type.
     pub type_name: String,
     /// How many records too many.
     pub count: u64,
     /// The first ten keys.
     pub first: Vec<String>,
+}
+
+/// A cycle would leave types without a record, and nobody said that this is meant. Nothing was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", explain_emptied(.types))]
+#[non_exhaustive]
+pub struct Emptied {
+    /// Each such type, and how many records it has now.
+    pub types: Vec<(String, u64)>,
+}
+
+fn explain_emptied(types: &[(String, u64)]) -> String {
+    let said = types.iter().map(|(name, records)| match records {
+        0 => format!("{name} was given no record, and the dataset has none yet"),
+        1 => format!("{name} has 1 record and was given none"),
+        records => format!("{name} has {records} records and was given none"),
+    });
+    let said = said.collect::<Vec<_>>().join("; ");
+    let calls = types.iter().map(|(name, _)| format!("writer.allow_empty::<{name}>()")).collect::<Vec<_>>().join(", ");
+    format!("{said}; add records, or call {calls} if that is meant")
+}
+
+impl fmt::Display for DuplicatesOfType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let DuplicatesOfType { type_name, count, first } = self;
+        let (records, first) = (if *count == 1 { "record" } else { "records" }, first.join(", "));
+        write!(f, "{count} {records} of {type_name} came under a key that was taken, the first: {first}")
+    }
 }
 
 impl Input {
@@ -138,11 +174,36 @@ impl Input {
         }
     }
 
-    /// The keys that were given twice, of the first type with any.
+    /// The keys that were given twice, of all types.
     pub(crate) fn duplicate_keys(&self) -> Option<DuplicateKeys> {
-        let (id, root) = self.roots.iter().enumerate().find(|(_, root)| root.duplicates.count > 0)?;
-        let type_name = self.base.state.schema().types[id].name.clone();
-        Some(DuplicateKeys { type_name, count: root.duplicates.count, first: root.duplicates.first.clone() })
+        let types =
+            self.roots.iter().zip(&self.base.state.schema().types).filter(|(root, _)| root.duplicates.count > 0);
+        let types = types.map(|(root, of_type)| DuplicatesOfType {
+            type_name: of_type.name.clone(),
+            count: root.duplicates.count,
+            first: root.duplicates.first.clone(),
+        });
+        let types: Vec<DuplicatesOfType> = types.collect();
+        (!types.is_empty()).then_some(DuplicateKeys { types })
+    }
+
+    /// The root types that this cycle would leave without a record although they have some, and that are not in `meant`; in a
+    /// dataset without a record, all of its types if the cycle brings none.
+    pub(crate) fn emptied(&self, meant: &BTreeSet<TypeId>) -> Option<Emptied> {
+        let state = &self.base.state;
+        let empty = || {
+            let roots = self.roots.iter().zip((0..).map(TypeId));
+            roots.filter(|(root, id)| root.replaces && root.is_empty() && !meant.contains(id)).map(|(_, id)| id)
+        };
+        let is_first = state.version() == Version::EMPTY && self.is_empty();
+        let types = empty().map(|id| (state.schema().get(id).name.clone(), state.table(id).len() as u64));
+        let types: Vec<(String, u64)> = types.filter(|(_, records)| is_first || *records > 0).collect();
+        (!types.is_empty()).then_some(Emptied { types })
+    }
+
+    /// Whether it holds no record and no deletion.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.roots.iter().all(RootInput::is_empty)
     }
 
     /// Checks the limit that every record must keep.

@@ -48,6 +48,11 @@ impl RootInput {
         RootInput { replaces: true, seen: vec![0; (ceiling as usize).div_ceil(64)], ..RootInput::default() }
     }
 
+    /// Whether nothing was given.
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.is_empty() && self.new.rows.is_empty() && self.seen.iter().all(|word| *word == 0)
+    }
+
     /// Notes that a cycle was given this record. Returns whether it is the first time.
     pub(super) fn see(&mut self, ordinal: Ordinal) -> bool {
         let (word, bit) = (ordinal.index() / 64, 1_u64 << (ordinal.0 % 64));

@@ -1,4 +1,4 @@
-//! Validate: the user's validators accept or refuse the version before anything is written.
+//! Validate: the user's validators accept or refuse the version before anything is written. All are asked.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use cenote_state::record::Binding;
 use cenote_state::view::View;
 
 use super::verify::Verified;
-use crate::validators::{ValidationError, Validator};
+use crate::validators::{ValidationError, Validator, ask_all};
 
 /// A change that every validator accepted.
 pub(crate) struct Validated(pub(crate) Verified);
@@ -20,10 +20,12 @@ pub(crate) struct ValidationContext {
     pub(crate) committed_at: Timestamp,
     /// The time of the new version, which is not committed yet.
     pub(crate) now: Timestamp,
+    /// Whether the new version is an old one, which passed the validators before.
+    pub(crate) republishes: bool,
 }
 
 impl Verified {
-    /// Asks the validators, in the order in which they were added.
+    /// Asks the validators.
     pub(crate) fn validate(
         self,
         validators: &[Arc<dyn Validator>],
@@ -32,10 +34,9 @@ impl Verified {
         if !validators.is_empty() {
             let old = View::new(self.before.clone(), context.binding.clone(), context.committed_at);
             let new = View::new(self.after.clone(), context.binding.clone(), context.now);
-            for validator in validators {
-                let refused = |source| ValidationError { validator: validator.name(), source };
-                validator.validate(&old, &new).map_err(refused)?;
-            }
+            let asked =
+                validators.iter().filter(|validator| !context.republishes || validator.is_asked_of_old_versions());
+            ask_all(asked.map(AsRef::as_ref), &old, &new)?;
         }
         Ok(Validated(self))
     }

@@ -8,7 +8,7 @@ use cenote_store::log::{Fenced, Lost, Pending, Refused};
 use super::{OpenCause, RecordCause, RecordError};
 use crate::BoxError;
 use crate::cycle::diff::DiffError;
-use crate::cycle::populate::DuplicateKeys;
+use crate::cycle::populate::{DuplicateKeys, Emptied};
 use crate::cycle::verify::VerifyError;
 use crate::validators::ValidationError;
 
@@ -23,7 +23,7 @@ use crate::validators::ValidationError;
 /// | kind | what to do |
 /// | --- | --- |
 /// | `Retry` | make the same call again |
-/// | `Stop` | drop the producer; another one took over, or the dataset is gone |
+/// | `Stop` | drop the producer; it was closed, another one took over, or the dataset is gone |
 /// | `Program` | fix the source of the records, the records, or a validator; the producer can go on |
 /// | `Configuration` | fix the store or its permissions, then make the same call again |
 /// | `Damaged` | read the message: it names the object to restore |
@@ -49,9 +49,11 @@ use crate::validators::ValidationError;
 ///     error if error.refused().is_some() || error.lost().is_some() => println!("the log does not have it: {error}"),
 ///     error if error.is_republish() => println!("that version can't be loaded: {error}"),
 ///     error if error.closure().is_some() || error.panicked().is_some() => println!("the program failed: {error}"),
+///     error if error.emptied().is_some() => println!("say that it is meant, or look at the source: {error}"),
 ///     error => println!("{:?} or {:?}", error.validation(), error.duplicate_keys()),
 /// }
-/// assert_eq!(error.validation().map(|refused| refused.validator.as_str()), Some("MinimumCount of Movie"));
+/// let refused = error.validation().ok_or("no validator refused")?;
+/// assert_eq!(refused.refusals[0].validator, "MinimumCount of Movie");
 /// # Ok(())
 /// # }
 /// ```
@@ -68,6 +70,10 @@ pub(crate) enum CycleCause {
     Record(#[from] RecordError),
     #[error(transparent)]
     DuplicateKeys(#[from] DuplicateKeys),
+    #[error(transparent)]
+    Emptied(#[from] Emptied),
+    #[error("the producer is closed; open another to write")]
+    Closed,
     #[error(transparent)]
     Diff(#[from] DiffError),
     #[error(transparent)]
@@ -125,13 +131,14 @@ impl CycleError {
             CycleCause::Closure(_)
             | CycleCause::Record(_)
             | CycleCause::DuplicateKeys(_)
+            | CycleCause::Emptied(_)
             | CycleCause::Diff(_)
             | CycleCause::Verify(_)
             | CycleCause::Validation(_)
             | CycleCause::Panicked(_) => ErrorKind::Program,
             CycleCause::Refused(refused) => kind_of_refused(refused),
             CycleCause::Lost(lost) | CycleCause::MayHaveCommitted(lost) => kind_of_lost(lost),
-            CycleCause::Fenced(_) => ErrorKind::Stop,
+            CycleCause::Fenced(_) | CycleCause::Closed => ErrorKind::Stop,
             CycleCause::Unknown(_) => ErrorKind::Retry,
             CycleCause::Republish { source, .. } => source.kind(),
         }
@@ -189,7 +196,7 @@ impl CycleError {
         }
     }
 
-    /// The validator that refused the version, and its reason.
+    /// The validators that refused the version, each with its reason.
     ///
     /// [Example](CycleError#example)
     #[must_use]
@@ -207,6 +214,16 @@ impl CycleError {
     pub fn duplicate_keys(&self) -> Option<&DuplicateKeys> {
         match &self.0 {
             CycleCause::DuplicateKeys(keys) => Some(keys),
+            _ => None,
+        }
+    }
+
+    /// The types that the cycle would have left without a record, if that is why. See
+    /// [`Writer::allow_empty`](crate::Writer::allow_empty).
+    #[must_use]
+    pub fn emptied(&self) -> Option<&Emptied> {
+        match &self.0 {
+            CycleCause::Emptied(emptied) => Some(emptied),
             _ => None,
         }
     }

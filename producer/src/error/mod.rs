@@ -14,8 +14,8 @@ pub use cenote_store::error::ErrorKind;
 pub use cenote_store::log::{DecodeError, Fenced, Kind, Lost, ReadError, Refused};
 pub use cenote_store::storage::{StorageError, StorageErrorKind};
 
-pub use crate::cycle::populate::DuplicateKeys;
-pub use crate::validators::ValidationError;
+pub use crate::cycle::populate::{DuplicateKeys, DuplicatesOfType, Emptied};
+pub use crate::validators::{ValidationError, ValidatorRefusal};
 
 mod cycle;
 mod open;

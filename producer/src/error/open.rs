@@ -38,6 +38,8 @@ pub struct OpenError(#[from] OpenCause);
 pub(crate) enum OpenCause {
     #[error("no type is declared: add .with::<T>() for each root type that is published")]
     NothingDeclared,
+    #[error("validators that could never refuse a version: {}", .0.join("; "))]
+    Validators(Vec<String>),
     #[error(transparent)]
     Declare(#[from] DeclareError),
     #[error("the closure given to declare_with failed")]
@@ -76,6 +78,7 @@ impl OpenCause {
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
             OpenCause::NothingDeclared
+            | OpenCause::Validators(_)
             | OpenCause::Declare(_)
             | OpenCause::DeclareWith(_)
             | OpenCause::Schema(_)

@@ -63,6 +63,8 @@ pub(crate) enum SnapshotCause {
     Trim(#[from] TrimError),
     #[error("there is nothing to take a snapshot of: commit a version first")]
     Empty,
+    #[error("the producer is closed; open another to make a snapshot")]
+    Closed,
     #[error(transparent)]
     Panicked(#[from] Panicked),
     #[error("the snapshot was stopped before its end")]
@@ -81,7 +83,7 @@ impl SnapshotError {
             SnapshotCause::Refused(refused) => kind_of_refused(refused),
             SnapshotCause::Lost(lost) => kind_of_lost(lost),
             SnapshotCause::Trim(error) => kind_of_trim(error),
-            SnapshotCause::Fenced(_) | SnapshotCause::Stopped => ErrorKind::Stop,
+            SnapshotCause::Fenced(_) | SnapshotCause::Stopped | SnapshotCause::Closed => ErrorKind::Stop,
             SnapshotCause::Unknown(_) => ErrorKind::Retry,
             SnapshotCause::Digest { .. } | SnapshotCause::Empty | SnapshotCause::Panicked(_) => ErrorKind::Program,
         }

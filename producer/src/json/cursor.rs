@@ -43,6 +43,7 @@ impl Token {
 }
 
 /// A place in a line.
+#[derive(Clone)]
 pub(super) struct Cursor<'a> {
     text: &'a str,
     at: usize,
@@ -184,6 +185,14 @@ impl<'a> Cursor<'a> {
             }
         }
         Ok(nothing)
+    }
+
+    /// Passes over a value; returns its text.
+    pub(super) fn raw(&mut self) -> Result<&'a str, Problem> {
+        self.space();
+        let start = self.at;
+        self.skip()?;
+        Ok(&self.text[start..self.at])
     }
 
     /// Passes over a value of any kind.

@@ -1,5 +1,7 @@
 //! What can be wrong with a line, with all that is needed to correct it: file, line, field, and what to do.
 
+use std::fmt;
+
 use cenote_state::record::WriteError;
 use cenote_state::row::RECORD_BYTES_MAX;
 use cenote_state::schema::limits;
@@ -20,7 +22,94 @@ pub struct JsonError {
     pub problem: Problem,
 }
 
+/// All that is wrong with a file: each kind of mistake once, at the first line that has it.
+#[derive(Debug, Default)]
+pub struct JsonErrors {
+    /// Each with how many further lines have it.
+    kinds: Vec<(JsonError, u64)>,
+    /// Lines whose kind of mistake is not listed.
+    hidden: u64,
+}
+
+/// Kinds of mistakes that are listed.
+const LISTED: usize = 20;
+
+impl JsonErrors {
+    pub(super) fn add(&mut self, error: JsonError) {
+        match self.kinds.iter().position(|(known, _)| known.is_like(&error)) {
+            Some(known) => self.kinds[known].1 += 1,
+            None if self.kinds.len() < LISTED => self.kinds.push((error, 0)),
+            None => self.hidden += 1,
+        }
+    }
+
+    /// With the error after which nothing can be read.
+    pub(super) fn ended_by(&mut self, error: JsonError) -> JsonErrors {
+        self.add(error);
+        std::mem::take(self)
+    }
+
+    /// Fails if there are any.
+    pub(super) fn none_so_far(&mut self) -> Result<(), JsonErrors> {
+        if self.kinds.is_empty() { Ok(()) } else { Err(std::mem::take(self)) }
+    }
+
+    /// The first of each kind, in the order in which they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &JsonError> {
+        self.kinds.iter().map(|(error, _)| error)
+    }
+}
+
+impl From<JsonError> for JsonErrors {
+    fn from(error: JsonError) -> JsonErrors {
+        JsonErrors { kinds: vec![(error, 0)], hidden: 0 }
+    }
+}
+
+impl std::error::Error for JsonErrors {}
+
+impl fmt::Display for JsonErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kinds.len() > 1 {
+            write!(f, "{} kinds of mistakes:", self.kinds.len())?;
+        }
+        for (error, more) in &self.kinds {
+            f.write_str(if self.kinds.len() > 1 { "\n  " } else { "" })?;
+            error.fmt(f)?;
+            match more {
+                0 => {}
+                1 => f.write_str("; 1 more line has this mistake")?,
+                more => write!(f, "; {more} more lines have this mistake")?,
+            }
+        }
+        if self.hidden > 0 {
+            write!(f, "\n  {} more lines have other mistakes", self.hidden)?;
+        }
+        Ok(())
+    }
+}
+
 impl JsonError {
+    /// Reading failed.
+    pub fn io(file: &str, error: std::io::Error) -> JsonError {
+        Fault::from(Problem::Io(error)).on(file, 0)
+    }
+
+    /// The file is not what it was when it was read first.
+    pub fn changed(file: &str) -> JsonError {
+        Fault::from(Problem::Changed).on(file, 0)
+    }
+
+    /// Whether it is the same kind of mistake, in the same field.
+    fn is_like(&self, other: &JsonError) -> bool {
+        let mut fields = [&self.field, &other.field].map(|field| {
+            // Elements of an array are one field.
+            field.chars().filter(|character| !character.is_ascii_digit())
+        });
+        let [mine, theirs] = &mut fields;
+        std::mem::discriminant(&self.problem) == std::mem::discriminant(&other.problem) && mine.eq(theirs)
+    }
+
     fn place(&self) -> String {
         match (self.line, self.field.as_str()) {
             (0, _) => self.file.clone(),
@@ -37,6 +126,9 @@ pub enum Problem {
     /// Reading failed.
     #[error("can't be read: {0}; check the path and its permissions")]
     Io(std::io::Error),
+    /// Somebody wrote to the file.
+    #[error("was changed while it was read; run again when nobody writes to it")]
+    Changed,
     /// The file has no records, and the dataset does not know the type.
     #[error("no records; a new type's schema is found from its records, so give it at least one line")]
     Empty,
@@ -77,7 +169,9 @@ pub enum Problem {
         remedy: &'static str,
     },
     /// A value of another kind than on a line before.
-    #[error("{found}, but {before} on line {line}; make them the same kind, or use two fields")]
+    #[error(
+        "{found}, but {before} on line {line}; make them the same kind, use two fields, or add --as FIELD=json to keep their JSON as text"
+    )]
     MixedKinds {
         /// What is there.
         found: &'static str,
@@ -86,9 +180,17 @@ pub enum Problem {
         /// On that line.
         line: u64,
     },
+    /// A value that can't be read as somebody says.
+    #[error("{found}, which --as FIELD={wanted} does not take; correct it, or take json, which takes all")]
+    NotAsSaid {
+        /// What is there.
+        found: &'static str,
+        /// What was said.
+        wanted: &'static str,
+    },
     /// A negative number and one above the range of `i64`.
     #[error(
-        "a number above 9223372036854775807, but a negative one on line {negative_line}: no integer type holds both; write them as strings, or correct one"
+        "a number above 9223372036854775807, but a negative one on line {negative_line}: no integer type holds both; correct one, or add --as FIELD=string"
     )]
     MixedSigns {
         /// Where a negative number is.
@@ -96,7 +198,7 @@ pub enum Problem {
     },
     /// A whole number that an `f64` would change, among fractions.
     #[error(
-        "a whole number that an f64 can't hold exactly, but a number with a fraction on line {fraction_line}; write them as strings, or round one"
+        "a whole number that an f64 can't hold exactly, but a number with a fraction on line {fraction_line}; round one, or add --as FIELD=string"
     )]
     Inexact {
         /// Where a fraction is.
@@ -142,7 +244,7 @@ pub enum Problem {
         keys: Vec<(String, Vec<u64>)>,
     },
     /// A field that every record must have isn't there.
-    #[error("missing, but the dataset has no Option there ({expected}); give it a value")]
+    #[error("missing, but the dataset has no Option there ({expected}); give it a value, or run again with --optional")]
     Missing {
         /// What the schema has.
         expected: String,
@@ -158,9 +260,15 @@ pub enum Problem {
     /// A null in an array.
     #[error("null in an array; leave it out, or make the elements objects, whose fields may be null")]
     NullElement,
-    /// An array in an array.
-    #[error("an array in an array; make the inner ones objects with a field for the array")]
-    NestedArray,
+    /// A null in a map.
+    #[error("null in a map; leave the entry out, or make the values objects, whose fields may be null")]
+    NullEntry,
+    /// An array in an array, where the dataset keeps something else.
+    #[error("an array in an array, but the dataset keeps {expected} in the outer one; write that")]
+    NestedArray {
+        /// What the schema has.
+        expected: String,
+    },
     /// Not a variant.
     #[error("{found:?} is none of the dataset's variants ({variants}); write one of them")]
     UnknownVariant {
@@ -171,7 +279,7 @@ pub enum Problem {
     },
     /// More columns than a dataset may have.
     #[error(
-        "one field name too many: a dataset has {} columns at most; if the names are data, publish them as a map, from a program with a BTreeMap field",
+        "one field name too many: a dataset has {} columns at most; if the names are data, add --as FIELD=map",
         limits::COLUMNS
     )]
     TooManyFields,
@@ -243,6 +351,10 @@ impl Fault {
     /// The same, seen from the array that has the element.
     pub(super) fn at(self, index: usize) -> Fault {
         self.within(&format!("[{index}]"))
+    }
+
+    pub(super) fn problem(&self) -> &Problem {
+        &self.problem
     }
 
     /// With the place that only the reader of lines knows.

@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 use std::io::Read;
-use std::path::Path;
 
 use cenote_state::row::Row;
 use cenote_state::schema::TypeSchema;
 use serde_json::Value;
 
-use super::error::{Fault, JsonError, Problem};
+use super::error::{Fault, JsonError, JsonErrors, Problem};
 use super::lines::Lines;
 use super::read::RowReader;
-use crate::error::DuplicateKeys;
+use super::reading::Reading;
+use crate::error::DuplicatesOfType;
 use crate::{BoxError, Writer};
 
 /// Adds a record for every line; returns their number. `progress` is called with the bytes read.
@@ -21,42 +21,50 @@ use crate::{BoxError, Writer};
 /// # async fn publish(producer: &mut Producer) -> Result<(), Box<dyn std::error::Error>> {
 /// let path = std::path::Path::new("movies.jsonl");
 /// producer.cycle(async |writer| {
-///     json::fill(writer, "Movie", &mut json::Lines::open(path)?, &mut |_bytes| {})?;
+///     let reading = json::Reading::default();
+///     json::fill(writer, "Movie", &mut json::Lines::open(path)?, &reading, &mut |_bytes| {})?;
 ///     Ok(())
 /// }).await?;
 /// # Ok(()) }
 /// ```
 ///
 /// # Errors
-/// A [`JsonError`], boxed, for the first line that is no record of the type; else the writer's errors.
+/// [`JsonErrors`], boxed, if lines are no records of the type; else the writer's errors.
 pub fn fill<R: Read>(
     writer: &mut Writer,
     type_name: &str,
     lines: &mut Lines<R>,
+    reading: &Reading,
     progress: &mut dyn FnMut(u64),
 ) -> Result<u64, BoxError> {
     let schema = writer.schema().clone();
     let root = schema.find(type_name).filter(|id| schema.get(*id).is_root());
     let root = root.ok_or_else(|| format!("{type_name} is no root type of the dataset; declare it first"))?;
-    let mut reader = RowReader::new(&schema, root)?;
+    let mut reader = RowReader::new(&schema, root, reading)?;
     let file = lines.file().to_owned();
-    let (mut row, mut records) = (Row::default(), 0);
-    while let Some((line, text)) = lines.next()? {
-        reader.read(&file, line, text, &mut writer.input, &mut row)?;
-        writer.add_canonical(root, &row)?;
+    let (mut row, mut records, mut errors) = (Row::default(), 0, JsonErrors::default());
+    while let Some((line, text)) = lines.next().map_err(|error| errors.ended_by(error))? {
+        match reader.read(&file, line, text, &mut writer.input, &mut row) {
+            Ok(()) => writer.add_canonical(root, &row)?,
+            Err(error) => errors.add(error),
+        }
         records += 1;
         progress(lines.bytes());
     }
+    errors.none_so_far()?;
     Ok(records)
 }
 
-/// Names the lines of keys that a cycle was given twice: reads the file once more.
+/// Names the lines of keys that a cycle was given twice: reads the lines once more.
 ///
 /// # Errors
-/// If the file can't be read.
-pub fn explain_duplicates(path: &Path, of_type: &TypeSchema, found: &DuplicateKeys) -> Result<JsonError, JsonError> {
+/// If they can't be read.
+pub fn explain_duplicates<R: Read>(
+    lines: &mut Lines<R>,
+    of_type: &TypeSchema,
+    found: &DuplicatesOfType,
+) -> Result<JsonError, JsonError> {
     let mut lines_of: HashMap<&str, Vec<u64>> = found.first.iter().map(|key| (key.as_str(), Vec::new())).collect();
-    let mut lines = Lines::open(path)?;
     while let Some((line, text)) = lines.next()? {
         let Ok(record) = serde_json::from_str::<Value>(text) else { continue };
         if let Some(lines) = lines_of.get_mut(shown_key(&record, of_type).as_str()) {

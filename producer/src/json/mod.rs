@@ -24,17 +24,19 @@
 //! Every error names the file, the line, the field, and what to do. For the program only: the library's interface takes
 //! records and rows.
 
+mod adapt;
 mod cursor;
 mod error;
-mod extend;
 mod fill;
 mod infer;
 mod lines;
 mod number;
 mod read;
+mod reading;
 
-pub use error::{JsonError, Problem};
-pub use extend::extend;
+pub use adapt::{Wishes, adapt, reading_of};
+pub use error::{JsonError, JsonErrors, Problem};
 pub use fill::{explain_duplicates, fill};
 pub use infer::{Inferred, infer};
 pub use lines::Lines;
+pub use reading::{As, Reading};

@@ -18,20 +18,15 @@ use cenote_store::log::{LogReader, LogWriter, WriterOptions};
 
 use crate::BoxError;
 use crate::chain::Chain;
-use crate::cycle::populate::Input;
-use crate::error::{CycleCause, CycleError, SnapshotCause, SnapshotError};
+use crate::error::{CycleError, SnapshotCause, SnapshotError};
 use crate::heartbeat::HeartbeatTask;
 use crate::load::Loader;
 use crate::metrics::Metrics;
-use crate::open::start;
 use crate::report::{Cycled, Settled, Updated};
-use crate::republish;
 use crate::snapshot::{Job, SnapshotPolicy, SnapshotReport, Snapshots};
-use crate::typed::Typed;
 use crate::update::Update;
 use crate::validators::Validator;
 use crate::writer::Writer;
-use publish::Notes;
 
 /// Owns a dataset and publishes its versions. The [crate's page](crate) has a whole program.
 ///
@@ -104,12 +99,9 @@ impl Producer {
     where
         F: AsyncFnOnce(&mut Writer) -> Result<(), BoxError>,
     {
-        let started = self.settings.env.instant();
-        self.chain.settle().await?;
-        let mut writer = Writer::new(Input::new(self.chain.base().clone(), &self.types.roots), self.typed());
-        fill(&mut writer).await.map_err(CycleCause::of_closure)?;
-        let (input, tags) = writer.into_parts();
-        Ok(self.publish(input, Notes { tags, republishes: None }, started).await?)
+        let cycled = self.cycle_steps(fill).await;
+        self.note(cycled.as_ref());
+        Ok(cycled?)
     }
 
     /// Publishes changes only. They apply in order; the last change of a key counts. All of them become one version.
@@ -139,17 +131,14 @@ impl Producer {
         &mut self,
         change: impl FnOnce(&mut Update) -> Result<R, BoxError>,
     ) -> Result<Updated<R>, CycleError> {
-        let started = self.settings.env.instant();
-        self.chain.settle().await?;
-        let mut update = Update::new(Input::new(self.chain.base().clone(), &[]), self.typed());
-        let value = change(&mut update).map_err(CycleCause::of_closure)?;
-        let (input, tags) = update.into_parts();
-        let cycled = self.publish(input, Notes { tags, republishes: None }, started).await?;
+        let updated = self.update_steps(change).await;
+        self.note(updated.as_ref().map(|(_, cycled)| cycled));
+        let (value, cycled) = updated?;
         Ok(Updated { value, cycled })
     }
 
-    /// Publishes the records of an old version again, as the newest version, under today's schema. The validators are not
-    /// asked: the version passed them before.
+    /// Publishes the records of an old version again, as the newest version, under today's schema. Validators are asked
+    /// only if they [want to be](crate::Validator::is_asked_of_old_versions): the version passed them before.
     ///
     /// ```
     /// # use cenote_producer::{Producer, Record};
@@ -170,16 +159,9 @@ impl Producer {
     /// # Errors
     /// As for [`cycle`](Producer::cycle); also if the log does not have the version any more, or it can't be loaded.
     pub async fn republish(&mut self, version: Version) -> Result<Cycled, CycleError> {
-        let started = self.settings.env.instant();
-        self.chain.settle().await?;
-        let failed = |source| CycleCause::Republish { version, source: Box::new(source) };
-        // Snapshots and trims are made in the background, so this producer's picture of the log may be old.
-        let reader = start(self.chain.log().storage(), &self.settings.writer).await.map_err(failed)?;
-        let old = self.settings.loader.load(&reader, version).await.map_err(failed)?;
-        let (base, threads) = (self.chain.base().clone(), self.settings.env.threads());
-        let input = self.settings.env.cpu(move || republish::input(base, &old.state, threads)).await;
-        let input = input.map_err(CycleCause::from)??;
-        Ok(self.publish(input, Notes { republishes: Some(version), ..Notes::default() }, started).await?)
+        let republished = self.republish_steps(version).await;
+        self.note(republished.as_ref());
+        Ok(republished?)
     }
 
     /// Finds out what became of an earlier call that was dropped, or whose outcome was [unknown](CycleError::unknown). All
@@ -236,6 +218,9 @@ impl Producer {
     pub async fn snapshot(&mut self) -> Result<SnapshotReport, SnapshotError> {
         // If the one that is being made fails, it has said so in the program's log.
         self.snapshots.finished().await;
+        if self.chain.is_closed() {
+            return Err(SnapshotCause::Closed.into());
+        }
         if self.version() == Version::EMPTY {
             return Err(SnapshotCause::Empty.into());
         }
@@ -404,10 +389,6 @@ impl Producer {
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.chain.log().epoch()
-    }
-
-    fn typed(&self) -> Typed {
-        Typed::new(self.view(), self.types.roots.clone())
     }
 
     fn start_snapshot(&mut self) {

@@ -1,34 +1,90 @@
 //! The steps of a cycle after populate, in order, and the snapshot that may be due after them.
 
-use std::collections::BTreeMap;
 use std::error::Error;
-use std::sync::Arc;
 
 use cenote_state::ids::Version;
 use cenote_store::env::Instant;
 use cenote_store::log::names::Folder;
 
 use super::Producer;
-use crate::cycle::commit::CommitNotes;
+use crate::BoxError;
+use crate::cycle::commit::{CommitNotes, Next};
 use crate::cycle::populate::Input;
-use crate::cycle::validate::ValidationContext;
-use crate::cycle::verify::Verified;
 use crate::error::CycleCause;
+use crate::ground::{Ground, Tags};
+use crate::open::start;
 use crate::report::{CommitReport, Cycled};
 use crate::snapshot::{SnapshotPolicy, is_due};
+use crate::update::Update;
+use crate::writer::Writer;
 
 /// What a version holds besides its records.
 #[derive(Default)]
-pub(super) struct Notes {
-    pub(super) tags: BTreeMap<String, String>,
-    pub(super) republishes: Option<Version>,
+struct Notes {
+    tags: Tags,
+    republishes: Option<Version>,
 }
 
 impl Producer {
-    /// Publishes the input, and notes the result in metrics and the program's log.
-    pub(super) async fn publish(&mut self, input: Input, notes: Notes, started: Instant) -> Result<Cycled, CycleCause> {
-        let published = self.steps(input, notes, started).await;
-        match &published {
+    pub(super) async fn cycle_steps<F>(&mut self, fill: F) -> Result<Cycled, CycleCause>
+    where
+        F: AsyncFnOnce(&mut Writer) -> Result<(), BoxError>,
+    {
+        let started = self.settings.env.instant();
+        self.ready().await?;
+        let (input, tags) = self.ground().filled(fill).await?;
+        self.steps(input, Notes { tags, republishes: None }, started).await
+    }
+
+    pub(super) async fn update_steps<R>(
+        &mut self,
+        change: impl FnOnce(&mut Update) -> Result<R, BoxError>,
+    ) -> Result<(R, Cycled), CycleCause> {
+        let started = self.settings.env.instant();
+        self.ready().await?;
+        let (input, tags, value) = self.ground().changed(change)?;
+        // A dataset that has nothing yet does not begin with nothing.
+        if self.version() == Version::EMPTY && input.is_empty() {
+            return Ok((value, Cycled::Unchanged(self.chain.token())));
+        }
+        Ok((value, self.steps(input, Notes { tags, republishes: None }, started).await?))
+    }
+
+    pub(super) async fn republish_steps(&mut self, version: Version) -> Result<Cycled, CycleCause> {
+        let started = self.settings.env.instant();
+        self.ready().await?;
+        // Snapshots and trims are made in the background, so this producer's picture of the log may be old.
+        let reader = start(self.chain.log().storage(), &self.settings.writer).await;
+        let reader = reader.map_err(|source| CycleCause::Republish { version, source: Box::new(source) })?;
+        let input = self.ground().republished(&reader, version).await?;
+        self.steps(input, Notes { republishes: Some(version), ..Notes::default() }, started).await
+    }
+
+    /// That nothing of an earlier call is under way, and that the producer may write.
+    async fn ready(&mut self) -> Result<(), CycleCause> {
+        if self.chain.is_closed() {
+            return Err(CycleCause::Closed);
+        }
+        self.chain.settle().await.map(drop)
+    }
+
+    /// What the next version is made on.
+    fn ground(&self) -> Ground<'_> {
+        let log_state = self.chain.log().log_state();
+        Ground {
+            committed: self.chain.committed(),
+            base: self.chain.base(),
+            types: &self.types,
+            settings: &self.settings,
+            metrics: &self.metrics,
+            dataset: log_state.dataset,
+            next: Version(log_state.position.next().0),
+        }
+    }
+
+    /// Notes the result of a call in metrics and the program's log.
+    pub(super) fn note(&mut self, result: Result<&Cycled, &CycleCause>) {
+        match result {
             Ok(Cycled::Committed(report)) => {
                 self.metrics.committed(report);
                 tracing::info!(version = %report.version, changes = %report, took = ?report.took, "committed");
@@ -40,23 +96,13 @@ impl Producer {
                 tracing::warn!(error = error as &dyn Error, "nothing was committed");
             }
         }
-        published
     }
 
     async fn steps(&mut self, input: Input, notes: Notes, started: Instant) -> Result<Cycled, CycleCause> {
-        let verified = self.verified(input).await?;
-        let (log, committed) = (self.chain.log(), self.chain.committed());
-        if verified.bytes.is_none() && verified.after.schema() == committed.state.schema() {
+        let Some(validated) = self.ground().validated(input, notes.republishes).await? else {
             return Ok(Cycled::Unchanged(self.chain.token()));
-        }
-        let env = &self.settings.env;
-        let context = ValidationContext {
-            binding: self.types.binding.clone(),
-            committed_at: committed.committed_at,
-            now: env.now(),
         };
-        let validators = if notes.republishes.is_some() { Arc::new([]) } else { Arc::clone(&self.settings.validators) };
-        let validated = env.cpu(move || verified.validate(&validators, &context)).await??;
+        let (log, committed) = (self.chain.log(), self.chain.committed());
         let proposal = validated.propose(CommitNotes {
             tags: notes.tags,
             republishes: notes.republishes,
@@ -64,23 +110,12 @@ impl Producer {
             parent_digest: log.log_state().digest,
             blob: log.object_name(Folder::Blobs, None),
         });
-        let mut report = CommitReport::of(&proposal.next, log.log_state().dataset);
+        let Next { state, updates, delta_bytes, schema_changed } = &proposal.next;
+        let dataset = log.log_state().dataset;
+        let mut report = CommitReport::of(state, updates, *delta_bytes, *schema_changed, dataset);
         report.version = self.chain.commit(proposal).await?;
         report.took = self.settings.env.instant() - started;
         Ok(Cycled::Committed(report))
-    }
-
-    /// Diff, encode, verify: off the async threads.
-    async fn verified(&self, input: Input) -> Result<Verified, CycleCause> {
-        if let Some(duplicates) = input.duplicate_keys() {
-            return Err(duplicates.into());
-        }
-        let (log_state, threads) = (self.chain.log().log_state(), self.settings.env.threads());
-        let (dataset, version) = (log_state.dataset, Version(log_state.position.next().0));
-        let steps = move || -> Result<Verified, CycleCause> {
-            Ok(input.diff()?.encode(dataset, threads).verify(version, threads)?)
-        };
-        self.settings.env.cpu(steps).await?
     }
 
     fn start_snapshot_if_due(&mut self) {

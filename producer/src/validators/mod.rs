@@ -1,16 +1,21 @@
 //! Validators: what a version must satisfy before it is written.
 //!
-//! Each sees the old view and the new one; if it refuses, the cycle ends with nothing visible. Those here find types by
-//! name, so that they serve programs without Rust types too; their cost follows the change if possible.
+//! Each sees the old view and the new one. All are asked, so that one failure tells everything; if any refuses, the cycle ends
+//! with nothing visible. Those here find types by name, so that they serve programs without Rust types too; their cost
+//! follows the change if possible. One that could never refuse is refused itself when the producer is opened.
 //!
 //! No validator is needed against two records with one key: every cycle refuses these
 //! ([`DuplicateKeys`](crate::error::DuplicateKeys)).
 
 mod dangling;
 
+use std::any::Any;
+use std::panic::{self, AssertUnwindSafe};
+
 use cenote_state::ids::TypeId;
 use cenote_state::record::Root;
 use cenote_state::row::Row;
+use cenote_state::schema::Schema;
 use cenote_state::state::State;
 use cenote_state::table::Table;
 use cenote_state::view::View;
@@ -23,6 +28,7 @@ use crate::BoxError;
 ///
 /// # Example
 /// ```
+/// use cenote_producer::schema::Schema;
 /// use cenote_producer::{BoxError, Validator, View};
 ///
 /// /// Every type of the old version must keep a record.
@@ -42,6 +48,15 @@ use crate::BoxError;
 ///         }
 ///         Ok(())
 ///     }
+///
+///     // Asked when the producer is opened.
+///     fn check(&self, declared: &Schema) -> Result<(), BoxError> {
+///         if declared.types.is_empty() { Err("there is nothing to empty".into()) } else { Ok(()) }
+///     }
+///
+///     fn is_asked_of_old_versions(&self) -> bool {
+///         true
+///     }
 /// }
 /// ```
 pub trait Validator: Send + Sync + 'static {
@@ -57,17 +72,84 @@ pub trait Validator: Send + Sync + 'static {
     /// # Errors
     /// Why the version must not be written.
     fn validate(&self, old: &View, new: &View) -> Result<(), BoxError>;
+
+    /// Says whether it could ever refuse a version of these types, which are those that the producer declares, with all that
+    /// their fields lead to. [`open`](crate::ProducerBuilder::open) asks before anything is written. Default: it could.
+    ///
+    /// [Example](Validator#example)
+    ///
+    /// # Errors
+    /// Why it could not: a type that is not declared, or a limit that nothing passes.
+    fn check(&self, declared: &Schema) -> Result<(), BoxError> {
+        let _ = declared;
+        Ok(())
+    }
+
+    /// Whether it is asked as well when an old version is [published again](crate::Producer::republish). Default: no,
+    /// because that version passed before.
+    ///
+    /// [Example](Validator#example)
+    fn is_asked_of_old_versions(&self) -> bool {
+        false
+    }
 }
 
-/// A validator refused a version. Nothing was written; fix the source of the records, or the validator.
+/// Validators refused a version. Nothing was written; fix the source of the records, or the validators.
 #[derive(Debug, thiserror::Error)]
-#[error("the validator {validator} refused the version")]
+#[error("{}", list(.refusals))]
 #[non_exhaustive]
 pub struct ValidationError {
+    /// Every validator that refused, in the order in which they were added.
+    pub refusals: Vec<ValidatorRefusal>,
+}
+
+/// A validator that refused a version.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ValidatorRefusal {
     /// Its name.
     pub validator: String,
     /// Its reason.
-    pub source: BoxError,
+    pub reason: BoxError,
+}
+
+/// A validator that panicked: it refuses, because nobody knows what it would have said.
+#[derive(Debug, thiserror::Error)]
+#[error("it panicked: {0}; correct it")]
+struct ValidatorPanicked(String);
+
+fn list(refusals: &[ValidatorRefusal]) -> String {
+    let said = refusals.iter().map(|ValidatorRefusal { validator, reason }| {
+        format!("the validator {validator} refused the version: {}", chain(reason.as_ref()))
+    });
+    said.collect::<Vec<_>>().join("; ")
+}
+
+/// An error and its sources.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let sources = std::iter::successors(Some(error), |error| error.source());
+    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Asks all of them about a version.
+pub(crate) fn ask_all<'v>(
+    validators: impl Iterator<Item = &'v dyn Validator>,
+    old: &View,
+    new: &View,
+) -> Result<(), ValidationError> {
+    let refusals = validators.filter_map(|validator| {
+        let said = panic::catch_unwind(AssertUnwindSafe(|| validator.validate(old, new)));
+        let said = said.unwrap_or_else(|panic| Err(ValidatorPanicked(message_of(panic.as_ref())).into()));
+        said.err().map(|reason| ValidatorRefusal { validator: validator.name(), reason })
+    });
+    let refusals: Vec<ValidatorRefusal> = refusals.collect();
+    if refusals.is_empty() { Ok(()) } else { Err(ValidationError { refusals }) }
+}
+
+/// What a panic says.
+pub(crate) fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("it gave no message").to_owned()
 }
 
 /// A validator made of a closure.
@@ -86,7 +168,8 @@ impl<F: Fn(&View, &View) -> Result<(), BoxError> + Send + Sync + 'static> Valida
     }
 }
 
-/// Refuses when the number of records changes by more than this share of the old number. The first version passes.
+/// Refuses when the number of records changes by more than this share of the old number, from 0 to 1. The first version
+/// passes.
 #[derive(Clone, Debug)]
 pub struct RecordCountVariance {
     type_name: String,
@@ -151,9 +234,14 @@ impl Validator for RecordCountVariance {
         let (found, max) = (share * 100.0, self.share_max * 100.0);
         Err(format!("{old} records became {new}, which is {found:.1} %; {max:.1} % are allowed").into())
     }
+
+    fn check(&self, declared: &Schema) -> Result<(), BoxError> {
+        check_type(declared, &self.type_name)?;
+        check_share(self.share_max)
+    }
 }
 
-/// Refuses when more than this share of the old records is gone or different. The first version passes.
+/// Refuses when more than this share of the old records, from 0 to 1, is gone or different. The first version passes.
 #[derive(Clone, Debug)]
 pub struct FractionChanged {
     type_name: String,
@@ -220,6 +308,15 @@ impl Validator for FractionChanged {
         let of = old.len();
         Err(format!("{changed} of {of} records are gone or different, {found:.1} %; {max:.1} % are allowed").into())
     }
+
+    fn check(&self, declared: &Schema) -> Result<(), BoxError> {
+        check_type(declared, &self.type_name)?;
+        check_share(self.share_max)?;
+        if self.share_max < 1.0 {
+            return Ok(());
+        }
+        Err("no more than all records (1.0) can change; take a smaller share, or leave the validator out".into())
+    }
 }
 
 /// Refuses a version with fewer records than this.
@@ -285,6 +382,38 @@ impl Validator for MinimumCount {
         }
         Err(format!("there are {found} records; {} is the minimum", self.records).into())
     }
+
+    fn check(&self, declared: &Schema) -> Result<(), BoxError> {
+        check_type(declared, &self.type_name)?;
+        if self.records > 0 {
+            return Ok(());
+        }
+        Err("every version has 0 records or more; take a higher minimum, or leave the validator out".into())
+    }
+}
+
+/// That the producer declares the type: only then can a version of its differ in it.
+fn check_type(declared: &Schema, type_name: &str) -> Result<(), BoxError> {
+    if declared.find(type_name).is_some() {
+        return Ok(());
+    }
+    let names: Vec<&str> = declared.types.iter().map(|of_type| of_type.name.as_str()).collect();
+    Err(format!("the producer declares no type {type_name}; its types are {}", names.join(", ")).into())
+}
+
+/// That a share is one, and not per cent.
+fn check_share(share: f64) -> Result<(), BoxError> {
+    if share.is_nan() || share < 0.0 {
+        return Err(format!("{share} is no share; write 0.10 for 10 %").into());
+    }
+    if share > 1.0 {
+        return Err(format!(
+            "{share} is more than all; a share goes from 0 to 1, so write {} for {share} %",
+            share / 100.0
+        )
+        .into());
+    }
+    Ok(())
 }
 
 fn table<'v>(view: &'v View, type_name: &str) -> Option<&'v Table> {

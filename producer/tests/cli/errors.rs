@@ -35,8 +35,8 @@ fn rows() -> Vec<Row> {
         ),
         fresh(
             "{\"id\":1,\"year\":2009}\n{\"id\":2,\"year\":\"2009\"}\n",
-            "movies.jsonl, line 2, field year: a string, but a number on line 1; make them the same kind, or use two \
-             fields",
+            "movies.jsonl, line 2, field year: a string, but a number on line 1; make them the same kind, use two \
+             fields, or add --as FIELD=json to keep their JSON as text",
         ),
         later(
             &second("2009", "\"2009\""),
@@ -44,12 +44,13 @@ fn rows() -> Vec<Row> {
         ),
         later(
             &second("2009", "2009.0"),
-            "movies.jsonl, line 2, field year: the number 2009.0, but the dataset keeps i64; write a whole number",
+            "movies.jsonl, line 2, field year: the number 2009.0, but the dataset keeps i64; write a whole number, or \
+             run again with --widen",
         ),
         later(
             &second("[{\"name\":\"Ann\"}]", "[{\"name\":\"Ann\"},{\"name\":null}]"),
             "movies.jsonl, line 2, field cast[1].name: missing, but the dataset has no Option there (String); give it a \
-             value",
+             value, or run again with --optional",
         ),
         fresh(
             "{\"id\":1}\n{\"title\":\"Up\"}\n",
@@ -109,6 +110,14 @@ fn rows() -> Vec<Row> {
         fresh(
             "",
             "movies.jsonl: no records; a new type's schema is found from its records, so give it at least one line",
+        ),
+        // All kinds of mistakes are told together, each at its first line.
+        later(
+            &[second("2009", "0.5"), second("2009", "1.5"), "{".to_owned(), second("\"score\":0.5,", "")].join("\n"),
+            "3 kinds of mistakes:\n  movies.jsonl, line 2, field year: the number 0.5, but the dataset keeps i64; write a \
+             whole number, or run again with --widen; 1 more line has this mistake\n  movies.jsonl, line 4: malformed JSON at \
+             column 2: expected a field's name in quotes; correct the line\n  movies.jsonl, line 5, field score: missing, \
+             but the dataset has no Option there (f64); give it a value, or run again with --optional",
         ),
     ]
 }

@@ -1,9 +1,11 @@
 //! The real `cenote-producer`, run as people run it.
 
 mod errors;
+mod limits;
+mod schema;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -30,6 +32,34 @@ impl Desk {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cenote-producer"));
         command.current_dir(self.folder.path()).args(arguments).env_remove("RUST_LOG");
         command.output().expect("the binary runs")
+    }
+
+    /// The same with this as its standard input.
+    fn command_with(&self, arguments: &[&str], input: &str) -> Output {
+        use std::io::Write;
+
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cenote-producer"));
+        command.current_dir(self.folder.path()).args(arguments).env_remove("RUST_LOG");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary runs");
+        let mut stdin = child.stdin.take().expect("it is piped");
+        stdin.write_all(input.as_bytes()).expect("it reads its input");
+        drop(stdin);
+        child.wait_with_output().expect("it ends")
+    }
+
+    /// The names of the dataset's objects.
+    fn objects(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.path("catalog")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).into_iter().flatten() {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() { folders.push(path) } else { found.push(path) }
+            }
+        }
+        found.sort();
+        found
     }
 
     /// What a command that succeeds prints.
@@ -95,7 +125,7 @@ fn releases_are_published_listed_and_brought_back() {
     assert_eq!((&second["unchanged"], &second["schema_changed"]), (&Value::Bool(false), &Value::Bool(false)));
     let version = second["version"].as_u64().expect("a version");
 
-    let back = desk.succeed(&["republish", "catalog", "2"]);
+    let back = desk.succeed(&["republish", "catalog", "2", "--max-removed", "2"]);
     let expected = "is version 2 again: 1 added, 1 changed, 2 removed: now 3 records of all root types";
     assert!(back.contains(expected), "{back}");
     let again = desk.succeed(&["republish", "catalog", "--json", "2"]);
@@ -164,16 +194,22 @@ fn a_type_is_emptied_only_if_that_is_meant() {
     desk.run(&["--key", "id"]);
     desk.write("movies.jsonl", "\n");
     let arguments = ["run", "catalog", "movies.jsonl", "--type", "Movie"];
-    let expected = "error: movies.jsonl has no records, and publishing it would remove 3 records of Movie; add \
-                    --allow-empty if you mean that\n";
+    let expected = "error: movies.jsonl has 0 records and --min-records asks for 1; if it is meant to have no more, add \
+                    --min-records 0\n";
     assert_eq!(desk.fail(&arguments), (1, expected.to_owned()));
-    assert!(desk.run(&["--allow-empty"]).contains(": 0 added, 0 changed, 3 removed: now 0 records of Movie"));
+    let expected = "error: it would remove 3 records of 3 records of Movie, more than --max-removed 10% allows; if you mean \
+                    that, add --max-removed 3; --dry-run shows the records\n";
+    assert_eq!(desk.fail(&[&arguments[..], &["--min-records", "0"]].concat()), (1, expected.to_owned()));
+    let emptied = desk.run(&["--min-records", "0", "--max-removed", "100%"]);
+    assert!(emptied.contains(": 0 added, 0 changed, 3 removed: now 0 records of Movie"), "{emptied}");
 }
 
 #[test]
 fn help_has_examples() {
     let desk = Desk::new();
-    for arguments in [&["--help"][..], &["run", "--help"], &["log", "--help"], &["republish", "--help"]] {
+    for arguments in
+        [&["--help"][..], &["run", "--help"], &["log", "--help"], &["republish", "--help"], &["schema", "--help"]]
+    {
         let help = desk.succeed(arguments);
         assert!(help.contains("Examples:\n  cenote-producer "), "{help}");
     }

@@ -156,6 +156,40 @@ fn keys_that_come_twice_are_shown_as_written() {
             Ok(writer.add(&flat(3, "two"))?)
         };
         let error = producer.cycle(twice).await.unwrap_err();
-        assert_eq!(error.duplicate_keys().unwrap().first, ["Bar, 0003, -3, 0003"]);
+        assert_eq!(error.duplicate_keys().unwrap().types[0].first, ["Bar, 0003, -3, 0003"]);
+    });
+}
+
+/// The key leads through a component: another component with the same key part gives the record another ordinal, and is no
+/// other record.
+#[test]
+fn a_changed_component_in_the_key_is_a_change_in_the_report_and_the_diff() {
+    #[derive(Clone, Record)]
+    #[record(key = "home.zip")]
+    struct House {
+        home: Home,
+    }
+    #[derive(Clone, Record)]
+    struct Home {
+        zip: String,
+        color: String,
+    }
+    run(async {
+        let builder = Producer::builder("memory://keys-moved").with::<House>().env(Env::simulated(7));
+        let mut producer = builder.open().await.unwrap();
+        let house = |zip: &str, color: &str| House { home: Home { zip: zip.into(), color: color.into() } };
+        let houses = |second: House| {
+            let all = [house("a", "red"), second];
+            async move |writer: &mut Writer| Ok(all.iter().try_for_each(|house| writer.add(house))?)
+        };
+        producer.cycle(houses(house("b", "red"))).await.unwrap();
+        let before = producer.view();
+        let cycled = producer.cycle(houses(house("b", "blue"))).await.unwrap();
+        let report = cycled.committed().unwrap().of_type("House").unwrap();
+        assert_eq!((report.added, report.changed, report.removed), (0, 1, 0));
+        let after = producer.view();
+        let diff = after.diff::<House>(&before);
+        assert_eq!((diff.added.len(), diff.updated.len(), diff.removed.len()), (0, 1, 0));
+        producer.check_invariants();
     });
 }

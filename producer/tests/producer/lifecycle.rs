@@ -92,3 +92,25 @@ fn a_snapshot_is_made_by_hand_and_started_from() {
         second.check_invariants();
     });
 }
+
+#[test]
+fn a_closed_producer_says_so() {
+    run(async {
+        let mut producer = producer("lifecycle-closed").open().await.unwrap();
+        producer.update(|changes| Ok(changes.upsert(&movie(1))?)).await.unwrap();
+        producer.close().await.unwrap();
+        let expected = "the producer is closed; open another to write";
+        let errors = [
+            producer.cycle(async |writer| Ok(writer.add(&movie(2))?)).await.unwrap_err(),
+            producer.update(|changes| Ok(changes.upsert(&movie(2))?)).await.unwrap_err(),
+            producer.republish(producer.version()).await.unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!((error.to_string().as_str(), error.kind()), (expected, cenote_producer::error::ErrorKind::Stop));
+        }
+        let error = producer.snapshot().await.unwrap_err();
+        assert_eq!(error.to_string(), "the producer is closed; open another to make a snapshot");
+        producer.close().await.unwrap();
+        assert_eq!(producer.view().len::<Movie>(), 1, "it can still be read");
+    });
+}

@@ -145,7 +145,12 @@ impl Case {
     }
 
     async fn cycle(&mut self, model: &Model) {
-        let filled = self.producer.cycle(async |writer| model.values().try_for_each(|movie| Ok(writer.add(movie)?)));
+        let filled = self.producer.cycle(async |writer| {
+            // An empty model is meant to be one, whether it is the first or not.
+            writer.allow_empty::<Movie>()?;
+            writer.allow_empty::<super::Country>()?;
+            Ok(model.values().try_for_each(|movie| writer.add(movie))?)
+        });
         filled.await.unwrap();
     }
 

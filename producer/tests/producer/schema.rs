@@ -226,3 +226,34 @@ fn a_dataset_without_types_is_refused() {
         assert_eq!(error.to_string(), "no type is declared: add .with::<T>() for each root type that is published");
     });
 }
+
+#[test]
+fn a_type_is_dropped_with_its_records() {
+    run(async {
+        publish_old("schema-drop").await;
+        let mut others = on::<Country>("schema-drop").open().await.unwrap();
+        others.update(|changes| Ok(changes.upsert(&Country { code: "nl".into(), people: 1 })?)).await.unwrap();
+        others.close().await.unwrap();
+        let builder = || on::<Country>("schema-drop").allow(Allow::remove_type("Film"));
+        let mut producer = builder().open().await.unwrap();
+        let dropped = producer.update(|_| Ok(())).await.unwrap();
+        assert!(dropped.cycled.committed().is_some_and(|report| report.schema_changed));
+        assert_eq!(producer.schema().to_string(), "Country (root, key code)\n    code: String\n    people: i64\n");
+        let named: Vec<String> = producer.view().named_tables().map(|table| table.schema().name.clone()).collect();
+        assert_eq!((named, count(&producer, "Country")), (vec!["Country".to_owned()], 1));
+        producer.check_invariants();
+        producer.snapshot().await.unwrap();
+        producer.close().await.unwrap();
+        // From the snapshot, by the log, and with the permission still in the program.
+        let mut producer = builder().open().await.unwrap();
+        assert!(producer.update(|_| Ok(())).await.unwrap().cycled.committed().is_none());
+        producer.check_invariants();
+        producer.close().await.unwrap();
+        // The name is free.
+        let mut producer = on::<new::Film>("schema-drop").open().await.unwrap();
+        let film = new::Film { id: 1, title: "again".into(), minutes: 1, year: None };
+        producer.update(|changes| Ok(changes.upsert(&film)?)).await.unwrap();
+        assert_eq!((count(&producer, "Film"), count(&producer, "Country")), (1, 1));
+        producer.check_invariants();
+    });
+}

@@ -11,8 +11,6 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 /// Bytes of a hash on storage.
 pub const HASH_BYTES: usize = 33;
 
@@ -28,7 +26,7 @@ const BLAKE3: u8 = 2;
 /// assert_eq!(hash.check([&b"cen"[..], b"ote"]), Ok(()));
 /// assert!(hash.to_string().starts_with("blake3:"));
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Hash {
     kind: u8,
     value: [u8; 32],

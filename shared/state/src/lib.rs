@@ -34,6 +34,7 @@ pub mod state;
 pub mod table;
 pub mod token;
 pub mod view;
+mod wire;
 
 pub use cenote_derive::Record;
 pub use ids::{Ordinal, Timestamp, Version};

@@ -1,7 +1,8 @@
 //! The schema of a file's records, for a type that the dataset does not have yet.
 //!
 //! One pass over the lines; what is kept is one tree of field names, with what was seen where first, so that an error
-//! can name both lines that don't go together. The rules are in the [module's table](super).
+//! can name both lines that don't go together. A line with a mistake does not end the pass: all kinds of mistakes are told
+//! together. The rules are in the [module's table](super).
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -10,12 +11,20 @@ use cenote_state::ids::{ColumnId, TypeId};
 use cenote_state::schema::{Field, Schema, Shape, TypeKind, TypeSchema, ValueKind, limits};
 
 use super::cursor::{Cursor, Token};
-use super::error::{Fault, JsonError, Problem};
+use super::error::{Fault, JsonError, JsonErrors, Problem, shortened};
 use super::lines::Lines;
 use super::number::{is_exact_f64, is_whole, out_of_range};
+use super::reading::{As, Reading};
 
+mod maps;
 #[cfg(test)]
 mod tests;
+
+/// The field of a component that stands for a list or a map within another.
+pub(super) const ITEMS: &str = "items";
+
+/// After so many more names, objects are looked at while the file is read: they may be maps.
+const NAMES_LOOKED_AT: usize = 512;
 
 /// What was found out about a file's records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,48 +35,88 @@ pub struct Inferred {
     pub records: u64,
     /// Fields without a type, null or empty on every line: they are not in the schema.
     pub left_out: Vec<String>,
+    /// Fields whose objects were taken for maps, without being told.
+    pub maps: Vec<String>,
 }
 
 /// Reads the lines to their end. `key` has the paths of the key's parts; `progress` is called with the
 /// bytes read.
 ///
 /// # Errors
-/// The first line that does not go together with those before it, or a schema that passes a limit.
+/// The lines that do not go together with those before them, or a schema that passes a limit.
 pub fn infer<R: Read>(
     lines: &mut Lines<R>,
     type_name: &str,
     key: &[Vec<String>],
+    reading: &Reading,
     progress: &mut dyn FnMut(u64),
-) -> Result<Inferred, JsonError> {
+) -> Result<Inferred, JsonErrors> {
     let file = lines.file().to_owned();
     let mut seen = Objects::default();
     let mut room = limits::COLUMNS;
-    while let Some((line, text)) = lines.next()? {
+    let mut errors = JsonErrors::default();
+    while let Some((line, text)) = lines.next().map_err(|error| errors.ended_by(error))? {
         let mut cursor = Cursor::new(text);
-        record(&mut seen, &mut cursor, line, &mut room).map_err(|fault| fault.on(&file, line))?;
+        if let Err(fault) = record(&mut seen, &mut cursor, Place { line, reading, is_entry: false }, &mut room) {
+            let is_final = matches!(fault.problem(), Problem::TooManyFields);
+            let error = fault.on(&file, line);
+            if is_final {
+                return Err(errors.ended_by(error));
+            }
+            errors.add(error);
+        }
         progress(lines.bytes());
     }
+    errors.none_so_far()?;
     if seen.instances == 0 {
-        return Err(Fault::from(Problem::Empty).on(&file, 0));
+        return Err(Fault::from(Problem::Empty).on(&file, 0).into());
     }
-    key.iter().try_for_each(|path| seen.check_key(path)).map_err(|found| found.on(&file))?;
+    key.iter().filter_map(|path| seen.check_key(path).err()).for_each(|found| errors.add(found.on(&file)));
+    seen.find_maps();
     let mut making = Making::default();
-    making.add_type(type_name, TypeKind::Root { key: key.to_vec() }, &seen, "").map_err(|found| found.on(&file))?;
+    let made = making.add_type(type_name, TypeKind::Root { key: key.to_vec() }, &seen, "");
+    let found = made.err().into_iter().chain(std::mem::take(&mut making.found));
+    found.for_each(|found| errors.add(found.on(&file)));
+    errors.none_so_far()?;
     let checked = making.schema.check().map_err(Problem::Schema);
     checked.map_err(|problem| Fault::from(problem).on(&file, 0))?;
-    Ok(Inferred { schema: making.schema, records: seen.instances, left_out: making.left_out })
+    let Making { schema, left_out, maps, .. } = making;
+    Ok(Inferred { schema, records: seen.instances, left_out, maps })
 }
 
-fn record(seen: &mut Objects, cursor: &mut Cursor<'_>, line: u64, room: &mut usize) -> Result<(), Fault> {
+/// Where a value is: on which line, and how it is read.
+#[derive(Clone, Copy)]
+struct Place<'r> {
+    line: u64,
+    reading: &'r Reading,
+    is_entry: bool,
+}
+
+impl<'r> Place<'r> {
+    fn field(self, name: &str) -> Place<'r> {
+        Place { reading: self.reading.field(name).unwrap_or(Reading::nothing_said()), is_entry: false, ..self }
+    }
+
+    /// The values of a map: what is said of fields is said of theirs.
+    fn entry(self) -> Place<'r> {
+        Place { is_entry: true, ..self }
+    }
+
+    fn how(self) -> Option<As> {
+        self.reading.how.filter(|how| !(self.is_entry && *how == As::Map))
+    }
+}
+
+fn record(seen: &mut Objects, cursor: &mut Cursor<'_>, place: Place<'_>, room: &mut usize) -> Result<(), Fault> {
     match cursor.peek()? {
-        Token::Object => seen.take(cursor, line, room)?,
+        Token::Object => seen.take(cursor, place, room)?,
         other => return Err(Problem::NotAnObject { found: other.shown() }.into()),
     }
     Ok(cursor.end()?)
 }
 
 /// All objects that were seen in one place.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Objects {
     instances: u64,
     first_line: u64,
@@ -76,24 +125,32 @@ struct Objects {
 }
 
 /// A field of them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Seen {
     name: String,
     /// The last object that had it, by number.
     instance: u64,
     /// The first line where it was missing or null.
     absent: Option<u64>,
+    /// The first line where it was null.
+    null: Option<u64>,
+    /// How many objects had a value.
+    count: u64,
     value: Value,
 }
 
 /// All values that were seen in one place.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Value {
     first_line: u64,
     what: What,
+    /// Somebody says that the objects are no maps.
+    is_record: bool,
+    /// Nobody says that the objects are maps, and they look like it.
+    is_recognised: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 enum What {
     #[default]
     Nothing,
@@ -101,11 +158,12 @@ enum What {
     Number(Numbers),
     Text,
     Object(Objects),
+    Map(Box<Value>),
     Array(Box<Value>),
 }
 
 /// The first lines where numbers were seen that decide on a type.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Numbers {
     negative: Option<u64>,
     /// Above `i64`, within `u64`.
@@ -114,7 +172,9 @@ struct Numbers {
     beyond: Option<(u64, String)>,
     fraction: Option<u64>,
     /// Whole, but not exactly an `f64`.
-    inexact: Option<u64>,
+    inexact: Option<(u64, String)>,
+    /// Somebody says that they are floats.
+    is_float: bool,
 }
 
 /// A problem that is known when all lines were read.
@@ -131,20 +191,28 @@ impl Found {
 }
 
 impl Objects {
-    fn take(&mut self, cursor: &mut Cursor<'_>, line: u64, room: &mut usize) -> Result<(), Fault> {
+    fn take(&mut self, cursor: &mut Cursor<'_>, place: Place<'_>, room: &mut usize) -> Result<(), Fault> {
+        let line = place.line;
         self.instances += 1;
         if self.instances == 1 {
             self.first_line = line;
         }
         let instance = self.instances;
         cursor.object(|cursor, name| {
+            let place = place.field(&name);
+            if place.reading.how == Some(As::Skip) {
+                return Ok(cursor.skip()?);
+            }
             let index = self.index(&name, room).map_err(|problem| Fault::from(problem).within(&name))?;
             let seen = &mut self.fields[index];
             if std::mem::replace(&mut seen.instance, instance) == instance {
                 return Err(Fault::from(Problem::FieldTwice).within(&name));
             }
-            if !seen.value.take(cursor, line, room).map_err(|fault| fault.within(&name))? {
+            if seen.value.take(cursor, place, room).map_err(|fault| fault.within(&name))? {
+                seen.count += 1;
+            } else {
                 seen.absent.get_or_insert(line);
+                seen.null.get_or_insert(line);
             }
             Ok(())
         })?;
@@ -165,7 +233,8 @@ impl Objects {
         *room = room.checked_sub(1).ok_or(Problem::TooManyFields)?;
         let absent = (self.instances > 1).then_some(self.first_line);
         self.by_name.insert(name.to_owned(), self.fields.len());
-        self.fields.push(Seen { name: name.to_owned(), instance: 0, absent, value: Value::default() });
+        let value = Value::default();
+        self.fields.push(Seen { name: name.to_owned(), instance: 0, absent, null: None, count: 0, value });
         Ok(self.fields.len() - 1)
     }
 
@@ -187,31 +256,77 @@ impl Objects {
 
 impl Value {
     /// Takes one more value. Says whether there is one, or a null.
-    fn take(&mut self, cursor: &mut Cursor<'_>, line: u64, room: &mut usize) -> Result<bool, Fault> {
-        let token = cursor.peek()?;
+    fn take(&mut self, cursor: &mut Cursor<'_>, place: Place<'_>, room: &mut usize) -> Result<bool, Fault> {
+        let (token, how) = (cursor.peek()?, place.how());
         if token == Token::Null {
             cursor.null()?;
             return Ok(false);
         }
-        self.settle(token, line)?;
+        let is_scalar = matches!(token, Token::Text | Token::Number | Token::Bool);
+        if how == Some(As::Json) || (how == Some(As::String) && is_scalar) {
+            self.settle(Token::Text, place.line)?;
+            cursor.skip()?;
+            return Ok(true);
+        }
+        if matches!(self.what, What::Map(_)) || (how == Some(As::Map) && token == Token::Object) {
+            self.entries(cursor, place, room)?;
+            return Ok(true);
+        }
+        if let Some(how) = how.filter(|how| how.misses(token)) {
+            return Err(Problem::NotAsSaid { found: token.shown(), wanted: how.shown() }.into());
+        }
+        self.settle(token, place.line)?;
+        self.is_record |= how == Some(As::Record);
         match &mut self.what {
             What::Bool => drop(cursor.bool()?),
             What::Text => drop(cursor.text()?),
-            What::Number(numbers) => numbers.take(cursor.number()?, line)?,
-            What::Object(objects) => objects.take(cursor, line, room)?,
-            What::Array(element) => {
-                cursor.array(|cursor, index| element.element(cursor, line, room).map_err(|fault| fault.at(index)))?;
+            What::Number(numbers) => {
+                numbers.is_float |= how == Some(As::F64);
+                numbers.take(cursor.number()?, place.line)?;
             }
-            What::Nothing => unreachable!("settled by the first token that isn't null"),
+            What::Object(objects) => {
+                let names = objects.fields.len();
+                objects.take(cursor, place, room)?;
+                // Before the names fill the schema.
+                if objects.fields.len() / NAMES_LOOKED_AT > names / NAMES_LOOKED_AT {
+                    *room += self.become_map();
+                }
+            }
+            What::Array(element) => {
+                cursor.array(|cursor, index| element.element(cursor, place, room).map_err(|fault| fault.at(index)))?;
+            }
+            What::Nothing | What::Map(_) => unreachable!("settled by the first token that isn't null"),
         }
         Ok(true)
     }
 
-    fn element(&mut self, cursor: &mut Cursor<'_>, line: u64, room: &mut usize) -> Result<(), Fault> {
+    /// Takes the members of an object that is a map.
+    fn entries(&mut self, cursor: &mut Cursor<'_>, place: Place<'_>, room: &mut usize) -> Result<(), Fault> {
+        if matches!(self.what, What::Nothing) {
+            (self.first_line, self.what) = (place.line, What::Map(Box::default()));
+        }
+        let What::Map(values) = &mut self.what else {
+            return Err(
+                Problem::MixedKinds { found: "an object", before: "other values", line: self.first_line }.into()
+            );
+        };
+        if cursor.peek()? != Token::Object {
+            let found = cursor.peek()?.shown();
+            return Err(Problem::MixedKinds { found, before: "an object", line: self.first_line }.into());
+        }
+        cursor.object(|cursor, name| {
+            let taken = match cursor.peek()? {
+                Token::Null => Err(Problem::NullEntry.into()),
+                _ => values.take(cursor, place.entry(), room).map(drop),
+            };
+            taken.map_err(|fault: Fault| fault.within(&name))
+        })
+    }
+
+    fn element(&mut self, cursor: &mut Cursor<'_>, place: Place<'_>, room: &mut usize) -> Result<(), Fault> {
         match cursor.peek()? {
             Token::Null => Err(Problem::NullElement.into()),
-            Token::Array => Err(Problem::NestedArray.into()),
-            _ => self.take(cursor, line, room).map(drop),
+            _ => self.take(cursor, place, room).map(drop),
         }
     }
 
@@ -225,7 +340,7 @@ impl Value {
             What::Bool => Token::Bool,
             What::Number(_) => Token::Number,
             What::Text => Token::Text,
-            What::Object(_) => Token::Object,
+            What::Object(_) | What::Map(_) => Token::Object,
             What::Array(_) => Token::Array,
         };
         if before == token {
@@ -267,15 +382,19 @@ impl Numbers {
             }
         }
         if !is_exact_f64(number) {
-            self.inexact.get_or_insert(line);
+            self.inexact.get_or_insert_with(|| (line, number.to_owned()));
         }
         Ok(())
     }
 
     /// The type that holds all of them as they are; or the line that speaks against it.
     fn kind(&self) -> Result<ValueKind, (u64, Problem)> {
-        match (self.fraction, self.inexact, &self.beyond, self.above, self.negative) {
-            (Some(fraction_line), Some(line), ..) => Err((line, Problem::Inexact { fraction_line })),
+        match (self.fraction, &self.inexact, &self.beyond, self.above, self.negative) {
+            (_, Some((line, number)), ..) if self.is_float => {
+                Err((*line, Problem::NotExact { number: shortened(number), kind: "f64" }))
+            }
+            _ if self.is_float => Ok(ValueKind::F64),
+            (Some(fraction_line), Some((line, _)), ..) => Err((*line, Problem::Inexact { fraction_line })),
             (Some(_), None, ..) => Ok(ValueKind::F64),
             (None, _, Some((line, number)), ..) => {
                 // What could be written is the range of both integer types together.
@@ -293,6 +412,9 @@ impl Numbers {
 struct Making {
     schema: Schema,
     left_out: Vec<String>,
+    maps: Vec<String>,
+    /// What is wrong with single fields.
+    found: Vec<Found>,
 }
 
 impl Making {
@@ -339,18 +461,35 @@ impl Making {
         let component = format!("{parent}.{}", seen.name);
         Ok(match &seen.value.what {
             What::Array(element) => self.kind(component, element, path)?.map(Shape::List),
+            What::Map(values) => {
+                if seen.value.is_recognised {
+                    self.maps.push(path.to_owned());
+                }
+                self.kind(component, values, path)?.map(|kind| Shape::Map(ValueKind::String, kind))
+            }
             _ => self.kind(component, &seen.value, path)?.map(Shape::One),
         })
     }
 
     fn kind(&mut self, component: String, value: &Value, path: &str) -> Result<Option<ValueKind>, Found> {
         Ok(match &value.what {
-            What::Nothing | What::Array(_) => None,
+            What::Nothing => None,
+            // A list or a map within one is a component that holds it.
+            What::Array(_) | What::Map(_) => {
+                let mut holder = Objects { instances: 1, first_line: value.first_line, ..Objects::default() };
+                let (name, value) = (ITEMS.to_owned(), value.clone());
+                holder.fields.push(Seen { name, instance: 0, absent: None, null: None, count: 1, value });
+                self.add_type(&component, TypeKind::Component, &holder, path)?.map(ValueKind::Component)
+            }
             What::Bool => Some(ValueKind::Bool),
             What::Text => Some(ValueKind::String),
             What::Number(numbers) => {
                 let kind = numbers.kind();
-                Some(kind.map_err(|(line, problem)| Found { line, field: path.to_owned(), problem })?)
+                // Others may be wrong as well, so this one counts as something until all are known.
+                Some(kind.unwrap_or_else(|(line, problem)| {
+                    self.found.push(Found { line, field: path.to_owned(), problem });
+                    ValueKind::F64
+                }))
             }
             What::Object(objects) => {
                 self.add_type(&component, TypeKind::Component, objects, path)?.map(ValueKind::Component)

@@ -6,7 +6,7 @@
 //! Rules: sets and maps are sorted by value and hold nothing twice (see [`row`](cenote_state::row)); limits are
 //! checked before bytes are copied; a value that does not fit is an error, never another value.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use cenote_state::ids::TypeId;
@@ -16,6 +16,8 @@ use cenote_state::schema::{Field, KeyError, Schema, Shape, TypeSchema, ValueKind
 
 use super::cursor::{Cursor, Token};
 use super::error::{Fault, JsonError, Problem};
+use super::infer::ITEMS;
+use super::reading::{As, Reading};
 
 mod value;
 
@@ -30,6 +32,8 @@ pub(super) struct RowReader {
     types: Arc<[TypeFields]>,
     spare: Vec<Spare>,
     sorters: Vec<Sorter>,
+    /// Whether numbers and bools are taken as text in the field that is being read.
+    is_as_text: bool,
 }
 
 /// What is worked out once of one type.
@@ -42,6 +46,10 @@ struct TypeFields {
     is_key: Vec<bool>,
     /// The kinds of a root's key parts; those of a `Key<T>` in it are T's. None for a component.
     key: Vec<ValueKind>,
+    /// How the fields are read, where somebody says so.
+    how: Vec<Option<As>>,
+    /// Names that are passed over.
+    skipped: HashSet<String>,
 }
 
 /// What a record needs while it is read.
@@ -56,14 +64,23 @@ impl RowReader {
     ///
     /// # Errors
     /// If the key of a root is not sound: only a schema made by hand has such a key.
-    pub(super) fn new(schema: &Arc<Schema>, root: TypeId) -> Result<RowReader, KeyError> {
+    pub(super) fn new(schema: &Arc<Schema>, root: TypeId, reading: &Reading) -> Result<RowReader, KeyError> {
         let types = schema.iter().map(|(id, _)| TypeFields::new(schema, id));
         let mut types: Vec<TypeFields> = types.collect::<Result<_, _>>()?;
         for path in schema.resolve_key(root)? {
             path.fields(root).for_each(|(id, field)| types[id.index()].is_key[field] = true);
         }
+        for (path, how) in reading.paths() {
+            let Some((name, parents)) = path.split_last() else { continue };
+            let Some(owner) = type_at(schema, root, parents) else { continue };
+            match (how, schema.get(owner).field(name)) {
+                (As::Skip, _) => drop(types[owner.index()].skipped.insert(name.clone())),
+                (how, Some(field)) => types[owner.index()].how[field] = Some(how),
+                (_, None) => {}
+            }
+        }
         let (schema, types) = (Arc::clone(schema), types.into());
-        Ok(RowReader { schema, root, types, spare: Vec::new(), sorters: Vec::new() })
+        Ok(RowReader { schema, root, types, spare: Vec::new(), sorters: Vec::new(), is_as_text: false })
     }
 
     /// Reads one line into `row`, which is cleared first, and its components to `interner`.
@@ -110,6 +127,7 @@ impl RowReader {
             let field = plan.by_name.get(name.as_ref()).copied();
             let read = match field {
                 Some(field) if std::mem::replace(&mut seen[field], true) => Err(Problem::FieldTwice.into()),
+                _ if plan.skipped.contains(name.as_ref()) => cursor.skip().map_err(Fault::from),
                 Some(field) => self.field((of_type, plan), field, cursor, interner, row),
                 None => unknown(of_type, cursor),
             };
@@ -131,7 +149,13 @@ impl RowReader {
             return Ok(cursor.null()?);
         }
         let field = &of_type.fields[index];
-        row.set(index, |out| match (&field.shape, &plan.cells[index]) {
+        let how = plan.how[index];
+        let around = std::mem::replace(&mut self.is_as_text, how == Some(As::String));
+        let read = row.set(index, |out| match (&field.shape, &plan.cells[index]) {
+            (Shape::One(kind @ (ValueKind::String | ValueKind::Dedup(_))), _) if how == Some(As::Json) => {
+                let text = cursor.raw()?;
+                self.text(kind, text, interner, out)
+            }
             (Shape::List(kind), CellForm::List(form)) => self.list(field, (kind, form), cursor, interner, out),
             (Shape::Set(kind), CellForm::Set(form)) => self.set(field, (kind, form), cursor, interner, out),
             (Shape::Map(key, value), CellForm::Map(key_form, value_form)) => {
@@ -141,7 +165,9 @@ impl RowReader {
                 let kind = shape.kinds().next().expect("every shape has a kind");
                 self.value(kind, cursor, interner, out)
             }
-        })
+        });
+        self.is_as_text = around;
+        read
     }
 
     fn check_missing(&self, of_type: &TypeSchema, plan: &TypeFields, row: &Row) -> Result<(), Fault> {
@@ -238,8 +264,38 @@ impl RowReader {
     ) -> Result<(), Fault> {
         match (cursor.peek()?, kind) {
             (Token::Null, _) => Err(Problem::NullElement.into()),
-            (Token::Array, kind) if !matches!(kind, ValueKind::Key(_)) => Err(Problem::NestedArray.into()),
+            (token, ValueKind::Component(id)) if self.is_written_as_items(*id, token, cursor) => {
+                self.component(*id, interner, out, |reader, spare, interner| {
+                    let (schema, types) = (Arc::clone(&reader.schema), Arc::clone(&reader.types));
+                    spare.row.clear(1);
+                    reader.field((schema.get(*id), &types[id.index()]), 0, cursor, interner, &mut spare.row)
+                })
+            }
+            (Token::Array, kind) if !matches!(kind, ValueKind::Key(_)) => {
+                Err(Problem::NestedArray { expected: self.expected(kind) }.into())
+            }
             _ => self.value(kind, cursor, interner, out),
+        }
+    }
+
+    /// Whether the value that comes is the list or the map that a component of this type stands for. A component's one field
+    /// `items` may be written as well.
+    fn is_written_as_items(&self, id: TypeId, token: Token, cursor: &Cursor<'_>) -> bool {
+        let [field] = self.schema.get(id).fields.as_slice() else { return false };
+        match (&field.shape, token) {
+            _ if field.name != ITEMS => false,
+            (Shape::List(_) | Shape::Set(_), Token::Array) => true,
+            (Shape::Map(..), Token::Object) => {
+                let mut names = 0;
+                let mut is_component = false;
+                let walked = cursor.clone().object(|cursor, name| {
+                    names += 1;
+                    is_component = names == 1 && name == ITEMS && cursor.peek()? == Token::Object;
+                    cursor.skip()
+                });
+                walked.is_ok() && !is_component
+            }
+            _ => false,
         }
     }
 
@@ -285,8 +341,30 @@ impl TypeFields {
             cells: cells.collect::<Result<_, _>>()?,
             is_key: vec![false; of_type.fields.len()],
             key: key.into_iter().cloned().collect(),
+            how: vec![None; of_type.fields.len()],
+            skipped: HashSet::new(),
         })
     }
+}
+
+/// The type whose fields the objects at this path have.
+fn type_at(schema: &Schema, root: TypeId, path: &[String]) -> Option<TypeId> {
+    path.iter().try_fold(root, |at, name| {
+        let of_type = schema.get(at);
+        let below = component_of(&of_type.fields[of_type.field(name)?])?;
+        let inner = schema.get(below).fields.as_slice();
+        Some(match inner {
+            [items] if items.name == ITEMS => component_of(items).unwrap_or(below),
+            _ => below,
+        })
+    })
+}
+
+fn component_of(field: &Field) -> Option<TypeId> {
+    field.shape.kinds().find_map(|kind| match kind {
+        ValueKind::Component(id) => Some(*id),
+        _ => None,
+    })
 }
 
 fn unknown(of_type: &TypeSchema, cursor: &mut Cursor<'_>) -> Result<(), Fault> {

@@ -79,7 +79,11 @@ fn world() -> World {
     let schema = Arc::new(declared.schema().clone());
     let root = schema.find("Movie").expect("declared");
     let binding = Binding::new(&declared, &schema).expect("its own schema");
-    World { reader: RowReader::new(&schema, root).unwrap(), binding, interned: Interned::default() }
+    World {
+        reader: RowReader::new(&schema, root, &Reading::default()).unwrap(),
+        binding,
+        interned: Interned::default(),
+    }
 }
 
 fn movie() -> Movie {
@@ -148,7 +152,11 @@ fn what_does_not_fit_is_an_error_with_its_remedy() {
         "\"year\":\"x\"",
         &format!(", field year: the string \"x\", {wrong} i16; write a whole number"),
     );
-    check("\"year\":-5", "\"year\":1.0", &format!(", field year: the number 1.0, {wrong} i16; write a whole number"));
+    check(
+        "\"year\":-5",
+        "\"year\":1.0",
+        &format!(", field year: the number 1.0, {wrong} i16; write a whole number, or run again with --widen"),
+    );
     check(
         "\"year\":-5",
         "\"year\":32768",
@@ -209,7 +217,7 @@ fn what_does_not_fit_is_an_error_with_its_remedy() {
     check(
         "{\"age\":7,\"name\":\"Bo\"}",
         "{\"age\":7}",
-        ", field cast[1].name: missing, but the dataset has no Option there (String); give it a value",
+        ", field cast[1].name: missing, but the dataset has no Option there (String); give it a value, or run again with --optional",
     );
     check(
         "\"id\":18446744073709551615,",
@@ -248,7 +256,7 @@ fn a_field_is_never_read_from_the_record_before() {
     let error = read(&mut world, &MOVIE.replace("\"year\":-5,", "")).expect_err("no year");
     assert_eq!(
         error,
-        "f.jsonl, line 1, field year: missing, but the dataset has no Option there (i16); give it a value"
+        "f.jsonl, line 1, field year: missing, but the dataset has no Option there (i16); give it a value, or run again with --optional"
     );
 }
 
@@ -261,4 +269,35 @@ fn limits_hold_at_the_limit() {
     assert_eq!(read(&mut world, &with(room)).expect("at the limit").bytes(), RECORD_BYTES_MAX);
     let error = read(&mut world, &with(room + 1)).expect_err("above the limit");
     assert!(error.contains("the record passes 16777216 bytes here; split it"), "{error}");
+}
+
+/// A file is read by the schema that it gives, and what comes out is what went in.
+fn round_trip(line: &str, said: &[(&str, As)]) -> String {
+    use crate::json::{Lines, infer};
+    let mut reading = Reading::default();
+    for (path, how) in said {
+        reading.set(&path.split('.').map(str::to_owned).collect::<Vec<_>>(), *how);
+    }
+    let key = [vec!["id".to_owned()]];
+    let inferred = infer(&mut Lines::new("f", line.as_bytes()), "T", &key, &reading, &mut |_| {}).expect(line);
+    let schema = Arc::new(inferred.schema);
+    let root = schema.find("T").expect("inferred");
+    let mut reader = RowReader::new(&schema, root, &reading).expect("a sound schema");
+    let (mut interned, mut row) = (Interned::default(), Row::default());
+    reader.read("f", 1, line, &mut interned, &mut row).expect(line);
+    let cell = row.cell(1).expect("the second field");
+    String::from_utf8_lossy(cell).into_owned()
+}
+
+#[test]
+fn what_is_said_of_fields_holds_when_they_are_read() {
+    assert_eq!(round_trip("{\"id\":1,\"a\":{\"b\": [1, null]} }", &[("a", As::Json)]), "{\"b\": [1, null]}");
+    assert_eq!(round_trip("{\"id\":1,\"a\":1.50}", &[("a", As::String)]), "1.50");
+    assert_eq!(round_trip("{\"id\":1,\"a\":\"x\"}", &[("a", As::String)]), "x");
+    assert_eq!(round_trip("{\"id\":1,\"a\":\"x\"}", &[("a", As::Json)]), "\"x\"");
+    assert_eq!(round_trip("{\"id\":1,\"skipped\":[{}],\"b\":true}", &[("skipped", As::Skip)]), "\u{1}\0\0\0\0\0\0\0");
+    // One list of two; the ordinals of its components.
+    assert_eq!(round_trip("{\"id\":1,\"a\":[[1,2],[3]]}", &[]), "\u{2}\0\0\0\0\0\0\0\u{1}\0\0\0");
+    let map = "{\"id\":1,\"a\":{\"k\":{\"b\":\"x\"}}}";
+    assert_eq!(round_trip(map, &[("a", As::Map)]), "\u{1}\0\0\0\u{1}\0\0\0k\0\0\0\0");
 }

@@ -31,10 +31,35 @@ impl RowReader {
                 })
             }
             ValueKind::Key(id) => self.key(*id, cursor, out),
+            ValueKind::String | ValueKind::Dedup(_)
+                if self.is_as_text && matches!(cursor.peek()?, Token::Number | Token::Bool) =>
+            {
+                let text = cursor.raw()?;
+                self.text(kind, text, interner, out)
+            }
             _ => {
                 let scalar = scalar(kind, cursor)?;
                 self.scalar(kind, &scalar, interner, out)
             }
+        }
+    }
+
+    /// Text that is not written as a string.
+    pub(super) fn text(
+        &mut self,
+        kind: &ValueKind,
+        text: &str,
+        interner: &mut dyn Interner,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        self.scalar(kind, &Scalar::Bytes(Cow::Borrowed(text.as_bytes())), interner, out)
+    }
+
+    /// What elements of a kind are called.
+    pub(super) fn expected(&self, kind: &ValueKind) -> String {
+        match kind {
+            ValueKind::Component(id) => self.schema.get(*id).name.clone(),
+            kind => named(kind).0,
         }
     }
 
@@ -178,7 +203,10 @@ fn text<'a>(kind: &ValueKind, text: Cow<'a, str>) -> Result<Scalar<'a>, Problem>
 fn number(kind: &ValueKind, text: &str) -> Result<Scalar<'static>, Problem> {
     match kind {
         ValueKind::F32 | ValueKind::F64 => float(kind, text),
-        _ if !is_whole(text) => Err(wrong_type(kind, format!("the number {}", shortened(text)))),
+        _ if !is_whole(text) => {
+            let (expected, remedy) = (named(kind).0, "write a whole number, or run again with --widen");
+            Err(Problem::WrongType { found: format!("the number {}", shortened(text)), expected, remedy })
+        }
         ValueKind::Int(bytes) => {
             let (min, max) = signed_range(*bytes);
             let number = text.parse().ok().filter(|number: &i64| (min..=max).contains(number));

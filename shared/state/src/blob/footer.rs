@@ -2,8 +2,6 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 
-use serde::{Deserialize, Serialize};
-
 use crate::codec::{self, CodecError};
 use crate::delta::DeltaError;
 use crate::hash::{Hash, HashError};
@@ -16,16 +14,16 @@ use super::compress;
 use super::{FOOTER_BYTES_MAX, HEADER_BYTES, SECTION_BYTES_MAX, TAIL_BYTES};
 
 /// What a blob is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlobKind {
     /// What turns one state into the next.
-    Delta,
+    Delta = 0,
     /// A whole state.
-    Snapshot,
+    Snapshot = 1,
 }
 
 /// What a blob holds and where.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Footer {
     /// The dataset that it belongs to.
     pub dataset: DatasetId,
@@ -42,7 +40,7 @@ pub struct Footer {
 }
 
 /// One symbol table of packed text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SymbolsInfo {
     /// The type whose tables it is among.
     pub type_id: TypeId,
@@ -57,7 +55,7 @@ pub struct SymbolsInfo {
 }
 
 /// What a snapshot's section has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SectionPlace {
     /// The type.
     pub type_id: TypeId,
@@ -68,7 +66,7 @@ pub struct SectionPlace {
 }
 
 /// One section.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SectionInfo {
     /// What a snapshot's section has; zeros in a delta, whose chunks say what they are.
     pub place: SectionPlace,
@@ -87,7 +85,7 @@ pub struct SectionInfo {
 }
 
 /// A snapshot's records of one type.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TypeInfo {
     /// The type.
     pub type_id: TypeId,
@@ -104,7 +102,7 @@ pub struct TypeInfo {
 }
 
 /// One segment of a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentInfo {
     /// Its number in its type.
     pub number: u32,
@@ -255,12 +253,12 @@ impl BlobError {
 impl Footer {
     /// As bytes.
     pub(super) fn encode(&self) -> Result<Vec<u8>, CodecError> {
-        codec::encode::<FOOTER_BYTES_MAX>(self)
+        codec::encode(self, FOOTER_BYTES_MAX)
     }
 
     /// The footer in these bytes, unchecked.
     pub(super) fn parse(bytes: &[u8]) -> Result<Footer, CodecError> {
-        codec::decode::<Footer, FOOTER_BYTES_MAX>(bytes)
+        codec::decode(bytes, FOOTER_BYTES_MAX)
     }
 
     /// From bytes whose hash was compared; checked against the object's size.

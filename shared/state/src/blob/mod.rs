@@ -3,7 +3,7 @@
 //! ```text
 //! header   32 bytes   magic 8 | format u16 | kind u8 | zero 5 | dataset id 16
 //! sections            up to 4 MiB plain each, compressed where it gains, one after another
-//! footer              bincode: what the sections are, where, and their hashes; of a snapshot also the schema,
+//! footer              a control record: what the sections are, where, and their hashes; of a snapshot also the schema,
 //!                     every segment's digest and every column's sum, and symbol tables
 //! tail     48 bytes   footer bytes u32 | format u16 | zero u8 | footer's hash 33 | magic 8
 //! ```

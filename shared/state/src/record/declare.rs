@@ -122,7 +122,7 @@ impl Registry {
         if let Some(problem) = self.problem {
             return Err(problem);
         }
-        check(&self.declared.schema)?;
+        check(&self.declared)?;
         Ok(self.declared)
     }
 

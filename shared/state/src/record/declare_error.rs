@@ -3,7 +3,7 @@
 //! The checks run once, when everything is declared: types may refer to each other in any order.
 
 use crate::ids::TypeId;
-use crate::schema::{KeyError, Schema, TypeSchema, ValueKind, limits};
+use crate::schema::{Declared, FieldHints, KeyError, Schema, TypeSchema, ValueKind, limits};
 
 /// The structs of a program can't be a schema.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +36,17 @@ pub enum DeclareError {
     /// A key that can't be one.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Fields that give each other's names on.
+    #[error(
+        "type {type_name}: the fields {} exchange their names by was, and nothing tells whether that was done; publish one of them under a new name first",
+        .fields.join(", ")
+    )]
+    SwappedNames {
+        /// The type.
+        type_name: String,
+        /// The fields, in a circle.
+        fields: Vec<String>,
+    },
     /// A type without fields.
     #[error("type {type_name} has no fields; a record holds at least one")]
     Empty {
@@ -61,16 +72,18 @@ pub enum DeclareError {
 }
 
 /// Checks a whole declaration.
-pub(super) fn check(schema: &Schema) -> Result<(), DeclareError> {
+pub(super) fn check(declared: &Declared) -> Result<(), DeclareError> {
+    let schema = declared.schema();
     let columns = schema.types.iter().map(|schema| schema.fields.len()).sum();
     for (what, found, max) in [("types", schema.types.len(), limits::TYPES), ("fields", columns, limits::COLUMNS)] {
         if found > max {
             return Err(DeclareError::TooMany { what, found, max });
         }
     }
-    for (id, declared) in schema.iter() {
-        check_type(declared)?;
-        if declared.is_root() {
+    for (id, of_type) in schema.iter() {
+        check_type(of_type)?;
+        check_names(of_type, declared.hints(id))?;
+        if of_type.is_root() {
             schema.key_form(id)?;
         }
         check_recursion(schema, id, &mut vec![(id, String::new())])?;
@@ -92,6 +105,22 @@ fn check_type(schema: &TypeSchema) -> Result<(), DeclareError> {
         Some(pair) => Err(DeclareError::DuplicateField { type_name: schema.name.clone(), field: pair[0].clone() }),
         None => Ok(()),
     }
+}
+
+/// That no circle of fields gives its names on.
+fn check_names(of_type: &TypeSchema, hints: &[FieldHints]) -> Result<(), DeclareError> {
+    let before = |name: &str| of_type.field(name).and_then(|field| hints[field].was);
+    for field in &of_type.fields {
+        let mut fields = vec![field.name.clone()];
+        // A walk that is longer than the fields are many is in a circle that a later start finds.
+        while let Some(was) = before(&fields[fields.len() - 1]).filter(|_| fields.len() <= of_type.fields.len()) {
+            if was == field.name && fields.len() > 1 {
+                return Err(DeclareError::SwappedNames { type_name: of_type.name.clone(), fields });
+            }
+            fields.push(was.to_owned());
+        }
+    }
+    Ok(())
 }
 
 /// Walks the components below `id`; `path` is the way from the type that is looked for.

@@ -6,6 +6,9 @@ use super::KeyError;
 
 /// Permission to lose something of the dataset's. Paths are `Type.field` and `Type.field.Variant`.
 ///
+/// What is permitted stays in the program: after the loss it does nothing. But a path that leads to nothing that the dataset
+/// has, or could have lost, is refused: it is misspelt.
+///
 /// # Example
 /// ```
 /// # use cenote_producer::{Producer, Record};
@@ -18,7 +21,8 @@ use super::KeyError;
 ///     .with::<Movie>()
 ///     .allow(Allow::remove("Movie.tagline"))
 ///     .allow(Allow::replace("Movie.year"))
-///     .allow(Allow::without_variant("Movie.rating.Unrated"));
+///     .allow(Allow::without_variant("Movie.rating.Unrated"))
+///     .allow(Allow::remove_type("Actor"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Allow {
@@ -28,6 +32,8 @@ pub enum Allow {
     Replace(String),
     /// The structs do without the variant; the dataset's schema keeps it.
     WithoutVariant(String),
+    /// The type is removed, with its records and the component types that only it led to.
+    RemoveType(String),
 }
 
 impl Allow {
@@ -37,6 +43,14 @@ impl Allow {
     #[must_use]
     pub fn remove(path: impl Into<String>) -> Allow {
         Allow::Remove(path.into())
+    }
+
+    /// Removes a type that the program does not declare, with its records, and the component types that only it led to.
+    ///
+    /// [Example](Allow#example)
+    #[must_use]
+    pub fn remove_type(name: impl Into<String>) -> Allow {
+        Allow::RemoveType(name.into())
     }
 
     /// Allows the values of the field at `Type.field` to be removed; it starts empty, as it is declared.
@@ -63,6 +77,12 @@ pub enum SchemaChange {
     /// A new type. The producer sets its segment size at its first commit.
     #[error("type {type_name} is new")]
     TypeAdded {
+        /// The type.
+        type_name: String,
+    },
+    /// A type that is gone, with its records.
+    #[error("type {type_name} is removed")]
+    TypeRemoved {
         /// The type.
         type_name: String,
     },
@@ -214,19 +234,62 @@ pub enum Refusal {
         /// In the program.
         declared: &'static str,
     },
-    /// More types or columns than a dataset can have.
+    /// More types, columns or names than a dataset can have.
     #[error("the dataset would have {found} {what}; {max} are the limit")]
     TooMany {
-        /// Types or columns.
+        /// Types, columns, or bytes of their names.
         what: &'static str,
         /// How many.
         found: usize,
         /// How many there may be.
         max: usize,
     },
+    /// A permission without anything to lose.
+    #[error("{call} allows nothing: {reason}; correct the path, or leave it out")]
+    AllowsNothing {
+        /// What was written.
+        call: String,
+        /// Why it allows nothing.
+        reason: String,
+    },
+    /// A type that is to be removed, and that is still led to or declared.
+    #[error("type {type_name} can't be removed: {user}")]
+    TypeInUse {
+        /// The type.
+        type_name: String,
+        /// What leads to it, and what to do.
+        user: String,
+    },
+    /// Two fields of a struct are the same one of the dataset's.
+    #[error(
+        "{type_name}.{first} and {type_name}.{second} would both be the dataset's field {found}; rename first and publish, then add the other"
+    )]
+    SameField {
+        /// The type.
+        type_name: String,
+        /// A field of the struct.
+        first: String,
+        /// Another.
+        second: String,
+        /// The dataset's.
+        found: String,
+    },
     /// A key that can't be one.
     #[error(transparent)]
     Key(#[from] KeyError),
+}
+
+impl Allow {
+    /// As it is written in a program.
+    pub(super) fn call(&self) -> String {
+        let (name, path) = match self {
+            Allow::Remove(path) => ("remove", path),
+            Allow::Replace(path) => ("replace", path),
+            Allow::WithoutVariant(path) => ("without_variant", path),
+            Allow::RemoveType(name) => ("remove_type", name),
+        };
+        format!("Allow::{name}(\"{path}\")")
+    }
 }
 
 fn list(refusals: &[Refusal]) -> String {

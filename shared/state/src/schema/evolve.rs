@@ -54,8 +54,11 @@ impl Schema {
             changes: Vec::new(),
             refusals: Vec::new(),
         };
+        evolution.same_fields();
         evolution.rename();
         evolution.types();
+        evolution.remove_types();
+        evolution.allowed_nothing(self);
         evolution.check();
         let Evolution { schema, changes, refusals, .. } = evolution;
         if refusals.is_empty() { Ok(Evolved { schema, changes }) } else { Err(SchemaError { refusals }) }
@@ -71,6 +74,133 @@ struct Evolution<'a> {
 }
 
 impl<'a> Evolution<'a> {
+    /// Refuses structs of which two fields are one of the chain's: one under its name, the other under the name that it had.
+    fn same_fields(&mut self) {
+        for (id, schema) in self.declared.schema().iter() {
+            let Some(chain) = self.schema.find(&schema.name).map(|id| self.schema.get(id)) else { continue };
+            let met = schema.fields.iter().zip(self.declared.hints(id));
+            let met: Vec<_> = met.map(|(field, hints)| (&field.name, hints.chain_field(chain, field))).collect();
+            for (at, (first, found)) in met.iter().enumerate() {
+                let Some(found) = found else { continue };
+                let Some((second, _)) = met[at + 1..].iter().find(|(_, other)| *other == Some(*found)) else {
+                    continue;
+                };
+                let (type_name, found) = (schema.name.clone(), chain.fields[*found].name.clone());
+                let (first, second) = ((*first).clone(), (*second).clone());
+                self.refusals.push(Refusal::SameField { type_name, first, second, found });
+            }
+        }
+    }
+
+    /// Removes the types that may go: their fields; their numbers stay taken.
+    fn remove_types(&mut self) {
+        for allow in self.allow.clone() {
+            let Allow::RemoveType(name) = allow else { continue };
+            let Some(id) = self.schema.find(name).filter(|id| !self.schema.get(*id).fields.is_empty()) else {
+                continue;
+            };
+            if let Some(user) = self.user_of(id) {
+                self.refusals.push(Refusal::TypeInUse { type_name: name.clone(), user });
+                continue;
+            }
+            let below = self.schema.reached_from(id);
+            self.remove_type(id);
+            // A component may lead to others of these, so one pass is not enough.
+            while let Some(orphan) =
+                below.iter().copied().find(|id| !self.schema.get(*id).fields.is_empty() && self.user_of(*id).is_none())
+            {
+                self.remove_type(orphan);
+            }
+        }
+    }
+
+    fn remove_type(&mut self, id: TypeId) {
+        let of_type = &mut self.schema.types[id.index()];
+        of_type.fields.clear();
+        self.changes.push(SchemaChange::TypeRemoved { type_name: of_type.name.clone() });
+    }
+
+    /// What keeps a type from being removed.
+    fn user_of(&self, id: TypeId) -> Option<String> {
+        let others = self.schema.iter().filter(|(other, _)| *other != id);
+        let mut fields = others.flat_map(|(_, of_type)| of_type.fields.iter().map(move |field| (of_type, field)));
+        let refers = |field: &Field| field.shape.kinds().any(|kind| kind.refers_to() == Some(id));
+        if let Some((of_type, field)) = fields.find(|(_, field)| refers(field)) {
+            return Some(format!("{}.{} leads to it; remove that field first", of_type.name, field.name));
+        }
+        let is_declared = self.declared.schema().find(&self.schema.get(id).name).is_some();
+        is_declared.then(|| "the program declares it; declare it no more".to_owned())
+    }
+
+    /// Refuses permissions for what the chain neither has nor could have lost.
+    fn allowed_nothing(&mut self, old: &Schema) {
+        for allow in &self.allow {
+            if let Some(reason) = self.why_nothing(allow, old) {
+                self.refusals.push(Refusal::AllowsNothing { call: allow.call(), reason });
+            }
+        }
+    }
+
+    fn why_nothing(&self, allow: &Allow, old: &Schema) -> Option<String> {
+        let (Allow::Remove(path) | Allow::Replace(path) | Allow::WithoutVariant(path) | Allow::RemoveType(path)) =
+            allow;
+        if matches!(allow, Allow::RemoveType(_)) {
+            return old.find(path).is_none().then(|| format!("the dataset has no type {path}"));
+        }
+        // The names of types and fields may have dots.
+        let within = |of_type: &&TypeSchema| path.strip_prefix(&of_type.name).is_some_and(|rest| rest.starts_with('.'));
+        let longest = |schema: &Schema| {
+            schema
+                .types
+                .iter()
+                .filter(within)
+                .max_by_key(|of_type| of_type.name.len())
+                .map(|of_type| of_type.name.clone())
+        };
+        let Some(type_name) = longest(old).or_else(|| longest(self.declared.schema())) else {
+            return Some(match old.find(path) {
+                Some(_) => "it is a type; a path leads to a field, and remove_type removes a type".to_owned(),
+                None => "there is no such type".to_owned(),
+            });
+        };
+        // What is new to the chain has nothing to lose yet.
+        let of_type = old.get(old.find(&type_name)?);
+        let rest = &path[type_name.len() + 1..];
+        let has_lost = usize::from(of_type.next_column) > of_type.fields.len();
+        let has = match allow {
+            Allow::WithoutVariant(_) => of_type.fields.iter().any(|field| {
+                let variant = rest.strip_prefix(&field.name).and_then(|rest| rest.strip_prefix('.'));
+                field.shape.kinds().any(|kind| match kind {
+                    ValueKind::Enum(names) => variant.is_some_and(|variant| names.iter().any(|name| name == variant)),
+                    _ => false,
+                })
+            }),
+            _ => of_type.field(rest).is_some(),
+        };
+        if has_lost || (has && self.is_used(allow, &type_name, rest)) {
+            return None;
+        }
+        Some(match has {
+            true => format!("{type_name} keeps {rest} as it is"),
+            false => format!("{type_name} has no {rest}"),
+        })
+    }
+
+    /// Whether the struct lacks what may be lost, or declares it as something else.
+    fn is_used(&self, allow: &Allow, type_name: &str, rest: &str) -> bool {
+        let removed = |change: &SchemaChange| match change {
+            SchemaChange::FieldRemoved { type_name: of, field } => of == type_name && field == rest,
+            _ => false,
+        };
+        match allow {
+            Allow::Remove(_) | Allow::Replace(_) => {
+                // What is refused for another reason is told by that refusal.
+                self.changes.iter().any(removed) || !self.refusals.is_empty()
+            }
+            Allow::WithoutVariant(_) | Allow::RemoveType(_) => true,
+        }
+    }
+
     /// Gives renamed fields their new names first, in keys as well, so that all else meets by name.
     fn rename(&mut self) {
         let declared = self.declared;
@@ -308,7 +438,11 @@ impl<'a> Evolution<'a> {
 
     fn check(&mut self) {
         let columns = self.schema.types.iter().map(|schema| schema.fields.len()).sum();
-        let counts = [("types", self.schema.types.len(), limits::TYPES), ("columns", columns, limits::COLUMNS)];
+        let counts = [
+            ("types", self.schema.types.len(), limits::TYPES),
+            ("columns", columns, limits::COLUMNS),
+            ("bytes of names in its schema", self.schema.stored_bytes(), limits::SCHEMA_BYTES),
+        ];
         for (what, found, max) in counts.into_iter().filter(|(_, found, max)| found > max) {
             self.refusals.push(Refusal::TooMany { what, found, max });
         }

@@ -13,17 +13,19 @@ mod evolve;
 mod key;
 #[cfg(test)]
 mod tests;
+mod text;
 
+use std::collections::BTreeSet;
 use std::fmt;
-
-use serde::{Deserialize, Serialize};
 
 pub(crate) use change::declare_as;
 pub use change::{Allow, Refusal, SchemaChange, SchemaError};
 pub use declared::{Declared, FieldHints};
 pub use evolve::Evolved;
 pub use key::{KeyError, KeyForm, KeyPart, KeyPath};
+pub use text::{SchemaTextError, TypeText};
 
+use crate::codec::Wire;
 use crate::ids::{ColumnId, TypeId};
 
 /// Limits that a schema must keep.
@@ -32,6 +34,8 @@ pub mod limits {
     pub const TYPES: usize = 1_024;
     /// Columns of all types together.
     pub const COLUMNS: usize = 8_192;
+    /// Bytes of a schema on storage: an entry has room for it, and for the digests of all columns.
+    pub const SCHEMA_BYTES: usize = 512 << 10;
     /// Bytes of a name.
     pub const NAME_BYTES: usize = 255;
     /// Rows of a segment, as a power of two.
@@ -60,8 +64,17 @@ pub mod limits {
 ///
 /// // A schema that a program made is checked before it is used.
 /// assert!(Schema::default().check().is_ok());
+///
+/// // As text, and by the names in it.
+/// let text = "Movie (root, key id)\n    id: u32\n    place: Place\nPlace (component)\n    zip: u16\n";
+/// let schema: Schema = text.parse().expect("it is written as it is shown");
+/// assert_eq!(Schema::of_texts(&schema.to_texts()), Ok(schema.clone()));
+/// assert_eq!(schema.field_at("Movie", &["place".into(), "zip".into()]), Some("Place.zip".into()));
+/// let movie = schema.find("Movie").expect("it is in the text");
+/// assert_eq!(schema.reached_from(movie), schema.led_to_from(movie));
+/// assert_eq!(schema.only(&[movie].into()).types[1].fields.len(), 0);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schema {
     /// The types; removed ones keep their place and have no fields.
     pub types: Vec<TypeSchema>,
@@ -84,7 +97,7 @@ pub struct Schema {
 ///     println!("title: {title:?}; {} records in a segment", of_type.segment_rows());
 /// }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TypeSchema {
     /// Its name, unique in the dataset.
     pub name: String,
@@ -99,7 +112,7 @@ pub struct TypeSchema {
 }
 
 /// Whether a type has an identity.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TypeKind {
     /// Has a key; is added, updated, deleted; is referenced by key only.
     Root {
@@ -127,7 +140,7 @@ pub enum TypeKind {
 ///     }
 /// }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     /// Its name, unique in the type.
     pub name: String,
@@ -149,7 +162,7 @@ pub const PLAIN: u8 = 0;
 pub const PACKED: u8 = 1;
 
 /// One value or several.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// One value.
     One(ValueKind),
@@ -162,7 +175,7 @@ pub enum Shape {
 }
 
 /// What one value is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueKind {
     /// `true` or `false`.
     Bool,
@@ -225,6 +238,10 @@ impl Schema {
                 limits::COLUMNS
             ));
         }
+        let bytes = self.stored_bytes();
+        if bytes > limits::SCHEMA_BYTES {
+            return Err(format!("a schema of {bytes} bytes; {} are the limit", limits::SCHEMA_BYTES));
+        }
         for schema in &self.types {
             schema.check(self.types.len()).map_err(|what| format!("type {}: {what}", schema.name))?;
         }
@@ -236,6 +253,13 @@ impl Schema {
             self.check_components(id, &mut Vec::new(), &mut done)?;
         }
         Ok(())
+    }
+
+    /// What it takes on storage.
+    pub(crate) fn stored_bytes(&self) -> usize {
+        let mut bytes = Vec::new();
+        self.write(&mut bytes);
+        bytes.len()
     }
 
     /// That component references lead to components and never back: what is read by following them ends.
@@ -267,6 +291,65 @@ impl Schema {
         }
         within.pop();
         Ok(())
+    }
+
+    /// `Type.field` of the field at this path from a type; a path leads through components.
+    ///
+    /// [Example](Schema#example)
+    #[must_use]
+    pub fn field_at(&self, type_name: &str, path: &[String]) -> Option<String> {
+        let (name, parents) = path.split_last()?;
+        let owner = parents.iter().try_fold(self.find(type_name)?, |at, parent| {
+            let of_type = self.get(at);
+            let field = &of_type.fields[of_type.field(parent)?];
+            field.shape.kinds().find_map(|kind| match kind {
+                ValueKind::Component(id) => Some(*id),
+                _ => None,
+            })
+        })?;
+        let owner = self.get(owner);
+        owner.field(name).map(|_| format!("{}.{name}", owner.name))
+    }
+
+    /// This type, and the component types that it leads to.
+    ///
+    /// [Example](Schema#example)
+    #[must_use]
+    pub fn reached_from(&self, id: TypeId) -> BTreeSet<TypeId> {
+        self.follow_kinds(id, ValueKind::component)
+    }
+
+    /// The same, with the root types that keys lead to.
+    ///
+    /// [Example](Schema#example)
+    #[must_use]
+    pub fn led_to_from(&self, id: TypeId) -> BTreeSet<TypeId> {
+        self.follow_kinds(id, ValueKind::refers_to)
+    }
+
+    fn follow_kinds(&self, id: TypeId, step: impl Fn(&ValueKind) -> Option<TypeId>) -> BTreeSet<TypeId> {
+        let (mut reached, mut ahead) = (BTreeSet::new(), vec![id]);
+        while let Some(id) = ahead.pop() {
+            if reached.insert(id) {
+                let kinds = self.get(id).fields.iter().flat_map(|field| field.shape.kinds());
+                ahead.extend(kinds.filter_map(&step));
+            }
+        }
+        reached
+    }
+
+    /// The same types with the same numbers, of which only these have fields.
+    ///
+    /// [Example](Schema#example)
+    #[must_use]
+    pub fn only(&self, kept: &BTreeSet<TypeId>) -> Schema {
+        let mut schema = self.clone();
+        for (of_type, id) in schema.types.iter_mut().zip((0..).map(TypeId)) {
+            if !kept.contains(&id) {
+                of_type.fields.clear();
+            }
+        }
+        schema
     }
 
     /// The types with their numbers.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::ids::ColumnId;
 use crate::record::tests::World;
 use crate::record::{Binding, Registry};
-use crate::schema::{Allow, Declared, Schema};
+use crate::schema::{Allow, Declared, Field, FieldHints, Schema};
 use crate::{Key, Record};
 
 fn declared<T: crate::Root>() -> Declared {
@@ -400,6 +401,25 @@ fn readers_that_expect_packed_text_are_deployed_first() {
     assert!(record.text() == "plain" && record.maybe().is_none());
 }
 
+/// Within the limits of columns and of names, and too large for an entry: said where it is declared, not at the commit.
+#[test]
+fn a_schema_that_no_entry_has_room_for_is_refused() {
+    let mut declared = declared::<packing::Plain>();
+    let field = declared.schema.types[0].fields[1].clone();
+    for number in 10..4_010 {
+        declared.schema.types[0].fields.push(Field { name: format!("{number:0>255}"), ..field.clone() });
+        declared.hints[0].push(FieldHints::default());
+    }
+    let error = Schema::default().evolve(&declared, &[]).expect_err("it is too large").to_string();
+    assert!(error.contains("bytes of names in its schema; 524288 are the limit"), "{error}");
+    declared.schema.types[0].next_column = 5_000;
+    for (field, column) in declared.schema.types[0].fields.iter_mut().zip(0..) {
+        field.column = ColumnId(column);
+    }
+    let error = declared.schema.check().expect_err("it is too large");
+    assert!(error.ends_with(" bytes; 524288 are the limit"), "{error}");
+}
+
 #[test]
 fn a_schema_from_outside_packs_single_plain_text_only() {
     let mut schema = first::<packing::Packed>();
@@ -419,4 +439,160 @@ fn a_schema_from_outside_packs_single_plain_text_only() {
     let text = schema.types.iter_mut().find(|schema| schema.name == "Movie.country").expect("it is there");
     text.fields[0].encoding = super::PACKED;
     assert_eq!(wrong(&schema), "type Movie.country is used for texts, and is not one text");
+}
+
+mod misspelt {
+    use super::*;
+
+    #[derive(Record)]
+    #[record(key = "id, place.zip")]
+    pub(super) struct Movie {
+        pub(super) id: u32,
+        pub(super) place: old::Place,
+        pub(super) genre: old::Genre,
+        #[record(dedup)]
+        pub(super) country: String,
+    }
+}
+
+#[test]
+fn a_permission_for_nothing_is_refused() {
+    let chain = first::<old::Movie>();
+    let paths = ["Moovie.rating", "Movie.rateing", "Movie.genre", "Movie"];
+    let allow = paths.map(Allow::remove);
+    let expected = [
+        "Allow::remove(\"Moovie.rating\") allows nothing: there is no such type; correct the path, or leave it out",
+        "Allow::remove(\"Movie\") allows nothing: it is a type; a path leads to a field, and remove_type removes a type; correct \
+         the path, or leave it out",
+        "Allow::remove(\"Movie.genre\") allows nothing: Movie keeps genre as it is; correct the path, or leave it out",
+        "Allow::remove(\"Movie.rateing\") allows nothing: Movie has no rateing; correct the path, or leave it out",
+    ];
+    check::<old::Movie>(&chain, &allow, &expected);
+    let others =
+        [Allow::replace("Movie.genre"), Allow::without_variant("Movie.genre.Thriller"), Allow::remove_type("Actor")];
+    let expected = [
+        "Allow::replace(\"Movie.genre\") allows nothing: Movie keeps genre as it is; correct the path, or leave it out",
+        "Allow::without_variant(\"Movie.genre.Thriller\") allows nothing: Movie has no genre.Thriller; correct the path, or \
+         leave it out",
+        "Allow::remove_type(\"Actor\") allows nothing: the dataset has no type Actor; correct the path, or leave it out",
+    ];
+    check::<old::Movie>(&chain, &others, &expected);
+    // What was lost before is no mistake: the program starts again. Nor is a dataset that has nothing to lose yet.
+    let allow = [Allow::remove("Movie.rating")];
+    let next = check::<misspelt::Movie>(&chain, &allow, &["Movie.rating is removed"]).expect("it is allowed");
+    check::<misspelt::Movie>(&next, &allow, &[]);
+    Schema::default().evolve(&declared::<misspelt::Movie>(), &allow).expect("the type is new");
+}
+
+#[test]
+fn a_type_is_removed_with_what_only_it_led_to() {
+    #[derive(Record)]
+    #[record(key = "id")]
+    struct Shop {
+        id: u32,
+        place: old::Place,
+        favourite: Option<Key<old::Movie>>,
+    }
+    #[derive(Record)]
+    #[record(key = "id")]
+    #[record(name = "Shop")]
+    struct Plain {
+        id: u32,
+        place: old::Place,
+    }
+    let chain = first::<Shop>();
+    let allow = [Allow::remove("Shop.favourite"), Allow::remove_type("Movie")];
+    check::<Shop>(
+        &chain,
+        &allow[1..],
+        &["type Movie can't be removed: Shop.favourite leads to it; remove that field first"],
+    );
+    check::<old::Movie>(
+        &first::<old::Movie>(),
+        &allow[1..],
+        &["type Movie can't be removed: the program declares it; declare it no more"],
+    );
+    let expected = ["Shop.favourite is removed", "type Movie is removed", "type Movie.country is removed"];
+    let next = check::<Plain>(&chain, &allow, &expected).expect("it is allowed");
+    assert_eq!(
+        next.to_string(),
+        "Shop (root, key id)\n    id: u32\n    place: Place\nPlace (component)\n    zip: u16\n"
+    );
+    assert_eq!(next.types.len(), chain.types.len(), "the numbers stay taken");
+    check::<Plain>(&next, &allow, &[]);
+    // A reader that declares it has an empty table; a producer may begin it anew, with other columns.
+    check_bind::<old::Movie>(&next, &[]);
+    let again = next.evolve(&declared::<old::Movie>(), &[]).expect("the type is free").schema;
+    let movie = again.get(again.find("Movie").expect("it is there"));
+    assert_eq!((movie.fields[0].column.0, again.check()), (5, Ok(())));
+}
+
+#[test]
+fn names_that_are_exchanged_are_refused() {
+    #[derive(Record)]
+    #[record(key = "id", name = "T")]
+    struct Before {
+        id: u8,
+        a: u8,
+        b: u8,
+    }
+    #[derive(Record)]
+    #[record(key = "id", name = "T")]
+    struct Swapped {
+        id: u8,
+        #[record(was = "b")]
+        a: u8,
+        #[record(was = "a")]
+        b: u8,
+    }
+    let refused = Registry::new().with::<Swapped>().finish().expect_err("a swap");
+    assert_eq!(
+        refused.to_string(),
+        "type T: the fields a, b exchange their names by was, and nothing tells whether that was done; publish one of them \
+         under a new name first"
+    );
+    #[derive(Record)]
+    #[record(key = "id", name = "T")]
+    struct Shifted {
+        id: u8,
+        #[record(was = "b")]
+        c: u8,
+        #[record(was = "a")]
+        b: u8,
+        #[record(default)]
+        a: u8,
+    }
+    let chain = first::<Before>();
+    check::<Shifted>(
+        &chain,
+        &[],
+        &["T.c and T.b would both be the dataset's field b; rename first and publish, then add the other"],
+    );
+    // One after the other.
+    #[derive(Record)]
+    #[record(key = "id", name = "T")]
+    struct Renamed {
+        id: u8,
+        a: u8,
+        #[record(was = "b")]
+        c: u8,
+    }
+    let next = check::<Renamed>(&chain, &[], &["T.b is renamed to c"]).expect("a new name");
+    let expected = ["T.a is renamed to b", "T.a is new"];
+    check::<Shifted>(
+        &next,
+        &[],
+        &["T.b and T.a would both be the dataset's field a; rename first and publish, then add the other"],
+    );
+    #[derive(Record)]
+    #[record(key = "id", name = "T")]
+    struct Moved {
+        id: u8,
+        #[record(was = "b")]
+        c: u8,
+        #[record(was = "a")]
+        b: u8,
+    }
+    let next = check::<Moved>(&next, &[], &expected[..1]).expect("a new name");
+    check::<Shifted>(&next, &[], &expected[1..]);
 }

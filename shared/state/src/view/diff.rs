@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use crate::ids::Ordinal;
 use crate::record::{RecordAt, Root};
+use crate::table::Table;
 
 use super::same::same_record;
-use super::{NamedRecord, TableRef};
+use super::{NamedRecord, NamedTable, TableRef};
 
 /// What changed between two views, by key; each list in the order of ordinals.
 #[non_exhaustive]
@@ -24,19 +25,43 @@ pub struct Diff<'v, T: Root> {
     pub updated: Vec<(T::Ref<'v>, T::Ref<'v>)>,
 }
 
-impl<'v, T: Root> Diff<'v, T> {
-    pub(super) fn between(older: TableRef<'v, T>, newer: TableRef<'v, T>) -> Diff<'v, T> {
-        let mut diff = Diff { added: Vec::new(), removed: Vec::new(), updated: Vec::new() };
+/// What changed in a type between two views, by key, without a Rust type.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct NamedDiff<'v> {
+    /// In the newer view only.
+    pub added: Vec<NamedRecord<'v>>,
+    /// In the older view only.
+    pub removed: Vec<NamedRecord<'v>>,
+    /// In both, and different: the older, the newer.
+    pub updated: Vec<(NamedRecord<'v>, NamedRecord<'v>)>,
+}
+
+impl<'v> NamedDiff<'v> {
+    /// A table that a view lacks has no records.
+    pub(super) fn between(older: Option<NamedTable<'v>>, newer: Option<NamedTable<'v>>) -> NamedDiff<'v> {
+        let mut diff = NamedDiff::default();
         for before in suspects(older, newer) {
             match counterpart(before, newer) {
-                None => diff.removed.push(reader(older, before)),
+                None => diff.removed.push(before),
                 Some(after) if same_record(before, after) => {}
-                Some(after) => diff.updated.push((reader(older, before), reader(newer, after))),
+                Some(after) => diff.updated.push((before, after)),
             }
         }
-        let fresh = suspects(newer, older).filter(|after| counterpart(*after, older).is_none());
-        diff.added.extend(fresh.map(|after| reader(newer, after)));
+        diff.added.extend(suspects(newer, older).filter(|after| counterpart(*after, older).is_none()));
         diff
+    }
+}
+
+impl<'v, T: Root> Diff<'v, T> {
+    pub(super) fn between(older: TableRef<'v, T>, newer: TableRef<'v, T>) -> Diff<'v, T> {
+        let NamedDiff { added, removed, updated } = NamedDiff::between(named(older), named(newer));
+        let updated = updated.into_iter().map(|(before, after)| (reader(older, before), reader(newer, after)));
+        Diff {
+            added: added.into_iter().map(|after| reader(newer, after)).collect(),
+            removed: removed.into_iter().map(|before| reader(older, before)).collect(),
+            updated: updated.collect(),
+        }
     }
 
     /// Whether nothing changed.
@@ -57,22 +82,27 @@ impl<'v, T: Root> Diff<'v, T> {
     }
 }
 
+fn named<'v, T: Root>(table: TableRef<'v, T>) -> Option<NamedTable<'v>> {
+    table.table?;
+    Some(NamedTable { state: &table.scope.view.state, id: table.binding.chain? })
+}
+
 /// The records of `of` that may differ from those of `other`.
-fn suspects<'v, T: Root>(of: TableRef<'v, T>, other: TableRef<'v, T>) -> impl Iterator<Item = NamedRecord<'v>> {
-    let segments = of.table.map_or(0, |table| table.segment_count());
-    let ordinals = (0..segments).flat_map(move |number| {
-        let shared = shares(of, other, number);
-        let table = of.table.expect("there are no segments without a table");
-        let differs = move |ordinal| !(shared && other.table.is_some_and(|other| other.is_live(Ordinal(ordinal))));
-        table.live_in(number).filter(move |ordinal| differs(*ordinal))
-    });
-    let state = &of.scope.view.state;
-    ordinals.filter_map(move |ordinal| NamedRecord::new(state, of.binding.chain?, Ordinal(ordinal)))
+fn suspects<'v>(of: Option<NamedTable<'v>>, other: Option<NamedTable<'v>>) -> impl Iterator<Item = NamedRecord<'v>> {
+    let other = other.map(NamedTable::table);
+    of.into_iter().flat_map(move |of| {
+        let table = of.table();
+        let ordinals = (0..table.segment_count()).flat_map(move |number| {
+            let shared = other.is_some_and(|other| shares(table, other, number));
+            let differs = move |ordinal| !(shared && other.is_some_and(|other| other.is_live(Ordinal(ordinal))));
+            table.live_in(number).filter(move |ordinal| differs(*ordinal))
+        });
+        ordinals.filter_map(move |ordinal| NamedRecord::new(of.state, of.id, Ordinal(ordinal)))
+    })
 }
 
 /// Whether both tables hold the same segment under this number.
-fn shares<T: Root>(left: TableRef<'_, T>, right: TableRef<'_, T>, number: usize) -> bool {
-    let (Some(left), Some(right)) = (left.table, right.table) else { return false };
+fn shares(left: &Table, right: &Table, number: usize) -> bool {
     match (left.segment(number), right.segment(number)) {
         (Some(a), Some(b)) => Arc::ptr_eq(a, b) && left.segment_rows() == right.segment_rows(),
         _ => false,
@@ -80,11 +110,9 @@ fn shares<T: Root>(left: TableRef<'_, T>, right: TableRef<'_, T>, number: usize)
 }
 
 /// The record with the same key on the other side.
-fn counterpart<'v, T: Root>(record: NamedRecord<'v>, other: TableRef<'v, T>) -> Option<NamedRecord<'v>> {
-    let (table, state) = (other.table?, &other.scope.view.state);
+fn counterpart<'v>(record: NamedRecord<'v>, other: Option<NamedTable<'v>>) -> Option<NamedRecord<'v>> {
     let plan = record.state.table(record.id).key_plan()?;
-    let (ordinal, row) = plan.with_key(record.row, record.state.tables(), |key| table.find_row(key, state.tables()))?;
-    Some(NamedRecord { state, id: other.binding.chain?, row, ordinal })
+    plan.with_key(record.row, record.state.tables(), |key| other?.get(key))
 }
 
 fn reader<'v, T: Root>(table: TableRef<'v, T>, record: NamedRecord<'v>) -> T::Ref<'v> {

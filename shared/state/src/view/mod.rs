@@ -21,7 +21,7 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
-pub use diff::Diff;
+pub use diff::{Diff, NamedDiff};
 pub use find::{HashIndex, IndexValue, Matches};
 pub use indexes::{IndexDeclaration, IndexError, Indexes};
 pub use many::Many;
@@ -278,6 +278,20 @@ impl View {
     #[must_use]
     pub fn diff<'v, T: Root>(&'v self, older: &'v View) -> Diff<'v, T> {
         Diff::between(older.table::<T>(), self.table::<T>())
+    }
+
+    /// The same for a root type by its name, without a Rust type. A type that a view lacks has no records there.
+    ///
+    /// ```
+    /// use cenote_consumer::View;
+    ///
+    /// fn removed(older: &View, newer: &View, type_name: &str) -> usize {
+    ///     newer.named_diff(older, type_name).removed.len()
+    /// }
+    /// ```
+    #[must_use]
+    pub fn named_diff<'v>(&'v self, older: &'v View, type_name: &str) -> NamedDiff<'v> {
+        NamedDiff::between(older.named(type_name).ok(), self.named(type_name).ok())
     }
 
     /// The records of a type by its name, without a Rust type. A consumer holds what the program declares, or everything if

@@ -105,6 +105,7 @@ pub struct NamedTable<'v> {
 /// fn show(view: &View, type_name: &str) -> Result<(), NameError> {
 ///     for record in view.named(type_name)?.iter().take(1) {
 ///         println!("{} {:?}, in row {}", record.schema().name, record.key(), record.ordinal());
+///         println!("its key as messages show it: {:?}", record.key_text());
 ///         println!("the title is {:?}", record.get("title")?);
 ///         for (field, value) in record.fields() {
 ///             println!("{field} = {value:?}"); // or as JSON: a value implements `serde::Serialize`
@@ -298,6 +299,15 @@ impl<'v> NamedRecord<'v> {
     pub fn key(self) -> Option<KeyBuf> {
         let plan = self.state.table(self.id).key_plan()?;
         Some(plan.with_key(self.row, self.state.tables(), |key| key.to_buf()))
+    }
+
+    /// A root record's key as messages show it: `17`, or `nl, 17`.
+    ///
+    /// [Example](NamedRecord#example)
+    #[must_use]
+    pub fn key_text(self) -> Option<String> {
+        let plan = self.state.table(self.id).key_plan()?;
+        Some(plan.with_key(self.row, self.state.tables(), |key| plan.display(key)))
     }
 
     /// The value of the field with this name.

@@ -6,37 +6,22 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 use super::error::DecodeError;
 use super::frame;
 use super::head::NUMBER_MAX;
 use super::names::Folder;
 use super::sections::{Sections, Tag};
-use super::state::{Cost, KeptSnapshot, LogState, Mark};
-use cenote_state::hash::Hash;
-use cenote_state::ids::{Epoch, Position, Timestamp, Version};
+use super::state::LogState;
+use super::wire::Place;
 
 const MAGIC: [u8; 8] = *b"CENOTE-C";
 const PLACE: Tag = Tag { number: 1, name: "place" };
 const SNAPSHOTS: Tag = Tag { number: 2, name: "snapshots" };
 const MARKS: Tag = Tag { number: 3, name: "marks" };
-const COMMIT_TIMES: Tag = Tag { number: 4, name: "commit times" };
 
 /// The largest checkpoint.
 pub(crate) const CHECKPOINT_BYTES_MAX: usize = 4 << 20;
-
-#[derive(Serialize, Deserialize)]
-struct Place {
-    position: Position,
-    hash: Hash,
-    epoch: Epoch,
-    checkpoint: Position,
-    log_start: Position,
-    version: Version,
-    digest: u128,
-    cost: Cost,
-}
 
 impl LogState {
     /// As a checkpoint has it.
@@ -59,10 +44,6 @@ impl LogState {
         sections.control(PLACE, &place, object)?;
         sections.control(SNAPSHOTS, &self.snapshots, object)?;
         sections.control(MARKS, &self.marks, object)?;
-        let times: Vec<Timestamp> = self.snapshots.iter().map(|kept| kept.snapshot.committed_at).collect();
-        if times.iter().any(|time| *time != Timestamp::default()) {
-            sections.optional(COMMIT_TIMES, &times, object)?;
-        }
         Ok(frame::encode(MAGIC, self.dataset, &sections))
     }
 
@@ -71,15 +52,9 @@ impl LogState {
     /// # Errors
     /// If these bytes are not a checkpoint known here.
     pub fn decode(name: &str, bytes: &Bytes) -> Result<LogState, DecodeError> {
-        let known = [PLACE, SNAPSHOTS, MARKS, COMMIT_TIMES];
+        let known = [PLACE, SNAPSHOTS, MARKS];
         let (dataset, sections) = frame::decode(name, bytes, MAGIC, CHECKPOINT_BYTES_MAX, &known)?;
         let place: Place = sections.required(name, PLACE)?;
-        let mut snapshots = sections.required::<Vec<KeptSnapshot>>(name, SNAPSHOTS)?;
-        let times = sections.record::<Vec<Timestamp>>(name, COMMIT_TIMES)?.unwrap_or_default();
-        if !times.is_empty() && times.len() != snapshots.len() {
-            return Err(DecodeError::damaged(name, "it has more or fewer commit times than snapshots"));
-        }
-        snapshots.iter_mut().zip(times).for_each(|(kept, time)| kept.snapshot.committed_at = time);
         let log_state = LogState {
             dataset,
             position: place.position,
@@ -90,8 +65,8 @@ impl LogState {
             version: place.version,
             digest: place.digest,
             cost: place.cost,
-            snapshots,
-            marks: sections.required::<Vec<Mark>>(name, MARKS)?,
+            snapshots: sections.required(name, SNAPSHOTS)?,
+            marks: sections.required(name, MARKS)?,
         };
         log_state.check(name)?;
         Ok(log_state)

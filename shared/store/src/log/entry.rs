@@ -11,13 +11,13 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 use super::error::DecodeError;
 use super::head::{self, HEAD_BYTES_MAX, HEADER_BYTES, Head, Kind};
 use super::names::{Folder, ObjectName};
 use super::sections::{self, Sections, Tag};
 use super::tombstone::Tombstone;
+use super::wire::CommitCore;
 use cenote_state::blob::Blob;
 use cenote_state::hash::Hash;
 use cenote_state::ids::{ColumnId, Timestamp, TypeId, Version};
@@ -40,11 +40,10 @@ const DELTA_BLOB: Tag = Tag { number: 7, name: "delta blob" };
 const SNAPSHOT: Tag = Tag { number: 8, name: "snapshot" };
 const CHECKPOINT: Tag = Tag { number: 9, name: "checkpoint" };
 const TRIM: Tag = Tag { number: 10, name: "trim" };
-const COMMIT_TIME: Tag = Tag { number: 11, name: "commit time" };
 const DELTA: Tag = Tag { number: sections::DATA_TAGS + 1, name: "delta" };
 
-const KNOWN: [Tag; 12] =
-    [OPEN, COMMIT, COLUMN_DIGESTS, COUNTS, TAGS, SCHEMA, DELTA_BLOB, SNAPSHOT, CHECKPOINT, TRIM, COMMIT_TIME, DELTA];
+const KNOWN: [Tag; 11] =
+    [OPEN, COMMIT, COLUMN_DIGESTS, COUNTS, TAGS, SCHEMA, DELTA_BLOB, SNAPSHOT, CHECKPOINT, TRIM, DELTA];
 
 /// An entry as the log stores it.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,7 +81,7 @@ pub enum Body {
 }
 
 /// A producer takes the next epoch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Open {
     /// Who: for people.
     pub owner: String,
@@ -124,7 +123,7 @@ pub enum DeltaPlace {
 }
 
 /// An object that an entry names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectRef {
     /// Its name, relative to the dataset.
     pub name: String,
@@ -135,7 +134,7 @@ pub struct ObjectRef {
 }
 
 /// A whole state on storage.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// The version whose state it is.
     pub version: Version,
@@ -144,25 +143,14 @@ pub struct Snapshot {
     /// The state's digest: that of its commit.
     pub digest: u128,
     /// When its version was committed, which its commit's entry can't tell once it was trimmed; 0 if nothing tells.
-    /// In separate sections: entries that were written before it existed stay as they are.
-    #[serde(skip)]
     pub committed_at: Timestamp,
 }
 
 /// The log start rises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trim {
     /// The first position that keeps its entry.
     pub log_start: cenote_state::ids::Position,
-}
-
-/// The part of a commit that is always there.
-#[derive(Serialize, Deserialize)]
-struct CommitCore {
-    parent: Version,
-    parent_digest: u128,
-    digest: u128,
-    republishes: Option<Version>,
 }
 
 impl ObjectRef {
@@ -219,12 +207,7 @@ impl Body {
         match self {
             Body::Open(open) => out.control(OPEN, open, object)?,
             Body::Commit(commit) => commit.to_sections(&mut out, object)?,
-            Body::Snapshot(snapshot) => {
-                out.control(SNAPSHOT, snapshot, object)?;
-                if snapshot.committed_at != Timestamp::default() {
-                    out.optional(COMMIT_TIME, &snapshot.committed_at, object)?;
-                }
-            }
+            Body::Snapshot(snapshot) => out.control(SNAPSHOT, snapshot, object)?,
             Body::Checkpoint(checkpoint) => out.control(CHECKPOINT, checkpoint, object)?,
             Body::Trim(trim) => out.control(TRIM, trim, object)?,
         }
@@ -235,10 +218,7 @@ impl Body {
         Ok(match kind {
             Kind::Open => Body::Open(from.required(object, OPEN)?),
             Kind::Commit => Body::Commit(Box::new(Commit::from_sections(from, object)?)),
-            Kind::Snapshot => {
-                let committed_at = from.record(object, COMMIT_TIME)?.unwrap_or_default();
-                Body::Snapshot(Snapshot { committed_at, ..from.required(object, SNAPSHOT)? })
-            }
+            Kind::Snapshot => Body::Snapshot(from.required(object, SNAPSHOT)?),
             Kind::Checkpoint => Body::Checkpoint(from.required(object, CHECKPOINT)?),
             Kind::Trim => Body::Trim(from.required(object, TRIM)?),
         })

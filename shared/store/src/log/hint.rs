@@ -11,11 +11,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 use super::error::DecodeError;
 use super::head::NUMBER_MAX;
 use super::sections::{Sections, Tag};
+use super::wire::HintRecord;
 use super::{frame, names};
 use cenote_state::ids::{DatasetId, Epoch, Position};
 
@@ -44,20 +44,11 @@ pub struct Hint {
     pub heartbeat_interval: Duration,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Record {
-    position: Position,
-    epoch: Epoch,
-    beat: u64,
-    owner: Option<String>,
-    heartbeat_interval_ms: u64,
-}
-
 impl Hint {
     /// As storage has it.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let record = Record {
+        let record = HintRecord {
             position: self.position,
             epoch: self.epoch,
             beat: self.beat,
@@ -75,7 +66,7 @@ impl Hint {
     /// If these bytes are not a hint known here.
     pub fn decode(name: &str, bytes: &Bytes) -> Result<Hint, DecodeError> {
         let (dataset, sections) = frame::decode(name, bytes, MAGIC, HINT_BYTES_MAX, &[HINT])?;
-        let record: Record = sections.required(name, HINT)?;
+        let record: HintRecord = sections.required(name, HINT)?;
         let (position, epoch) = (record.position.0, record.epoch.0);
         if !(1..=NUMBER_MAX).contains(&position) || !(1..=position).contains(&epoch) {
             return Err(DecodeError::damaged(name, "its numbers contradict each other"));

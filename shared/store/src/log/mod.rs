@@ -53,6 +53,7 @@ pub mod state;
 pub mod tail;
 pub mod tombstone;
 mod walk;
+mod wire;
 mod writer;
 
 #[cfg(test)]

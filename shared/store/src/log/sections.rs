@@ -16,11 +16,9 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 
 use bytes::Bytes;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::error::DecodeError;
-use cenote_state::codec;
+use cenote_state::codec::{self, Wire};
 use cenote_state::hash::{HASH_BYTES, Hash};
 
 /// Bytes of a section's line in the table.
@@ -58,17 +56,10 @@ pub(super) struct Sections {
 
 impl Sections {
     /// Adds a control record that every reader must know.
-    pub(super) fn control(&mut self, tag: Tag, value: &impl Serialize, object: &str) -> Result<(), DecodeError> {
-        let content = codec::encode::<CONTROL_BYTES_MAX>(value)
-            .map_err(|error| DecodeError::section(object, tag.name, &error))?;
+    pub(super) fn control(&mut self, tag: Tag, value: &impl Wire, object: &str) -> Result<(), DecodeError> {
+        let content =
+            codec::encode(value, CONTROL_BYTES_MAX).map_err(|error| DecodeError::section(object, tag.name, &error))?;
         self.push(tag, content.into());
-        Ok(())
-    }
-
-    /// Adds a control record that a reader may pass over.
-    pub(super) fn optional(&mut self, tag: Tag, value: &impl Serialize, object: &str) -> Result<(), DecodeError> {
-        self.control(tag, value, object)?;
-        self.list.last_mut().expect("it was just added").flags = 0;
         Ok(())
     }
 
@@ -150,13 +141,13 @@ impl Sections {
     }
 
     /// The record in the section with this tag, if it is there.
-    pub(super) fn record<T: DeserializeOwned>(&self, object: &str, tag: Tag) -> Result<Option<T>, DecodeError> {
-        let decode = |content: &Bytes| codec::decode::<T, CONTROL_BYTES_MAX>(content);
+    pub(super) fn record<T: Wire>(&self, object: &str, tag: Tag) -> Result<Option<T>, DecodeError> {
+        let decode = |content: &Bytes| codec::decode(content, CONTROL_BYTES_MAX);
         self.find(tag).map(decode).transpose().map_err(|error| DecodeError::section(object, tag.name, &error))
     }
 
     /// The record in the section with this tag, which must be there.
-    pub(super) fn required<T: DeserializeOwned>(&self, object: &str, tag: Tag) -> Result<T, DecodeError> {
+    pub(super) fn required<T: Wire>(&self, object: &str, tag: Tag) -> Result<T, DecodeError> {
         let missing = || DecodeError::damaged(object, format!("its section {} is missing", tag.name));
         self.record(object, tag)?.ok_or_else(missing)
     }

@@ -8,8 +8,6 @@
 
 use std::ops::Sub;
 
-use serde::{Deserialize, Serialize};
-
 use super::entry::{Body, DeltaPlace, Entry, Snapshot};
 use super::error::ReadError;
 use super::head::{Head, Kind};
@@ -24,7 +22,7 @@ const MARKS_MAX: usize = 8_192;
 const SNAPSHOTS_MAX: usize = 2_048;
 
 /// Bytes and requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Bytes to read.
     pub bytes: u64,
@@ -49,7 +47,7 @@ impl Sub for Cost {
 }
 
 /// A snapshot that an entry names, and its place in the running sums.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptSnapshot {
     /// The snapshot.
     pub snapshot: Snapshot,
@@ -69,7 +67,7 @@ impl KeptSnapshot {
 }
 
 /// A commit in the running sums.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// The commit.
     pub version: Version,

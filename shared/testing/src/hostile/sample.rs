@@ -20,7 +20,8 @@ use cenote_state::row::Row;
 use cenote_state::schema::Schema;
 use cenote_state::segment;
 use cenote_state::state::State;
-use cenote_state::view::View;
+use cenote_state::view::indexes::{ChangedRoots, IndexBinding};
+use cenote_state::view::{HashIndex, IndexDeclaration, Indexes, View};
 use cenote_state::{Record, Version as V};
 use cenote_store::log::names::{Folder, ObjectName};
 use cenote_store::log::state::{Cost, KeptSnapshot, Mark};
@@ -115,6 +116,9 @@ mod part {
         text: String,
     }
 }
+const BY_COUNTRY: HashIndex<Sample, str> = HashIndex::on("country");
+const BY_TAG: HashIndex<Sample, str> = HashIndex::on("tags.text");
+const BY_NAME: HashIndex<Sample, str> = HashIndex::on("name");
 
 fn tag(number: u64) -> Tag {
     Tag {
@@ -213,6 +217,21 @@ impl World {
         self.states.iter().chain(&self.parts)
     }
 
+    /// The blob of the delta that follows each state; of the newest one, the one that led to it.
+    pub(super) fn next_deltas(&self) -> [Bytes; 3] {
+        let [first, second] = [0, 1].map(|at| encode_delta(DATASET, &self.deltas[at], &self.states[at], 1).to_bytes());
+        [first, second.clone(), second]
+    }
+
+    /// Indexes by one field, and through a component, of a state.
+    pub(super) fn indexes(&self, state: &State) -> Indexed {
+        let declared =
+            [IndexDeclaration::new(&BY_COUNTRY), IndexDeclaration::new(&BY_TAG), IndexDeclaration::new(&BY_NAME)];
+        let binding = IndexBinding::new(&declared, &self.declared, state.schema()).expect("the sample has the fields");
+        let binding = Arc::new(binding);
+        Indexed { indexes: Indexes::build(Arc::clone(&binding), state, 9, 1), binding }
+    }
+
     pub(super) fn newest(&self) -> &State {
         &self.states[2]
     }
@@ -255,6 +274,21 @@ fn followed(part: &State, delta: &Delta, (old, new): (&State, &State)) -> State 
     state.check_invariants();
     assert_eq!(state.digest(), new.digest(), "the sums of what is not held make up the digest");
     state
+}
+
+/// The indexes of a state.
+pub(super) struct Indexed {
+    binding: Arc<IndexBinding>,
+    indexes: Indexes,
+}
+
+impl Indexed {
+    /// Those of the next state, by what a delta says that it changed.
+    pub(super) fn updated(&self, before: &State, delta: &Delta, after: &State) -> Indexes {
+        let mut changed = ChangedRoots::default();
+        changed.note(delta, after, &self.binding);
+        self.indexes.updated(Arc::clone(&self.binding), before, after, changed, 9, 1)
+    }
 }
 
 /// Writes records at these ordinals.
@@ -524,5 +558,5 @@ pub(super) fn segments() -> Vec<Bytes> {
 
 pub(super) fn schemas() -> Vec<Bytes> {
     let schema = world().newest().schema();
-    vec![codec::encode::<{ super::SCHEMA_BYTES_MAX }>(schema.as_ref()).expect("it fits").into()]
+    vec![codec::encode(schema.as_ref(), super::SCHEMA_BYTES_MAX).expect("it fits").into()]
 }
