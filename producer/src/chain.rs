@@ -9,9 +9,10 @@ use cenote_store::log::{Kind, LogWriter, Lost, Outcome};
 
 use crate::base::CycleBase;
 use crate::cycle::commit::{Next, Proposal};
-use crate::error::{CycleCause, Unknown};
+use crate::error::{CycleCause, SnapshotCause, Unknown};
 use crate::load::Loaded;
 use crate::report::Settled;
+use crate::snapshot::settled;
 
 /// The log's tail in this producer's hands, and what it leads to.
 pub(crate) struct Chain {
@@ -31,6 +32,20 @@ impl Chain {
 
     pub(crate) fn log(&self) -> &LogWriter {
         &self.log
+    }
+
+    /// The same, with what this producer's background work has put.
+    pub(crate) async fn tail(&mut self) -> &LogWriter {
+        self.log.take_in().await;
+        &self.log
+    }
+
+    /// Puts this producer's `open` entry, if it has put nothing yet.
+    pub(crate) async fn own(&mut self) -> Result<(), SnapshotCause> {
+        match self.log.take_dataset().await? {
+            Some(outcome) => settled(outcome),
+            None => Ok(()),
+        }
     }
 
     /// The newest committed version, as readers have it.
@@ -125,7 +140,7 @@ impl Chain {
         let state = next.state.with_version(version);
         debug_assert_eq!(state.digest(), self.log.log_state().digest, "the log and the producer agree");
         self.base.update(state.clone(), &next.updates);
-        self.committed = Loaded { state, committed_at: self.log.commit_time() };
+        self.committed = Loaded { state, committed_at: self.log.commit_time(), damaged: Vec::new() };
     }
 
     /// Asserts that the indexes, updated commit by commit, are those of the state.

@@ -136,9 +136,14 @@ mod ordinals;
 mod plan;
 mod producer;
 mod references;
+// What the command `repair` does. No part of the library's interface.
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod repair;
 mod report;
 mod republish;
 mod snapshot;
+mod status;
 mod typed;
 mod update;
 mod validators;
@@ -155,7 +160,8 @@ pub use dry_run::{DryRun, Preview};
 pub use error::{CycleError, OpenError, RecordError, SnapshotError};
 pub use producer::Producer;
 pub use report::{CommitReport, Cycled, Settled, TypeReport, Updated};
-pub use snapshot::{SnapshotPolicy, SnapshotReport};
+pub use snapshot::{SnapshotFailure, SnapshotPolicy, SnapshotReport};
+pub use status::Status;
 pub use update::Update;
 pub use validators::{
     DanglingKeys, FractionChanged, MinimumCount, RecordCountVariance, ValidationError, Validator, ValidatorRefusal,

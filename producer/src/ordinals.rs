@@ -44,6 +44,19 @@ impl Ordinals {
         Ordinals { types: state.tables().iter().map(|table| Free::of_table(table)).collect() }
     }
 
+    /// Whether they are counted by the segments that the state has.
+    pub(crate) fn are_cut_as(&self, state: &State) -> bool {
+        state.tables().iter().zip(&self.types).all(|(table, of_type)| of_type.is_cut_as(table))
+    }
+
+    /// Counts again what is counted by other segments than the state has.
+    pub(crate) fn recut(&mut self, state: &State) {
+        let of_types = state.tables().iter().zip(&mut self.types);
+        of_types.filter(|(table, of_type)| !of_type.is_cut_as(table)).for_each(|(table, of_type)| {
+            *of_type = Free::of_table(table);
+        });
+    }
+
     /// So many ordinals for new records of a type, ascending. None if there are not so many.
     pub(crate) fn allocate(&self, state: &State, id: TypeId, count: usize) -> Option<Vec<u32>> {
         self.types[id.index()].allocate(state.table(id), count)
@@ -53,7 +66,7 @@ impl Ordinals {
     pub(crate) fn update(&mut self, id: TypeId, state: &State, removed: &[u32], added: &[u32]) {
         let of_type = &mut self.types[id.index()];
         let table = state.table(id);
-        if of_type.segment_rows != table.segment_rows() {
+        if !of_type.is_cut_as(table) {
             *of_type = Free::of_table(table);
             return;
         }
@@ -82,6 +95,10 @@ impl Ordinals {
 }
 
 impl Free {
+    fn is_cut_as(&self, table: &Table) -> bool {
+        self.segment_rows == table.segment_rows()
+    }
+
     fn of_table(table: &Table) -> Free {
         let rows = table.segment_rows();
         let mut of_type = Free { segment_rows: rows, ..Free::default() };

@@ -11,6 +11,8 @@ use futures::FutureExt;
 
 const HEADER_BYTES: usize = 154;
 const LINE_BYTES: usize = 41;
+/// Retention puts so many at once, at most.
+const TOMBSTONES_AT_ONCE: u64 = 32;
 const OPEN: u16 = 1;
 const CHECKPOINT: u16 = 4;
 const TRIM: u16 = 5;
@@ -34,8 +36,10 @@ struct Known {
 pub(crate) struct Audit {
     entries: BTreeMap<u64, Known>,
     nonces: BTreeSet<[u8; 16]>,
-    /// Positions up to here are tombstones.
+    /// Positions up to here are tombstones, or were.
     tombstones_end: u64,
+    /// Tombstones after it: some are put at once.
+    tombstones: BTreeSet<u64>,
     /// Damaged objects, which are not checked.
     pub(crate) damaged: BTreeSet<String>,
 }
@@ -105,14 +109,20 @@ impl Audit {
             let bytes = read(store, &object).ok_or_else(|| format!("{object} is missing: the log is not dense"))?;
             if bytes.starts_with(b"CENOTE-T") {
                 check_tombstone(position, &bytes)?;
-                if position >= log_start || position != self.tombstones_end + 1 {
+                if position >= log_start || position > self.tombstones_end + TOMBSTONES_AT_ONCE {
                     return Err(format!(
                         "{object} is a tombstone: log start {log_start}, {} before it",
                         self.tombstones_end
                     ));
                 }
-                self.tombstones_end = position;
+                self.tombstones.insert(position);
+                while self.tombstones.remove(&(self.tombstones_end + 1)) {
+                    self.tombstones_end += 1;
+                }
                 continue;
+            }
+            if self.tombstones.contains(&position) {
+                return Err(format!("{object} was a tombstone (I1)"));
             }
             let known = &self.entries[&position];
             if bytes[121..HEADER_BYTES] != known.hash || parse(position, &bytes).is_err() {
@@ -152,9 +162,9 @@ fn typed_hash(bytes: &[u8]) -> [u8; 33] {
 }
 
 fn check_tombstone(position: u64, bytes: &[u8]) -> Result<(), String> {
-    let sound = bytes.len() == 73
+    let sound = bytes.len() == 81
         && bytes[8..10] == [2, 0]
-        && bytes[40..] == typed_hash(&bytes[..40])
+        && bytes[48..] == typed_hash(&bytes[..48])
         && position < number(bytes, 32);
     if sound { Ok(()) } else { Err(format!("the tombstone at {position} is not one")) }
 }

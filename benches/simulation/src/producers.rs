@@ -281,6 +281,8 @@ impl ProducerActor {
                 context.count(Outcome::ProducerMetTombstone);
                 Next::Stop
             }
+            // The owner before it was not gone.
+            (_, Some(Lost::Overtaken { .. })) => Next::Stop,
             (_, Some(Lost::Foreign { .. } | Lost::StaleParent { .. })) => {
                 context.fail(format!("{name} can't go on: {error} (I6)"));
                 Next::Stop

@@ -51,12 +51,11 @@ fn stats_by_type(view: &View) -> Vec<TypeStats<'_>> {
     present
         .map(|(id, of_type)| {
             let table = state.table(id);
-            let segments = (0..table.segment_count()).filter(|number| table.segment(*number).is_some());
             TypeStats {
                 name: &of_type.name,
                 kind: if of_type.is_root() { "root" } else { "component" },
                 records: table.len() as u64,
-                segments: segments.count() as u64,
+                segments: table.segments().count() as u64,
                 memory: table.memory(),
             }
         })

@@ -34,15 +34,18 @@ pub(super) fn check_sums(state: &State) -> Result<(), String> {
     for (table, of_type) in state.tables().iter().zip(&state.schema().types) {
         let mut sums = Sums::new(table.layout().columns.len());
         let mut live = 0;
-        for number in 0..table.segment_count() {
+        for (first, segment) in table.segments() {
             let mut digest: u128 = 0;
-            for ordinal in table.live_in(number).map(Ordinal) {
+            for ordinal in table.live_of(first, segment).map(Ordinal) {
                 let row = table.row(ordinal).ok_or_else(|| no_row(&of_type.name, ordinal))?;
                 digest = digest.wrapping_add(sums.add_stored(ordinal, row, &mut scratch));
                 live += 1;
             }
-            if table.segment(number).map_or(0, |segment| segment.digest()) != digest {
-                return Err(format!("segment {number} of {} has another digest than its records", of_type.name));
+            if segment.digest() != digest {
+                return Err(format!(
+                    "the segment of {} from ordinal {first} on has another digest than its records",
+                    of_type.name
+                ));
             }
         }
         if live != table.len() {

@@ -1,21 +1,26 @@
-//! The command line of `cenote-producer`: publishes files, shows the log and the schema, republishes a version.
+//! The command line of `cenote-producer`: publishes files, shows a dataset and its log, and looks after it.
 //!
 //! What both tools have in common (where the dataset is, output, exit codes) is `cenote_store::cli`.
 
+mod check_store;
 mod counts;
+mod gc;
 mod input;
 mod limits;
 mod log;
 mod preview;
+mod repair;
 mod republish;
 mod run;
 mod schema;
+mod snapshot;
+mod status;
 
 use std::process::ExitCode;
 
-use cenote_producer::ProducerBuilder;
 use cenote_producer::storage::Storage;
-use cenote_store::cli;
+use cenote_producer::{Producer, ProducerBuilder};
+use cenote_store::cli::{self, Failure};
 use clap::{Args, Parser, Subcommand};
 
 /// Publishes datasets that services read from memory.
@@ -32,6 +37,7 @@ Examples:
   cenote-producer log ./catalog
   cenote-producer schema ./catalog
   cenote-producer republish ./catalog 2
+  cenote-producer status ./catalog
 
 Exit code: 0 success, also if nothing changed; 1 failure, also if a limit refused the version; 2 wrong use. RUST_LOG=info shows the library's log.";
 
@@ -43,6 +49,16 @@ enum Command {
     Log(log::Log),
     /// Publish the records of an old version again, as the newest version
     Republish(republish::Republish),
+    /// Show who holds the dataset, its newest version, its snapshots, and what is left behind
+    Status(status::Status),
+    /// Make a snapshot of the newest version, and trim the log
+    Snapshot(snapshot::Snapshot),
+    /// Delete what crashed and superseded producers left behind
+    Gc(gc::Gc),
+    /// Say what of a damaged dataset is whole, and make it writable again
+    Repair(repair::Repair),
+    /// Check whether a store does what a dataset needs
+    CheckStore(check_store::CheckStore),
     /// Print the dataset's schema: types, keys, fields
     Schema(schema::SchemaCommand),
 }
@@ -65,6 +81,16 @@ impl OwnerArgs {
     }
 }
 
+/// What failed in the background is a failure of the command, although the version is published.
+fn snapshot_made(producer: &Producer) -> Result<(), Failure> {
+    let Some(failure) = producer.status().snapshot_failure else { return Ok(()) };
+    let (newest, version, message) = (producer.version(), failure.version, failure.message);
+    Err(Failure::negative(format!(
+        "version {newest} is published, but the snapshot of version {version} failed, so that starts take longer and the \
+         log is not trimmed: {message}"
+    )))
+}
+
 /// Runs the command that the process was started with.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -73,6 +99,11 @@ pub(crate) fn main() -> ExitCode {
             Command::Run(run) => run.run().await,
             Command::Log(log) => log.run().await,
             Command::Republish(republish) => republish.run().await,
+            Command::Status(status) => status.run().await,
+            Command::Snapshot(snapshot) => snapshot.run().await,
+            Command::Gc(gc) => gc.run().await,
+            Command::Repair(repair) => repair.run().await,
+            Command::CheckStore(check) => check.run().await,
             Command::Schema(schema) => schema.run().await,
         }
     })

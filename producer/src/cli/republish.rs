@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::counts::Counts;
 use super::limits::{LimitArgs, Limits};
-use super::{OwnerArgs, preview};
+use super::{OwnerArgs, preview, snapshot_made};
 
 /// Publish the records of an old version again, as the newest version
 #[derive(Args)]
@@ -66,7 +66,8 @@ impl Republish {
         let republished = republished.map_err(explained)?;
         closed?;
         let counts = Counts::new(&producer.view(), None, republished.committed());
-        print_line(if self.json { self.as_json(&counts, &republished) } else { self.as_text(&counts, &republished) })
+        print_line(if self.json { self.as_json(&counts, &republished) } else { self.as_text(&counts, &republished) })?;
+        snapshot_made(&producer)
     }
 
     fn as_text(&self, counts: &Counts, republished: &Cycled) -> String {

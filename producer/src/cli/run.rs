@@ -23,7 +23,7 @@ use super::counts::Counts;
 use super::input::Input;
 use super::limits::{LimitArgs, Limits};
 use super::schema::read_schema;
-use super::{OwnerArgs, preview, republish};
+use super::{OwnerArgs, preview, republish, snapshot_made};
 
 /// Publish a file of JSON Lines as all records of a type
 #[derive(Args)]
@@ -154,7 +154,8 @@ impl Run {
         let cycled = cycled.map_err(|error| self.explained(error, producer.schema(), &input))?;
         closed?;
         let counts = self.counts(&producer.view(), &cycled);
-        print_line(if self.json { self.as_json(&counts, &cycled, &learned) } else { self.as_text(&counts, &cycled) })
+        print_line(if self.json { self.as_json(&counts, &cycled, &learned) } else { self.as_text(&counts, &cycled) })?;
+        snapshot_made(&producer)
     }
 
     fn wishes(&self) -> Result<Wishes, Failure> {

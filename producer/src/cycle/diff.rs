@@ -16,10 +16,10 @@ use cenote_state::packed::Symbols;
 use cenote_state::row::RowRef;
 use cenote_state::schema::KeyError;
 
-use super::emit::{Emitter, NewOrdinals, allocate};
+use super::emit::{Emitter, NewOrdinals};
 use super::populate::Input;
 use super::root_input::RootInput;
-use super::segment_rows::segment_rows_log2;
+use super::segment_rows::{Measured, SEGMENT_CONTENT_MAX, is_overfull, new_segment_rows_log2};
 use super::train::new_symbols;
 use crate::base::{BaseUpdates, CycleBase};
 use crate::content::Fresh;
@@ -74,15 +74,12 @@ impl Input {
         let recounted = recount(&base, &fresh, &roots, &changes);
         let incoming = Incoming { fresh: &fresh, roots: &roots, changes: &changes, recounted: &recounted };
         let symbols = new_symbols(&base.state, |id| incoming.rows(id).collect());
-        let base = with_segment_rows(base, &incoming, &symbols)?;
-        let new_ordinals = NewOrdinals::new(&base, &recounted)?;
+        let (base, new_ordinals) = placed(base, &incoming, &symbols)?;
         let mut emitter = Emitter::new(&base.state, &base.plans, &new_ordinals, symbols);
         for (index, (fresh, root)) in fresh.iter_mut().zip(&mut roots).enumerate() {
             let id = TypeId(index as u16);
             if base.state.schema().get(id).is_root() {
-                let changes = &changes[index];
-                let ordinals = allocate(&base, id, changes.added.len())?;
-                emitter.root(id, root, changes, ordinals);
+                emitter.root(id, root, &changes[index]);
             } else {
                 let orphans = recounted.orphans.iter().filter(|(of, _)| *of == id).map(|(_, ordinal)| *ordinal);
                 emitter.component(id, fresh, orphans.collect());
@@ -114,7 +111,7 @@ fn changes(root: &RootInput, id: TypeId, base: &CycleBase) -> RootChanges {
             changes.removed.push(*ordinal);
             changes.added.push(value);
             changes.moved += 1;
-        } else {
+        } else if !fields.is_empty() {
             let relinked = fields.iter().any(|field| plan.refers_by(*field));
             changes.changed.push(Changed { ordinal: *ordinal, number: value, relinked });
         }
@@ -160,25 +157,54 @@ impl<'i> Incoming<'i> {
         let kept = (0..).zip(&self.recounted.fresh[index]).filter(|(_, count)| **count > 0);
         numbers.map(|number| root.rows.get(*number)).chain(kept.map(|(number, _)| components.get(number)))
     }
+
+    /// Whether the records of a type change.
+    fn changes(&self, id: TypeId) -> bool {
+        self.rows(id).next().is_some()
+            || !self.changes[id.index()].removed.is_empty()
+            || self.recounted.orphans.iter().any(|(of, _)| *of == id)
+    }
+
+    /// Visits the rows of a type with their ordinals.
+    fn visit(&self, id: TypeId, ordinals: &NewOrdinals, visit: &mut dyn FnMut(u32, u64)) {
+        let (root, changes, fresh) = (&self.roots[id.index()], &self.changes[id.index()], &self.fresh[id.index()]);
+        let mut visit_row = |ordinal, row: RowRef<'_>| visit(ordinal, row.byte_len() as u64);
+        changes.changed.iter().for_each(|changed| visit_row(changed.ordinal, root.rows.get(changed.number)));
+        let added = ordinals.of_root(id).iter().zip(&changes.added);
+        added.for_each(|(ordinal, number)| visit_row(*ordinal, root.rows.get(*number)));
+        ordinals.of_component(id).for_each(|(number, ordinal)| visit_row(ordinal, fresh.get(number)));
+    }
 }
 
-/// Decides how many rows a segment has, for types that get their first records.
-fn with_segment_rows(
+/// Decides how many rows a segment of each changed type has, and then which ordinals new records get.
+fn placed(
     mut base: CycleBase,
     incoming: &Incoming<'_>,
     symbols: &BTreeMap<TypeId, Arc<Symbols>>,
-) -> Result<CycleBase, DiffError> {
-    let mut schema = base.state.schema().as_ref().clone();
-    for (of_type, id) in schema.types.iter_mut().zip((0..).map(TypeId)) {
-        let table = base.state.table(id);
-        if table.segment_count() > 0 {
-            continue;
-        }
-        let rows_log2 = segment_rows_log2(table.layout(), symbols.get(&id), incoming.rows(id));
+) -> Result<(CycleBase, NewOrdinals), DiffError> {
+    let before = base.state.clone();
+    let mut schema = before.schema().as_ref().clone();
+    for (of_type, id) in schema.types.iter_mut().zip((0..).map(TypeId)).filter(|(_, id)| incoming.changes(*id)) {
+        let table = before.table(id);
+        let measured = Measured::measure(table.layout(), symbols.get(&id).or(table.symbols()), || incoming.rows(id));
+        let rows_log2 = new_segment_rows_log2(table, SEGMENT_CONTENT_MAX, &measured);
         of_type.segment_rows_log2 = rows_log2.unwrap_or(of_type.segment_rows_log2);
     }
-    if schema != **base.state.schema() {
-        base.state = base.state.relayout(Arc::new(schema), 1)?;
+    loop {
+        base.state = before.relayout(Arc::new(schema.clone()), 1)?;
+        if !base.ordinals.are_cut_as(&base.state) {
+            Arc::make_mut(&mut base.ordinals).recut(&base.state);
+        }
+        let added: Vec<usize> = incoming.changes.iter().map(|changes| changes.added.len()).collect();
+        let ordinals = NewOrdinals::new(&base, &before, incoming.recounted, &added)?;
+        let overfull = |id: &TypeId| {
+            let coming = |visit: &mut dyn FnMut(u32, u64)| incoming.visit(*id, &ordinals, visit);
+            is_overfull(base.state.table(*id), SEGMENT_CONTENT_MAX, coming)
+        };
+        let overfull: Vec<TypeId> = schema.iter().map(|(id, _)| id).filter(overfull).collect();
+        if overfull.is_empty() {
+            return Ok((base, ordinals));
+        }
+        overfull.iter().for_each(|id| schema.types[id.index()].segment_rows_log2 -= 1);
     }
-    Ok(base)
 }

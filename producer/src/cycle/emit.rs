@@ -21,31 +21,50 @@ use crate::plan::Plans;
 use crate::references::Recounted;
 
 /// Free ordinals for new records of a type.
-pub(super) fn allocate(base: &CycleBase, id: TypeId, count: usize) -> Result<Vec<u32>, DiffError> {
+fn allocate(base: &CycleBase, id: TypeId, count: usize) -> Result<Vec<u32>, DiffError> {
     base.ordinals.allocate(&base.state, id, count).ok_or_else(|| {
         let type_name = base.state.schema().get(id).name.clone();
         DiffError::OrdinalsExhausted { type_name }
     })
 }
 
-/// The ordinals of a cycle's new components, by their provisional ordinals.
+/// The ordinals of a cycle's new records: of components by their provisional ordinals, of roots as they were added.
 pub(super) struct NewOrdinals {
     /// By type: provisional ordinals begin here.
     ceilings: Vec<u32>,
-    /// By type and number; `None` for components without a reference.
+    /// By component type and number; `None` for components without a reference.
     given: Vec<Vec<Option<u32>>>,
+    /// By root type, ascending.
+    roots: Vec<Vec<u32>>,
 }
 
 impl NewOrdinals {
-    pub(super) fn new(base: &CycleBase, recounted: &Recounted) -> Result<NewOrdinals, DiffError> {
-        let ceilings = base.state.tables().iter().map(|table| table.ordinal_ceiling()).collect();
+    /// Chooses them. Provisional ordinals are those of `before`; each root type gets as many as `added` says.
+    pub(super) fn new(
+        base: &CycleBase,
+        before: &State,
+        recounted: &Recounted,
+        added: &[usize],
+    ) -> Result<NewOrdinals, DiffError> {
+        let ceilings = before.tables().iter().map(|table| table.ordinal_ceiling()).collect();
         let mut given = Vec::new();
         for (counts, id) in recounted.fresh.iter().zip((0..).map(TypeId)) {
             let kept = counts.iter().filter(|count| **count > 0).count();
             let mut ordinals = allocate(base, id, kept)?.into_iter();
             given.push(counts.iter().map(|count| if *count > 0 { ordinals.next() } else { None }).collect());
         }
-        Ok(NewOrdinals { ceilings, given })
+        let roots = added.iter().zip((0..).map(TypeId)).map(|(count, id)| allocate(base, id, *count));
+        Ok(NewOrdinals { ceilings, given, roots: roots.collect::<Result<_, _>>()? })
+    }
+
+    /// The ordinals of a root type's new records, in their order.
+    pub(super) fn of_root(&self, id: TypeId) -> &[u32] {
+        &self.roots[id.index()]
+    }
+
+    /// The number and the ordinal of each new component that is kept.
+    pub(super) fn of_component(&self, id: TypeId) -> impl Iterator<Item = (u32, u32)> {
+        (0..).zip(&self.given[id.index()]).filter_map(|(number, ordinal)| Some((number, (*ordinal)?)))
     }
 
     fn get(&self, id: TypeId, ordinal: u32) -> u32 {
@@ -101,28 +120,27 @@ impl<'s> Emitter<'s> {
         self.remove(id, &removed);
         let numbers = self.numbers;
         let mut added = Vec::new();
-        for (number, ordinal) in (0..).zip(&numbers.given[id.index()]) {
-            if let Some(ordinal) = *ordinal {
-                self.renumber(id, fresh.get_mut(number));
-                self.add(id, ordinal, fresh.get(number));
-                added.push(ordinal);
-            }
+        for (number, ordinal) in numbers.of_component(id) {
+            self.renumber(id, fresh.get_mut(number));
+            self.add(id, ordinal, fresh.get(number));
+            added.push(ordinal);
         }
         self.update(TypeUpdates { type_id: id, removed, added, changed: 0, moved: 0 });
     }
 
-    pub(super) fn root(&mut self, id: TypeId, root: &mut RootInput, changes: &RootChanges, ordinals: Vec<u32>) {
+    pub(super) fn root(&mut self, id: TypeId, root: &mut RootInput, changes: &RootChanges) {
         self.remove(id, &changes.removed);
         for changed in &changes.changed {
             self.renumber(id, root.rows.get_mut(changed.number));
             self.patch(id, changed.ordinal, root.rows.get(changed.number));
         }
+        let ordinals = self.numbers.of_root(id);
         for (ordinal, number) in ordinals.iter().zip(&changes.added) {
             self.renumber(id, root.rows.get_mut(*number));
             self.add(id, *ordinal, root.rows.get(*number));
         }
         let (removed, changed) = (changes.removed.clone(), changes.changed.len() as u64);
-        self.update(TypeUpdates { type_id: id, removed, added: ordinals, changed, moved: changes.moved });
+        self.update(TypeUpdates { type_id: id, removed, added: ordinals.to_vec(), changed, moved: changes.moved });
     }
 
     fn remove(&mut self, id: TypeId, ordinals: &[u32]) {

@@ -262,7 +262,9 @@ impl CycleError {
 pub(super) fn kind_of_refused(refused: &Refused) -> ErrorKind {
     match refused {
         Refused::Object(error) => error.kind(),
-        Refused::Unsettled { .. } => ErrorKind::Retry,
+        Refused::Unsettled { .. } | Refused::NoCheckpoint { .. } => ErrorKind::Retry,
+        Refused::Unproven(error) => error.kind(),
+        Refused::Unfit(_) => ErrorKind::Configuration,
         // A producer that was closed owns nothing.
         Refused::NotOwner { .. } | Refused::Gone(_) => ErrorKind::Stop,
         _ => ErrorKind::Program,

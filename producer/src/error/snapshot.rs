@@ -71,13 +71,9 @@ pub(crate) enum SnapshotCause {
     Stopped,
 }
 
-impl SnapshotError {
-    /// What the caller can do.
-    ///
-    /// [Example](SnapshotError#example)
-    #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        match &self.0 {
+impl SnapshotCause {
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
             SnapshotCause::Storage(error) => error.kind(),
             SnapshotCause::Load(error) => error.kind(),
             SnapshotCause::Refused(refused) => kind_of_refused(refused),
@@ -87,6 +83,19 @@ impl SnapshotError {
             SnapshotCause::Unknown(_) => ErrorKind::Retry,
             SnapshotCause::Digest { .. } | SnapshotCause::Empty | SnapshotCause::Panicked(_) => ErrorKind::Program,
         }
+    }
+
+    /// Whether the log may name the snapshot, now or later.
+    pub(crate) fn may_be_named(&self) -> bool {
+        matches!(self, SnapshotCause::Unknown(_) | SnapshotCause::Lost(Lost::MayHaveCommitted { .. }))
+    }
+}
+
+impl SnapshotError {
+    /// What the caller can do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind()
     }
 
     /// Whether another producer took over.

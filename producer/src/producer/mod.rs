@@ -4,17 +4,19 @@
 
 mod publish;
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use cenote_state::ids::{Epoch, TypeId, Version};
+use cenote_state::ids::{DatasetId, Epoch, TypeId, Version};
 use cenote_state::record::Binding;
 use cenote_state::schema::Schema;
 use cenote_state::state::State;
 use cenote_state::token::Token;
 use cenote_state::view::View;
 use cenote_store::env::Env;
-use cenote_store::log::retention::Retention;
-use cenote_store::log::{LogReader, LogWriter, WriterOptions};
+use cenote_store::log::WriterOptions;
+use cenote_store::log::retention::{Retention, Trimmed};
 
 use crate::BoxError;
 use crate::chain::Chain;
@@ -24,6 +26,7 @@ use crate::load::Loader;
 use crate::metrics::Metrics;
 use crate::report::{Cycled, Settled, Updated};
 use crate::snapshot::{Job, SnapshotPolicy, SnapshotReport, Snapshots};
+use crate::status::Status;
 use crate::update::Update;
 use crate::validators::Validator;
 use crate::writer::Writer;
@@ -38,6 +41,8 @@ pub struct Producer {
     types: Types,
     settings: Settings,
     snapshots: Snapshots,
+    /// Snapshots that could not be loaded when the dataset was opened.
+    damaged: HashSet<String>,
     metrics: Metrics,
     /// Held, so that it ends with the producer.
     _heartbeat: HeartbeatTask,
@@ -62,7 +67,9 @@ pub(crate) struct Settings {
 impl Producer {
     pub(crate) fn new(chain: Chain, types: Types, settings: Settings, heartbeat: HeartbeatTask) -> Producer {
         let metrics = Metrics::new(chain.log().storage().url());
-        Producer { chain, types, settings, snapshots: Snapshots::default(), metrics, _heartbeat: heartbeat }
+        let damaged = chain.committed().damaged.iter().cloned().collect();
+        let snapshots = Snapshots::default();
+        Producer { chain, types, settings, snapshots, damaged, metrics, _heartbeat: heartbeat }
     }
 
     /// Publishes the whole dataset: the records that the closure adds replace all records of the types that were declared
@@ -193,7 +200,8 @@ impl Producer {
         Ok(self.chain.settle().await?)
     }
 
-    /// Makes a snapshot of the newest version now, and waits for it. If one is being made already, waits for that first.
+    /// Makes a snapshot of the newest version now, and waits for it. If one is being made already, waits for that first. If
+    /// the log names a snapshot of this version, and its object is there, nothing is written.
     ///
     /// ```
     /// # use cenote_producer::{Producer, Record};
@@ -205,7 +213,8 @@ impl Producer {
     /// # let mut producer = Producer::builder("memory://producer-snapshot").with::<Movie>().open().await?;
     /// producer.update(|changes| Ok(changes.upsert(&Movie { id: 1 })?)).await?;
     /// let snapshot = producer.snapshot().await?;
-    /// assert_eq!(snapshot.version, producer.version());
+    /// assert_eq!((snapshot.version, snapshot.made), (producer.version(), true));
+    /// assert!(!producer.snapshot().await?.made, "there is one already");
     /// # Ok(())
     /// # }
     /// ```
@@ -224,8 +233,24 @@ impl Producer {
         if self.version() == Version::EMPTY {
             return Err(SnapshotCause::Empty.into());
         }
+        if let Some(report) = self.standing_snapshot().await? {
+            return Ok(report);
+        }
+        self.chain.own().await?;
         self.start_snapshot();
         self.snapshots.finished().await.expect("a snapshot was started")
+    }
+
+    /// The snapshot of the newest version that is there already.
+    async fn standing_snapshot(&mut self) -> Result<Option<SnapshotReport>, SnapshotCause> {
+        let (version, log) = (self.version(), self.chain.tail().await);
+        let standing = log.log_state().newest_snapshot().filter(|newest| newest.snapshot.version == version);
+        let Some(object) = standing.map(|kept| &kept.snapshot.object) else { return Ok(None) };
+        if self.damaged.contains(&object.name) || log.storage().size(&object.name).await? != Some(object.length) {
+            return Ok(None);
+        }
+        let trimmed = Trimmed { log_start: log.log_state().log_start, ..Trimmed::default() };
+        Ok(Some(SnapshotReport { version, bytes: object.length, took: Duration::ZERO, trimmed, made: false }))
     }
 
     /// Waits for the snapshot that is being made in the background; `None` if there is none.
@@ -391,13 +416,31 @@ impl Producer {
         self.chain.log().epoch()
     }
 
+    /// What this producer is doing, and what failed in the background.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let producer = Producer::builder("memory://producer-status").with::<Movie>().open().await?;
+    /// let status = producer.status();
+    /// assert_eq!((status.version, status.snapshot_failure), (producer.version(), None));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status { version: self.version(), epoch: self.epoch(), snapshot_failure: self.snapshots.failure() }
+    }
+
     fn start_snapshot(&mut self) {
         let (log, committed, settings) = (self.chain.log(), self.chain.committed(), &self.settings);
-        let reader = LogReader::at(log.storage().clone(), log.log_state().clone());
         let job = Job {
             env: settings.env.clone(),
-            writer: LogWriter::join(&reader, settings.env.clone(), settings.writer.clone()),
-            reader,
+            writer: log.beside(),
             state: committed.state.clone(),
             committed_at: committed.committed_at,
             retention: settings.retention,
@@ -410,6 +453,29 @@ impl Producer {
 impl std::fmt::Debug for Producer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Producer").field("url", &self.url()).field("version", &self.version()).finish_non_exhaustive()
+    }
+}
+
+/// For the command line.
+#[doc(hidden)]
+impl Producer {
+    /// The dataset.
+    #[must_use]
+    pub fn dataset(&self) -> DatasetId {
+        self.chain.log().log_state().dataset
+    }
+
+    /// Puts this producer's `open` entry, if it has put nothing yet: objects of earlier producers are garbage from now on.
+    pub async fn take_dataset(&mut self) -> Result<(), SnapshotError> {
+        Ok(self.chain.own().await?)
+    }
+
+    /// Publishes the records of another dataset's state.
+    #[cfg(feature = "cli")]
+    pub(crate) async fn adopt(&mut self, old: State, tags: BTreeMap<String, String>) -> Result<Cycled, CycleError> {
+        let adopted = self.adopt_steps(old, tags).await;
+        self.note(adopted.as_ref());
+        Ok(adopted?)
     }
 }
 

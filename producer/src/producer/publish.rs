@@ -3,6 +3,8 @@
 use std::error::Error;
 
 use cenote_state::ids::Version;
+#[cfg(feature = "cli")]
+use cenote_state::state::State;
 use cenote_store::env::Instant;
 use cenote_store::log::names::Folder;
 
@@ -14,6 +16,8 @@ use crate::error::CycleCause;
 use crate::ground::{Ground, Tags};
 use crate::open::start;
 use crate::report::{CommitReport, Cycled};
+#[cfg(feature = "cli")]
+use crate::republish;
 use crate::snapshot::{SnapshotPolicy, is_due};
 use crate::update::Update;
 use crate::writer::Writer;
@@ -58,6 +62,15 @@ impl Producer {
         let reader = reader.map_err(|source| CycleCause::Republish { version, source: Box::new(source) })?;
         let input = self.ground().republished(&reader, version).await?;
         self.steps(input, Notes { republishes: Some(version), ..Notes::default() }, started).await
+    }
+
+    #[cfg(feature = "cli")]
+    pub(super) async fn adopt_steps(&mut self, old: State, tags: Tags) -> Result<Cycled, CycleCause> {
+        let started = self.settings.env.instant();
+        self.ready().await?;
+        let (base, threads) = (self.chain.base().clone(), self.settings.env.threads());
+        let input = self.settings.env.cpu(move || republish::input(base, &old, threads)).await??;
+        self.steps(input, Notes { tags, republishes: None }, started).await
     }
 
     /// That nothing of an earlier call is under way, and that the producer may write.
@@ -120,7 +133,10 @@ impl Producer {
 
     fn start_snapshot_if_due(&mut self) {
         let is_auto = self.settings.snapshots == SnapshotPolicy::Auto;
-        if is_auto && self.snapshots.is_idle() && is_due(self.chain.log().log_state()) {
+        let log_state = self.chain.log().log_state();
+        let is_damaged =
+            log_state.newest_snapshot().is_some_and(|kept| self.damaged.contains(&kept.snapshot.object.name));
+        if is_auto && self.snapshots.is_idle() && (is_damaged || is_due(log_state)) {
             self.start_snapshot();
         }
     }

@@ -1,7 +1,7 @@
 //! Making one snapshot: write it, prove it, name it in the log, trim the log.
 //!
-//! The job has a separate log writer, which joins the producer's epoch, so that a commit never waits for a snapshot. If
-//! both put an entry at one position, the second moves on to the next.
+//! The job has a log writer beside the producer's, so that a commit never waits for a snapshot, only for the moment in
+//! which the snapshot's entry is put.
 //!
 //! Rules: a snapshot is read back from storage, its records are hashed again, and its digest is compared with its commit's
 //! before an entry names it; the log is trimmed after that, and retention decides what is kept.
@@ -17,7 +17,7 @@ use cenote_store::env::{Env, Instant};
 use cenote_store::load::{self, SnapshotToLoad};
 use cenote_store::log::names::Folder;
 use cenote_store::log::retention::{self, Retention, Trimmed};
-use cenote_store::log::{Body, LogReader, LogWriter, ObjectRef, Outcome, Snapshot};
+use cenote_store::log::{Body, LogWriter, ObjectRef, Outcome, Snapshot};
 
 use super::SnapshotReport;
 use crate::error::{SnapshotCause, Unknown};
@@ -25,9 +25,7 @@ use crate::error::{SnapshotCause, Unknown};
 /// One snapshot to make.
 pub(crate) struct Job {
     pub(crate) env: Env,
-    /// The log as it was when the job was made, and the storage.
-    pub(crate) reader: LogReader,
-    /// Joined to the log in the producer's epoch.
+    /// Beside the producer's.
     pub(crate) writer: LogWriter,
     pub(crate) state: State,
     pub(crate) committed_at: Timestamp,
@@ -40,13 +38,23 @@ impl Job {
     pub(crate) async fn run(mut self) -> Result<SnapshotReport, SnapshotCause> {
         let started = self.env.instant();
         let snapshot = self.write().await?;
-        self.prove(&snapshot).await?;
+        if let Err(error) = self.prove(&snapshot).await {
+            // No entry names it, and none will.
+            let _ = self.writer.storage().delete(&snapshot.object.name).await;
+            return Err(error);
+        }
         let (version, bytes) = (snapshot.version, snapshot.object.length);
-        settled(self.writer.append(Body::Snapshot(snapshot)).await?)?;
+        let (name, entry) = (snapshot.object.name.clone(), self.writer.append(Body::Snapshot(snapshot)).await);
+        if let Err(error) = entry.map_err(SnapshotCause::from).and_then(settled) {
+            if !error.may_be_named() {
+                let _ = self.writer.storage().delete(&name).await;
+            }
+            return Err(error);
+        }
         let took = self.since(started);
         let trimmed = self.trim().await?;
         tracing::info!(%version, bytes, ?took, log_start = %trimmed.log_start, "snapshot made");
-        Ok(SnapshotReport { version, bytes, took, trimmed })
+        Ok(SnapshotReport { version, bytes, took, trimmed, made: true })
     }
 
     /// Trims the log if that removes a snapshot. Entries before the oldest snapshot are kept until then, because a reader
@@ -62,12 +70,12 @@ impl Job {
     }
 
     async fn write(&self) -> Result<Snapshot, SnapshotCause> {
-        let (dataset, threads, state) = (self.reader.log_state().dataset, self.env.threads(), self.state.clone());
+        let (dataset, threads, state) = (self.writer.log_state().dataset, self.env.threads(), self.state.clone());
         let blob = self.env.cpu(move || encode_snapshot(dataset, &state, threads)).await?;
         let version = self.state.version();
         let name = self.writer.object_name(Folder::Snapshots, Some(version));
         let reference = ObjectRef::of_snapshot(&name, &blob);
-        self.reader.storage().put_large(&reference.name, blob.parts).await?;
+        self.writer.storage().put_large(&reference.name, blob.parts).await?;
         let (digest, committed_at) = (self.state.digest(), self.committed_at);
         Ok(Snapshot { version, object: reference, digest, committed_at })
     }
@@ -78,13 +86,13 @@ impl Job {
             return Ok(());
         }
         let what = SnapshotToLoad {
-            dataset: self.reader.log_state().dataset,
+            dataset: self.writer.log_state().dataset,
             snapshot: snapshot.clone(),
             selection: Selection::Whole,
             bytes_max: self.bytes_max,
             seed: self.state.seed(),
         };
-        let (read, _) = load::snapshot(self.reader.storage(), &self.env, &what, &|_, _| {}).await?;
+        let (read, _) = load::snapshot(self.writer.storage(), &self.env, &what, &|_, _| {}).await?;
         let found = self.env.cpu(move || recomputed_digest(&read)).await?;
         if rules.is_proven(snapshot.digest, found) {
             return Ok(());
@@ -97,7 +105,8 @@ impl Job {
     }
 }
 
-fn settled(outcome: Outcome) -> Result<(), SnapshotCause> {
+/// The error of an entry that was not committed.
+pub(crate) fn settled(outcome: Outcome) -> Result<(), SnapshotCause> {
     match outcome {
         Outcome::Committed(_) => Ok(()),
         Outcome::Lost(lost) => Err(lost.into()),

@@ -4,17 +4,19 @@
 
 mod job;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cenote_state::ids::Version;
 use cenote_store::env::{Env, Task};
+use cenote_store::error::{ErrorKind, with_sources};
 use cenote_store::log::LogState;
 use cenote_store::log::plan::{CostModel, is_snapshot_due};
 use cenote_store::log::retention::Trimmed;
 
 use crate::error::{SnapshotCause, SnapshotError};
 use crate::metrics::Metrics;
-pub(crate) use job::Job;
+pub(crate) use job::{Job, settled};
 
 /// When snapshots are made.
 ///
@@ -45,7 +47,7 @@ pub enum SnapshotPolicy {
     Manual,
 }
 
-/// A snapshot that was made.
+/// A snapshot that was made, or was there already.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SnapshotReport {
@@ -57,6 +59,22 @@ pub struct SnapshotReport {
     pub took: Duration,
     /// What retention removed after it.
     pub trimmed: Trimmed,
+    /// Whether it was made now; otherwise the log named one of this version already, and nothing was written.
+    pub made: bool,
+}
+
+/// Why the last snapshot was not made, or the log not trimmed after it: see [`Status`](crate::Status).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SnapshotFailure {
+    /// The version that it was of.
+    pub version: Version,
+    /// How many failed since one was made, this one included.
+    pub in_a_row: u64,
+    /// What the program or its operator can do.
+    pub kind: ErrorKind,
+    /// What happened.
+    pub message: String,
 }
 
 /// Requests that a start may make for deltas before a new snapshot is worth its cost, whatever their size.
@@ -78,6 +96,7 @@ pub(crate) fn is_due(log_state: &LogState) -> bool {
 #[derive(Default)]
 pub(crate) struct Snapshots {
     running: Option<Task<Result<SnapshotReport, SnapshotCause>>>,
+    failure: Arc<Mutex<Option<SnapshotFailure>>>,
 }
 
 impl Snapshots {
@@ -86,18 +105,31 @@ impl Snapshots {
         self.running.as_ref().is_none_or(|running| running.is_finished())
     }
 
+    /// Why the last one failed, if it did.
+    pub(crate) fn failure(&self) -> Option<SnapshotFailure> {
+        self.failure.lock().expect("nothing panics while it holds this lock").clone()
+    }
+
     /// Makes one.
     pub(crate) fn start(&mut self, env: &Env, job: Job, metrics: Metrics) {
+        let (failure, version) = (Arc::clone(&self.failure), job.state.version());
         self.running = Some(env.spawn(async move {
             let result = job.run().await;
+            let mut failure = failure.lock().expect("nothing panics while it holds this lock");
             match &result {
-                Ok(report) => metrics.snapshot_made(report.bytes),
-                Err(error) => {
+                Ok(report) => {
+                    metrics.snapshot_made(report.bytes);
+                    *failure = None;
+                }
+                Err(cause) => {
                     metrics.snapshot_failed();
-                    let error = error as &dyn std::error::Error;
-                    tracing::warn!(error, "the snapshot was not made");
+                    let (kind, error) = (cause.kind(), cause as &dyn std::error::Error);
+                    tracing::warn!(error, %version, "the snapshot was not made");
+                    let in_a_row = failure.as_ref().map_or(0, |before| before.in_a_row) + 1;
+                    *failure = Some(SnapshotFailure { version, in_a_row, kind, message: with_sources(cause) });
                 }
             }
+            drop(failure);
             result
         }));
     }

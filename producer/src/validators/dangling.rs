@@ -8,7 +8,7 @@ use cenote_state::state::State;
 use cenote_state::table::Table;
 use cenote_state::view::View;
 
-use super::{Validator, any_removed, changed_segments, old_table};
+use super::{Validator, any_removed, old_table, suspects};
 use crate::BoxError;
 use crate::plan::Plans;
 
@@ -81,7 +81,7 @@ impl KeyField {
         let check = |ordinal: u32| self.check(table, new, Ordinal(ordinal), report);
         match old_table(old, self.owner) {
             Some(before) if !must_see_all => {
-                changed_segments(before, table).flat_map(|number| table.live_in(number)).for_each(check);
+                suspects(table, before).for_each(check);
             }
             _ => table.live().iter().for_each(check),
         }

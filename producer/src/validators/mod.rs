@@ -425,15 +425,9 @@ fn count(view: &View, type_name: &str) -> u64 {
     table(view, type_name).map_or(0, |table| table.len() as u64)
 }
 
-/// Numbers of the segments that the two tables do not share.
-fn changed_segments<'t>(old: &'t Table, new: &'t Table) -> impl Iterator<Item = usize> + 't {
-    (0..old.segment_count().max(new.segment_count())).filter(|number| {
-        match (old.segment(*number), new.segment(*number)) {
-            (Some(old), Some(new)) => !std::sync::Arc::ptr_eq(old, new),
-            (None, None) => false,
-            _ => true,
-        }
-    })
+/// The live ordinals of a table that are in segments which `other` does not share.
+fn suspects<'t>(table: &'t Table, other: &'t Table) -> impl Iterator<Item = u32> + 't {
+    table.segments_apart(other).flat_map(|(first, segment)| table.live_of(first, segment))
 }
 
 /// How many records of the old table the new one lacks, or has with other values.
@@ -449,12 +443,12 @@ fn changed_records(old: &Table, new: &Table) -> usize {
         old.write_to(&mut before);
         !new.is_row((&before).into(), &mut scratch)
     };
-    changed_segments(old, new).flat_map(|number| old.live_in(number)).filter(|ordinal| is_changed(*ordinal)).count()
+    suspects(old, new).filter(|ordinal| is_changed(*ordinal)).count()
 }
 
 /// Whether a record of the old table is gone from the new one.
 fn any_removed(old: &Table, new: &Table) -> bool {
-    changed_segments(old, new).flat_map(|number| old.live_in(number)).any(|ordinal| !new.live().contains(ordinal))
+    suspects(old, new).any(|ordinal| !new.live().contains(ordinal))
 }
 
 fn old_table(old: &State, id: TypeId) -> Option<&Table> {

@@ -1,5 +1,6 @@
 //! The real `cenote-producer`, run as people run it.
 
+mod care;
 mod errors;
 mod limits;
 mod schema;

@@ -3,11 +3,13 @@
 mod cells;
 mod doubts;
 mod keys;
+mod layout;
 mod lifecycle;
 mod metric_labels;
 mod model;
 mod outcomes;
 mod packed;
+mod recovery;
 mod requests;
 mod rows;
 mod schema;

@@ -124,6 +124,11 @@ impl FixedRows {
         self.stride as usize
     }
 
+    /// How many slots and lanes there are.
+    pub(crate) fn slots(&self) -> usize {
+        self.rows_at as usize / SLOT_BYTES
+    }
+
     /// Bytes of slots, rows and padding.
     pub(crate) fn len(&self) -> usize {
         self.buffer.len()

@@ -13,6 +13,9 @@ use crate::packed::Symbols;
 use crate::schema::{KeyError, Schema};
 use crate::table::{Table, TableMemory};
 
+/// What a table takes for each segment that it may have, whether or not it has it.
+const PLACE_BYTES: u64 = 16;
+
 /// All records of all types at one version; or of those that a reader holds.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -208,6 +211,27 @@ impl State {
             columns.zip(sums.columns.iter().chain([&sums.presence])).map(move |(column, sum)| (id, column, *sum))
         });
         held.chain(self.part.iter().flat_map(|part| part.all_unheld())).collect()
+    }
+
+    /// The same records, with the segments of every table cut as its schema says.
+    #[must_use]
+    pub fn settled(&self, threads: usize) -> State {
+        let tables = self
+            .tables
+            .iter()
+            .map(|table| if table.is_settled() { Arc::clone(table) } else { Arc::new(table.settled(threads)) });
+        self.with_tables(Arc::clone(&self.schema), tables.collect())
+    }
+
+    /// Bytes of places for all segments that a type may have under `schema`, as of ordinals that are in use now.
+    #[must_use]
+    pub fn places_bytes(&self, schema: &Schema) -> u64 {
+        let places = self
+            .tables
+            .iter()
+            .zip(&schema.types)
+            .map(|(table, of_type)| u64::from(table.ordinal_ceiling()).div_ceil(u64::from(of_type.segment_rows())));
+        places.sum::<u64>().saturating_mul(PLACE_BYTES)
     }
 
     /// The same records, with symbol tables after those that types have.

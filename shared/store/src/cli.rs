@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use clap::Args;
 use indicatif::HumanCount;
 
+use crate::log::proof::UnfitStore;
 use crate::storage::{Storage, StorageError, StorageErrorKind};
 
 /// Which dataset, and how its store is reached: the first argument of every command.
@@ -77,6 +78,7 @@ impl<E: Error + 'static> From<E> for Failure {
 fn is_configuration(error: &(dyn Error + 'static)) -> bool {
     let storage = error.downcast_ref::<StorageError>();
     storage.is_some_and(|error| error.kind == StorageErrorKind::Configuration)
+        || error.is::<UnfitStore>()
         || error.source().is_some_and(is_configuration)
 }
 

@@ -60,9 +60,9 @@ pub async fn walk(storage: &Storage) -> Vec<Walked> {
 }
 
 fn check_tombstone(bytes: &[u8], position: u64) {
-    assert_eq!(bytes.len(), 73);
+    assert_eq!(bytes.len(), 81);
     assert_eq!(bytes[8..10], [2, 0]);
-    assert_eq!(bytes[40..], typed_hash(&bytes[..40]));
+    assert_eq!(bytes[48..], typed_hash(&bytes[..48]));
     assert!(position < number(bytes, 32), "a tombstone is below its log start");
 }
 

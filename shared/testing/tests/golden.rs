@@ -148,7 +148,7 @@ fn bodies_are_read(of: Golden) {
 }
 
 fn beginnings_are_read(of: Golden) {
-    let tombstone = Tombstone { dataset: DATASET, log_start: Position(43) };
+    let tombstone = Tombstone { dataset: DATASET, log_start: Position(43), time: Timestamp(1_767_225_600_123) };
     assert_eq!(decode(LOG_KEY, &of.golden("tombstone-0")), Ok(LogObject::Tombstone(tombstone)));
     assert_eq!(tombstone.encode(), of.golden("tombstone-0"));
     let hint = Hint::decode(names::HINT, &of.golden("hint-0")).expect("a hint");

@@ -39,6 +39,10 @@ impl State {
             let edited = table.edited(edit, threads).map_err(|source| self.misfit(of_type.type_id, source))?;
             tables[of_type.type_id.index()] = Arc::new(edited);
         }
+        let is_edited = |id: TypeId| gathered.iter().any(|of_type| of_type.type_id == id);
+        for table in tables.iter_mut().filter(|table| !table.is_settled() && !is_edited(table.layout().type_id)) {
+            *table = Arc::new(table.edited(&TableEdit::default(), threads).expect("nothing is to change in it"));
+        }
         // Keys may lead through components, so every table comes before any key index.
         let records = self.with_tables(self.schema().clone(), tables.clone());
         for (of_type, edit) in gathered.iter().zip(&edits) {

@@ -15,6 +15,8 @@ use super::{Change, Chunk, Delta};
 
 /// Rows of an added chunk at most, where they do not make a whole segment.
 const ADDED_ROWS_MAX: u32 = 4_096;
+/// Bytes of given rows after which a chunk ends: with the last row's 16 MiB it stays far below what 32 bits count.
+const CHUNK_BYTES: usize = 16 << 20;
 
 /// Changes to a state, by type.
 pub struct Changes<'s> {
@@ -43,6 +45,8 @@ struct TypeChanges<'s> {
 struct OpenChunk<'s> {
     ordinals: Vec<u32>,
     builder: SegmentBuilder<'s>,
+    /// Of its rows, as they were given.
+    bytes: usize,
 }
 
 /// Patches of the same fields.
@@ -112,7 +116,7 @@ impl<'s> Changes<'s> {
     pub fn finish(self) -> Delta {
         let (mut chunks, mut symbols) = (Vec::new(), Vec::new());
         for mut changes in self.types {
-            changes.close();
+            changes.close(None);
             if changes.brings_symbols {
                 symbols.extend(changes.symbols.clone().map(|symbols| (changes.id, symbols)));
             }
@@ -123,7 +127,7 @@ impl<'s> Changes<'s> {
             }
             chunks.append(&mut changes.added);
             for (fields, patches) in std::mem::take(&mut changes.patched) {
-                chunks.push(changes.patched_chunk(fields, patches));
+                changes.patched_chunks(&fields, patches, &mut chunks);
             }
         }
         Delta { chunks, symbols }
@@ -135,53 +139,66 @@ impl<'s> TypeChanges<'s> {
         let last = self.open.as_ref().and_then(|open| open.ordinals.last().copied());
         debug_assert!(last.is_none_or(|last| last < ordinal), "added ordinals ascend");
         if last.is_some_and(|last| self.parts(last, ordinal)) {
-            self.close();
+            self.close(Some(ordinal));
         }
         let open = self.open.get_or_insert_with(|| {
             let builder = SegmentBuilder::new(self.layout, self.symbols.as_ref());
-            OpenChunk { ordinals: Vec::new(), builder }
+            OpenChunk { ordinals: Vec::new(), builder, bytes: 0 }
         });
         open.ordinals.push(ordinal);
         open.builder.push(row);
+        open.bytes += row.byte_len();
     }
 
-    /// Whether a new chunk starts between these ordinals: each new segment is a chunk.
+    /// Whether a new chunk starts between these ordinals: each new segment is a chunk, or several.
     fn parts(&self, last: u32, next: u32) -> bool {
-        let rows = self.open.as_ref().map_or(0, |open| open.builder.rows());
-        let new_segment = next >= self.end && last / self.segment_rows != next / self.segment_rows;
-        new_segment || (last < self.end && rows >= ADDED_ROWS_MAX)
+        let (rows, bytes) = self.open.as_ref().map_or((0, 0), |open| (open.builder.rows(), open.bytes));
+        let new_segment = next >= self.end && self.segment_of(last) != self.segment_of(next);
+        new_segment || bytes >= CHUNK_BYTES || (last < self.end && rows >= ADDED_ROWS_MAX)
     }
 
-    fn close(&mut self) {
+    fn segment_of(&self, ordinal: u32) -> u32 {
+        ordinal / self.segment_rows
+    }
+
+    /// Ends the open chunk; `next` is the ordinal after it, if there is one.
+    fn close(&mut self, next: Option<u32>) {
         let Some(open) = self.open.take() else { return };
         let rows = open.builder.finish(0);
         let first = open.ordinals[0];
         let dense = open.ordinals.iter().zip(first..).all(|(ordinal, expected)| *ordinal == expected);
         let fits = open.ordinals.len() <= self.segment_rows as usize;
-        let change = if first >= self.end && first % self.segment_rows == 0 && dense && fits {
-            Change::Whole { number: first / self.segment_rows, rows }
+        let goes_on = next.is_some_and(|next| self.segment_of(next) == self.segment_of(first));
+        let change = if first >= self.end && first % self.segment_rows == 0 && dense && fits && !goes_on {
+            Change::Whole { number: self.segment_of(first), rows }
         } else {
             Change::Added { ordinals: open.ordinals, rows }
         };
         self.added.push(Chunk { type_id: self.id, change });
     }
 
-    fn patched_chunk(&self, fields: Vec<usize>, mut patches: Patches) -> Chunk {
+    fn patched_chunks(&self, fields: &[usize], mut patches: Patches, chunks: &mut Vec<Chunk>) {
         patches.rows.sort_unstable();
-        let layout = Layout::of_fields(self.schema, self.id, &fields).expect("the type's own layout was made");
-        let mut builder = SegmentBuilder::new(&layout, self.symbols.as_ref());
+        let layout = Layout::of_fields(self.schema, self.id, fields).expect("the type's own layout was made");
         let mut row = Row::default();
-        for (_, cells) in &patches.rows {
-            row.clear(fields.len());
-            for index in 0..fields.len() {
-                if let Some((start, end)) = patches.cells[cells + index] {
-                    row.set(index, |out| out.extend_from_slice(&patches.data[start..end]));
+        let mut rest = patches.rows.as_slice();
+        while !rest.is_empty() {
+            let mut builder = SegmentBuilder::new(&layout, self.symbols.as_ref());
+            let (mut ordinals, mut bytes) = (Vec::new(), 0);
+            while let Some(((ordinal, cells), after)) = rest.split_first().filter(|_| bytes < CHUNK_BYTES) {
+                row.clear(fields.len());
+                for index in 0..fields.len() {
+                    if let Some((start, end)) = patches.cells[cells + index] {
+                        row.set(index, |out| out.extend_from_slice(&patches.data[start..end]));
+                    }
                 }
+                builder.push(&row);
+                bytes += row.bytes();
+                ordinals.push(*ordinal);
+                rest = after;
             }
-            builder.push(&row);
+            let (fields, layout, rows) = (fields.to_vec(), Box::new(layout.clone()), builder.finish(0));
+            chunks.push(Chunk { type_id: self.id, change: Change::Patched { fields, layout, ordinals, rows } });
         }
-        let rows = builder.finish(0);
-        let ordinals = patches.rows.into_iter().map(|(ordinal, _)| ordinal).collect();
-        Chunk { type_id: self.id, change: Change::Patched { fields, layout: Box::new(layout), ordinals, rows } }
     }
 }

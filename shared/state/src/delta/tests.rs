@@ -255,6 +255,37 @@ fn many_segments_become_the_same_on_any_number_of_threads() {
     }
 }
 
+/// Neither added nor patched rows make a chunk of any length: its length has 32 bits.
+#[test]
+fn long_rows_are_cut_into_chunks() {
+    let empty = State::empty(Arc::new(schema()), 7).unwrap();
+    let text = |key: i64| "x".repeat(10_000_000) + &key.to_string();
+    let long = |key: i64| Record { number: 1, text: Some(text(key)), list: vec![], story: String::new() };
+    let all: Step = (0..6).map(|key| (key, Some(long(key)))).collect();
+    let adding = delta(&empty, &BTreeMap::new(), &all);
+    let shape = |delta: &Delta| -> Vec<(&str, u32)> {
+        let chunks = delta.chunks.iter().map(|chunk| match &chunk.change {
+            Change::Added { rows, .. } => ("added", rows.rows()),
+            Change::Whole { rows, .. } => ("whole", rows.rows()),
+            Change::Patched { rows, .. } => ("patched", rows.rows()),
+            Change::Removed(_) => ("removed", 0),
+        });
+        chunks.collect()
+    };
+    assert_eq!(shape(&adding), [("added", 2), ("added", 2), ("whole", 2)]);
+    let arrived = decoded(&empty, &sections(&empty, &adding), &adding).unwrap();
+    let full = empty.applied(&arrived, Version(1), 1).unwrap();
+    full.check_invariants();
+    let model = read(&full);
+    let changed: Step = (0..6).map(|key| (key, Some(long(key + 10)))).collect();
+    let patching = delta(&full, &model, &changed);
+    assert_eq!(shape(&patching), [("patched", 2), ("patched", 2), ("patched", 2)]);
+    let arrived = decoded(&full, &sections(&full, &patching), &patching).unwrap();
+    let next = full.applied(&arrived, Version(2), 1).unwrap();
+    next.check_invariants();
+    assert_eq!(read(&next), changed.into_iter().map(|(key, record)| (key, record.unwrap())).collect());
+}
+
 #[test]
 fn an_edit_that_does_not_fit_changes_nothing() {
     let empty = State::empty(Arc::new(schema()), 7).unwrap();

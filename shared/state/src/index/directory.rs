@@ -58,6 +58,14 @@ impl<P> Directory<P> {
 }
 
 impl<P: Clone> Directory<P> {
+    /// So many copies of one page: chunks are shared until they are edited.
+    pub(crate) fn filled(page: &P, len: usize) -> Directory<P> {
+        let full: Arc<[P]> = vec![page.clone(); CHUNK].into();
+        let rest: Arc<[P]> = vec![page.clone(); len % CHUNK].into();
+        let chunks = std::iter::repeat_n(full, len / CHUNK);
+        Directory { root: chunks.chain((!rest.is_empty()).then_some(rest)).collect(), len }
+    }
+
     /// The page for editing: copies the root and its chunk if another clone shares them.
     pub(crate) fn page_mut(&mut self, number: usize) -> &mut P {
         let chunk = &mut Arc::make_mut(&mut self.root)[number / CHUNK];
@@ -126,5 +134,19 @@ mod tests {
         assert_eq!(directory.pop(), Some(1));
         assert_eq!(directory.pop(), Some(0));
         assert_eq!(directory.pop(), None);
+    }
+
+    #[test]
+    fn a_filled_one_is_as_if_its_pages_were_pushed() {
+        for len in [0, 1, 15, 16, 17, 32, 40] {
+            let mut filled = Directory::filled(&7, len);
+            let mut pushed: Directory<i32> = (0..len).map(|_| 7).collect();
+            filled.push(8);
+            pushed.push(8);
+            *filled.page_mut(0) = 9;
+            *pushed.page_mut(0) = 9;
+            assert_eq!(filled.iter().collect::<Vec<_>>(), pushed.iter().collect::<Vec<_>>());
+            assert_eq!(filled.len(), pushed.len());
+        }
     }
 }

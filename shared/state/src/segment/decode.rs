@@ -12,7 +12,7 @@ use crate::packed::Symbols;
 use crate::raw::{FixedRows, MASKS, PADDING, Slot, filled};
 
 use super::parts::{PartMap, Place};
-use super::{Segment, width_of};
+use super::{SEGMENT_BYTES_MAX, Segment, width_of};
 
 /// Why bytes are not a segment of this layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +25,12 @@ pub enum SegmentError {
         expected: u64,
         /// What is there.
         found: u64,
+    },
+    /// More bytes than a segment may have.
+    #[error("{bytes} bytes where a segment has at most {SEGMENT_BYTES_MAX}")]
+    TooLarge {
+        /// What it takes.
+        bytes: u64,
     },
     /// More rows than a segment of this type has.
     #[error("{found} rows where a segment of this type has at most {most}")]
@@ -152,6 +158,9 @@ impl<'b> StoredPart<'b> {
         if expected != found {
             return Err(SegmentError::Length { expected, found });
         }
+        if found > SEGMENT_BYTES_MAX {
+            return Err(SegmentError::TooLarge { bytes: found });
+        }
         let wrong = SegmentError::Length { expected, found };
         let columns_len = usize::try_from(columns_len).map_err(|_| wrong)?;
         let (columns, heaps) = body.split_at_checked(columns_len).ok_or(wrong)?;
@@ -221,7 +230,7 @@ fn assemble(
             rest = after;
         }
     });
-    let fixed = StoredColumns { layout, count, columns }.rows(&regions, &lanes);
+    let fixed = StoredColumns { layout, count, columns }.rows(&regions, &lanes)?;
     Ok(Segment { fixed, text, bytes, symbols: symbols.cloned(), digest: 0 })
 }
 
@@ -414,7 +423,7 @@ impl<'b> StoredColumns<'b> {
     }
 
     /// Slots and rows as they are in memory.
-    fn rows(&self, regions: &[Option<(u64, u64)>], lanes: &[Slot]) -> FixedRows {
+    fn rows(&self, regions: &[Option<(u64, u64)>], lanes: &[Slot]) -> Result<FixedRows, SegmentError> {
         let mut slots = Vec::with_capacity(self.layout.all_slots);
         let mut stride = 0_u32;
         for (stored, region) in self.columns.iter().zip(regions) {
@@ -426,7 +435,11 @@ impl<'b> StoredColumns<'b> {
             stride = stride.saturating_add(u32::from(width));
         }
         slots.extend(lanes);
-        FixedRows::new(&slots, self.count, stride, |rows| {
+        let bytes = u64::from(stride).saturating_mul(u64::from(self.count).saturating_add(1));
+        if bytes > SEGMENT_BYTES_MAX {
+            return Err(SegmentError::TooLarge { bytes });
+        }
+        Ok(FixedRows::new(&slots, self.count, stride, |rows| {
             for ((column, region), place) in self.columns.iter().zip(regions).zip(&slots) {
                 let cells = Cells { rows, row_bytes: stride as usize, at: place.offset as usize };
                 let is_region = region.is_some();
@@ -442,7 +455,7 @@ impl<'b> StoredColumns<'b> {
                     _ => column.fill::<8>(is_region, cells),
                 }
             }
-        })
+        }))
     }
 }
 

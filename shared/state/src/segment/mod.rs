@@ -33,6 +33,9 @@ use crate::layout::Layout;
 use crate::packed::Symbols;
 use crate::raw::{ARC_BYTES, FixedRow, FixedRows, prefetch_shared};
 
+/// Bytes that the rows of a segment may take. Less in this crate's tests, so that they can pass it.
+pub const SEGMENT_BYTES_MAX: u64 = if cfg!(test) { 48 << 20 } else { 1 << 30 };
+
 /// Rows of one type. Cheap to clone: the parts are shared.
 #[derive(Clone, Debug)]
 pub struct Segment {
@@ -67,6 +70,14 @@ impl Segment {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         size_of::<Segment>() + ARC_BYTES * 4 + self.fixed.len() + self.text.len() + self.bytes.len()
+    }
+
+    /// Bytes of its rows, without what a segment takes however few it has: by these the number of its rows is chosen. A slot
+    /// counts for a byte at least, though it may take none where the rows are few and equal.
+    #[must_use]
+    pub fn content_bytes(&self) -> u64 {
+        let rows = u64::from(self.rows()) * self.fixed.stride().max(self.fixed.slots()) as u64;
+        rows + self.text.len() as u64 + self.bytes.len() as u64
     }
 
     /// The row at this index, to be read by `layout`.

@@ -10,7 +10,7 @@ use crate::ids::Ordinal;
 use crate::keys::KeyPlan;
 use crate::parallel;
 use crate::raw::prefetch_shared;
-use crate::segment::{Cell, CellPatch, RowAt, Segment, SegmentBuilder};
+use crate::segment::{Cell, CellPatch, RowAt, SEGMENT_BYTES_MAX, Segment, SegmentBuilder};
 
 use super::{Table, Tables};
 
@@ -70,6 +70,16 @@ pub enum EditError {
         /// The ordinal.
         ordinal: u32,
     },
+    /// More rows than a segment may have bytes for.
+    #[error("the rows around ordinal {ordinal} take {bytes} bytes, and a segment holds {limit}")]
+    TooLarge {
+        /// The first ordinal of the segment.
+        ordinal: u32,
+        /// What its rows take.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// A component or a key that changes.
     #[error("field {field} of ordinal {ordinal} can't change: components and keys never do")]
     Fixed {
@@ -95,9 +105,15 @@ type Done = (usize, Option<Arc<Segment>>, Sums);
 impl Table {
     /// This table with the edit applied; the key index is left as it was, see [`reindexed`](Table::reindexed).
     pub fn edited(&self, edit: &TableEdit<'_>, threads: usize) -> Result<Table, EditError> {
+        let cut = self.cut_for(edit, threads);
+        cut.as_ref().unwrap_or(self).edited_as_cut(edit, threads)
+    }
+
+    /// The same where each segment that the edit touches has the table's size.
+    fn edited_as_cut(&self, edit: &TableEdit<'_>, threads: usize) -> Result<Table, EditError> {
         self.check(edit)?;
         let work = self.shares(edit);
-        let done = self.all_done(&work, threads);
+        let done = self.all_done(&work, threads)?;
         let mut next = self.clone();
         for (at, (number, segment, sums)) in done.into_iter().enumerate() {
             // A new page of the tree counts one more owner of each segment in it, one cache miss each.
@@ -105,10 +121,7 @@ impl Table {
                 next.segments.chunk_of(later.number).iter().flatten().for_each(prefetch_shared);
             });
             next.sums.add(&sums);
-            while next.segments.len() <= number {
-                next.segments.push(None);
-            }
-            *next.segments.page_mut(number) = segment;
+            next.place(number, segment);
         }
         for ordinal in edit.removed {
             next.live.remove(*ordinal);
@@ -238,7 +251,7 @@ impl Table {
         }
     }
 
-    fn all_done(&self, work: &[Work<'_>], threads: usize) -> Vec<Done> {
+    fn all_done(&self, work: &[Work<'_>], threads: usize) -> Result<Vec<Done>, EditError> {
         // Below this many segments a thread costs more than it saves.
         const WORTH_A_THREAD: usize = 64;
         let threads = threads.min(work.len() / WORTH_A_THREAD).max(1);
@@ -262,7 +275,17 @@ impl Table {
         first.and_then(|ordinal| self.row(Ordinal(*ordinal))).inspect(|row| row.prefetch());
     }
 
-    fn segment_done(&self, work: &Work<'_>, scratch: &mut Vec<u8>) -> Done {
+    fn segment_done(&self, work: &Work<'_>, scratch: &mut Vec<u8>) -> Result<Done, EditError> {
+        let (number, segment, sums) = self.segment_and_sums(work, scratch);
+        let bytes = segment.as_ref().map_or(0, |segment| segment.content_bytes());
+        if bytes > SEGMENT_BYTES_MAX {
+            let ordinal = (number as u32) << self.segment_rows_log2;
+            return Err(EditError::TooLarge { ordinal, bytes, limit: SEGMENT_BYTES_MAX });
+        }
+        Ok((number, segment, sums))
+    }
+
+    fn segment_and_sums(&self, work: &Work<'_>, scratch: &mut Vec<u8>) -> Done {
         let mut sums = Sums::new(self.layout.columns.len());
         let old = self.segment(work.number);
         let mut digest = old.map_or(0, |segment| segment.digest());

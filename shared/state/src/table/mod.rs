@@ -1,13 +1,17 @@
 //! A table: a type's segments under a two-level tree, a paged bitmap of live ordinals, the key index of a root.
 //!
 //! Immutable like everything in a state; an edit makes a new table that shares every segment, page and chunk that it
-//! does not touch (I10).
+//! does not touch (I10). How many rows a segment has may change: see [`recut`].
 //!
 //! Invariants: a live ordinal has a row in its segment; the key index names exactly the live rows of a root; the sums
-//! are those of the live records, and each segment's digest its share of them, but where a snapshot was loaded in part. Point reads never look at the bitmap.
+//! are those of the live records, and each segment's digest its share of them, but where a snapshot was loaded in part.
+//! Point reads never look at the bitmap.
 
 mod edit;
+mod recut;
 mod relayout;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -22,6 +26,7 @@ use crate::packed::Symbols;
 use crate::raw::prefetch;
 use crate::schema::{KeyError, Schema};
 use crate::segment::{RowAt, Segment, SegmentBuilder};
+use recut::Former;
 
 /// The tables of a state, by type number: where a table finds the components that its keys lead through.
 pub type Tables = [Arc<Table>];
@@ -50,6 +55,10 @@ pub struct Table {
     seed: u64,
     segment_rows_log2: u8,
     segments: Directory<Option<Arc<Segment>>>,
+    /// Segments of another size, until they are cut again.
+    former: Option<Arc<Former>>,
+    /// Of all segments together.
+    content_bytes: u64,
     live: LiveSet,
     keys: KeyIndex,
     sums: Sums,
@@ -73,6 +82,8 @@ impl Table {
             seed,
             segment_rows_log2: schema.get(id).segment_rows_log2,
             segments: std::iter::empty().collect(),
+            former: None,
+            content_bytes: 0,
             live: LiveSet::new(),
             keys: KeyIndex::new(),
             sums: Sums::new(layout.columns.len()),
@@ -141,13 +152,19 @@ impl Table {
         1 << self.segment_rows_log2
     }
 
+    /// Bytes of all rows, dead ones included: see [`Segment::content_bytes`].
+    #[must_use]
+    pub fn content_bytes(&self) -> u64 {
+        self.content_bytes
+    }
+
     /// How many segments it has room for, missing ones included.
     #[must_use]
     pub fn segment_count(&self) -> usize {
         self.segments.len()
     }
 
-    /// The segment with this number, if it has rows.
+    /// The segment with this number, if it has rows, and is not still to be cut: see [`segments`](Table::segments).
     #[must_use]
     pub fn segment(&self, number: usize) -> Option<&Arc<Segment>> {
         self.segments.get(number)?.as_ref()
@@ -174,6 +191,15 @@ impl Table {
     #[inline(always)]
     #[must_use]
     pub fn row(&self, ordinal: Ordinal) -> Option<RowAt<'_>> {
+        match self.cut_row(ordinal) {
+            Some(row) => Some(row),
+            None => self.former_row(ordinal),
+        }
+    }
+
+    /// The row, if its segment has the table's size: what a read tries first.
+    #[inline(always)]
+    fn cut_row(&self, ordinal: Ordinal) -> Option<RowAt<'_>> {
         let number = ordinal.0 >> self.segment_rows_log2;
         let segment = self.segments.get(number as usize)?.as_ref()?;
         segment.row(&self.layout, ordinal.0 - (number << self.segment_rows_log2))
@@ -225,7 +251,7 @@ impl Table {
         let home = self.keys.home(hash);
         // A loop, since a closure of this size is not inlined.
         for ordinal in home.ordinals() {
-            let row = self.row(Ordinal(ordinal))?;
+            let Some(row) = self.cut_row(Ordinal(ordinal)) else { return self.find_scalar_former(hash, slot, scalar) };
             row.prefetch();
             if row.slot(slot) == scalar {
                 return Some((Ordinal(ordinal), row));
@@ -238,6 +264,15 @@ impl Table {
     #[inline(never)]
     fn find_scalar_spilled(&self, hash: u64, slot: usize, scalar: u64) -> Option<(Ordinal, RowAt<'_>)> {
         let mut rows = self.keys.home(hash).spilled().filter_map(|at| Some((Ordinal(at), self.row(Ordinal(at))?)));
+        rows.find(|(_, row)| row.slot(slot) == scalar)
+    }
+
+    /// As the two before, where segments are still to be cut.
+    #[cold]
+    #[inline(never)]
+    fn find_scalar_former(&self, hash: u64, slot: usize, scalar: u64) -> Option<(Ordinal, RowAt<'_>)> {
+        let home = self.keys.home(hash);
+        let mut rows = home.ordinals().chain(home.spilled()).map(Ordinal).filter_map(|at| Some((at, self.row(at)?)));
         rows.find(|(_, row)| row.slot(slot) == scalar)
     }
 
@@ -258,7 +293,7 @@ impl Table {
             ordinal.iter().for_each(|ordinal| self.prefetch_segment(Ordinal(*ordinal)));
         }
         for ((found, ordinal), _) in found.iter_mut().zip(ordinals).zip(scalars) {
-            *found = ordinal.and_then(|ordinal| Some((Ordinal(ordinal), self.row(Ordinal(ordinal))?)));
+            *found = ordinal.and_then(|ordinal| Some((Ordinal(ordinal), self.cut_row(Ordinal(ordinal))?)));
             found.iter().for_each(|(_, row)| row.prefetch());
         }
         let text = self.first_text();
@@ -293,36 +328,32 @@ impl Table {
     /// What its parts take in memory, as if it shared none of them.
     #[must_use]
     pub fn memory(&self) -> TableMemory {
-        let segments: usize = self.segments.iter().flatten().map(|segment| segment.memory_bytes()).sum();
+        let segments: usize = self.segments().map(|(_, segment)| segment.memory_bytes()).sum();
         TableMemory {
             segment_bytes: segments
                 + self.segments.memory_bytes()
+                + self.former.as_ref().map_or(0, |former| former.segments.memory_bytes())
                 + self.symbols.as_ref().map_or(0, |symbols| symbols.memory_bytes()),
             key_index_bytes: self.keys.memory_bytes(),
             live_bytes: self.live.memory_bytes(),
-            dead_rows: self.segments.iter().flatten().map(|segment| segment.rows() as usize).sum::<usize>()
-                - self.len(),
+            dead_rows: self.segments().map(|(_, segment)| segment.rows() as usize).sum::<usize>() - self.len(),
         }
     }
 
     /// Bytes of segments that `newer` does not share.
     pub(crate) fn bytes_apart(&self, newer: &Table) -> u64 {
-        let own = (0..self.segment_count()).filter_map(|number| {
-            let segment = self.segment(number)?;
-            let shared = newer.segment(number).is_some_and(|other| Arc::ptr_eq(segment, other));
-            (!shared).then(|| segment.memory_bytes() as u64)
-        });
-        own.sum()
+        self.segments_apart(newer).map(|(_, segment)| segment.memory_bytes() as u64).sum()
     }
 
     /// Builds the key index of a loaded table from its live rows, on `threads` threads. None where too many keys are equal.
     pub(crate) fn with_key_index(&self, tables: &Tables, threads: usize) -> Option<Table> {
         let Some(plan) = &self.key else { return Some(self.clone()) };
-        let count = self.segments.len();
-        let share = count.div_ceil(threads.max(1)).max(1);
-        let shares: Vec<_> = (0..count).step_by(share).map(|start| start..(start + share).min(count)).collect();
-        let keys = KeyIndex::build_parallel(self.len(), &shares, threads, |numbers| {
-            let ordinals = numbers.clone().flat_map(|number| self.live_in(number));
+        let end = self.ordinal_ceiling();
+        let share = end.div_ceil(threads.max(1) as u32).max(1);
+        let shares: Vec<_> =
+            (0..end).step_by(share as usize).map(|start| start..start.saturating_add(share).min(end)).collect();
+        let keys = KeyIndex::build_parallel(self.len(), &shares, threads, |ordinals| {
+            let ordinals = self.live.range(ordinals.clone());
             ordinals.filter_map(|ordinal| Some((self.key_hash(plan, self.row(Ordinal(ordinal))?, tables), ordinal)))
         });
         Some(Table { keys: keys?, ..self.clone() })
@@ -330,9 +361,60 @@ impl Table {
 
     /// Live ordinals of one segment, ascending.
     pub fn live_in(&self, number: usize) -> impl Iterator<Item = u32> {
-        let rows = self.segment(number).map_or(0, |segment| segment.rows());
         let first = (number as u32) << self.segment_rows_log2;
-        (first..first + rows).filter(|ordinal| self.live.contains(*ordinal))
+        self.segment(number).into_iter().flat_map(move |segment| self.live_of(first, segment))
+    }
+
+    /// Live ordinals of the segment that begins at `first`, ascending.
+    pub fn live_of(&self, first: u32, segment: &Segment) -> impl Iterator<Item = u32> {
+        (first..first + segment.rows()).filter(|ordinal| self.live.contains(*ordinal))
+    }
+
+    /// All segments with rows, and the first ordinal of each; in the order of ordinals.
+    pub fn segments(&self) -> impl Iterator<Item = (u32, &Arc<Segment>)> {
+        let mut own = placed(&self.segments, self.segment_rows_log2).peekable();
+        let former = self.former.iter().flat_map(|former| placed(&former.segments, former.rows_log2));
+        let mut former = former.peekable();
+        std::iter::from_fn(move || {
+            let is_former_next = match (own.peek(), former.peek()) {
+                (Some((own, _)), Some((former, _))) => former < own,
+                (None, _) => true,
+                (_, None) => false,
+            };
+            if is_former_next { former.next() } else { own.next() }
+        })
+    }
+
+    /// The segments that `other` does not have in the same place.
+    pub fn segments_apart<'t>(&'t self, other: &'t Table) -> impl Iterator<Item = (u32, &'t Arc<Segment>)> {
+        self.segments().filter(|(first, segment)| !other.has(*first, segment))
+    }
+
+    /// Whether it has this very segment from this ordinal on.
+    #[must_use]
+    pub fn has(&self, first: u32, segment: &Arc<Segment>) -> bool {
+        self.segment_of(Ordinal(first)).is_some_and(|(at, own)| at == first && Arc::ptr_eq(own, segment))
+    }
+
+    /// The segment that has this ordinal, and its first ordinal.
+    #[must_use]
+    pub fn segment_of(&self, ordinal: Ordinal) -> Option<(u32, &Arc<Segment>)> {
+        let number = ordinal.0 >> self.segment_rows_log2;
+        match self.segment(number as usize) {
+            Some(segment) => Some((number << self.segment_rows_log2, segment)),
+            None => self.former.as_ref()?.segment_of(ordinal),
+        }
+    }
+
+    /// Puts a segment in its place, or takes it away.
+    fn place(&mut self, number: usize, segment: Option<Arc<Segment>>) {
+        while self.segments.len() <= number {
+            self.segments.push(None);
+        }
+        let bytes = |segment: &Option<Arc<Segment>>| segment.as_ref().map_or(0, |segment| segment.content_bytes());
+        let place = self.segments.page_mut(number);
+        self.content_bytes = self.content_bytes + bytes(&segment) - bytes(place);
+        *place = segment;
     }
 
     /// A table of loaded segments. The caller has checked the segments; the key index comes with `with_key_index`.
@@ -343,7 +425,8 @@ impl Table {
         sums: Sums,
         has_digests: bool,
     ) -> Table {
-        Table { segments: segments.into_iter().collect(), live, sums, has_digests, ..self.clone() }
+        let content_bytes = segments.iter().flatten().map(|segment| segment.content_bytes()).sum();
+        Table { segments: segments.into_iter().collect(), content_bytes, live, sums, has_digests, ..self.clone() }
     }
 
     /// Asserts the invariants above.
@@ -354,18 +437,19 @@ impl Table {
         let mut sums = Sums::new(self.layout.columns.len());
         let mut scratch = Vec::new();
         let mut live = 0;
-        for number in 0..self.segments.len() {
+        for (first, segment) in self.segments() {
             let mut digest: u128 = 0;
-            for ordinal in self.live_in(number) {
+            for ordinal in self.live_of(first, segment) {
                 let row = self.row(Ordinal(ordinal)).expect("a live ordinal has a row");
                 digest = digest.wrapping_add(sums.add_stored(Ordinal(ordinal), row, &mut scratch));
                 live += 1;
             }
             if self.has_digests {
-                let found = self.segment(number).map_or(0, |segment| segment.digest());
-                assert_eq!(found, digest, "segment {number}'s digest");
+                assert_eq!(segment.digest(), digest, "the digest of the segment from ordinal {first} on");
             }
         }
+        let content: u64 = self.segments().map(|(_, segment)| segment.content_bytes()).sum();
+        assert_eq!(content, self.content_bytes, "the bytes of all segments");
         assert_eq!(live, self.live.len(), "every live ordinal has a row");
         assert_eq!(sums, self.sums, "the sums are those of the live records");
         let Some(plan) = &self.key else { return };
@@ -398,6 +482,11 @@ impl TableMemory {
     pub fn bytes(&self) -> usize {
         self.segment_bytes + self.key_index_bytes + self.live_bytes
     }
+}
+
+/// Segments with rows, and the first ordinal of each.
+fn placed(segments: &Directory<Option<Arc<Segment>>>, rows_log2: u8) -> impl Iterator<Item = (u32, &Arc<Segment>)> {
+    (0_u32..).zip(segments.iter()).filter_map(move |(number, segment)| Some((number << rows_log2, segment.as_ref()?)))
 }
 
 fn blank(layout: &Layout) -> Segment {

@@ -1,4 +1,4 @@
-//! A schema change of a dataset: a type's segments laid out again, one by one.
+//! A schema change of a dataset: a type's segments laid out again, one by one, or to be [cut](super::recut) anew.
 //!
 //! Columns are matched by number. A new column is absent in every row; the sums of a removed one are removed with it,
 //! which is the one change that may cost its type (I10).
@@ -18,7 +18,6 @@ impl Table {
     /// This table under another schema of its type.
     pub(crate) fn relayout(&self, schema: &Schema, id: TypeId, threads: usize) -> Result<Table, KeyError> {
         let empty = Table::empty(schema, id, self.seed)?;
-        // How many rows a segment has is decided when a type gets its first records.
         if schema.get(id).fields.is_empty() {
             return Ok(empty);
         }
@@ -26,14 +25,20 @@ impl Table {
             return Ok(Table { symbols: self.symbols.clone(), ..empty });
         }
         if same_places(&self.layout, &empty.layout) {
-            return Ok(Table {
+            let table = Table {
                 layout: empty.layout,
                 key: empty.key,
                 scalar_slot: empty.scalar_slot,
                 blank: empty.blank,
                 ..self.clone()
-            });
+            };
+            return Ok(table.with_segment_rows(empty.segment_rows_log2, threads));
         }
+        Ok(self.settled(threads).with_layout(empty, threads))
+    }
+
+    /// This table, all cut, with the layout of an empty one, whose columns have other places.
+    fn with_layout(&self, empty: Table, threads: usize) -> Table {
         let sources: Vec<Option<usize>> = empty.layout.columns.iter().map(|column| self.source_of(column)).collect();
         let dropped: Vec<usize> =
             (0..self.layout.columns.len()).filter(|field| !sources.contains(&Some(*field))).collect();
@@ -42,15 +47,15 @@ impl Table {
             |number: &usize| Some(Arc::new(self.relayout_segment(*number, &empty.layout, &sources, &dropped)?));
         let segments = parallel::map(&numbers, threads, relaid);
         let columns = sources.iter().map(|source| source.map_or(0, |field| self.sums.columns[field])).collect();
-        Ok(Table {
+        let sums = Sums { columns, presence: self.sums.presence };
+        let table = Table {
             layout: empty.layout,
             key: empty.key,
             scalar_slot: empty.scalar_slot,
             blank: empty.blank,
-            segments: segments.into_iter().collect(),
-            sums: Sums { columns, presence: self.sums.presence },
-            ..self.clone()
-        })
+            ..self.loaded(segments, self.live.clone(), sums, self.has_digests)
+        };
+        table.with_segment_rows(empty.segment_rows_log2, threads)
     }
 
     /// The field that has the column's values. A column never changes its form; if a hostile schema does it, the values

@@ -5,11 +5,9 @@
 //! record, and a record that was deleted and added again may have another one.
 
 use std::fmt;
-use std::sync::Arc;
 
 use crate::ids::Ordinal;
 use crate::record::{RecordAt, Root};
-use crate::table::Table;
 
 use super::same::same_record;
 use super::{NamedRecord, NamedTable, TableRef};
@@ -92,21 +90,13 @@ fn suspects<'v>(of: Option<NamedTable<'v>>, other: Option<NamedTable<'v>>) -> im
     let other = other.map(NamedTable::table);
     of.into_iter().flat_map(move |of| {
         let table = of.table();
-        let ordinals = (0..table.segment_count()).flat_map(move |number| {
-            let shared = other.is_some_and(|other| shares(table, other, number));
-            let differs = move |ordinal| !(shared && other.is_some_and(|other| other.is_live(Ordinal(ordinal))));
-            table.live_in(number).filter(move |ordinal| differs(*ordinal))
+        let ordinals = table.segments().flat_map(move |(first, segment)| {
+            let sharing = other.filter(|other| other.has(first, segment));
+            let differs = move |ordinal| !sharing.is_some_and(|other| other.is_live(Ordinal(ordinal)));
+            table.live_of(first, segment).filter(move |ordinal| differs(*ordinal))
         });
         ordinals.filter_map(move |ordinal| NamedRecord::new(of.state, of.id, Ordinal(ordinal)))
     })
-}
-
-/// Whether both tables hold the same segment under this number.
-fn shares(left: &Table, right: &Table, number: usize) -> bool {
-    match (left.segment(number), right.segment(number)) {
-        (Some(a), Some(b)) => Arc::ptr_eq(a, b) && left.segment_rows() == right.segment_rows(),
-        _ => false,
-    }
 }
 
 /// The record with the same key on the other side.

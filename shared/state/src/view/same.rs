@@ -3,8 +3,6 @@
 //! Ordinals do not show it: a component's may have been freed and given to another between the two. So components are
 //! compared by what they hold; floats by their bits; fields by name, since the schemas may differ.
 
-use std::sync::Arc;
-
 use super::{NamedList, NamedRecord, NamedValue};
 
 pub(super) fn same_record(left: NamedRecord<'_>, right: NamedRecord<'_>) -> bool {
@@ -22,11 +20,7 @@ fn shares_segment(left: NamedRecord<'_>, right: NamedRecord<'_>) -> bool {
     if left_table.layout() != right_table.layout() {
         return false;
     }
-    let number = (left.ordinal.0 / left_table.segment_rows()) as usize;
-    match (left_table.segment(number), right_table.segment(number)) {
-        (Some(left), Some(right)) => Arc::ptr_eq(left, right),
-        _ => false,
-    }
+    left_table.segment_of(left.ordinal).is_some_and(|(first, segment)| right_table.has(first, segment))
 }
 
 fn same(left: NamedValue<'_>, right: NamedValue<'_>) -> bool {

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use cenote_state::blob::decode_delta;
+use cenote_state::blob::{BlobError, decode_delta};
 use cenote_state::delta::Delta;
 use cenote_state::digest::PRESENCE;
 use cenote_state::ids::{ColumnId, DatasetId, Timestamp, TypeId, Version};
@@ -18,6 +18,7 @@ use cenote_state::table::Table;
 use super::{Commits, Fetched, LoadError};
 use crate::env::Env;
 use crate::log::Commit;
+use crate::log::names::log_entry;
 
 /// A state that is rolled forward.
 #[derive(Clone, Debug)]
@@ -98,6 +99,11 @@ impl Replay {
         if let Some(schema) = commit.schema.clone().map(Arc::new) {
             if let Some(source) = parent.lacking_under(&schema) {
                 return Err(LoadError::Lacking { version, source });
+            }
+            let needed = parent.places_bytes(&schema);
+            if needed > self.bytes_max {
+                let source = BlobError::TooLarge { needed, limit: self.bytes_max };
+                return Err(LoadError::Blob { version, object: log_entry(version.position()), source });
             }
             let relayout = parent.relayout(schema, self.threads);
             parent = relayout.map_err(|source| LoadError::Key { version, source })?;

@@ -62,6 +62,7 @@ impl LogState {
             epoch: place.epoch,
             checkpoint: place.checkpoint,
             log_start: place.log_start,
+            whole_from: cenote_state::ids::Position(0),
             version: place.version,
             digest: place.digest,
             cost: place.cost,

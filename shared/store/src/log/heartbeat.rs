@@ -2,7 +2,7 @@
 //!
 //! A heartbeat is shared: the writer notes new positions, a task ([`Heartbeat::beat`]) puts them. What is put is what is known
 //! to be in the log, so that the hint never runs ahead of it (rule 1). A put that fails is forgotten: a hint is only
-//! a hint, and the next one comes soon.
+//! a hint, and the next one comes soon. A goodbye that is dropped half-way was none: the beats go on.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -29,7 +29,6 @@ struct Inner {
     storage: Storage,
     env: Env,
     dataset: DatasetId,
-    epoch: Epoch,
     owner: String,
     heartbeat_interval: Duration,
     state: Mutex<State>,
@@ -40,11 +39,24 @@ struct Inner {
 
 #[derive(Debug)]
 struct State {
+    epoch: Epoch,
     position: Position,
     announced: Position,
     beat: u64,
     last_put: Option<Instant>,
     stopped: bool,
+    /// A goodbye is under way: no beat comes after it, unless it is dropped.
+    releasing: bool,
+}
+
+/// A goodbye that is under way. Dropped before its end, it lets the beats go on.
+struct Releasing<'h>(&'h Heartbeat);
+
+impl Drop for Releasing<'_> {
+    fn drop(&mut self) {
+        self.0.state().releasing = false;
+        self.0.inner.noted.notify_one();
+    }
 }
 
 impl Heartbeat {
@@ -56,17 +68,29 @@ impl Heartbeat {
         position: Position,
     ) -> Heartbeat {
         let (dataset, epoch, owner) = owner;
-        let state = State { position, announced: Position(0), beat: 0, last_put: None, stopped: false };
+        let state = State {
+            epoch,
+            position,
+            announced: Position(0),
+            beat: 0,
+            last_put: None,
+            stopped: false,
+            releasing: false,
+        };
         let (state, noted, putting) = (Mutex::new(state), Notify::new(), tokio::sync::Mutex::new(()));
-        Heartbeat {
-            inner: Arc::new(Inner { storage, env, dataset, epoch, owner, heartbeat_interval, state, noted, putting }),
-        }
+        Heartbeat { inner: Arc::new(Inner { storage, env, dataset, owner, heartbeat_interval, state, noted, putting }) }
     }
 
     /// Takes a new position in; `beat` puts it.
     pub(super) fn note(&self, position: Position) {
         self.state().position = position;
         self.inner.noted.notify_one();
+    }
+
+    /// The owner has put its `open`: it was one in waiting before, in the epoch that was.
+    pub(super) fn opened(&self, epoch: Epoch, position: Position) {
+        self.state().epoch = epoch;
+        self.note(position);
     }
 
     /// Puts no more: another producer owns the dataset, or none will.
@@ -107,18 +131,24 @@ impl Heartbeat {
 
     /// The last hint: no producer owns the dataset.
     pub(super) async fn release(&self) -> bool {
-        self.stop();
+        self.state().releasing = true;
+        let _releasing = Releasing(self);
         let _putting = self.inner.putting.lock().await;
         let since = self.state().last_put.map(|last| self.inner.env.instant() - last);
         if let Some(since) = since.filter(|since| *since < HINT_GAP) {
             self.inner.env.sleep(HINT_GAP.checked_sub(since).unwrap()).await;
         }
-        self.put(false).await
+        let put = self.put(false).await;
+        self.stop();
+        put
     }
 
     /// How long until the next put; `None` once stopped.
     fn due(&self) -> Option<Duration> {
         let state = self.state();
+        if state.releasing && !state.stopped {
+            return Some(self.inner.heartbeat_interval.max(HINT_GAP));
+        }
         let Some(last) = state.last_put else { return (!state.stopped).then_some(Duration::ZERO) };
         let news = state.position != state.announced;
         let gap = if news { HINT_GAP } else { (self.inner.heartbeat_interval / 3).max(HINT_GAP) };
@@ -160,7 +190,7 @@ impl Heartbeat {
         Hint {
             dataset: self.inner.dataset,
             position: state.position,
-            epoch: self.inner.epoch,
+            epoch: state.epoch,
             beat: state.beat,
             owner: held.then(|| self.inner.owner.clone()),
             heartbeat_interval: self.inner.heartbeat_interval,

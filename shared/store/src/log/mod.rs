@@ -43,6 +43,7 @@ mod open;
 pub mod order;
 mod outcome;
 pub mod plan;
+pub mod proof;
 mod reader;
 #[cfg(any(test, feature = "testing"))]
 mod repair;

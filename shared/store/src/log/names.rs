@@ -13,7 +13,8 @@ pub const HINT: &str = "hint";
 pub(crate) const NEVER: &str = "log/00000000000000000000";
 
 const DIGITS: usize = 20;
-const LOG: &str = "log";
+/// The folder of the log's entries.
+pub const LOG: &str = "log";
 
 /// What kind of object an entry can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,7 +86,7 @@ pub fn log_entry(position: Position) -> String {
 
 /// The position of the entry with this name; `None` if it is not a log key.
 #[must_use]
-pub(crate) fn log_position(name: &str) -> Option<Position> {
+pub fn log_position(name: &str) -> Option<Position> {
     let digits = name.strip_prefix(LOG)?.strip_prefix('/')?;
     parse_number(digits).map(Position)
 }

@@ -4,6 +4,11 @@
 //! broken or the owner has gone, unless it was asked to take over. The `open` entry raises the epoch, which ends the
 //! owner's writing wherever it is.
 //!
+//! Whose turn it is says so in the hint, in the epoch that is, and puts its `open` just before its first other entry: a
+//! producer that finds nothing to write leaves nothing in the log. If another owner's entry is there by then, it was not
+//! its turn, and it stops. Two put `open` at once: who makes the dataset, since there is no hint before it, and who
+//! takes over, since it is there to end another's writing.
+//!
 //! Who takes over from an owner that never pauses may never find the tail where it read it: then `open` is put at
 //! whatever the tail is, as soon as the entry before it shows, and the caller catches up after it
 //! ([`LogWriter::open_at_tail`]).
@@ -12,7 +17,9 @@ use std::time::Duration;
 
 use super::error::ReadError;
 use super::hint::Hint;
+use super::names::{self, LOG};
 use super::outcome::{Lost, Outcome, Pending, Refused};
+use super::proof;
 use super::reader::LogReader;
 use super::tail::read_hint;
 use super::writer::{LogWriter, WriterOptions};
@@ -67,15 +74,27 @@ impl LogWriter {
     /// Takes the next epoch at the place to which `reader` has read, the tail: the caller has read the schema, loaded
     /// and caught up before. A reader before the first entry makes the dataset.
     ///
-    /// While the hint shows a live owner this waits, unless `options.take_over`. Dropping the future is safe.
+    /// While the hint shows a live owner this waits, unless `options.take_over`. Dropping the future is safe. The `open` entry
+    /// is put with the writer's first other one, or by [`LogWriter::take_dataset`]; at once if the writer makes the dataset
+    /// or takes over.
     ///
     /// # Errors
     /// `Behind`: read on and open again. `Unknown`: open again. Else what is wrong.
     pub async fn open(reader: &LogReader, env: Env, options: WriterOptions) -> Result<LogWriter, OpenError> {
-        if !options.take_over {
-            wait_for_turn(reader, &env, &options).await?;
+        let log_state = reader.log_state();
+        if options.take_over || log_state.position.0 == 0 {
+            return LogWriter::take(reader, env, options, false).await;
         }
-        LogWriter::take(reader, env, options, false).await
+        wait_for_turn(reader, &env, &options).await?;
+        let position = log_state.position.next();
+        if reader.storage().size(&names::log_entry(position)).await.map_err(ReadError::from)?.is_some() {
+            return Err(OpenError::Behind { position });
+        }
+        let epoch = Epoch(log_state.epoch.0 + 1);
+        let mut writer = LogWriter::new(reader.storage().clone(), env, options, log_state.clone(), epoch);
+        writer.wait_to_open();
+        writer.heartbeat().offer().await;
+        Ok(writer)
     }
 
     /// The same for one who takes over from an owner that commits faster than one can catch up: an `open` that lost its
@@ -91,6 +110,9 @@ impl LogWriter {
     async fn take(reader: &LogReader, env: Env, options: WriterOptions, insists: bool) -> Result<LogWriter, OpenError> {
         let mut log_state = reader.log_state().clone();
         if log_state.position.0 == 0 {
+            check_nothing_is_there(reader).await?;
+            // Once in a dataset's life: a store that writes in two steps passes any test but a race.
+            proof::race(reader.storage(), &env, proof::Race::default()).await.map_err(Refused::from)?;
             log_state.dataset = DatasetId(env.random_id());
         }
         let epoch = Epoch(log_state.epoch.0 + 1);
@@ -98,12 +120,27 @@ impl LogWriter {
         match writer.put_open(insists).await? {
             Outcome::Committed(_) => {
                 writer.heartbeat().offer().await;
+                // Producers that open and commit nothing leave a log that a start can read, too.
+                writer.checkpoint_if_due().await?;
                 Ok(writer)
             }
             Outcome::Lost(Lost::Behind { position }) => Err(OpenError::Behind { position }),
             Outcome::Lost(lost) => Err(OpenError::Lost(lost)),
             Outcome::Unknown(pending) => Err(OpenError::Unknown { pending }),
             Outcome::Fenced(fenced) => Err(OpenError::Behind { position: fenced.position }),
+        }
+    }
+}
+
+/// A log whose first entry is missing is damaged: no dataset is made in its place.
+async fn check_nothing_is_there(reader: &LogReader) -> Result<(), OpenError> {
+    let (first, there) = (Position(1), reader.storage().list(LOG, None).await.map_err(ReadError::from)?);
+    match there.first() {
+        None => Ok(()),
+        Some(oldest) if oldest.name == names::log_entry(first) => Err(OpenError::Behind { position: first }),
+        Some(oldest) => {
+            let cause = format!("it is missing, and {} is there", oldest.name);
+            Err(ReadError::damaged(names::log_entry(first), cause).into())
         }
     }
 }

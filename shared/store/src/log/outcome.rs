@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::error::{DecodeError, ReadError};
 use super::head::Kind;
+use super::proof::{ProofError, UnfitStore};
 use crate::error::ErrorKind;
 use crate::storage::StorageError;
 use cenote_state::ids::{Epoch, Position, Version};
@@ -57,6 +58,15 @@ pub enum Lost {
     /// Another producer put an entry before the `open`: catch up, then open again.
     #[error("log position {position} was taken before the dataset was opened: catch up and open again")]
     Behind {
+        /// The position that was taken.
+        position: Position,
+    },
+    /// The owner before this writer was alive after all, and wrote before this one had put anything: open again.
+    #[error(
+        "log position {position} was written by the producer that owned the dataset before this one, which seemed to be \
+         gone: open the dataset again"
+    )]
+    Overtaken {
         /// The position that was taken.
         position: Position,
     },
@@ -180,7 +190,9 @@ impl Lost {
             Lost::StaleParent { .. } | Lost::BelowLogStart { .. } | Lost::Outdated { .. } | Lost::Behind { .. } => {
                 ErrorKind::Retry
             }
-            Lost::Trimmed { .. } | Lost::MayHaveCommitted { .. } | Lost::Nothing { .. } => ErrorKind::Stop,
+            Lost::Overtaken { .. } | Lost::Trimmed { .. } | Lost::MayHaveCommitted { .. } | Lost::Nothing { .. } => {
+                ErrorKind::Stop
+            }
             Lost::Foreign { .. } => ErrorKind::Damaged,
         }
     }
@@ -197,9 +209,20 @@ impl Refused {
                 ErrorKind::Program
             }
             Refused::Object(error) => error.kind(),
-            Refused::OthersObject { .. } | Refused::Unsettled { .. } => ErrorKind::Retry,
+            Refused::OthersObject { .. } | Refused::Unsettled { .. } | Refused::NoCheckpoint { .. } => ErrorKind::Retry,
+            Refused::Unproven(error) => error.kind(),
+            Refused::Unfit(_) => ErrorKind::Configuration,
             Refused::Gone(ReadError::Damaged { .. }) => ErrorKind::Damaged,
             Refused::Gone(_) => ErrorKind::Stop,
+        }
+    }
+}
+
+impl From<ProofError> for Refused {
+    fn from(error: ProofError) -> Refused {
+        match error {
+            ProofError::Unfit(unfit) => Refused::Unfit(unfit),
+            ProofError::Storage(error) => Refused::Unproven(error),
         }
     }
 }
@@ -249,6 +272,18 @@ pub enum Refused {
     /// place. Stop, find out who; then open the dataset again.
     #[error("the log that this writer appended to is gone")]
     Gone(#[source] ReadError),
+    /// The store does not keep put-if-absent: use another.
+    #[error(transparent)]
+    Unfit(#[from] UnfitStore),
+    /// Whether the store keeps put-if-absent could not be seen: try again.
+    #[error("the store gave no clear answer to the same entry put twice, so it is not trusted yet: try again")]
+    Unproven(#[source] StorageError),
+    /// A checkpoint is due before anything else, and other writers took its position each time: append again.
+    #[error("a checkpoint is due, and other writers took its log position, the last time {position}: append again")]
+    NoCheckpoint {
+        /// The position that was taken last.
+        position: Position,
+    },
     /// A checkpoint that is due before anything else stays unknown: settle it.
     #[error("the checkpoint at log position {position} is not settled: settle it, then append again")]
     Unsettled {

@@ -117,6 +117,23 @@ pub fn plan(log_state: &LogState, have: Option<Have>, target: Version, model: &C
     by_deltas.into_iter().chain(by_snapshot).min_by_key(|plan| plan.price)
 }
 
+/// The snapshots to begin at on the way to `target`, in the order in which to try them if what is read turns out to be
+/// damaged: the cheapest way's, then the others, newest first. `None` is the way from nothing by all deltas.
+#[must_use]
+pub fn routes(log_state: &LogState, target: Version, model: &CostModel) -> Vec<Option<Snapshot>> {
+    let Some(cheapest) = plan(log_state, None, target, model) else { return Vec::new() };
+    let usable = |version| version <= target && can_roll(log_state, version);
+    let others = log_state.snapshots.iter().rev().map(|kept| &kept.snapshot).filter(|other| usable(other.version));
+    let from_nothing = can_roll(log_state, Version::EMPTY).then_some(None);
+    let mut routes = vec![cheapest.snapshot];
+    for other in others.cloned().map(Some).chain(from_nothing) {
+        if !routes.contains(&other) {
+            routes.push(other);
+        }
+    }
+    routes
+}
+
 /// Whether a snapshot is due: the newest one with its deltas costs twice as much as it does alone.
 #[must_use]
 pub fn is_snapshot_due(log_state: &LogState, model: &CostModel) -> bool {
@@ -128,7 +145,7 @@ pub fn is_snapshot_due(log_state: &LogState, model: &CostModel) -> bool {
 
 /// Whether the deltas after `version` are all there.
 fn can_roll(log_state: &LogState, version: Version) -> bool {
-    version.position().next() >= log_state.log_start
+    version.position().next() >= log_state.log_start.max(log_state.whole_from)
 }
 
 fn snapshot_cost(snapshot: &Snapshot) -> Cost {

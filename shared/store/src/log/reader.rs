@@ -17,6 +17,7 @@ use super::tail::{self, LogHead, Tail, read_head, read_hint, read_object};
 use super::tombstone::Tombstone;
 use super::walk::{Walk, trimmed};
 use crate::storage::Storage;
+use cenote_state::hash::Hash;
 use cenote_state::ids::{Position, Version};
 
 /// Follows the log of one dataset. A dropped future loses nothing.
@@ -101,7 +102,7 @@ impl LogReader {
         // The hint first: what it tells of was there before it, so a later look at the log must find it.
         let hint = read_hint(&self.storage).await?;
         let last = self.log_state.position;
-        let last_is_entry = last.0 == 0 || self.stands_unchanged(last).await?;
+        let last_is_entry = last.0 == 0 || self.stands_unchanged(last, self.log_state.hash).await?;
         let announced = hint.as_ref().filter(|hint| last.0 > 0 && hint.dataset == self.log_state.dataset);
         let announced = announced.map(|hint| hint.position);
         let next = names::log_entry(last.next());
@@ -114,29 +115,24 @@ impl LogReader {
         Ok(hint)
     }
 
-    /// Whether our newest entry is still there; if not, the error says what happened to it.
-    pub(super) async fn stands_unchanged(&self, position: Position) -> Result<bool, ReadError> {
+    /// Whether an entry that was read, or put, is still there; if not, the error says what happened to it.
+    pub(super) async fn stands_unchanged(&self, position: Position, hash: Hash) -> Result<bool, ReadError> {
         let name = names::log_entry(position);
         match read_head(&self.storage, position).await? {
-            Some(LogHead::Entry(head)) if head.hash == self.log_state.hash => Ok(true),
+            Some(LogHead::Entry(head)) if head.hash == hash => Ok(true),
             Some(LogHead::Tombstone(tombstone)) => Err(self.trimmed(name, tombstone)),
             Some(LogHead::Entry(head)) if head.dataset != self.log_state.dataset => {
                 Err(ReadError::Replaced { object: name, expected: self.log_state.dataset, found: head.dataset })
             }
             Some(LogHead::Entry(_)) => Err(ReadError::damaged(name, "it is not the entry that was read before")),
-            None => Err(self.why_gone(name).await?),
-        }
-    }
-
-    /// Our newest entry is gone: so is the dataset, or another was made, or it is damage.
-    async fn why_gone(&self, name: String) -> Result<ReadError, ReadError> {
-        Ok(match read_head(&self.storage, Position(1)).await? {
-            None => ReadError::NotFound { url: self.storage.url().to_owned() },
-            Some(first) if first.dataset() != self.log_state.dataset => {
-                ReadError::Replaced { object: name, expected: self.log_state.dataset, found: first.dataset() }
+            None if read_head(&self.storage, Position(1)).await?.is_none() => {
+                Err(ReadError::NotFound { url: self.storage.url().to_owned() })
             }
-            Some(_) => ReadError::damaged(name, "it is missing, and it was there before"),
-        })
+            None => {
+                let cause = "it is missing, and it was there before";
+                Err(tail::why_missing(&self.storage, self.log_state.dataset, position, cause).await?)
+            }
+        }
     }
 
     /// The entries after `version`, up to this reader's place: what rolls a state of `version` forward.
@@ -161,6 +157,10 @@ impl LogReader {
         let name = names::log_entry(position);
         Ok(match read_head(&self.storage, position).await? {
             Some(LogHead::Tombstone(tombstone)) => self.trimmed(name, tombstone),
+            None if self.log_state.position.0 > 0 => {
+                let cause = "it is missing, and later entries exist";
+                tail::why_missing(&self.storage, self.log_state.dataset, position, cause).await?
+            }
             _ => ReadError::Missing { object: object.name.clone(), named_by: name },
         })
     }

@@ -2,17 +2,23 @@
 //!
 //! A log that is years long is known after a handful of requests. The resulting reader is at the tail and
 //! knows the snapshots and what each way costs; [`super::plan`] picks one.
+//!
+//! If the checkpoint, or an entry after it, is damaged or missing, the live log is read from its start, one stretch after
+//! another. What counts is the last stretch, which ends at the tail: its entries follow one another, and a snapshot that
+//! one of them names stands for everything before.
 
 use std::collections::VecDeque;
 
+use futures::future::join_all;
+
 use super::entry::{Body, Entry, LogObject, ObjectRef};
-use super::error::ReadError;
+use super::error::{DecodeError, ReadError};
 use super::head::Head;
 use super::names;
 use super::order::Rules;
 use super::reader::LogReader;
 use super::state::{Link, LogState};
-use super::tail::{find_tail, probe, read_object};
+use super::tail::{find_tail, probe, read_object, why_missing};
 use super::walk::{Walk, trimmed};
 use crate::storage::Storage;
 use cenote_state::ids::Position;
@@ -21,6 +27,9 @@ use cenote_state::ids::Position;
 pub const CHECKPOINT_EVERY: u64 = 1_000;
 /// A writer begins to try a little earlier, so that a store that fails now and then does not stop it.
 pub(super) const CHECKPOINT_FROM: u64 = 900;
+
+/// Entries read at once where some are damaged.
+const AHEAD: u64 = 16;
 
 /// Times that a start is trimmed away under us before we say so.
 const ATTEMPTS: usize = 5;
@@ -86,7 +95,18 @@ impl Kept {
 
 async fn start_once(storage: &Storage, rules: Rules, kept: &mut Kept) -> Result<LogState, ReadError> {
     let head = find_tail(storage, rules).await?.head;
-    let mut log_state = beginning(storage, &head).await?;
+    match from_checkpoint(storage, &head, kept).await {
+        Err(error) if is_damage(&error) => {
+            tracing::warn!(%error, url = storage.url(), "reading the log around what is damaged");
+            *kept = Kept { entries: VecDeque::new(), bytes: 0, bytes_max: kept.bytes_max };
+            around_damage(storage, &head, error).await
+        }
+        result => result,
+    }
+}
+
+async fn from_checkpoint(storage: &Storage, head: &Head, kept: &mut Kept) -> Result<LogState, ReadError> {
+    let mut log_state = beginning(storage, head).await?;
     let link = (log_state.position.0 > 0).then(|| Link::of_log_state(&log_state));
     let end = (head.position, head.hash);
     let mut walk = Walk::new(storage.clone(), head.dataset, log_state.position.next(), link, end);
@@ -95,6 +115,47 @@ async fn start_once(storage: &Storage, rules: Rules, kept: &mut Kept) -> Result<
         kept.keep(entry);
     }
     Ok(log_state)
+}
+
+/// Whether bytes are wrong or missing, so that reading them again does not help.
+fn is_damage(error: &ReadError) -> bool {
+    match error {
+        ReadError::Missing { .. } | ReadError::Damaged { .. } => true,
+        ReadError::Decode(error) => matches!(error, DecodeError::Damaged { .. } | DecodeError::TooLarge { .. }),
+        _ => false,
+    }
+}
+
+/// The log's state from the entries after the last damaged one, if one of them names a snapshot to start from.
+async fn around_damage(storage: &Storage, head: &Head, damage: ReadError) -> Result<LogState, ReadError> {
+    let mut stretch: Option<LogState> = None;
+    let mut position = head.log_start.0;
+    while position <= head.position.0 {
+        let end = head.position.0.min(position + AHEAD - 1);
+        let reads = join_all((position..=end).map(|position| read_object(storage, Position(position)))).await;
+        for (at, read) in (position..).zip(reads) {
+            let name = names::log_entry(Position(at));
+            match read {
+                Ok(Some(LogObject::Entry(entry))) if entry.head.dataset == head.dataset => {
+                    let follows = stretch.take().and_then(|mut state| state.advance(&entry).is_ok().then_some(state));
+                    stretch = Some(follows.map_or_else(|| LogState::beginning_with(&entry), Ok)?);
+                }
+                Ok(Some(LogObject::Entry(entry))) => {
+                    let (expected, found) = (head.dataset, entry.head.dataset);
+                    return Err(ReadError::Replaced { object: name, expected, found });
+                }
+                Ok(Some(LogObject::Tombstone(tombstone))) => return Err(trimmed(name, head.dataset, tombstone)),
+                Ok(None) => stretch = None,
+                Err(error) if is_damage(&error) => stretch = None,
+                Err(error) => return Err(error),
+            }
+        }
+        position = end + 1;
+    }
+    match stretch {
+        Some(state) if state.hash == head.hash && !state.snapshots.is_empty() => Ok(state),
+        _ => Err(damage),
+    }
 }
 
 /// The newest checkpoint as of `head`, else the beginning of the log.
@@ -122,7 +183,10 @@ async fn checkpoint_entry(storage: &Storage, head: &Head) -> Result<Entry, ReadE
             Err(ReadError::Replaced { object: name, expected: head.dataset, found: entry.head.dataset })
         }
         Some(LogObject::Tombstone(tombstone)) => Err(trimmed(name, head.dataset, tombstone)),
-        None => Err(ReadError::damaged(name, "it is missing, and later entries exist")),
+        None => {
+            let cause = "it is missing, and later entries exist";
+            Err(why_missing(storage, head.dataset, head.checkpoint, cause).await?)
+        }
     }
 }
 

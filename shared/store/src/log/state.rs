@@ -90,6 +90,9 @@ pub struct LogState {
     pub checkpoint: Position,
     /// The first position that holds an entry.
     pub log_start: Position,
+    /// From here on all entries were seen to follow one another; 0 if that is all there are. Only a start around damage
+    /// sets it, and no checkpoint holds it.
+    pub whole_from: Position,
     /// The newest commit.
     pub version: Version,
     /// Its state's digest.
@@ -113,6 +116,7 @@ impl LogState {
             epoch: Epoch(0),
             checkpoint: Position(0),
             log_start: Position(1),
+            whole_from: Position(0),
             version: Version::EMPTY,
             digest: 0,
             cost: Cost::default(),
@@ -141,6 +145,34 @@ impl LogState {
         Link::of_log_state(self).check(&entry.head)?;
         self.take(entry);
         Ok(())
+    }
+
+    /// The state after `entry`, of which the entries before are not known: what it and later ones say counts. Snapshots of
+    /// versions before it can't be rolled forward.
+    pub(super) fn beginning_with(entry: &Entry) -> Result<LogState, ReadError> {
+        let head = &entry.head;
+        if head.position.0 == 1 {
+            let mut log_state = LogState::empty();
+            return log_state.advance(entry).map(|()| log_state);
+        }
+        let opens = u64::from(head.kind == Kind::Open);
+        let (version, digest) = match &entry.body {
+            Body::Commit(commit) => (commit.parent, commit.parent_digest),
+            _ => (Version::EMPTY, 0),
+        };
+        let mut log_state = LogState {
+            dataset: head.dataset,
+            position: Position(head.position.0 - 1),
+            hash: head.previous,
+            epoch: Epoch(head.epoch.0 - opens),
+            checkpoint: if head.kind == Kind::Checkpoint { Position(0) } else { head.checkpoint },
+            log_start: head.log_start,
+            whole_from: head.position,
+            version,
+            digest,
+            ..LogState::empty()
+        };
+        log_state.advance(entry).map(|()| log_state)
     }
 
     fn take(&mut self, entry: &Entry) {
@@ -179,9 +211,14 @@ impl LogState {
     }
 
     fn keep(&mut self, snapshot: &Snapshot, time: Timestamp) {
-        if snapshot.version.0 + 1 < self.log_start.0 {
+        if snapshot.version.0 + 1 < self.log_start.max(self.whole_from).0 {
             return; // the deltas that would roll it forward are gone
         }
+        if self.whole_from.0 > 0 && snapshot.version > self.version {
+            (self.version, self.digest) = (snapshot.version, snapshot.digest);
+        }
+        // A second snapshot of a version takes the place of the first: somebody had a reason to make it.
+        self.snapshots.retain(|other| other.snapshot.version != snapshot.version);
         let kept = KeptSnapshot { snapshot: snapshot.clone(), time, cost: self.cost_at(snapshot.version) };
         let at = self.snapshots.partition_point(|other| other.snapshot.version <= snapshot.version);
         self.snapshots.insert(at, kept);

@@ -63,17 +63,13 @@ pub async fn find_tail(storage: &Storage, rules: Rules) -> Result<Tail, ReadErro
 
 /// A position that exists: the hint's, else 1.
 async fn lower_bound(storage: &Storage, rules: Rules, hint: Option<&Hint>) -> Result<(Position, LogHead), ReadError> {
-    let first = Position(1);
-    let Some(hint) = hint.filter(|hint| hint.position > first) else {
-        let head = read_head(storage, first).await?;
-        return head.map(|head| (first, head)).ok_or_else(|| not_found(storage));
-    };
+    let Some(hint) = hint.filter(|hint| hint.position > Position(1)) else { return beginning(storage).await };
     if let Some(head) = read_head(storage, hint.position).await? {
         return Ok((hint.position, head));
     }
-    let Some(head) = read_head(storage, first).await? else { return Err(not_found(storage)) };
-    // A hint that outlived its dataset says nothing about the one that is here now.
-    let same = (head.dataset() == hint.dataset).then_some(hint.position);
+    let (first, head) = beginning(storage).await?;
+    // A hint that outlived its dataset, or the tombstone at its position, says nothing about what is here now.
+    let same = (head.dataset() == hint.dataset && hint.position > first).then_some(hint.position);
     match rules.is_end(first, true, same) {
         NotFound::End => Ok((first, head)),
         NotFound::Damage => {
@@ -81,6 +77,43 @@ async fn lower_bound(storage: &Storage, rules: Rules, hint: Option<&Hint>) -> Re
             Err(ReadError::damaged(names::log_entry(hint.position), cause))
         }
     }
+}
+
+/// The first position from which on all exist: 1, or what the tombstone there says. Others may have been deleted.
+async fn beginning(storage: &Storage) -> Result<(Position, LogHead), ReadError> {
+    let first = Position(1);
+    let Some(head) = read_head(storage, first).await? else { return Err(not_found(storage)) };
+    match head {
+        LogHead::Tombstone(Tombstone { log_start, .. }) => {
+            let object = names::log_entry(log_start);
+            let missing = || ReadError::damaged(object, "it is missing, and the log begins there");
+            Ok((log_start, read_head(storage, log_start).await?.ok_or_else(missing)?))
+        }
+        LogHead::Entry(_) => Ok((first, head)),
+    }
+}
+
+/// Why nothing is at `position` of `dataset`, where something was: it was trimmed so long ago that its tombstone is gone,
+/// or it is damage, and `cause` says why.
+///
+/// # Errors
+/// If the store fails.
+pub(super) async fn why_missing(
+    storage: &Storage,
+    dataset: DatasetId,
+    position: Position,
+    cause: &str,
+) -> Result<ReadError, ReadError> {
+    let object = names::log_entry(position);
+    Ok(match read_head(storage, Position(1)).await? {
+        Some(first) if first.dataset() != dataset => {
+            ReadError::Replaced { object, expected: dataset, found: first.dataset() }
+        }
+        Some(LogHead::Tombstone(Tombstone { log_start, .. })) if log_start > position => {
+            ReadError::Trimmed { object, log_start }
+        }
+        _ => ReadError::damaged(object, cause),
+    })
 }
 
 /// The last position that exists, from one that does: doubling, then bisecting.

@@ -4,8 +4,10 @@
 //!   0  magic "CENOTE-T"  8 | 8 format version 2 | 10 reserved, zero 6 | 16 dataset id 16 | 32 log start 8 | 40 hash 33
 //! ```
 //!
-//! A log key is overwritten, never deleted, so that put-if-absent never forgets that it was taken. All positions of
-//! one trim hold the same bytes; a key at or above the log start that a tombstone tells can't hold it.
+//! A log key is overwritten, so that put-if-absent does not forget that it was taken while a writer may still want it.
+//! After [`retention::TOMBSTONE_LIFE`](super::retention::TOMBSTONE_LIFE) the key goes, but for that of position 1: its
+//! tombstone says where the log begins, and is put anew before others are deleted. A key at or above the log start that a
+//! tombstone tells can't hold it.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 
@@ -15,18 +17,19 @@ use super::error::DecodeError;
 use super::head::{FORMAT_AT, FORMAT_VERSION, array_at, check_hash, check_magic, cut_off, section_count, u64_at};
 use super::names;
 use cenote_state::hash::{HASH_BYTES, Hash};
-use cenote_state::ids::{DatasetId, Position};
+use cenote_state::ids::{DatasetId, Position, Timestamp};
 
 const MAGIC: [u8; 8] = *b"CENOTE-T";
 /// Always zero: a tombstone has no sections. Growth needs a new format version.
 const SECTIONS_AT: usize = FORMAT_AT + 2;
 const DATASET_AT: usize = SECTIONS_AT + 6;
 const LOG_START_AT: usize = DATASET_AT + 16;
-const HASH_AT: usize = LOG_START_AT + 8;
+const TIME_AT: usize = LOG_START_AT + 8;
+const HASH_AT: usize = TIME_AT + 8;
 /// Bytes of a tombstone.
 pub(crate) const TOMBSTONE_BYTES: usize = HASH_AT + HASH_BYTES;
 
-const _: () = assert!(TOMBSTONE_BYTES == 73);
+const _: () = assert!(TOMBSTONE_BYTES == 81);
 
 /// A log key whose entry was trimmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub struct Tombstone {
     pub dataset: DatasetId,
     /// Where the log begins, as of the trim that wrote this.
     pub log_start: Position,
+    /// When it was put, by its writer's clock.
+    pub time: Timestamp,
 }
 
 impl Tombstone {
@@ -47,6 +52,7 @@ impl Tombstone {
         out.extend_from_slice(&[0; 6]);
         out.extend_from_slice(&self.dataset.0);
         out.extend_from_slice(&self.log_start.0.to_le_bytes());
+        out.extend_from_slice(&self.time.0.to_le_bytes());
         let hash = Hash::of(&out).to_bytes();
         out.extend_from_slice(&hash);
         out.into()
@@ -69,7 +75,8 @@ impl Tombstone {
             return Err(DecodeError::damaged(name, format!("a tombstone of log start {log_start} can't be here")));
         }
         let dataset = DatasetId(array_at(bytes, DATASET_AT).ok_or_else(|| cut_off(name))?);
-        Ok(Tombstone { dataset, log_start })
+        let time = Timestamp(u64_at(bytes, TIME_AT).ok_or_else(|| cut_off(name))?);
+        Ok(Tombstone { dataset, log_start, time })
     }
 }
 

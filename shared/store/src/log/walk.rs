@@ -14,7 +14,7 @@ use super::entry::{Entry, LogObject};
 use super::error::ReadError;
 use super::names;
 use super::state::Link;
-use super::tail::read_object;
+use super::tail::{read_object, why_missing};
 use super::tombstone::Tombstone;
 use crate::storage::Storage;
 use cenote_state::hash::Hash;
@@ -72,7 +72,11 @@ impl Walk {
         let reads = (self.next.0..=end).map(|position| read_object(&self.storage, Position(position)));
         let mut ahead = VecDeque::new();
         for (position, object) in (self.next.0..).zip(join_all(reads).await) {
-            ahead.push_back(expect_entry(Position(position), object?, self.dataset)?);
+            let Some(object) = object? else {
+                let cause = "it is missing, and later entries exist";
+                return Err(why_missing(&self.storage, self.dataset, Position(position), cause).await?);
+            };
+            ahead.push_back(expect_entry(Position(position), object, self.dataset)?);
         }
         self.ahead = ahead;
         self.next = Position(end + 1);
@@ -81,15 +85,14 @@ impl Walk {
 }
 
 /// The entry at `position`, which was there a moment ago.
-fn expect_entry(position: Position, object: Option<LogObject>, dataset: DatasetId) -> Result<Entry, ReadError> {
+fn expect_entry(position: Position, object: LogObject, dataset: DatasetId) -> Result<Entry, ReadError> {
     let name = names::log_entry(position);
     match object {
-        None => Err(ReadError::damaged(name, "it is missing, and later entries exist")),
-        Some(LogObject::Tombstone(tombstone)) => Err(trimmed(name, dataset, tombstone)),
-        Some(LogObject::Entry(entry)) if entry.head.dataset != dataset => {
+        LogObject::Tombstone(tombstone) => Err(trimmed(name, dataset, tombstone)),
+        LogObject::Entry(entry) if entry.head.dataset != dataset => {
             Err(ReadError::Replaced { object: name, expected: dataset, found: entry.head.dataset })
         }
-        Some(LogObject::Entry(entry)) => Ok(*entry),
+        LogObject::Entry(entry) => Ok(*entry),
     }
 }
 

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use cenote_state::ids::Timestamp;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as Key;
 use object_store::{
@@ -65,6 +66,7 @@ const PARTS_IN_FLIGHT: usize = 4;
 /// assert_eq!(names, ["notes/a", "notes/b"]);
 ///
 /// assert_eq!(storage.size("notes/b").await?, Some(8));
+/// assert!(storage.modified("notes/b").await?.is_some());
 /// assert_eq!(storage.get("notes/b").await?.unwrap(), "in parts");
 /// assert_eq!(storage.get_range("notes/b", 3..5).await?.unwrap(), "pa");
 /// assert_eq!(storage.get_tail("notes/b", 5).await?.unwrap().bytes, "parts");
@@ -229,6 +231,18 @@ impl Storage {
     pub async fn size(&self, name: &str) -> Result<Option<u64>, StorageError> {
         let key = self.key(name, Operation::Read)?;
         Ok(self.found(name, self.store.head(&key).await)?.map(|meta| meta.size))
+    }
+
+    /// When an object was put, by the store's clock; `None` if it is missing.
+    ///
+    /// [Example](Storage#example)
+    ///
+    /// # Errors
+    /// If the store refuses or fails.
+    pub async fn modified(&self, name: &str) -> Result<Option<Timestamp>, StorageError> {
+        let key = self.key(name, Operation::Read)?;
+        let meta = self.found(name, self.store.head(&key).await)?;
+        Ok(meta.map(|meta| Timestamp(u64::try_from(meta.last_modified.timestamp_millis()).unwrap_or(0))))
     }
 
     /// Puts an object if there is none of that name.

@@ -19,16 +19,18 @@ fn breaking(rule: Option<Rule>) -> WriterOptions {
 /// A crash after any step of an open and a commit with a blob; how many named objects are not there.
 async fn missing_after_a_crash(rule: Option<Rule>) -> usize {
     let mut missing = 0;
-    for number in 0..12 {
+    let publish = async |storage: &Storage, env: &Env| {
+        let mut writer = open(storage, env, breaking(rule)).await.unwrap();
+        let (object, body) = blob_commit(&writer, "x");
+        position(writer.publish(object, body).await.unwrap());
+    };
+    let recorder = StepStore::new();
+    publish(&recorder.wrap(&memory()), &Env::simulated(1)).await;
+    for number in 0..recorder.steps().len() {
         let (env, storage) = (Env::simulated(1), memory());
         let killer = StepStore::kill_at(number, Moment::After);
         let wrapped = killer.wrap(&storage);
-        let work = async {
-            let mut writer = open(&wrapped, &env, breaking(rule)).await.unwrap();
-            let (object, body) = blob_commit(&writer, "x");
-            position(writer.publish(object, body).await.unwrap());
-        };
-        killer.until_killed(work).await;
+        killer.until_killed(publish(&wrapped, &env)).await;
         missing = missing.max(missing_objects(&storage).await);
     }
     missing

@@ -31,13 +31,17 @@ pub(crate) async fn reader(storage: &Storage) -> Result<LogReader, ReadError> {
     }
 }
 
-/// Opens as a producer does: start, catch up, open, again if another was faster.
+/// Opens as a producer does: start, catch up, open, again if another was faster. The `open` entry is put at once.
 pub(crate) async fn open(storage: &Storage, env: &Env, options: WriterOptions) -> Result<LogWriter, OpenError> {
     let mut reader = reader(storage).await?;
     loop {
         while reader.next().await?.is_some() {}
         match LogWriter::open(&reader, env.clone(), options.clone()).await {
             Err(OpenError::Behind { .. }) => {}
+            Ok(mut writer) => {
+                assert!(writer.take_dataset().await?.is_none(), "no other writer is there");
+                return Ok(writer);
+            }
             opened => return opened,
         }
     }

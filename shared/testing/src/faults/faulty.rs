@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use object_store::{Error, Result};
+use object_store::{Error, Extensions, PutResult, Result};
 
-use super::intercept::{Call, Interceptor, Reply, RequestKind, Run, wrap};
+use super::intercept::{Call, Condition, Interceptor, Reply, RequestKind, Run, wrap};
 use cenote_store::env::Env;
 use cenote_store::storage::Storage;
 
@@ -35,6 +35,13 @@ pub enum Fault {
     SaysExists,
     /// A put-if-absent takes effect, and the answer is "already exists", as after a retry that met its own first attempt.
     MeetsItself,
+    /// A put-if-absent overwrites what is there, and the answer is success: the store ignores the condition, or a proxy drops
+    /// the header.
+    IgnoresCondition,
+    /// A put-if-absent checks whether the object is there, and overwrites it this much later: the store is not atomic.
+    ChecksFirst(Duration),
+    /// A put-if-absent leaves what is there as it is, and the answer is success all the same.
+    SaysCreated,
     /// A read gets at most this many bytes, and the object's size fits them.
     Truncate(usize),
     /// A read gets one bit wrong: this one, counted from the first byte that it reads.
@@ -292,6 +299,20 @@ impl Interceptor for FaultyStore {
                 run.await?;
                 Err(exists(call.key, "status code: 412 Precondition Failed"))
             }
+            Fault::IgnoresCondition => {
+                call.condition(Condition::Ignored);
+                run.await
+            }
+            Fault::ChecksFirst(wait) => {
+                call.condition(Condition::CheckedFirst(self.env.clone(), wait));
+                run.await
+            }
+            Fault::SaysCreated => match run.await {
+                Err(Error::AlreadyExists { .. }) => {
+                    Ok(Reply::Put(PutResult { e_tag: None, version: None, extensions: Extensions::default() }))
+                }
+                answer => answer,
+            },
             Fault::Truncate(bytes) => Ok(damaged(run.await?, |body| body.truncate(bytes))),
             Fault::FlipBit(bit) => Ok(damaged(run.await?, |body| body.flip(bit))),
             Fault::Missing => Err(Error::NotFound { path: call.key, source: "status code: 404".into() }),

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use object_store::{
 };
 use tokio::sync::Mutex;
 
+use cenote_store::env::Env;
 use cenote_store::storage::Storage;
 
 /// The kinds of requests that a store gets.
@@ -69,12 +71,28 @@ pub(super) struct Call {
     pub(super) bytes: u64,
     /// The bit that arrives wrong, if one was set.
     garble: Arc<OnceLock<u64>>,
+    /// How the store treats the condition of a put-if-absent, if not as it should.
+    condition: Arc<OnceLock<Condition>>,
+}
+
+/// What a store makes of the condition of a put-if-absent.
+#[derive(Clone, Debug)]
+pub(super) enum Condition {
+    /// It overwrites what is there.
+    Ignored,
+    /// It checks, waits so long, and overwrites what is there by then.
+    CheckedFirst(Env, Duration),
 }
 
 impl Call {
     /// This bit of a put's payload arrives wrong, counted from the first byte, modulo the length.
     pub(super) fn garble(&self, bit: u64) {
         let _ = self.garble.set(bit);
+    }
+
+    /// The store treats a put-if-absent like this.
+    pub(super) fn condition(&self, condition: Condition) {
+        let _ = self.condition.set(condition);
     }
 }
 
@@ -123,7 +141,7 @@ impl<I> fmt::Display for Intercepted<I> {
 }
 
 fn call(kind: RequestKind, key: &Key, bytes: usize) -> Call {
-    Call { kind, key: key.to_string(), bytes: bytes as u64, garble: Arc::default() }
+    Call { kind, key: key.to_string(), bytes: bytes as u64, garble: Arc::default(), condition: Arc::default() }
 }
 
 /// The payload as it arrives.
@@ -149,7 +167,21 @@ impl<I: Interceptor> ObjectStore for Intercepted<I> {
         let kind = if matches!(options.mode, PutMode::Create) { RequestKind::Create } else { RequestKind::Put };
         let call = call(kind, key, payload.content_length());
         let (inner, key, garble) = (self.inner.clone(), key.clone(), call.garble.clone());
-        let run = async move { inner.put_opts(&key, arrives(payload, &garble), options).await.map(Reply::Put) };
+        let condition = call.condition.clone();
+        let run = async move {
+            let mode = match condition.get() {
+                None => options.mode,
+                Some(Condition::Ignored) => PutMode::Overwrite,
+                Some(Condition::CheckedFirst(env, wait)) => {
+                    if inner.head(&key).await.is_ok() {
+                        return Err(Error::AlreadyExists { path: key.to_string(), source: "412".into() });
+                    }
+                    env.sleep(*wait).await;
+                    PutMode::Overwrite
+                }
+            };
+            inner.put_opts(&key, arrives(payload, &garble), PutOptions { mode, ..options }).await.map(Reply::Put)
+        };
         put(self.interceptor.intercept(call, run.boxed()).await?)
     }
 

@@ -391,6 +391,7 @@ fn log_state(newest: &State) -> LogState {
         epoch: EPOCH,
         checkpoint: Position(5),
         log_start: Position(4),
+        whole_from: Position(0),
         version: Version(40),
         digest: newest.digest(),
         cost: cost(90_000, 41),
@@ -451,7 +452,7 @@ pub(super) fn entries() -> Vec<Bytes> {
 }
 
 pub(super) fn tombstones() -> Vec<Bytes> {
-    vec![Tombstone { dataset: DATASET, log_start: Position(43) }.encode()]
+    vec![Tombstone { dataset: DATASET, log_start: Position(43), time: Timestamp(1_767_225_600_123) }.encode()]
 }
 
 pub(super) fn hints() -> Vec<Bytes> {

@@ -23,6 +23,7 @@ const BATCH_BYTES: usize = 16 << 20;
 /// The blob of a whole state.
 #[must_use]
 pub fn encode_snapshot(dataset: DatasetId, state: &State, threads: usize) -> Blob {
+    let state = &state.settled(threads);
     let cuts: Vec<Cut<'_>> = state.tables().iter().map(|table| Cut::new(state, table)).collect();
     let pieces: Vec<(&Cut<'_>, Piece)> =
         cuts.iter().flat_map(|cut| cut.pieces().into_iter().map(move |piece| (cut, piece))).collect();

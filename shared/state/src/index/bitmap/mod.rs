@@ -131,6 +131,16 @@ impl LiveSet {
         })
     }
 
+    /// The live ordinals of a range, ascending. Empty pages cost nothing.
+    pub(crate) fn range(&self, range: Range<u32>) -> impl Iterator<Item = u32> {
+        let pages = range.start as usize / PAGE_ORDINALS..(range.end as usize).div_ceil(PAGE_ORDINALS);
+        let pages = pages.filter(|number| self.live_in(*number) > 0);
+        let words = pages.flat_map(|number| number * PAGE_WORDS..(number + 1) * PAGE_WORDS);
+        let ordinals = words.flat_map(|number| ordinals_of(number, self.word(number)));
+        let Range { start, end } = range;
+        ordinals.skip_while(move |ordinal| *ordinal < start).take_while(move |ordinal| *ordinal < end)
+    }
+
     /// The ordinals of a range that are not live, ascending; those beyond `capacity` are among them. Full pages cost
     /// nothing.
     pub fn absent(&self, range: Range<u32>) -> impl Iterator<Item = u32> {

@@ -14,7 +14,7 @@ use crate::log::{
     repair_checksums,
 };
 use cenote_state::hash::{HASH_BYTES, Hash};
-use cenote_state::ids::{Epoch, Position, Version};
+use cenote_state::ids::{Epoch, Position, Timestamp, Version};
 
 const NAME: &str = "log/00000000000000000042";
 
@@ -75,9 +75,10 @@ fn the_header_is_as_drawn() {
 
 #[test]
 fn a_tombstone_is_as_drawn() {
-    let tombstone = Tombstone { dataset: DATASET, log_start: Position(43) };
+    let tombstone = Tombstone { dataset: DATASET, log_start: Position(43), time: Timestamp(1_767_225_600_123) };
     let bytes = tombstone.encode();
     let mut expected = b"CENOTE-T\x02\0\0\0\0\0\0\x000123456789abcdef\x2B\0\0\0\0\0\0\0".to_vec();
+    expected.extend_from_slice(&1_767_225_600_123_u64.to_le_bytes());
     let hash = blake3::hash(&expected);
     expected.push(2);
     expected.extend_from_slice(hash.as_bytes());

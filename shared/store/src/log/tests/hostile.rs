@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::samples::{DATASET, entries};
 use crate::env::Env;
 use crate::log::{Hint, LogObject, LogState, Tombstone, decode, names, repair_checksums};
-use cenote_state::ids::Position;
+use cenote_state::ids::{Position, Timestamp};
 
 const NAME: &str = "log/00000000000000000042";
 const ROUNDS: usize = 60_000;
@@ -39,7 +39,7 @@ fn mutate(env: &Env, bytes: &mut Vec<u8>) {
 fn mutations_never_panic() {
     let env = Env::simulated(9);
     let mut corpus: Vec<Bytes> = entries(42).into_iter().map(|(_, bytes)| bytes).collect();
-    corpus.push(Tombstone { dataset: DATASET, log_start: Position(43) }.encode());
+    corpus.push(Tombstone { dataset: DATASET, log_start: Position(43), time: Timestamp(1_767_225_600_123) }.encode());
     corpus.push(Bytes::new());
     let (mut sound, mut broken) = (0, 0);
     for round in 0..ROUNDS {

@@ -17,35 +17,42 @@
 //! it (rule 2); an entry of the own epoch that took the position (a janitor's) means the same body at the next; a
 //! higher epoch is final (rule 3); a body is only put where it fits: a commit after its parent, a name above the
 //! log start (rule 5), a checkpoint just after the position that it describes; a checkpoint comes before the 1,000th entry
-//! since the last.
+//! since the last; no entry is put after a gap, as far as a look can show it; an object whose entry is lost is deleted by
+//! its writer; the store has refused the writer's first entry a second time before another is put ([`super::proof`]).
 
+mod look_back;
 mod put;
+mod tail;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::entry::{Body, Entry, ObjectRef, Open};
-use super::error::ReadError;
 use super::head::{Head, Kind};
 use super::heartbeat::Heartbeat;
 use super::names::{Folder, ObjectName};
 use super::order::{PublishStep, Rules};
 use super::outcome::{Lost, Outcome, Pending, Refused};
+use super::proof;
 use super::reader::LogReader;
 use super::start::{CHECKPOINT_EVERY, CHECKPOINT_FROM};
 use super::state::LogState;
 use crate::env::{Env, Instant};
 use crate::storage::Storage;
 use cenote_state::hash::Hash;
-use cenote_state::ids::{Epoch, Timestamp, Version};
+use cenote_state::ids::{Epoch, Position, Timestamp, Version};
+use look_back::Sight;
+use tail::SharedTail;
 
 /// An owner's name is cut to this many bytes.
 const OWNER_BYTES_MAX: usize = 255;
 /// One request is given up after this long; it may land all the same.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
-/// So often, at most, a writer looks whether the log that it appends to is still there.
-const LOOK_BACK_EVERY: Duration = Duration::from_mins(1);
+/// So often a checkpoint is put again because another writer took its position, before its writer gives up.
+const CHECKPOINT_TRIES: u32 = 4;
+/// The pause before the first of these; each is twice as long as the one before.
+const CHECKPOINT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How to write. Each field states its default.
 #[derive(Clone, Debug)]
@@ -107,9 +114,15 @@ pub struct LogWriter {
     settled: Option<([u8; 16], Outcome)>,
     ended: Option<Outcome>,
     heartbeat: Option<Heartbeat>,
+    /// It is this writer's turn, and its `open` comes before its first other entry.
+    is_waiting: bool,
     /// Until when a lost `open` goes on at the next position.
     insists_until: Option<Instant>,
-    looked_back: Instant,
+    /// What the writers of this process know of the tail together.
+    tail: SharedTail,
+    sight: Sight,
+    /// The first entry that this writer put, until the store has refused it a second time.
+    unproven: Option<(String, Bytes)>,
     commit_time: Timestamp,
 }
 
@@ -132,9 +145,19 @@ impl LogWriter {
         LogWriter::new(reader.storage().clone(), env, options, log_state, epoch)
     }
 
+    /// Another writer of this process in the same epoch, for work outside the commits: it puts no commits and no hints.
+    /// The two know of each other's entries, so neither is put where the other's is.
+    #[must_use]
+    pub fn beside(&self) -> LogWriter {
+        let (storage, env, options) = (self.storage.clone(), self.env.clone(), self.options.clone());
+        let mut writer = LogWriter::new(storage, env, options, self.log_state.clone(), self.epoch);
+        writer.tail = self.tail.clone();
+        writer
+    }
+
     pub(super) fn new(storage: Storage, env: Env, options: WriterOptions, log_state: LogState, epoch: Epoch) -> Self {
         let (in_flight, settled, ended, heartbeat, insists_until) = (None, None, None, None, None);
-        let looked_back = env.instant();
+        let sight = Sight::new(&env, &log_state);
         LogWriter {
             storage,
             env,
@@ -145,8 +168,11 @@ impl LogWriter {
             settled,
             ended,
             heartbeat,
+            is_waiting: false,
             insists_until,
-            looked_back,
+            tail: SharedTail::default(),
+            sight,
+            unproven: None,
             commit_time: Timestamp::default(),
         }
     }
@@ -157,7 +183,7 @@ impl LogWriter {
         &self.log_state
     }
 
-    /// This writer's epoch.
+    /// This writer's epoch; before its `open` is put, the one that it will have.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.epoch
@@ -204,8 +230,8 @@ impl LogWriter {
     /// # Errors
     /// `Refused`: nothing was put, and what to change.
     pub async fn append(&mut self, body: Body) -> Result<Outcome, Refused> {
-        if let Some(unknown) = self.settle_earlier().await {
-            return Ok(unknown);
+        if let Some(end) = self.take_dataset().await? {
+            return Ok(end);
         }
         self.checkpoint_if_due().await?;
         self.put(body).await
@@ -216,14 +242,17 @@ impl LogWriter {
     /// # Errors
     /// `Refused`: nothing was put but perhaps the object, which no entry names.
     pub async fn publish(&mut self, object: NewObject, body: Body) -> Result<Outcome, Refused> {
-        if let Some(unknown) = self.settle_earlier().await {
-            return Ok(unknown);
+        if let Some(end) = self.take_dataset().await? {
+            return Ok(end);
         }
         self.checkpoint_if_due().await?;
-        self.publish_steps(object, body).await
+        let name = object.name.to_string();
+        let put = self.publish_steps(object, body, false).await;
+        self.clear_away(&name, &put).await;
+        put
     }
 
-    async fn publish_steps(&mut self, object: NewObject, body: Body) -> Result<Outcome, Refused> {
+    async fn publish_steps(&mut self, object: NewObject, body: Body, in_turn: bool) -> Result<Outcome, Refused> {
         let (mut parts, mut body, mut outcome) = (Some(object.parts), Some(body), None);
         for step in self.options.rules.publish_steps() {
             match step {
@@ -233,41 +262,79 @@ impl LogWriter {
                 }
                 PublishStep::Entry => {
                     let body = body.take().expect("each step comes once");
-                    outcome = Some(self.put(body).await?);
+                    outcome = Some(if in_turn { self.put_now(body).await? } else { self.put(body).await? });
                 }
             }
         }
         Ok(outcome.expect("one step puts the entry"))
     }
 
-    /// Writes a checkpoint: the log's state as an object, and the entry that names it. Tries again while janitors
-    /// take its position.
-    ///
-    /// # Errors
-    /// As for [`LogWriter::publish`].
-    pub async fn checkpoint(&mut self) -> Result<Outcome, Refused> {
-        if let Some(unknown) = self.settle_earlier().await {
-            return Ok(unknown);
-        }
-        loop {
-            let name = self.object_name(Folder::Checkpoints, None);
-            let parts = vec![self.log_state.encode().map_err(Refused::Encode)?];
-            let object = NewObject { name, parts };
-            let body = Body::Checkpoint(object.reference());
-            match self.publish_steps(object, body).await? {
-                Outcome::Lost(Lost::Outdated { .. }) => {}
-                outcome => return Ok(outcome),
+    /// Deletes an object whose entry does not stand in the log and never will.
+    async fn clear_away(&self, name: &str, put: &Result<Outcome, Refused>) {
+        match put {
+            Ok(Outcome::Committed(_) | Outcome::Unknown(_) | Outcome::Lost(Lost::MayHaveCommitted { .. })) => {}
+            _ => {
+                if let Err(error) = self.storage.delete(name).await {
+                    tracing::debug!(%error, "an object that no entry names is left for the next sweep");
+                }
             }
         }
     }
 
-    async fn checkpoint_if_due(&mut self) -> Result<(), Refused> {
+    /// Writes a checkpoint: the log's state as an object, and the entry that names it. No other writer of this process
+    /// puts an entry meanwhile; if other processes take its position, it is tried again a few times.
+    ///
+    /// # Errors
+    /// As for [`LogWriter::publish`].
+    pub async fn checkpoint(&mut self) -> Result<Outcome, Refused> {
+        if let Some(end) = self.take_dataset().await? {
+            return Ok(end);
+        }
+        let mut pause = CHECKPOINT_PAUSE;
+        for _ in 1..CHECKPOINT_TRIES {
+            match self.checkpoint_once().await? {
+                Outcome::Lost(Lost::Outdated { .. }) => {}
+                outcome => return Ok(outcome),
+            }
+            self.env.sleep(self.env.jitter(pause, 0.5)).await;
+            pause *= 2;
+            self.catch_up().await;
+        }
+        self.checkpoint_once().await
+    }
+
+    /// Reads what others have put, up to the tail or to what a put will run into.
+    async fn catch_up(&mut self) {
+        let mut reader = LogReader::at(self.storage.clone(), self.log_state.clone());
+        while let Ok(Ok(Some(entry))) = self.env.timeout(ATTEMPT_TIMEOUT, reader.next()).await {
+            if self.options.rules.is_fenced(self.epoch, entry.head.epoch) {
+                return;
+            }
+            self.log_state.clone_from(reader.log_state());
+        }
+    }
+
+    async fn checkpoint_once(&mut self) -> Result<Outcome, Refused> {
+        let turn = self.turn().await;
+        let name = self.object_name(Folder::Checkpoints, None);
+        let object = NewObject { name, parts: vec![self.log_state.encode().map_err(Refused::Encode)?] };
+        let body = Body::Checkpoint(object.reference());
+        let put = self.publish_steps(object, body, true).await;
+        self.pass_on(turn);
+        self.clear_away(&name.to_string(), &put).await;
+        put
+    }
+
+    pub(super) async fn checkpoint_if_due(&mut self) -> Result<(), Refused> {
         let since = self.log_state.entries_since_checkpoint();
         if since < CHECKPOINT_FROM || self.ended.is_some() {
             return Ok(());
         }
         match self.checkpoint().await {
             Ok(Outcome::Unknown(pending)) => Err(Refused::Unsettled { position: pending.position() }),
+            Ok(Outcome::Lost(Lost::Outdated { position })) if since + 2 >= CHECKPOINT_EVERY => {
+                Err(Refused::NoCheckpoint { position })
+            }
             // If this is lost or fenced, the caller's own body will be, too, and the caller learns it then.
             Ok(_) => Ok(()),
             Err(error) if since + 2 < CHECKPOINT_EVERY => {
@@ -280,10 +347,11 @@ impl LogWriter {
 
     /// Settles what an earlier call left in flight: `None` if there is nothing.
     pub async fn settle(&mut self) -> Option<Outcome> {
-        match &self.in_flight {
-            Some(_) => Some(self.drive().await),
-            None => None,
-        }
+        self.in_flight.as_ref()?;
+        let turn = self.turn().await;
+        let outcome = self.drive().await;
+        self.pass_on(turn);
+        Some(outcome)
     }
 
     async fn settle_earlier(&mut self) -> Option<Outcome> {
@@ -299,46 +367,107 @@ impl LogWriter {
     pub async fn settle_pending(&mut self, pending: Pending) -> Outcome {
         let nonce = pending.nonce();
         if self.in_flight.as_ref().is_some_and(|flight| flight.entry.head.nonce == nonce) {
-            return self.drive().await;
+            return self.settle().await.expect("it is in flight");
         }
         let settled = self.settled.as_ref().filter(|(settled, _)| *settled == nonce);
         settled.map_or(Outcome::Unknown(pending), |(_, outcome)| outcome.clone())
     }
 
     /// Settles what is in flight and puts the last hint: no producer owns the dataset. `Some` if an entry stays unknown;
-    /// then the hint goes on telling of an owner, and the writer can be closed again.
+    /// then the hint goes on telling of an owner, and the writer can be closed again. So it does if the future is dropped.
     pub async fn close(&mut self) -> Option<Pending> {
         if let Some(Outcome::Unknown(pending)) = self.settle().await {
             return Some(pending.earlier());
         }
-        if let Some(heartbeat) = self.heartbeat.take() {
+        if let Some(heartbeat) = &self.heartbeat {
             if self.ended.is_none() && !heartbeat.is_stopped() {
                 heartbeat.release().await;
             }
             heartbeat.stop();
         }
+        self.heartbeat = None;
         None
+    }
+
+    /// Settles what an earlier call left, and puts this writer's `open` if it has put nothing yet; all that writes does so
+    /// first. `Some`: the dataset is not, or no longer, this writer's, or it is not known yet.
+    ///
+    /// # Errors
+    /// As for [`LogWriter::append`].
+    pub async fn take_dataset(&mut self) -> Result<Option<Outcome>, Refused> {
+        if let Some(unknown) = self.settle_earlier().await {
+            return Ok(Some(unknown));
+        }
+        if self.is_waiting {
+            if let Some(ended) = &self.ended {
+                return Ok(Some(ended.clone()));
+            }
+            if let Some(lost) = self.look_back().await? {
+                return Ok(Some(lost));
+            }
+            self.place(self.open_body(), self.env.random_id())?;
+            match self.drive().await {
+                Outcome::Committed(_) => {}
+                Outcome::Unknown(pending) => return Ok(Some(Outcome::Unknown(pending.earlier()))),
+                lost => return Ok(Some(lost)),
+            }
+        }
+        self.prove_store().await?;
+        Ok(None)
+    }
+
+    /// It is this writer's turn: it says so from now on, and puts its `open` when it has something to write.
+    pub(super) fn wait_to_open(&mut self) {
+        self.is_waiting = true;
+        self.heartbeat = Some(self.new_heartbeat(self.log_state.epoch, self.log_state.position));
+    }
+
+    fn open_body(&self) -> Body {
+        Body::Open(Open { owner: self.owner() })
+    }
+
+    fn owner(&self) -> String {
+        let mut owner = self.options.owner.clone();
+        owner.truncate(owner.floor_char_boundary(OWNER_BYTES_MAX));
+        owner
+    }
+
+    fn new_heartbeat(&self, epoch: Epoch, position: Position) -> Heartbeat {
+        let owner = (self.log_state.dataset, epoch, self.owner());
+        let (storage, env) = (self.storage.clone(), self.env.clone());
+        Heartbeat::new(storage, env, owner, self.options.heartbeat_interval, position)
     }
 
     /// Takes the dataset: the last step of opening. One that insists takes a later position if others take the first
     /// ones, for a `commit_timeout`.
     pub(super) async fn put_open(&mut self, insists: bool) -> Result<Outcome, Refused> {
         self.insists_until = insists.then(|| self.env.instant() + self.options.commit_timeout);
-        let mut owner = self.options.owner.clone();
-        owner.truncate(owner.floor_char_boundary(OWNER_BYTES_MAX));
-        let open = Body::Open(Open { owner: owner.clone() });
-        self.place(open, self.env.random_id())?;
+        self.place(self.open_body(), self.env.random_id())?;
         let outcome = self.drive().await;
         self.insists_until = None;
         if let Outcome::Committed(position) = outcome {
-            let owner = (self.log_state.dataset, self.epoch, owner);
-            let (storage, env) = (self.storage.clone(), self.env.clone());
-            self.heartbeat = Some(Heartbeat::new(storage, env, owner, self.options.heartbeat_interval, position));
+            self.prove_store().await?;
+            self.heartbeat = Some(self.new_heartbeat(self.epoch, position));
         }
         Ok(outcome)
     }
 
+    /// The same entry, put again under its condition, must be refused: a store that takes it takes another writer's, too.
+    async fn prove_store(&mut self) -> Result<(), Refused> {
+        let Some((name, bytes)) = self.unproven.clone() else { return Ok(()) };
+        proof::refuses(&self.storage, &self.env, &name, &bytes, self.options.commit_timeout).await?;
+        self.unproven = None;
+        Ok(())
+    }
+
     async fn put(&mut self, body: Body) -> Result<Outcome, Refused> {
+        let turn = self.turn().await;
+        let outcome = self.put_now(body).await;
+        self.pass_on(turn);
+        outcome
+    }
+
+    async fn put_now(&mut self, body: Body) -> Result<Outcome, Refused> {
         if let Some(ended) = &self.ended {
             return Ok(ended.clone());
         }
@@ -346,32 +475,11 @@ impl LogWriter {
         if let Some(lost) = self.misfit(&body) {
             return Ok(Outcome::Lost(lost));
         }
-        self.look_back().await?;
+        if let Some(lost) = self.look_back().await? {
+            return Ok(lost);
+        }
         self.place(body, self.env.random_id())?;
         Ok(self.drive().await)
-    }
-
-    /// Whether our newest entry is still there: no reader would see what is put after a gap or into another dataset. At
-    /// most one request a minute, so it finds a mistake out, and soon; it does not rule one out.
-    async fn look_back(&mut self) -> Result<(), Refused> {
-        let now = self.env.instant();
-        if now - self.looked_back < LOOK_BACK_EVERY {
-            return Ok(());
-        }
-        let reader = LogReader::at(self.storage.clone(), self.log_state.clone());
-        match self.env.timeout(ATTEMPT_TIMEOUT, reader.stands_unchanged(self.log_state.position)).await {
-            // A writer that was trimmed past learns it from its own position.
-            Ok(Ok(_) | Err(ReadError::Trimmed { .. })) => self.looked_back = now,
-            Ok(Err(gone @ (ReadError::NotFound { .. } | ReadError::Replaced { .. }))) => {
-                // The hint belongs to another dataset now, or to none: it is not ours to overwrite, not even when closing.
-                self.heartbeat.as_ref().inspect(|heartbeat| heartbeat.stop());
-                return Err(Refused::Gone(gone));
-            }
-            Ok(Err(damaged @ ReadError::Damaged { .. })) => return Err(Refused::Gone(damaged)),
-            // A store that has its troubles is no sign of anything.
-            Ok(Err(_)) | Err(_) => {}
-        }
-        Ok(())
     }
 
     /// What only a mistake of the caller's can cause.

@@ -14,7 +14,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
 use super::{ATTEMPT_TIMEOUT, LogWriter};
-use crate::log::entry::{Body, ENTRY_BYTES_MAX, LogObject, decode};
+use crate::log::entry::{Body, ENTRY_BYTES_MAX, Entry, LogObject, decode};
 use crate::log::error::{DecodeError, ReadError};
 use crate::log::head::{Head, Kind};
 use crate::log::names;
@@ -34,10 +34,12 @@ const CLEAR_WITHIN: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// What one attempt to put found.
-enum Attempt {
+pub(super) enum Attempt {
     Committed,
     /// Another's bytes are there, or the store shows something that can't be ours.
     Lost(Standing, Option<Bytes>),
+    /// The log went on, or is another, whatever is at our position.
+    CutOff(Lost),
     /// With what the store said.
     Undecided(String),
 }
@@ -59,6 +61,10 @@ impl LogWriter {
                     (started, pause) = (self.env.instant(), FIRST_PAUSE);
                     continue;
                 }
+                Attempt::CutOff(lost) => match self.cut_off(lost) {
+                    ControlFlow::Break(outcome) => return self.finish(outcome),
+                    ControlFlow::Continue(()) => continue,
+                },
                 Attempt::Undecided(cause) => cause,
             };
             let left = self.options.commit_timeout.saturating_sub(self.env.instant() - started);
@@ -87,7 +93,7 @@ impl LogWriter {
             }
         };
         let said = match answer {
-            Ok(Ok(Created::Yes)) => return Attempt::Committed,
+            Ok(Ok(Created::Yes)) => return self.believed(timeout).await,
             Ok(Ok(Created::Exists)) => {
                 is_refused = true;
                 format!("the store says that {name} exists, and does not show it")
@@ -97,7 +103,7 @@ impl LogWriter {
         };
         let (standing, found) = self.look(&name, &bytes, timeout.max(FIRST_PAUSE)).await;
         match self.options.rules.judge_put(standing) {
-            Verdict::Committed => Attempt::Committed,
+            Verdict::Committed => self.believed(timeout).await,
             Verdict::Lost => {
                 let is_clear = is_refused && self.env.instant() - began < CLEAR_WITHIN;
                 self.in_flight.as_mut().expect("it still is").is_doubtful = was_doubtful || !is_clear;
@@ -156,6 +162,14 @@ impl LogWriter {
         if entry.head.kind == Kind::Commit {
             self.commit_time = entry.head.time;
         }
+        if entry.head.kind == Kind::Open {
+            self.is_waiting = false;
+            if let Some(heartbeat) = &self.heartbeat {
+                heartbeat.opened(self.epoch, position);
+            }
+            self.unproven = Some((names::log_entry(position), flight.bytes.clone()));
+        }
+        self.sight.saw(&self.env);
         if let Some(heartbeat) = &self.heartbeat {
             heartbeat.note(position);
         }
@@ -189,8 +203,11 @@ impl LogWriter {
             None => return ControlFlow::Break(Outcome::Lost(Lost::Nothing { position })),
         };
         let is_open = matches!(body, Body::Open(_));
-        if is_open && !self.insists() {
+        if is_open && !self.insists() && !self.is_waiting {
             return ControlFlow::Break(Outcome::Lost(Lost::Behind { position }));
+        }
+        if self.is_waiting && matches!(entry.body, Body::Open(_) | Body::Commit(_)) {
+            return self.not_our_turn(&entry);
         }
         if let Err(error) = self.log_state.advance(&entry) {
             return self.cut_off(does_not_follow(&name, &error));
@@ -210,6 +227,16 @@ impl LogWriter {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => self.end(Outcome::Lost(Lost::Foreign { object: name, cause: error.to_string() })),
         }
+    }
+
+    /// Another producer wrote before this one's `open`: what this one has loaded is not the newest, or not its to follow.
+    fn not_our_turn(&mut self, entry: &Entry) -> ControlFlow<Outcome> {
+        let Head { position, epoch, .. } = entry.head;
+        self.epoch = self.log_state.epoch;
+        if epoch > self.epoch {
+            return self.end(Outcome::Fenced(Fenced { position, epoch, own: self.epoch }));
+        }
+        self.end(Outcome::Lost(Lost::Overtaken { position }))
     }
 
     /// Whether an `open` is in flight that goes on at the next position if it loses this one.
