@@ -46,11 +46,19 @@ async fn feature(State(consumer): State<Consumer>, Path(path): Path<String>) -> 
 /// Whether the process is alive: it is if it answers. The text about the data is for people.
 async fn health(State(consumer): State<Consumer>) -> Response {
     let status = consumer.status();
-    ([(header::CACHE_CONTROL, "no-store")], format!("{:?}, version {}\n", status.health, status.version))
-        .into_response()
+    ([(header::CACHE_CONTROL, "no-store")], format!("{}, version {}\n", status.health, status.version)).into_response()
 }
 
-/// Whether it has data to serve. Stale data counts: a read service keeps answering.
-async fn ready(State(consumer): State<Consumer>) -> StatusCode {
-    if consumer.is_serving() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+/// Whether it has data to serve. Stale data counts: a read service keeps answering. A dataset without the types that this
+/// program reads is the wrong one.
+async fn ready(State(consumer): State<Consumer>) -> Response {
+    let status = consumer.status();
+    if !consumer.is_serving() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "no version yet\n").into_response();
+    }
+    if !status.missing_types.is_empty() {
+        let missing = status.missing_types.join(", ");
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("the dataset lacks {missing}\n")).into_response();
+    }
+    StatusCode::OK.into_response()
 }

@@ -218,7 +218,7 @@ impl<L: Location> ConsumerBuilder<L> {
         self
     }
 
-    /// Limits the memory of a state; a version that takes more is refused, and the old one served. Default: the memory of the
+    /// Limits the memory of a state and its indexes; a version that takes more is refused, and the old one served. Default: the memory of the
     /// machine or the container.
     ///
     /// ```

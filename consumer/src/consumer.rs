@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::{RefreshCause, RefreshError, WaitCause, WaitError};
 use crate::follow::Goal;
-use crate::inner::Inner;
+use crate::inner::{Ended, Inner, Progress};
 use crate::report::RefreshReport;
 use crate::status::Status;
 use crate::task::RefreshRequest;
@@ -251,8 +251,8 @@ impl Consumer {
                 return Ok(view);
             }
             drop(view);
-            if progress.borrow_and_update().closed {
-                return Err(WaitCause::Closed);
+            if let Some(ended) = progress.borrow_and_update().ended {
+                return Err(WaitCause::Ended(ended));
             }
             *last_error = self.refresh().await.err();
             if self.version() >= wanted {
@@ -304,11 +304,12 @@ impl Consumer {
     pub async fn newer_than(&self, version: Version) -> Result<View, WaitError> {
         let mut progress = self.inner.progress.subscribe();
         // The sender is part of what this handle holds, so the channel is open.
-        let found =
-            progress.wait_for(|progress| progress.version > version || progress.closed).await.map(|found| *found);
+        let is_over = |progress: &Progress| progress.version > version || progress.ended.is_some();
+        let found = progress.wait_for(is_over).await.map(|found| *found);
         match found {
             Ok(found) if found.version > version => Ok(self.view()),
-            _ => Err(WaitCause::Closed.into()),
+            Ok(Progress { ended, .. }) => Err(WaitCause::Ended(ended.unwrap_or(Ended::Closed)).into()),
+            Err(_) => Err(WaitCause::Ended(Ended::Closed).into()),
         }
     }
 
@@ -338,7 +339,7 @@ impl Consumer {
     pub async fn close(&self) {
         self.handle.close.send_replace(true);
         let mut progress = self.inner.progress.subscribe();
-        let _ = progress.wait_for(|progress| progress.closed).await;
+        let _ = progress.wait_for(|progress| progress.ended.is_some()).await;
     }
 
     /// Waits for one of this consumer's futures on a thread without an async runtime.
@@ -359,9 +360,10 @@ impl Consumer {
 
     async fn request(&self, goal: Goal) -> Result<Version, RefreshError> {
         let (reply, answer) = oneshot::channel();
-        let closed = || RefreshError::from(RefreshCause::Closed);
-        self.handle.requests.send(RefreshRequest { goal, reply }).map_err(|_| closed())?;
-        answer.await.map_err(|_| closed())?
+        // The task drops its receivers before it says why.
+        let ended = || RefreshError::from(RefreshCause::Ended(self.inner.ended().unwrap_or(Ended::Closed)));
+        self.handle.requests.send(RefreshRequest { goal, reply }).map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
     }
 }
 

@@ -12,7 +12,7 @@ use crate::cell::ViewCell;
 use crate::metrics::Metrics;
 use crate::report::RefreshReport;
 use crate::retire::RetiredViews;
-use crate::status::{Status, StatusInner};
+use crate::status::{Health, Status, StatusInner};
 
 pub(crate) type Listener = Arc<dyn Fn(&RefreshReport) + Send + Sync>;
 
@@ -20,7 +20,17 @@ pub(crate) type Listener = Arc<dyn Fn(&RefreshReport) + Send + Sync>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Progress {
     pub(crate) version: Version,
-    pub(crate) closed: bool,
+    /// Why the consumer follows no more.
+    pub(crate) ended: Option<Ended>,
+}
+
+/// Why a consumer follows no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Ended {
+    #[error("the consumer is closed; open another")]
+    Closed,
+    #[error("the consumer's task is gone, with the runtime that it ran on or after a panic; open another consumer")]
+    TaskGone,
 }
 
 /// Shared by the handles and the task.
@@ -45,7 +55,7 @@ impl Inner {
             url,
             cell: ViewCell::new(empty),
             dataset: OnceLock::new(),
-            progress: watch::Sender::new(Progress { version: Version::EMPTY, closed: false }),
+            progress: watch::Sender::new(Progress { version: Version::EMPTY, ended: None }),
             retired: RetiredViews::default(),
             status: Mutex::default(),
             listeners: Mutex::new(listeners),
@@ -66,15 +76,29 @@ impl Inner {
     pub(crate) fn status(&self) -> Status {
         let old_views = self.retired.summary(self.env.instant());
         let held = self.cell.view().state().held_counts();
-        self.status_inner().status(self.env.now(), old_views, held)
+        let mut status = self.status_inner().status(self.env.now(), old_views, held);
+        if self.ended().is_some() {
+            status.health = Health::Closed;
+        }
+        status
+    }
+
+    pub(crate) fn ended(&self) -> Option<Ended> {
+        self.progress.borrow().ended
     }
 
     /// Swaps a newer view in, and retires the one before.
-    pub(crate) fn swap(&self, newer: View) {
+    pub(crate) fn swap(&self, newer: View, missing_types: Vec<String>) {
         let version = newer.version();
         let before = self.cell.advance(newer);
         self.retired.push(before, self.env.instant());
-        self.status_inner().version = version;
+        let mut status = self.status_inner();
+        status.version = version;
+        if !missing_types.is_empty() && missing_types != status.missing_types {
+            tracing::warn!(url = self.url, missing = ?missing_types, "the dataset has other types, and not these that the program declares: is it the right dataset?");
+        }
+        status.missing_types = missing_types;
+        drop(status);
         self.progress.send_modify(|progress| progress.version = version);
     }
 
@@ -132,7 +156,8 @@ impl Inner {
         self.listeners.lock().expect("no holder of this lock panics")
     }
 
-    pub(crate) fn close(&self) {
-        self.progress.send_modify(|progress| progress.closed = true);
+    /// Notes that the consumer follows no more; the first reason counts.
+    pub(crate) fn end(&self, ended: Ended) {
+        self.progress.send_modify(|progress| progress.ended = progress.ended.or(Some(ended)));
     }
 }

@@ -74,7 +74,7 @@
 //! | `cenote_consumer_old_views_bytes` | gauge | memory that only those views use |
 //! | `cenote_consumer_old_views_seconds` | gauge | time since the oldest of them was replaced |
 
-// The files, in the order of a refresh: when to poll (`watch`), the loop (`task`), the order of steps (`follow`), the
+// The files, in the order of a refresh: when to poll (`watch`, `local`), the loop (`task`), the order of steps (`follow`), the
 // computation (`refresh`), what failed (`quarantine`), the swap (`cell`), what was replaced (`retire`), what is reported
 // (`status`, `report`, `metrics`).
 
@@ -88,6 +88,7 @@ pub mod error;
 mod follow;
 mod inner;
 mod liveness;
+mod local;
 mod memory;
 mod metrics;
 mod program;
@@ -104,7 +105,7 @@ mod watch;
 pub use builder::{ConsumerBuilder, OnEmpty};
 pub use cenote_state::held::HeldCounts;
 pub use cenote_state::ids::{DatasetId, Ordinal, Position};
-pub use cenote_state::record::{Component, KeyValue, ListIter, MapIter, Record};
+pub use cenote_state::record::{Adapter, Component, KeyValue, ListIter, MapIter, Record};
 pub use cenote_state::view::{Diff, HashIndex, IndexValue, Many, Matches, Records, View};
 pub use cenote_state::{Key, KeyOf, List, Map, Root, Set, TableRef, Text, Timestamp, Token, Version};
 pub use consumer::Consumer;

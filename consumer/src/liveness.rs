@@ -22,22 +22,26 @@ pub(crate) struct ProducerLiveness {
     /// The longest time between two signs of life that the producer promises.
     timeout: Option<Duration>,
     last_sign: Instant,
+    /// When the end of the log is checked next, if no entry comes before.
     check_at: Instant,
+    /// Whether it is checked at the next look all the same.
+    check_is_owed: bool,
 }
 
 impl ProducerLiveness {
     pub(crate) fn new(now: Instant) -> ProducerLiveness {
-        ProducerLiveness { beat: None, timeout: None, last_sign: now, check_at: now }
+        ProducerLiveness { beat: None, timeout: None, last_sign: now, check_at: now, check_is_owed: true }
     }
 
     /// Whether it is time to check the end of the log.
     pub(crate) fn is_check_due(&self, now: Instant) -> bool {
-        now >= self.check_at
+        self.check_is_owed || now >= self.check_at
     }
 
-    /// Makes the next poll that finds no entry check the end of the log: this consumer has not yet.
-    pub(crate) fn check_soon(&mut self) {
-        self.check_at = self.last_sign;
+    /// Makes the next look check the end of the log, whether or not it finds entries: the consumer has just started, or
+    /// the log could not be read to its end.
+    pub(crate) fn owe_check(&mut self) {
+        self.check_is_owed = true;
     }
 
     /// An entry came.
@@ -55,6 +59,7 @@ impl ProducerLiveness {
         }
         self.timeout = hint.filter(|hint| hint.owner.is_some()).map(|hint| hint.heartbeat_interval);
         self.check_at = now + CHECK_EVERY;
+        self.check_is_owed = false;
     }
 
     /// For how long the promise has been broken, as far as the last check showed.

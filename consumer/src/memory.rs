@@ -1,4 +1,4 @@
-//! The memory that a state may take, and about how much one takes.
+//! The memory that a state and its indexes may take, and about how much they take.
 //!
 //! A program that is killed for its memory serves nothing; one that refuses a version serves the old one and reports why.
 //!
@@ -27,6 +27,24 @@ impl Budget {
 
     pub(crate) fn limit(&self) -> u64 {
         self.limit
+    }
+
+    /// Makes what `make` makes of a state that was admitted, given how many bytes it may take: what the state leaves. An
+    /// error of it says how many it takes.
+    ///
+    /// # Errors
+    /// The bytes that both take, if they are too many.
+    pub(crate) fn beside<T>(&mut self, state: &State, make: impl Fn(u64) -> Result<T, u64>) -> Result<T, u64> {
+        if self.limit == u64::MAX {
+            return make(u64::MAX);
+        }
+        let made = make(self.limit.saturating_sub(self.estimate));
+        if made.is_ok() {
+            return made;
+        }
+        // The estimate may be far above what the state takes.
+        self.estimate = state.memory_bytes();
+        make(self.limit.saturating_sub(self.estimate)).map_err(|needed| needed.saturating_add(self.estimate))
     }
 
     /// Admits a new state, which `delta` led to.

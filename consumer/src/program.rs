@@ -18,6 +18,19 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    /// The declared root types that a dataset lacks, if it has others.
+    pub(crate) fn missing_types(&self, chain: &Schema) -> Vec<String> {
+        let roots = |schema: &Schema| -> Vec<String> {
+            let present = schema.types.iter().filter(|of_type| of_type.is_root() && !of_type.fields.is_empty());
+            present.map(|of_type| of_type.name.clone()).collect()
+        };
+        let (declared, found) = (roots(self.declared.schema()), roots(chain));
+        if found.is_empty() {
+            return Vec::new();
+        }
+        declared.into_iter().filter(|name| !found.contains(name)).collect()
+    }
+
     /// Finds the indexes' fields in a dataset's schema.
     pub(crate) fn bind_indexes(&self, chain: &Schema) -> Result<Arc<IndexBinding>, IndexError> {
         IndexBinding::new(&self.indexes, &self.declared, chain).map(Arc::new)

@@ -4,8 +4,9 @@
 //! version tried. All consumers of a dataset meet a bad version at the same moment, so retries are spread and snapshots
 //! rationed: a fleet must not take the store down because one object is damaged.
 //!
-//! Rules: a version that failed is tried again when the log has grown, or after about a minute; a snapshot in place of a
-//! delta at most once an hour; a missing object is awaited for some minutes before it counts as damage (rule 6).
+//! Rules: a version that failed is tried again when the log has grown, or after about a minute; a snapshot in place of
+//! deltas at most once an hour; where no deltas are left, each snapshot is tried once, and again after a minute; a missing
+//! object is awaited for some minutes before it counts as damage (rule 6).
 
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub(crate) struct Quarantine {
     failed: Option<Failed>,
     missing: Option<(Version, Instant)>,
     next_snapshot: Option<Instant>,
+    /// The snapshot that was tried last because no deltas were left, and when it may be tried again.
+    last_resort: Option<(Version, Instant)>,
 }
 
 #[derive(Debug)]
@@ -70,6 +73,21 @@ impl Quarantine {
         }
         self.next_snapshot = Some(now + env.jitter(SNAPSHOT_GAP, SNAPSHOT_JITTER));
         true
+    }
+
+    /// Whether the snapshot of `version` may be loaded though a version is in quarantine, given that no deltas lead there.
+    ///
+    /// # Errors
+    /// The failure because of which it may not yet.
+    pub(crate) fn take_last_resort(&mut self, version: Version, env: &Env) -> Result<(), RefreshError> {
+        let now = env.instant();
+        match (&self.failed, self.last_resort) {
+            (Some(failed), Some((tried, again))) if tried == version && now < again => Err(failed.error.clone()),
+            _ => {
+                self.last_resort = Some((version, now + env.jitter(RETRY, 0.2)));
+                Ok(())
+            }
+        }
     }
 
     /// Whether to go on waiting for a missing object of `version`.

@@ -114,13 +114,20 @@ impl Rolling {
                 .map(Arc::new)
                 .map_err(|source| RefreshCause::Bind { version, source })?,
         };
-        let indexes = match &self.base {
-            Some(base) => {
-                let states = (base.state(), &state);
-                base.indexes().updated(self.index_binding, states.0, states.1, self.changed, seed, threads)
-            }
-            None => Indexes::build(self.index_binding, &state, seed, threads),
-        };
+        let (binding_of, changed) = (&self.index_binding, &self.changed);
+        let made = self.budget.beside(&state, |bytes_max| {
+            let binding = Arc::clone(binding_of);
+            let indexes = match &self.base {
+                Some(base) => {
+                    let (old, changed) = (base.state(), changed.clone());
+                    base.indexes().updated(binding, old, &state, changed, seed, threads, bytes_max)
+                }
+                None => Indexes::build(binding, &state, seed, threads, bytes_max),
+            };
+            indexes.map_err(|too_large| too_large.needed)
+        });
+        let limit = self.budget.limit();
+        let indexes = made.map_err(|needed| RefreshCause::TooLarge { version, needed, limit })?;
         let view = View::with_indexes(state, binding, indexes, committed_at);
         self.times.index = self.env.instant() - started;
         Ok((view, self.times))

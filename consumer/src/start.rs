@@ -21,8 +21,8 @@ use crate::follow::{Follower, Goal};
 use crate::inner::{Inner, Listener};
 use crate::memory;
 use crate::program::Program;
-use crate::task::Task;
-use crate::watch::{ReloadPolicy, Watcher};
+use crate::task::{Alive, Task};
+use crate::watch::{POLL_MIN, ReloadPolicy, Watcher};
 
 /// While there is no version to serve, the log is polled at least this often.
 const FIRST_POLL: Duration = Duration::from_secs(1);
@@ -83,8 +83,9 @@ pub(crate) async fn start<L: Location>(location: L, options: Options) -> Result<
     first_version(&mut follower, &mut watcher, options.reload, options.when_empty, options.start_at).await?;
     let (sender, requests) = mpsc::unbounded_channel();
     let (close, closing) = watch::channel(false);
+    let alive = Alive(Arc::clone(&inner));
     let consumer = Consumer::new(inner, sender, close, tokio::runtime::Handle::current());
-    Ok((consumer, Task { follower, watcher, requests, closing }))
+    Ok((consumer, Task { follower, watcher, requests, closing, alive }))
 }
 
 /// The same on a separate thread, which runs the task.
@@ -112,7 +113,7 @@ fn empty_view(program: &Program, seed: u64) -> Result<View, OpenCause> {
     let index_binding = program.bind_indexes(&nothing)?;
     let binding = Binding::new(&program.declared, &nothing).expect("types that the dataset lacks are empty tables");
     let state = State::empty_of(&program.selection, nothing, seed).expect("a schema without types has no wrong keys");
-    let indexes = Indexes::build(index_binding, &state, seed, 1);
+    let indexes = Indexes::build(index_binding, &state, seed, 1, u64::MAX).expect("there is room for any");
     Ok(View::with_indexes(state, Arc::new(binding), indexes, Timestamp(0)))
 }
 
@@ -128,7 +129,7 @@ async fn first_version(
     let (env, url) = (&inner.env, inner.url.clone());
     let started = env.instant();
     let pause = match reload {
-        ReloadPolicy::Poll(every) => every.min(FIRST_POLL),
+        ReloadPolicy::Poll(every) => every.clamp(POLL_MIN, FIRST_POLL),
         ReloadPolicy::Manual => FIRST_POLL,
     };
     loop {
@@ -150,7 +151,7 @@ async fn first_version(
         }
         tokio::select! {
             biased;
-            () = watcher.due() => {}
+            _ = watcher.due() => {}
             () = env.sleep(pause) => {}
         }
     }

@@ -44,10 +44,12 @@ pub enum Health {
     Incompatible,
     /// A newer release wrote the dataset: upgrade this program.
     NeedsUpgrade,
-    /// Another dataset exists under the same URL: open it again.
+    /// Another dataset, or an older copy of this one, was put under the same URL: open it again.
     DatasetReplaced,
     /// Nothing was published yet.
     Empty,
+    /// The consumer follows no more: it was closed, or its task is gone with the runtime that it ran on.
+    Closed,
 }
 
 impl fmt::Display for Health {
@@ -60,6 +62,7 @@ impl fmt::Display for Health {
             Health::NeedsUpgrade => "needs upgrade",
             Health::DatasetReplaced => "dataset replaced",
             Health::Empty => "empty",
+            Health::Closed => "closed",
         })
     }
 }
@@ -82,6 +85,9 @@ pub struct Status {
     pub last_error: Option<RefreshError>,
     /// Views that were replaced and are still held.
     pub old_views: OldViews,
+    /// Root types that the program declares and the dataset lacks, though it has others; their tables are empty. Either
+    /// they are yet to come, or this is the wrong dataset.
+    pub missing_types: Vec<String>,
     /// How much of the dataset's types and fields it holds: what the program declares, or all of it if the consumer was
     /// built with [`whole`](crate::ConsumerBuilder::whole).
     pub held: HeldCounts,
@@ -98,6 +104,7 @@ pub(crate) struct StatusInner {
     pub(crate) heartbeat_overdue_since: Option<Timestamp>,
     pub(crate) quarantined: Option<(Version, RefreshError)>,
     pub(crate) last_error: Option<RefreshError>,
+    pub(crate) missing_types: Vec<String>,
 }
 
 impl StatusInner {
@@ -136,6 +143,7 @@ impl StatusInner {
             quarantined: self.quarantined.clone(),
             last_error: self.last_error.clone(),
             old_views,
+            missing_types: self.missing_types.clone(),
             held,
         }
     }
@@ -144,7 +152,7 @@ impl StatusInner {
 /// The health that a failure leads to, if a person has to act.
 fn health_after(error: &RefreshError) -> Option<Health> {
     match error.cause() {
-        RefreshCause::Read(ReadError::Replaced { .. }) => Some(Health::DatasetReplaced),
+        RefreshCause::Read(ReadError::Replaced { .. } | ReadError::Restored { .. }) => Some(Health::DatasetReplaced),
         RefreshCause::Bind { .. } | RefreshCause::Index { .. } => Some(Health::Incompatible),
         _ if error.kind() == ErrorKind::Upgrade => Some(Health::NeedsUpgrade),
         _ => None,

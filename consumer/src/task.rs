@@ -1,8 +1,10 @@
 //! The consumer's task: one loop that refreshes when a poll is due or a caller requests it.
 //!
 //! Rules: a request is answered by a look at the log that began after it; requests that wait together are answered
-//! together; closing does not wait for a refresh, whose future is dropped.
+//! together; closing does not wait for a refresh, whose future is dropped; wherever the task ends, callers that wait are
+//! told, also if its runtime is shut down or it panics.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cenote_state::ids::Version;
@@ -10,7 +12,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::RefreshError;
 use crate::follow::{Follower, Goal};
-use crate::watch::Watcher;
+use crate::inner::{Ended, Inner};
+use crate::watch::{Due, Watcher};
 
 /// How often the retired views are swept while there are any.
 const SWEEP_EVERY: Duration = Duration::from_millis(200);
@@ -23,16 +26,30 @@ pub(crate) struct RefreshRequest {
 
 /// The task, ready to run.
 pub(crate) struct Task {
+    // First, so that it tells before the requests are refused.
+    pub(crate) alive: Alive,
     pub(crate) follower: Follower,
     pub(crate) watcher: Watcher,
     pub(crate) requests: mpsc::UnboundedReceiver<RefreshRequest>,
     pub(crate) closing: watch::Receiver<bool>,
 }
 
+/// Tells the callers when it is dropped before the consumer was closed.
+pub(crate) struct Alive(pub(crate) Arc<Inner>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        if self.0.ended().is_none() {
+            tracing::error!(url = self.0.url, "{}", Ended::TaskGone);
+            self.0.end(Ended::TaskGone);
+        }
+    }
+}
+
 impl Task {
     /// Runs until the consumer is closed, or its last handle is dropped.
     pub(crate) async fn run(self) {
-        let Task { mut follower, mut watcher, mut requests, mut closing } = self;
+        let Task { mut follower, mut watcher, mut requests, mut closing, alive } = self;
         let inner = follower.inner.clone();
         tokio::select! {
             biased;
@@ -42,7 +59,8 @@ impl Task {
         }
         drop((follower, watcher, requests));
         inner.sweep().await;
-        inner.close();
+        inner.end(Ended::Closed);
+        drop(alive);
     }
 }
 
@@ -59,7 +77,10 @@ async fn follow(
                 Some(request) => Some(request),
                 None => return,
             },
-            () = watcher.due() => None,
+            why = watcher.due() => {
+                follower.log_changed |= why == Due::Changed;
+                None
+            }
             () = inner.env.sleep(SWEEP_EVERY), if inner.has_retired() => {
                 inner.sweep().await;
                 continue;

@@ -11,11 +11,14 @@ use std::time::Duration;
 
 use cenote_store::env::{Env, Instant};
 use cenote_store::storage::Storage;
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
+
+use crate::local::WatchedFolder;
 
 /// By how much a poll may be moved.
 const JITTER: f64 = 0.2;
+/// The shortest time between two polls: ten requests a second. Whoever needs versions sooner waits for one by its token.
+pub(crate) const POLL_MIN: Duration = Duration::from_millis(100);
 
 /// When a consumer looks for newer versions.
 ///
@@ -30,8 +33,8 @@ const JITTER: f64 = 0.2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReloadPolicy {
-    /// Polls the log about this often, ± 20 %. A dataset in a local folder is watched as well: its changes are seen at
-    /// once.
+    /// Polls the log about this often, ± 20 %, and at most every 100 ms. A dataset in a local folder is watched as well:
+    /// its changes are seen at once.
     Poll(Duration),
     /// Only when [`Consumer::refresh`](crate::Consumer::refresh) or a similar method is called.
     Manual,
@@ -44,6 +47,15 @@ impl Default for ReloadPolicy {
     }
 }
 
+/// Why it is time to poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Enough time has passed.
+    Time,
+    /// The files of the log have changed.
+    Changed,
+}
+
 /// Reports when to poll again.
 pub(crate) struct Watcher {
     env: Env,
@@ -51,7 +63,7 @@ pub(crate) struct Watcher {
     next: Instant,
     storage: Storage,
     changed: Arc<Notify>,
-    local: Option<RecommendedWatcher>,
+    local: Option<WatchedFolder>,
 }
 
 impl Watcher {
@@ -63,55 +75,40 @@ impl Watcher {
     /// The log was read: the next poll is due after the policy's time.
     pub(crate) fn looked(&mut self) {
         if let ReloadPolicy::Poll(every) = self.policy {
-            self.next = self.env.instant() + self.env.jitter(every, JITTER);
+            self.next = self.env.instant() + self.env.jitter(every.max(POLL_MIN), JITTER);
             self.watch_files();
         }
     }
 
     /// Waits until it is time to poll again. Dropping the future loses nothing.
-    pub(crate) async fn due(&self) {
+    pub(crate) async fn due(&self) -> Due {
         if self.policy == ReloadPolicy::Manual {
             return std::future::pending().await;
         }
         let wait = self.next.saturating_duration_since(self.env.instant());
         tokio::select! {
             biased;
-            () = self.changed.notified() => {}
-            () = self.env.sleep(wait) => {}
+            () = self.changed.notified() => Due::Changed,
+            () = self.env.sleep(wait) => Due::Time,
         }
     }
 
     /// Watches the log's folder, if it exists by now. Polling goes on even if this fails.
     fn watch_files(&mut self) {
-        if self.local.is_some() {
+        if self.local.as_ref().is_some_and(|watched| !watched.is_lost()) {
             return;
         }
+        self.local = None;
         let Some(log) = self.storage.local_folder().map(|folder| folder.join("log")).filter(|log| log.is_dir()) else {
             return;
         };
-        let changed = Arc::clone(&self.changed);
-        let on_event = move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|event| is_entry(&event)) {
-                changed.notify_one();
-            }
-        };
-        let watching = notify::recommended_watcher(on_event).and_then(|mut watcher| {
-            watcher.watch(&log, RecursiveMode::NonRecursive)?;
-            Ok(watcher)
-        });
-        match watching {
-            Ok(watcher) => {
-                self.local = Some(watcher);
+        match WatchedFolder::new(&log, &self.changed) {
+            Ok(watched) => {
+                self.local = Some(watched);
                 // Changes before this moment were not reported.
                 self.changed.notify_one();
             }
             Err(error) => tracing::warn!(%error, folder = %log.display(), "not watching the folder, polling only"),
         }
     }
-}
-
-/// Whether an entry may have come. The name of a file that is being written contains a `#`.
-fn is_entry(event: &notify::Event) -> bool {
-    let is_staged = |path: &std::path::PathBuf| path.as_os_str().as_encoded_bytes().contains(&b'#');
-    !event.kind.is_access() && (event.paths.is_empty() || !event.paths.iter().all(is_staged))
 }

@@ -27,7 +27,8 @@ impl Strings {
     /// Keeps `len` bytes that `write` appends; their number.
     fn push_with(&mut self, len: usize, write: impl FnOnce(&mut Vec<u8>)) -> u32 {
         if self.blocks.last().is_none_or(|block| block.len() + len > BLOCK_BYTES) {
-            self.blocks.push(Vec::new());
+            // The first block grows, so that a small cycle stays small; later ones are there at once, and no larger.
+            self.blocks.push(Vec::with_capacity(if self.blocks.is_empty() { 0 } else { BLOCK_BYTES.max(len) }));
         }
         let number = self.len();
         let block = self.blocks.last_mut().expect("a block was pushed");
@@ -51,6 +52,14 @@ impl Strings {
         &mut self.blocks[place.block as usize][place.start as usize..][..place.len as usize]
     }
 
+    /// Frees the blocks that hold only strings before this one. They are not read any more.
+    fn free_before(&mut self, number: u32) {
+        let first = self.places[number as usize].block as usize;
+        // Blocks are filled in order, so those before a freed one are free.
+        let freed = self.blocks[..first].iter_mut().rev().take_while(|block| block.capacity() > 0);
+        freed.for_each(|block| *block = Vec::new());
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> u32 {
         u32::try_from(self.places.len()).expect("writers stop at the last ordinal")
@@ -72,6 +81,11 @@ impl Rows {
     /// The row with this number.
     pub(crate) fn get(&self, number: u32) -> RowRef<'_> {
         RowRef::of_bytes(self.strings.get(number))
+    }
+
+    /// Frees the memory of rows before this one, by blocks. They are not read any more.
+    pub(crate) fn free_before(&mut self, number: u32) {
+        self.strings.free_before(number);
     }
 
     /// The same, to be changed in place.
@@ -101,6 +115,18 @@ mod tests {
         assert_eq!(strings.get(1), long);
         assert_eq!(strings.get(2), b"");
         assert_eq!(strings.get(3), b"end");
+    }
+
+    #[test]
+    fn blocks_are_freed_from_the_front() {
+        let mut strings = Strings::default();
+        let numbers: Vec<_> = (0..4).map(|byte| strings.push(&vec![byte; BLOCK_BYTES])).collect();
+        let held = |strings: &Strings| strings.blocks.iter().map(Vec::capacity).sum::<usize>() / BLOCK_BYTES;
+        assert_eq!(held(&strings), 4);
+        for (index, number) in numbers.into_iter().enumerate() {
+            strings.free_before(number);
+            assert_eq!((strings.get(number)[0] as usize, held(&strings)), (index, 4 - index));
+        }
     }
 
     #[test]

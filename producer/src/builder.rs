@@ -8,7 +8,7 @@ use cenote_state::schema::{Allow, Schema};
 use cenote_state::view::View;
 use cenote_store::env::Env;
 use cenote_store::log::retention::Retention;
-use cenote_store::log::{LogReader, WriterOptions};
+use cenote_store::log::{LogReader, OnWait, Waiting, WriterOptions};
 use cenote_store::storage::{DatasetUrl, Location, Storage};
 
 use crate::BoxError;
@@ -328,6 +328,26 @@ impl<L: Location> ProducerBuilder<L> {
     /// ```
     pub fn take_over(mut self) -> Self {
         self.writer.take_over = true;
+        self
+    }
+
+    /// Calls `listener` when [`open`](ProducerBuilder::open) waits for another producer, with whom it waits for and since
+    /// when that one was silent. Default: the wait is in the program's log only.
+    ///
+    /// ```
+    /// # use cenote_producer::{Producer, Record};
+    /// # #[derive(Record)]
+    /// # #[record(key = "id")]
+    /// # struct Movie { id: u64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cenote_producer::BoxError> {
+    /// let builder = Producer::builder("memory://builder-on-wait").with::<Movie>();
+    /// let producer = builder.on_wait(|waiting| eprintln!("{waiting}")).open().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_wait(mut self, listener: impl Fn(&Waiting) + Send + Sync + 'static) -> Self {
+        self.writer.on_wait = Some(OnWait(Arc::new(listener)));
         self
     }
 

@@ -14,7 +14,7 @@ use crate::cycle::populate::Input;
 use crate::cycle::validate::Validated;
 use crate::cycle::verify::Verified;
 use crate::error::{CycleCause, CycleError};
-use crate::ground::Ground;
+use crate::ground::{Ground, Tags};
 use crate::load::Loaded;
 use crate::metrics::Metrics;
 use crate::producer::{Settings, Types};
@@ -79,8 +79,8 @@ impl DryRun {
         F: AsyncFnOnce(&mut Writer) -> Result<(), BoxError>,
     {
         let ground = self.ground();
-        let (input, _) = ground.filled(fill).await?;
-        Ok(self.preview(&ground, input, None).await?)
+        let (input, tags) = ground.filled(fill).await?;
+        Ok(self.preview(&ground, (input, tags), None).await?)
     }
 
     /// As [`Producer::update`](crate::Producer::update), without writing; what the closure returns is dropped.
@@ -94,8 +94,8 @@ impl DryRun {
         change: impl FnOnce(&mut Update) -> Result<R, BoxError>,
     ) -> Result<Preview, CycleError> {
         let ground = self.ground();
-        let (input, _, _) = ground.changed(change)?;
-        Ok(self.preview(&ground, input, None).await?)
+        let (input, tags, _) = ground.changed(change)?;
+        Ok(self.preview(&ground, (input, tags), None).await?)
     }
 
     /// As [`Producer::republish`](crate::Producer::republish), without writing.
@@ -107,7 +107,7 @@ impl DryRun {
     pub async fn republish(&self, version: Version) -> Result<Preview, CycleError> {
         let ground = self.ground();
         let input = ground.republished(&self.reader, version).await?;
-        Ok(self.preview(&ground, input, Some(version)).await?)
+        Ok(self.preview(&ground, (input, Tags::new()), Some(version)).await?)
     }
 
     /// The newest version, for the types that were declared.
@@ -142,7 +142,7 @@ impl DryRun {
     async fn preview(
         &self,
         ground: &Ground<'_>,
-        input: Input,
+        (input, tags): (Input, Tags),
         republishes: Option<Version>,
     ) -> Result<Preview, CycleCause> {
         let older = ground.view();
@@ -153,7 +153,7 @@ impl DryRun {
         let Verified { after, bytes, updates, .. } = verified;
         let schema_changed = after.schema() != self.committed.state.schema();
         let delta_bytes = bytes.map_or(0, |bytes| bytes.len() as u64);
-        let report = CommitReport::of(&after, &updates, delta_bytes, schema_changed, ground.dataset);
+        let report = CommitReport::of(&after, &updates, delta_bytes, schema_changed, (ground.dataset, tags));
         let newer = View::new(after, self.types.binding.clone(), self.settings.env.now());
         Ok(Preview { report: Some(report), schema_changes, older, newer })
     }

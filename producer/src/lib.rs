@@ -118,16 +118,17 @@ mod base;
 mod builder;
 mod chain;
 mod check;
+#[cfg(feature = "cli")]
+mod cli;
 mod content;
 mod cycle;
 mod dry_run;
 pub mod error;
 mod ground;
 mod heartbeat;
-// Reads JSON Lines for the program. No part of the library's interface.
+// Reads JSON Lines, for the program.
 #[cfg(feature = "cli")]
-#[doc(hidden)]
-pub mod json;
+mod json;
 mod key;
 mod load;
 mod metrics;
@@ -151,13 +152,19 @@ mod writer;
 
 pub use builder::ProducerBuilder;
 pub use cenote_state::ids::{DatasetId, Epoch, Ordinal, Position};
-pub use cenote_state::record::{Component, KeyValue, ListIter, MapIter, Record};
+pub use cenote_state::record::{Adapter, Component, KeyValue, ListIter, MapIter, Record};
 pub use cenote_state::schema::Allow;
 pub use cenote_state::view::{Diff, HashIndex, IndexValue, Many, Matches, Records, View};
 pub use cenote_state::{Key, KeyOf, List, Map, Root, Set, TableRef, Text, Timestamp, Token, Version};
+pub use cenote_store::log::Waiting;
 pub use cenote_store::log::retention::{Retention, Trimmed};
+/// The program's `main`, which needs more than the library's interface. No part of it.
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub use cli::main;
 pub use dry_run::{DryRun, Preview};
 pub use error::{CycleError, OpenError, RecordError, SnapshotError};
+pub use heartbeat::Releaser;
 pub use producer::Producer;
 pub use report::{CommitReport, Cycled, Settled, TypeReport, Updated};
 pub use snapshot::{SnapshotFailure, SnapshotPolicy, SnapshotReport};

@@ -5,7 +5,7 @@
 //! version becomes the first of a new dataset under the same URL.
 //!
 //! Rules: positions are never written again, so the repaired dataset has another id, and readers must open it again; what
-//! was there is kept in a folder beside it, and is deleted from its old place only once it is there; nothing is written
+//! was there is kept in a folder next to it, and is deleted from its old place only once it is there; nothing is written
 //! before the new state is in memory.
 
 use std::collections::BTreeMap;
@@ -92,7 +92,7 @@ pub struct Assessment {
     /// What is damaged or missing, by object.
     pub damage: Vec<String>,
     state: Option<State>,
-    /// Where the log was found: in its place, or in a folder beside it.
+    /// Where the log was found: in its place, or in a folder next to it.
     prefix: String,
 }
 
@@ -190,7 +190,7 @@ pub async fn repair(
         copy(storage, &log, &aside).await?;
         objects += log.len() as u64;
         storage.delete(names::HINT).await?;
-        // The newest first: until the first position is free, nobody takes this for a place without a dataset.
+        // The newest first: until the first position is free, no program takes this for a place without a dataset.
         log.reverse();
         for name in &log {
             storage.delete(name).await?;

@@ -1,5 +1,6 @@
 //! The results of calls, for the caller and for logs.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use cenote_state::state::State;
 use cenote_state::token::Token;
 
 use crate::base::BaseUpdates;
+use crate::ground::Tags;
 
 /// The result of a cycle.
 ///
@@ -60,6 +62,8 @@ pub struct CommitReport {
     pub delta_bytes: u64,
     /// Whether the schema changed with it.
     pub schema_changed: bool,
+    /// The tags that were attached to it.
+    pub tags: BTreeMap<String, String>,
     /// From the call to the commit, reading the source included.
     pub took: Duration,
     dataset: DatasetId,
@@ -215,7 +219,7 @@ impl CommitReport {
         updates: &BaseUpdates,
         delta_bytes: u64,
         schema_changed: bool,
-        dataset: DatasetId,
+        (dataset, tags): (DatasetId, Tags),
     ) -> CommitReport {
         let types = updates.types.iter().map(|of_type| {
             let schema = state.schema().get(of_type.type_id);
@@ -228,7 +232,7 @@ impl CommitReport {
             }
         });
         let (version, types) = (state.version(), types.collect());
-        CommitReport { version, types, delta_bytes, schema_changed, took: Duration::ZERO, dataset }
+        CommitReport { version, types, delta_bytes, schema_changed, tags, took: Duration::ZERO, dataset }
     }
 
     /// A consumer's read of at least this token sees the version.

@@ -32,7 +32,7 @@ struct Known {
 }
 
 /// The log as it was read.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Audit {
     entries: BTreeMap<u64, Known>,
     nonces: BTreeSet<[u8; 16]>,

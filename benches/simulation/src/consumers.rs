@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cenote_consumer::error::{ErrorKind, LoadError, ReadError};
-use cenote_consumer::{Consumer, OpenError, RefreshError, RefreshPath, RefreshReport, ReloadPolicy};
+use cenote_consumer::{Consumer, Health, OpenError, RefreshError, RefreshPath, RefreshReport, ReloadPolicy};
 use cenote_state::ids::Version;
 use cenote_state::view::View;
 
@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Close,
     /// Refresh, and again after the time when it must notice that the newest entry is missing.
     CheckEnd,
+    /// An older copy of the dataset was put in place of what was read: notice it, then close.
+    NoticeCopy,
     /// Release the held views and refresh until `newest` is served.
     CatchUp {
         newest: u64,
@@ -78,6 +80,10 @@ pub(crate) async fn run(context: Rc<Context>, opening: Opening, mut mailbox: Mai
             Command::HoldView => actor.hold_view(),
             Command::ReleaseViews => actor.release_views(),
             Command::CheckEnd => actor.check_end().await,
+            Command::NoticeCopy => {
+                actor.notice_copy().await;
+                return actor.consumer.close().await;
+            }
             Command::CatchUp { newest, every, refreshes } => actor.catch_up(newest, every, refreshes).await,
             Command::Close => {
                 actor.release_views();
@@ -123,8 +129,12 @@ impl ConsumerActor {
         let next = audit::name(self.log_seen + 1);
         let met_tombstone =
             audit::read(&self.context.memory, &next).is_some_and(|bytes| bytes.starts_with(b"CENOTE-T"));
+        let log_start = self.context.audit.borrow().log_start();
         let refreshed = self.consumer.refresh().await;
         self.context.read_log();
+        if self.context.audit.borrow().log_start() > log_start {
+            self.context.count(Outcome::TrimmedDuringRefresh);
+        }
         match &refreshed {
             Ok(version) => {
                 self.context.trace(format!("{} refreshed to {version}", self.name));
@@ -155,6 +165,23 @@ impl ConsumerActor {
                 self.context.fail(format!("{} takes {version} for the end, and the newest entry is gone", self.name));
             }
             Err(()) => self.context.count(Outcome::ShortLog),
+        }
+    }
+
+    /// If the copy ends before the version that this consumer serves, it must say so, and not that all is well. What it has
+    /// read of the log beyond that version, a store that lies may have kept from it.
+    async fn notice_copy(&mut self) {
+        let must_notice = self.seen.0 > self.context.audit.borrow().tail();
+        let _ = self.consumer.refresh().await;
+        self.context.env.sleep(CHECK_END_AFTER).await;
+        let refreshed = self.consumer.refresh().await;
+        let health = self.consumer.status().health;
+        self.context.trace(format!("{} says {health:?} of the copy: {refreshed:?}", self.name));
+        if health == Health::DatasetReplaced {
+            self.context.count(Outcome::NoticedCopy);
+        } else if must_notice {
+            let (seen, name) = (self.seen, self.name);
+            self.context.fail(format!("{name} has seen {seen}, follows an older copy, and says {health:?}"));
         }
     }
 

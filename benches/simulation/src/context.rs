@@ -12,7 +12,7 @@ use cenote_store::load::{self, SnapshotToLoad};
 use cenote_store::log::retention::Retention;
 use cenote_store::log::{Body, Entry, Rules, Snapshot};
 use cenote_store::storage::Storage;
-use cenote_testing::faults::{FaultyStore, Latency, LatencyStore};
+use cenote_testing::faults::{FaultyStore, Latency, LatencyStore, StaleStore};
 use futures::FutureExt;
 use object_store::memory::InMemory;
 
@@ -34,6 +34,7 @@ pub(crate) struct Context {
     /// The store as actors see it.
     pub(crate) store: Storage,
     pub(crate) faults: FaultyStore,
+    pub(crate) stale: StaleStore,
     pub(crate) model: RefCell<Model>,
     pub(crate) audit: RefCell<Audit>,
     pub(crate) step: Cell<u64>,
@@ -52,15 +53,17 @@ impl Context {
         let env = Env::simulated(plan.seed);
         let memory = Storage::new("memory://simulation", Arc::new(InMemory::new()));
         let faults = FaultyStore::new(env.clone());
+        let stale = StaleStore::new(env.clone());
         let milliseconds = |p50, p99| Latency { p50: Duration::from_millis(p50), p99: Duration::from_millis(p99) };
         let latency = LatencyStore::new(env.clone(), milliseconds(20, 80), milliseconds(40, 200));
         Rc::new(Context {
-            store: latency.wrap(&faults.wrap(&memory)),
+            store: latency.wrap(&faults.wrap(&stale.wrap(&memory))),
             rules: plan.broken.map_or_else(Rules::default, Rules::broken),
             plan,
             env,
             memory,
             faults,
+            stale,
             model: RefCell::default(),
             audit: RefCell::default(),
             step: Cell::new(0),
@@ -80,6 +83,12 @@ impl Context {
         self.trace(format!("FAILED {what}"));
         let (seed, step, trace_hash) = (self.plan.seed, self.step.get(), self.trace.borrow().hash());
         *self.failure.borrow_mut() = Some(Failure { seed, step, what, trace_hash });
+    }
+
+    /// Ends all faults of requests.
+    pub(crate) fn calm(&self) {
+        self.faults.clear();
+        self.stale.set(0.0, Duration::ZERO);
     }
 
     pub(crate) fn has_failed(&self) -> bool {
@@ -174,6 +183,7 @@ impl Context {
         let (landed, never) = self.model.borrow().unknown_outcomes();
         (0..landed).for_each(|_| tally.count(Outcome::UnknownLanded));
         (0..never).for_each(|_| tally.count(Outcome::UnknownNever));
+        (0..self.stale.fired()).for_each(|_| tally.count(Outcome::StaleRead));
         let (trace_hash, position) = (self.trace.borrow().hash(), self.audit.borrow().tail());
         Ok(Summary { trace_hash, tally, position, hours: self.hours.get() })
     }

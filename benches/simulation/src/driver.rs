@@ -7,11 +7,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use cenote_testing::faults::{Fault, RequestKind, Rule};
+
 use super::context::Context;
 use super::producers::{Action, PATIENT};
 use super::rng::Rng;
 use super::slot::{ActorState, Slot};
-use super::store_faults::StoreFaults;
+use super::store_faults::{ALL_LANDED, StoreFaults};
 use super::tally::Outcome;
 use super::{consumers, producers, recovery, retention};
 
@@ -51,7 +53,7 @@ impl Driver {
 /// Takes all steps of the plan, then checks recovery.
 pub(crate) async fn drive(context: Rc<Context>, log: &mut dyn FnMut(&str)) {
     let driver = Driver::new(context.clone());
-    let started = context.env.now().0;
+    let started = context.env.instant();
     for step in 1..=context.plan.steps {
         context.step.set(step);
         driver.step().await;
@@ -66,7 +68,7 @@ pub(crate) async fn drive(context: Rc<Context>, log: &mut dyn FnMut(&str)) {
         }
     }
     recovery::check(&driver).await;
-    context.hours.set((context.env.now().0 - started) / 3_600_000);
+    context.hours.set((context.env.instant() - started).as_secs() / 3_600);
     context.lines().iter().for_each(|line| log(line));
 }
 
@@ -85,6 +87,11 @@ impl Driver {
             880..900 => self.damage_store().await,
             900..930 => self.store_faults.restore(&self.context),
             930..945 => self.pause(),
+            945..955 => self.stop_between_check_and_put().await,
+            955..970 => self.trim_during_refresh().await,
+            970..975 => self.set_clock(),
+            975..980 => self.store_faults.copy_dataset(&self.context),
+            980..983 => self.restore_copy().await,
             _ => {}
         }
     }
@@ -240,6 +247,74 @@ impl Driver {
     async fn consumers_check_end(&self) {
         for slot in self.consumers.iter().filter(|slot| slot.state() == ActorState::Idle) {
             slot.send(consumers::Command::CheckEnd);
+        }
+        self.context.env.sleep(2 * consumers::CHECK_END_AFTER).await;
+    }
+
+    /// An idle producer puts an object, and is stopped before it puts the entry that names it; meanwhile retention runs.
+    async fn stop_between_check_and_put(&self) {
+        let Some(slot) = self.pick(&self.producers, 0, ActorState::Idle) else { return };
+        if self.store_faults.newest_entry_is_missing() {
+            return;
+        }
+        let stopped = Duration::from_secs(10) + self.rng.wait(Duration::from_secs(50));
+        self.context.faults.add(Rule::new(Fault::Slow(stopped)).on(RequestKind::Create).prefix("log/").nth(1));
+        self.context.count(Outcome::Stopped);
+        self.context.trace(format!("{} is stopped for {stopped:?} after its next object", slot.name));
+        let action = if self.rng.percent(50) { Action::Large } else { Action::Snapshot };
+        slot.send(producers::Command { action, patience: PATIENT, rng: self.rng.split() });
+        self.context.env.sleep(Duration::from_secs(3)).await;
+        self.start_retention();
+    }
+
+    /// A consumer has looked at the log and loads what it found, slowly or not at all; meanwhile the log is trimmed.
+    async fn trim_during_refresh(&self) {
+        // One that was paused lags, and loads more than the others.
+        let idle: Vec<_> = self.consumers.iter().filter(|slot| slot.state() == ActorState::Idle).collect();
+        if idle.is_empty() || self.store_faults.newest_entry_is_missing() {
+            return;
+        }
+        let slow = Fault::Slow(Duration::from_secs(5) + self.rng.wait(Duration::from_secs(30)));
+        let (fault, times) = if self.rng.percent(50) { (slow, 1) } else { (Fault::Missing, 2) };
+        for folder in ["snapshots/", "blobs/"] {
+            self.context.faults.add(Rule::new(fault).on(RequestKind::Get).prefix(folder).times(times));
+        }
+        self.rng.pick(&idle).send(consumers::Command::Refresh);
+        self.context.env.sleep(Duration::from_secs(1)).await;
+        if let Some(producer) = self.pick(&self.producers, 0, ActorState::Idle) {
+            let rng = self.rng.split();
+            producer.send(producers::Command { action: Action::Snapshot, patience: PATIENT, rng });
+            self.context.env.sleep(Duration::from_secs(2)).await;
+        }
+        self.start_retention();
+    }
+
+    /// Sets the wall clock forward or back, by up to two days.
+    fn set_clock(&self) {
+        let most = 2 * 24 * 3_600_000;
+        let by = i64::try_from(self.rng.below(2 * most)).expect("small") - i64::try_from(most).expect("small");
+        self.context.env.set_clock_by(by);
+        self.context.count(Outcome::ClockSet);
+        self.context.trace(format!("the clock is set by {by} ms"));
+    }
+
+    /// An operator stops all writers and puts an older copy of the dataset back; consumers go on.
+    async fn restore_copy(&self) {
+        // A paused producer must go on after a pause, so it is not killed here.
+        if self.store_faults.any() || self.a_producer_is_paused() {
+            return;
+        }
+        self.stop_writers();
+        self.context.env.sleep(ALL_LANDED).await;
+        self.context.read_log();
+        if !self.store_faults.restore_copy(&self.context) {
+            return;
+        }
+        for slot in &self.consumers {
+            match slot.state() {
+                ActorState::Idle => slot.send(consumers::Command::NoticeCopy),
+                _ => self.kill(slot),
+            }
         }
         self.context.env.sleep(2 * consumers::CHECK_END_AFTER).await;
     }

@@ -24,7 +24,7 @@ pub(crate) enum Reported {
     NotWritten,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Attempt {
     parent: u64,
     content: Content,
@@ -35,7 +35,7 @@ struct Attempt {
 }
 
 /// All attempts and versions.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Model {
     attempts: Vec<Attempt>,
     /// The attempt to republish of each epoch: a producer has one at a time.

@@ -1,4 +1,5 @@
-//! Faults of the store: odds of failing requests, objects that are missing or corrupt for a while, a missing newest entry.
+//! Faults of the store: odds of failing requests, objects that are missing or corrupt for a while, a missing newest entry, an
+//! older copy that is put back.
 //!
 //! Rules: every damaged object is restored, so that recovery can be checked. Faults that no order of writes can survive, such
 //! as an old entry that is lost for good, do not occur.
@@ -11,8 +12,9 @@ use cenote_store::log::tail::read_hint;
 use cenote_testing::faults::{Fault, Odds, RequestKind, Rule};
 use futures::FutureExt;
 
-use super::audit;
+use super::audit::{self, Audit};
 use super::context::Context;
+use super::model::Model;
 use super::rng::Rng;
 use super::tally::Outcome;
 
@@ -22,9 +24,17 @@ struct Damaged {
     bytes: Bytes,
 }
 
+/// A copy of the dataset, with what is known of it.
+struct DatasetCopy {
+    objects: Vec<(String, Bytes)>,
+    audit: Audit,
+    model: Model,
+}
+
 /// The current faults.
 #[derive(Default)]
 pub(crate) struct StoreFaults {
+    copy: RefCell<Option<DatasetCopy>>,
     damaged: RefCell<Vec<Damaged>>,
     /// Whether the newest entry is missing; there are no other faults then.
     newest_entry_is_missing: Cell<bool>,
@@ -52,6 +62,8 @@ impl StoreFaults {
             _ => ("lying", Odds { flip_bit: 0.02, truncate: 0.02, missing: 0.02, says_exists: 0.02, ..rough }),
         };
         context.faults.set_odds(odds);
+        let stale = if rng.percent(20) { 0.3 } else { 0.0 };
+        context.stale.set(stale, rng.wait(Duration::from_secs(30)));
         context.trace(format!("the store is {what}"));
     }
 
@@ -104,13 +116,50 @@ impl StoreFaults {
         }
         let name = audit::name(tail);
         let Some(bytes) = audit::read(&context.memory, &name) else { return false };
-        context.faults.clear();
+        context.calm();
         delete(context, &name);
         context.audit.borrow_mut().damaged.insert(name.clone());
         context.count(Outcome::StoreDamaged);
         context.trace(format!("{name} is removed, the newest entry"));
         self.damaged.borrow_mut().push(Damaged { name, bytes });
         self.newest_entry_is_missing.set(true);
+        true
+    }
+
+    /// Copies the dataset as it is, unless something is damaged.
+    pub(crate) fn copy_dataset(&self, context: &Context) {
+        if self.any() || context.audit.borrow().tail() < 4 {
+            return;
+        }
+        context.read_log();
+        let listed = context.memory.list("", None).now_or_never().expect("memory answers at once");
+        let names = listed.expect("memory does not fail").into_iter().map(|listed| listed.name);
+        let objects = names.filter_map(|name| audit::read(&context.memory, &name).map(|bytes| (name, bytes)));
+        let copy = DatasetCopy {
+            objects: objects.collect(),
+            audit: context.audit.borrow().clone(),
+            model: context.model.borrow().clone(),
+        };
+        *self.copy.borrow_mut() = Some(copy);
+        context.trace("the dataset is copied".to_owned());
+    }
+
+    /// Puts the copy back in place of the dataset, which has grown since; returns whether it did. There must be no writer.
+    pub(crate) fn restore_copy(&self, context: &Context) -> bool {
+        let tail = context.audit.borrow().tail();
+        let is_older = self.copy.borrow().as_ref().is_some_and(|copy| copy.audit.tail() < tail);
+        if !is_older || self.any() || context.faults.delayed() > 0 {
+            return false;
+        }
+        context.calm();
+        let Some(copy) = self.copy.take() else { return false };
+        let listed = context.memory.list("", None).now_or_never().expect("memory answers at once");
+        listed.expect("memory does not fail").iter().for_each(|listed| delete(context, &listed.name));
+        copy.objects.into_iter().for_each(|(name, bytes)| put(context, &name, bytes));
+        *context.audit.borrow_mut() = copy.audit;
+        *context.model.borrow_mut() = copy.model;
+        context.count(Outcome::Restored);
+        context.trace(format!("a copy is restored that ends at {}", context.audit.borrow().tail()));
         true
     }
 
@@ -136,7 +185,7 @@ impl StoreFaults {
 
     /// Ends all faults.
     pub(crate) fn end(&self, context: &Context) {
-        context.faults.clear();
+        context.calm();
         self.restore(context);
     }
 }

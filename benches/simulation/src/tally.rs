@@ -45,11 +45,23 @@ pub enum Outcome {
     NotRefreshed,
     /// An object was removed or corrupted.
     StoreDamaged,
+    /// The log was trimmed while a consumer refreshed.
+    TrimmedDuringRefresh,
+    /// A producer was stopped between the object that it put and the entry that names it.
+    Stopped,
+    /// The wall clock was set.
+    ClockSet,
+    /// A read was answered with what was there before a write.
+    StaleRead,
+    /// An older copy of the dataset was put back.
+    Restored,
+    /// A consumer noticed that it follows an older copy.
+    NoticedCopy,
 }
 
 impl Outcome {
     /// All outcomes. A run without one of them tests too little.
-    pub const ALL: [Outcome; 20] = [
+    pub const ALL: [Outcome; 26] = [
         Outcome::Committed,
         Outcome::Lost,
         Outcome::UnknownLanded,
@@ -70,6 +82,12 @@ impl Outcome {
         Outcome::NotOpened,
         Outcome::NotRefreshed,
         Outcome::StoreDamaged,
+        Outcome::TrimmedDuringRefresh,
+        Outcome::Stopped,
+        Outcome::ClockSet,
+        Outcome::StaleRead,
+        Outcome::Restored,
+        Outcome::NoticedCopy,
     ];
 }
 

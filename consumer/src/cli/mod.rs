@@ -71,7 +71,7 @@ async fn newest_view(dataset: &DatasetArgs) -> Result<View, Failure> {
     let builder = Consumer::builder_on(storage).whole().reload(ReloadPolicy::Manual);
     let opened = builder.when_empty(OnEmpty::Wait(Duration::ZERO)).open().await;
     spinner.finish_and_clear();
-    let consumer = opened?;
+    let consumer = opened.map_err(|error| Failure::of(error.kind(), &error))?;
     let view = consumer.view();
     consumer.close().await;
     Ok(view)

@@ -53,6 +53,7 @@ impl Verify {
                 if self.json && error.kind() == ErrorKind::Damaged {
                     print_line(damage_as_json(url, self.version, &error))?;
                 }
+                // A finding is the answer, whatever its remedy: exit code 1.
                 Err(error.into())
             }
         }

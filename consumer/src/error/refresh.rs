@@ -12,6 +12,8 @@ use cenote_store::load::LoadError;
 use cenote_store::log::ReadError;
 use cenote_store::storage::{StorageError, StorageErrorKind};
 
+use crate::inner::Ended;
+
 /// A refresh failed; the view stays. Cheap to clone: all callers that waited for one refresh get the same error.
 ///
 /// ```
@@ -23,7 +25,7 @@ use cenote_store::storage::{StorageError, StorageErrorKind};
 /// let consumer = builder.when_empty(OnEmpty::Open).open().await?;
 /// let error = consumer.refresh_to(Version(7)).await.unwrap_err();
 /// assert!(error.is_no_such_version());
-/// assert_eq!(error.to_string(), "there is no version 7; the newest is 0");
+/// assert_eq!(error.to_string(), "there is no version 7: nothing was committed yet");
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug, thiserror::Error)]
@@ -53,10 +55,10 @@ pub(crate) enum RefreshCause {
     Unreachable { version: Version },
     #[error("version {wanted} is older than the {current} that is served; a consumer never goes back")]
     Backward { wanted: Version, current: Version },
-    #[error("there is no version {wanted}; the newest is {newest}")]
-    NoSuchVersion { wanted: Version, newest: Version },
-    #[error("the consumer is closed; open another")]
-    Closed,
+    #[error("there is no version {wanted}: {why}")]
+    NoSuchVersion { wanted: Version, why: String },
+    #[error(transparent)]
+    Ended(Ended),
 }
 
 impl From<LoadError> for RefreshCause {
@@ -104,11 +106,11 @@ impl RefreshError {
             | RefreshCause::NoSuchVersion { .. } => ErrorKind::Program,
             RefreshCause::TooLarge { .. } => ErrorKind::Configuration,
             RefreshCause::Unreachable { .. } => ErrorKind::Retry,
-            RefreshCause::Closed => ErrorKind::Stop,
+            RefreshCause::Ended(_) => ErrorKind::Stop,
         }
     }
 
-    /// Whether the consumer was closed.
+    /// Whether the consumer follows no more: it was closed, or its task is gone with the runtime that it ran on.
     ///
     /// ```
     /// # use cenote_consumer::{Consumer, OnEmpty};
@@ -121,7 +123,7 @@ impl RefreshError {
     /// ```
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        matches!(*self.0, RefreshCause::Closed)
+        matches!(*self.0, RefreshCause::Ended(_))
     }
 
     /// Whether the version given to [`Consumer::refresh_to`](crate::Consumer::refresh_to) is older than the view.
@@ -225,19 +227,24 @@ impl RefreshError {
     }
 }
 
-/// What the consumer itself does about a refresh that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the consumer itself does about a refresh that failed. When two steps of a refresh fail, the greater one counts: it
+/// is the reason for the other, or nothing else would help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Recovery {
+    /// Nothing: the caller requested something impossible, which does not affect the consumer's health.
+    Refuse,
     /// Try again later: the store, or time, will help.
     Retry,
     /// Wait for an object that is missing: it may appear.
     AwaitObject,
-    /// Plan again: the log was trimmed during the refresh.
-    Replan,
     /// Take another route: bytes of the version are wrong.
     OtherRoute,
+    /// Start again from a checkpoint, or take another route: bytes of the log are wrong.
+    Restart,
     /// Nothing: the program, the configuration or the dataset has to change first.
     Report,
+    /// Plan again: the log was trimmed since it was read. No route that was planned before leads anywhere.
+    Replan,
 }
 
 impl Recovery {
@@ -261,11 +268,6 @@ impl RefreshCause {
         }
     }
 
-    /// Whether the caller requested something impossible, which does not affect the consumer's health.
-    pub(crate) fn is_callers(&self) -> bool {
-        matches!(self, RefreshCause::Backward { .. } | RefreshCause::NoSuchVersion { .. } | RefreshCause::Closed)
-    }
-
     /// What the consumer does about it.
     pub(crate) fn recovery(&self) -> Recovery {
         match self {
@@ -274,12 +276,10 @@ impl RefreshCause {
             RefreshCause::Load(error) => of_load(error),
             RefreshCause::Panicked { .. } => Recovery::OtherRoute,
             RefreshCause::Unreachable { .. } => Recovery::Retry,
-            RefreshCause::Bind { .. }
-            | RefreshCause::Index { .. }
-            | RefreshCause::TooLarge { .. }
-            | RefreshCause::Backward { .. }
-            | RefreshCause::NoSuchVersion { .. }
-            | RefreshCause::Closed => Recovery::Report,
+            RefreshCause::Bind { .. } | RefreshCause::Index { .. } | RefreshCause::TooLarge { .. } => Recovery::Report,
+            RefreshCause::Backward { .. } | RefreshCause::NoSuchVersion { .. } | RefreshCause::Ended(_) => {
+                Recovery::Refuse
+            }
         }
     }
 }
@@ -289,7 +289,8 @@ fn of_read(error: &ReadError) -> Recovery {
         ReadError::Storage(error) => of_storage(error),
         ReadError::Missing { .. } => Recovery::AwaitObject,
         ReadError::Trimmed { .. } => Recovery::Replan,
-        // There is one log: no route leads around damage in it.
+        ReadError::Damaged { .. } => Recovery::Restart,
+        ReadError::Decode(error) if error.kind() == ErrorKind::Damaged => Recovery::Restart,
         _ => Recovery::Report,
     }
 }

@@ -43,6 +43,15 @@ pub(crate) enum VerifyCause {
 }
 
 impl VerifyCause {
+    /// Whether the log was trimmed while it was read.
+    pub(crate) fn is_trimmed(&self) -> bool {
+        let read = match self {
+            VerifyCause::Read(read) | VerifyCause::Load(LoadError::Read(read)) => read,
+            _ => return false,
+        };
+        matches!(read, ReadError::Trimmed { .. })
+    }
+
     pub(crate) fn damaged(object: impl Into<String>, what: impl Into<String>) -> VerifyCause {
         VerifyCause::Damaged { object: object.into(), what: what.into() }
     }

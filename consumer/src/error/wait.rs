@@ -6,6 +6,7 @@ use cenote_state::ids::{DatasetId, Version};
 use cenote_store::error::ErrorKind;
 
 use super::RefreshError;
+use crate::inner::Ended;
 
 /// A view that a caller waited for did not come. Its source is the failure of the last refresh, if that failed.
 ///
@@ -41,8 +42,8 @@ pub(crate) enum WaitCause {
         "the token is of dataset {token}, and this consumer follows dataset {followed}: read where was written, or write again if the dataset was made again"
     )]
     OtherDataset { token: DatasetId, followed: DatasetId },
-    #[error("the consumer is closed; open another to see newer versions")]
-    Closed,
+    #[error(transparent)]
+    Ended(Ended),
 }
 
 impl WaitError {
@@ -59,7 +60,7 @@ impl WaitError {
         match &self.0 {
             WaitCause::TimedOut { last_error, .. } => last_error.as_ref().map_or(ErrorKind::Retry, RefreshError::kind),
             WaitCause::OtherDataset { .. } => ErrorKind::Configuration,
-            WaitCause::Closed => ErrorKind::Stop,
+            WaitCause::Ended(_) => ErrorKind::Stop,
         }
     }
 
@@ -97,7 +98,7 @@ impl WaitError {
         matches!(self.0, WaitCause::OtherDataset { .. })
     }
 
-    /// Whether the consumer was closed: nothing newer will come.
+    /// Whether the consumer follows no more, so that nothing newer will come: it was closed, or its task is gone.
     ///
     /// ```
     /// # use cenote_consumer::Consumer;
@@ -110,6 +111,6 @@ impl WaitError {
     /// ```
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        matches!(self.0, WaitCause::Closed)
+        matches!(self.0, WaitCause::Ended(_))
     }
 }

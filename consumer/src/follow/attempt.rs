@@ -54,7 +54,7 @@ impl Follower {
             if let (Goal::Version(wanted), Ok(())) = (goal, &rolled)
                 && rolling.state().version() != wanted
             {
-                return Err(RefreshCause::NoSuchVersion { wanted, newest: self.reader().log_state().version });
+                return Err(self.no_such_version(wanted));
             }
             self.show(rolling, loaded, attempt).await?;
         }
@@ -133,7 +133,8 @@ impl Follower {
         if self.torn_swaps {
             self.inner.swap_torn(&view);
         }
-        self.inner.swap(view);
+        let missing_types = self.program.missing_types(view.schema());
+        self.inner.swap(view, missing_types);
         let now = env.instant();
         attempt.times.swap = now - started;
         attempt.times.total = now - attempt.started;

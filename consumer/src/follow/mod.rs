@@ -3,6 +3,9 @@
 //! look → plan → fetch → apply → compare → index → swap → report. A failure before the swap leaves readers with the view
 //! that they have; versions that were proven before the failure are still shown.
 //!
+//! Two steps can fail in one refresh: the look at the log, and the route that was taken with what is known of it. The one
+//! with the greater [`Recovery`] is returned and acted upon, so that no error hides the other's remedy.
+//!
 //! Here: reading the log, and which version to go to. [`routes`] chooses a route there, and another when one fails;
 //! [`attempt`] takes one.
 //!
@@ -16,9 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cenote_state::held::Selection;
-use cenote_state::ids::{Timestamp, Version};
-use cenote_store::env::Env;
-use cenote_store::log::{Entry, LogReader, ReadError, Rules};
+use cenote_state::ids::{Position, Timestamp, Version};
+use cenote_store::env::{Env, Instant};
+use cenote_store::log::{Entry, LogReader, LogState, ReadError, Rules, names};
 use cenote_store::storage::Storage;
 
 use crate::error::{Recovery, RefreshCause, RefreshError};
@@ -35,6 +38,17 @@ const ONE_BY_ONE: usize = 16;
 const KEPT_BYTES: u64 = 64 << 20;
 /// How often a refresh plans again because the log was trimmed during it.
 const REPLANS: usize = 3;
+/// Time between two starts from a checkpoint that are made to get past damage in the log.
+const RESTART_EVERY: Duration = Duration::from_mins(1);
+
+/// How a look at the log begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// After the entry that was read last.
+    On,
+    /// From the newest checkpoint.
+    Anew,
+}
 
 /// How far to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +72,12 @@ pub(crate) struct Follower {
     recent_bytes: u64,
     quarantine: Quarantine,
     liveness: ProducerLiveness,
+    /// When the consumer may start from a checkpoint because of damage in the log.
+    restart_at: Instant,
     budget: Budget,
     seed: u64,
+    /// Whether the files of the log changed since it was looked at; if there is no new entry, it is another log.
+    pub(crate) log_changed: bool,
     pub(crate) rules: Rules,
     #[cfg(feature = "testing")]
     pub(crate) torn_swaps: bool,
@@ -67,7 +85,7 @@ pub(crate) struct Follower {
 
 impl Follower {
     pub(crate) fn new(inner: Arc<Inner>, storage: Storage, program: Arc<Program>, limit: u64, seed: u64) -> Follower {
-        let liveness = ProducerLiveness::new(inner.env.instant());
+        let now = inner.env.instant();
         Follower {
             inner,
             storage,
@@ -77,9 +95,11 @@ impl Follower {
             recent: Vec::new(),
             recent_bytes: 0,
             quarantine: Quarantine::default(),
-            liveness,
+            liveness: ProducerLiveness::new(now),
+            restart_at: now,
             budget: Budget::new(limit),
             seed,
+            log_changed: false,
             rules: Rules::default(),
             #[cfg(feature = "testing")]
             torn_swaps: false,
@@ -96,45 +116,61 @@ impl Follower {
 
     /// Reads the log and goes as far as `goal`.
     pub(crate) async fn refresh(&mut self, goal: Goal) -> Result<Version, RefreshError> {
-        let mut result = self.attempt(goal).await;
+        let mut result = self.attempt(goal, Look::On).await;
         for _ in 1..REPLANS {
-            match &result {
-                Err(error) if error.cause().recovery() == Recovery::Replan => {
-                    self.reader = None;
-                    result = self.attempt(goal).await;
+            match result.as_ref().err().map(|error| error.cause().recovery()) {
+                Some(Recovery::Replan) => {}
+                Some(Recovery::Restart) if self.env().instant() >= self.restart_at => {
+                    self.restart_at = self.env().instant() + RESTART_EVERY;
                 }
                 _ => break,
             }
+            result = self.attempt(goal, Look::Anew).await;
         }
         self.note(&result);
         result.map(|()| self.version())
     }
 
-    async fn attempt(&mut self, goal: Goal) -> Result<(), RefreshError> {
+    async fn attempt(&mut self, goal: Goal, how: Look) -> Result<(), RefreshError> {
         let mut attempt = RefreshAttempt::starting(self.env().instant());
-        let looked = self.look(&mut attempt).await;
+        let looked = self.look(goal, how, &mut attempt).await;
         attempt.times.look = self.env().instant() - attempt.started;
-        // Entries that were read before the look failed still count.
-        if let Some(target) = self.target(goal)? {
-            self.reach(goal, target, &mut attempt).await?;
+        let reached = match (&looked, how) {
+            // What is known of the log is out of date, and no route by it leads anywhere.
+            (Err(cause), _) if cause.recovery() == Recovery::Replan => Ok(()),
+            (Err(_), Look::Anew) => Ok(()),
+            // Entries that were read before the look failed still count.
+            _ => match self.target(goal) {
+                Ok(Some(target)) => self.reach(goal, target, &mut attempt).await,
+                Ok(None) => Ok(()),
+                Err(cause) => Err(cause.into()),
+            },
+        };
+        if matches!(looked, Err(RefreshCause::Read(_))) {
+            self.liveness.owe_check();
         }
-        looked.map_err(RefreshError::from)
+        match (looked.map_err(RefreshError::from), reached) {
+            (Err(looked), Err(reached)) if reached.cause().recovery() > looked.cause().recovery() => Err(reached),
+            (Err(looked), _) => Err(looked),
+            (Ok(()), reached) => reached,
+        }
     }
 
-    /// Reads the log to its end.
-    async fn look(&mut self, attempt: &mut RefreshAttempt) -> Result<(), RefreshCause> {
+    /// Reads the log to its end, and checks that it is the end if that is due, or if `goal` is not in what was read.
+    async fn look(&mut self, goal: Goal, how: Look, attempt: &mut RefreshAttempt) -> Result<(), RefreshCause> {
         let mut entries = 0;
         loop {
-            let Some(reader) = self.reader.as_mut().filter(|_| entries < ONE_BY_ONE) else {
-                return self.start(attempt).await;
-            };
+            let go_on = how == Look::On && entries < ONE_BY_ONE;
+            let Some(reader) = self.reader.as_mut().filter(|_| go_on) else { return self.start(attempt).await };
             let Some(entry) = reader.next().await? else { break };
             entries += 1;
             self.liveness.entry(self.inner.env.instant());
             self.keep(entry, attempt);
         }
         let now = self.env().instant();
-        if entries == 0 && self.liveness.is_check_due(now) {
+        let is_other = std::mem::take(&mut self.log_changed) && entries == 0;
+        let is_beyond = matches!(goal, Goal::Version(wanted) if wanted > self.reader().log_state().version);
+        if is_other || is_beyond || self.liveness.is_check_due(now) {
             let hint = self.reader().check_end().await?;
             self.liveness.hint(hint.as_ref(), now);
         }
@@ -168,8 +204,12 @@ impl Follower {
         if found != expected {
             return Err(ReadError::Replaced { object: self.storage.url().to_owned(), expected, found }.into());
         }
+        let last = self.reader.as_ref().map_or(Position(0), |before| before.log_state().position);
+        if reader.log_state().position < last {
+            return Err(ReadError::Restored { object: names::log_entry(last) }.into());
+        }
         self.liveness.entry(self.inner.env.instant());
-        self.liveness.check_soon();
+        self.liveness.owe_check();
         (self.recent, self.recent_bytes) = (Vec::new(), 0);
         self.reader = Some(reader);
         entries.into_iter().for_each(|entry| self.keep(entry, attempt));
@@ -183,9 +223,15 @@ impl Follower {
         match goal {
             Goal::Newest => Ok((newest > current).then_some(newest)),
             Goal::Version(wanted) if wanted < current => Err(RefreshCause::Backward { wanted, current }),
-            Goal::Version(wanted) if wanted > newest => Err(RefreshCause::NoSuchVersion { wanted, newest }),
+            Goal::Version(wanted) if wanted > newest => Err(self.no_such_version(wanted)),
             Goal::Version(wanted) => Ok((wanted > current).then_some(wanted)),
         }
+    }
+
+    fn no_such_version(&self, wanted: Version) -> RefreshCause {
+        let nothing = LogState::empty();
+        let log_state = self.reader.as_ref().map_or(&nothing, LogReader::log_state);
+        RefreshCause::NoSuchVersion { wanted, why: why_no_such_version(log_state, wanted) }
     }
 
     fn reader(&self) -> &LogReader {
@@ -210,7 +256,7 @@ impl Follower {
         status.quarantined = self.quarantine.version().map(|(version, error)| (version, error.clone()));
         match result {
             Ok(()) => status.succeeded(),
-            Err(error) if error.cause().is_callers() => {}
+            Err(error) if error.cause().recovery() == Recovery::Refuse => {}
             Err(error) => status.failed(error.clone(), now),
         }
         let after = status.health();
@@ -219,6 +265,18 @@ impl Follower {
             let error = result.as_ref().err().map(tracing::field::display);
             tracing::info!(url = self.storage.url(), %before, %after, error, "health changed");
         }
+    }
+}
+
+/// Why there is no version `wanted`, given that the log was read to its end.
+pub(crate) fn why_no_such_version(log_state: &LogState, wanted: Version) -> String {
+    match wanted {
+        _ if log_state.version == Version::EMPTY => "nothing was committed yet".to_owned(),
+        wanted if wanted > log_state.version => format!("the newest is {}", log_state.version),
+        wanted if wanted.position() < log_state.log_start => {
+            format!("it was trimmed, and the log begins at position {}", log_state.log_start)
+        }
+        _ => "that position has another kind of entry; `cenote-producer log` shows the commits".to_owned(),
     }
 }
 

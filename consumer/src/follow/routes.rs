@@ -10,8 +10,9 @@
 
 use cenote_state::ids::{Position, Version};
 use cenote_state::view::View;
-use cenote_store::load::LoadError;
-use cenote_store::log::plan::{CostModel, Have, plan};
+use cenote_store::load::{Commits, LoadError};
+use cenote_store::log::Entry;
+use cenote_store::log::plan::{CostModel, Have, plan_with};
 use cenote_store::log::state::{KeptSnapshot, LogState};
 
 use super::{Follower, Goal, RefreshAttempt};
@@ -29,18 +30,20 @@ pub(super) enum Route {
 }
 
 impl Route {
-    /// The cheapest route from `view` to `target`.
-    fn cheapest(log_state: &LogState, view: &View, target: Version) -> Result<Route, RefreshCause> {
+    /// The cheapest route from `view` to `target`, given the commits that were read; `None` if what leads there was
+    /// trimmed.
+    fn cheapest(log_state: &LogState, view: &View, recent: &[Entry], target: Version) -> Option<Route> {
         let serving = view.version() > Version::EMPTY;
         let have = serving.then(|| Have { version: view.version(), cost: log_state.cost_at(view.version()) });
         // The size of the state matters only if a snapshot could be loaded next to it.
         let choice = log_state.newest_snapshot().is_some_and(|newest| newest.snapshot.version > view.version());
         let second_state_bytes = if serving && choice { view.state().memory_bytes() } else { 0 };
         let model = CostModel { second_state_bytes, ..Default::default() };
-        let route = plan(log_state, have, target, &model).ok_or(RefreshCause::Unreachable { version: target })?;
-        let Some(snapshot) = route.snapshot else { return Ok(Route::View) };
+        let in_hand = |from| Commits::in_hand(from, target, recent);
+        let plan = plan_with(log_state, have, target, &model, &in_hand)?;
+        let Some(snapshot) = plan.snapshot else { return Some(Route::View) };
         let kept = log_state.snapshots.iter().find(|kept| kept.snapshot == snapshot);
-        Ok(Route::Snapshot(kept.expect("the plan's snapshots are the log state's").clone()))
+        Some(Route::Snapshot(kept.expect("the plan's snapshots are the log state's").clone()))
     }
 }
 
@@ -100,7 +103,7 @@ impl Follower {
         let position = self.reader().log_state().position;
         self.quarantine.check(position, self.env().instant())?;
         let mut tried = Tried::default();
-        let mut route = self.first_route(target)?;
+        let mut route = self.first_route(goal, target)?;
         loop {
             let Err(error) = self.take(route.clone(), goal, target, attempt).await else { return Ok(()) };
             let failed = self.failed_at(&route, &error, target);
@@ -123,13 +126,29 @@ impl Follower {
     }
 
     /// The cheapest route. While a version is in quarantine, snapshots are rationed.
-    fn first_route(&mut self, target: Version) -> Result<Route, RefreshCause> {
-        let cheapest = Route::cheapest(self.reader().log_state(), &self.inner.cell.view(), target)?;
+    fn first_route(&mut self, goal: Goal, target: Version) -> Result<Route, RefreshError> {
+        let cheapest = Route::cheapest(self.reader().log_state(), &self.inner.cell.view(), &self.recent, target);
+        let Some(cheapest) = cheapest else {
+            // The newest version can always be reached from a snapshot that is kept, unless the log lost it.
+            return Err(match goal {
+                Goal::Newest => RefreshCause::Unreachable { version: target }.into(),
+                Goal::Version(wanted) => self.no_such_version(wanted).into(),
+            });
+        };
         let rationed = self.is_serving() && self.quarantine.version().is_some();
         match cheapest {
+            Route::Snapshot(kept) if rationed && !self.has_deltas() => {
+                self.quarantine.take_last_resort(kept.snapshot.version, &self.inner.env)?;
+                Ok(Route::Snapshot(kept))
+            }
             Route::Snapshot(_) if rationed && !self.quarantine.take_snapshot(&self.inner.env) => Ok(Route::View),
             route => Ok(route),
         }
+    }
+
+    /// Whether the log has all deltas after the view.
+    fn has_deltas(&self) -> bool {
+        self.version().position().next() >= self.reader().log_state().log_start
     }
 
     /// The next route to try. While an old view is served: deltas, then one snapshot. With nothing to serve: any snapshot,
@@ -140,7 +159,7 @@ impl Follower {
         }
         let (version, serving) = (self.version(), self.is_serving());
         let log_state = self.reader().log_state();
-        let deltas = !tried.deltas && version.position().next() >= log_state.log_start;
+        let deltas = !tried.deltas && self.has_deltas();
         let snapshot = snapshots_around(log_state, version, tried.failed_delta, target)
             .find(|kept| !tried.snapshots.contains(&kept.snapshot.version))
             .cloned();
@@ -148,7 +167,9 @@ impl Follower {
             return Some(Route::View);
         }
         match snapshot {
-            Some(kept) if !serving || self.quarantine.take_snapshot(&self.inner.env) => Some(Route::Snapshot(kept)),
+            Some(kept) if !serving || !self.has_deltas() || self.quarantine.take_snapshot(&self.inner.env) => {
+                Some(Route::Snapshot(kept))
+            }
             None if deltas => Some(Route::View),
             _ => None,
         }
@@ -182,7 +203,7 @@ impl Follower {
     /// Whether another route may help: the bytes of a version are wrong. A missing object is awaited first.
     fn may_take_another(&mut self, error: &RefreshCause, failed: Version) -> bool {
         match error.recovery() {
-            Recovery::OtherRoute => true,
+            Recovery::OtherRoute | Recovery::Restart => true,
             Recovery::AwaitObject => !self.is_serving() || self.is_lost(error, failed),
             _ => false,
         }
@@ -193,6 +214,8 @@ impl Follower {
         match (error.version(), route) {
             (Some(version), _) => version,
             (None, Route::Snapshot(kept)) if matches!(error, RefreshCause::Load(_)) => kept.snapshot.version,
+            // An entry that comes after what was reached: no commit that was read beyond it is nearer.
+            _ if error.recovery() == Recovery::Restart => Version(self.version().position().next().0),
             // A missing object is a delta's: the first one after what was reached.
             _ => self
                 .recent

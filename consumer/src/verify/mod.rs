@@ -45,6 +45,9 @@ pub struct Verifier<L: Location = DatasetUrl> {
     on_progress: Box<OnProgress>,
 }
 
+/// How often a verification begins again because the log is trimmed during it.
+const ATTEMPTS: usize = 5;
+
 type OnProgress = dyn Fn(VerifyProgress) + Send + Sync;
 
 /// How far a verification has come.
@@ -203,8 +206,15 @@ impl<L: Location> Verifier<L> {
     /// be read.
     pub async fn run(self) -> Result<Verified, VerifyError> {
         let storage = self.location.open().await.map_err(crate::error::VerifyCause::from)?;
-        let verification = Verification::start(storage, self.env, &*self.on_progress).await?;
-        Ok(verification.run(self.version).await?)
+        let mut attempt = 1;
+        loop {
+            let verified = Verification::run(&storage, &self.env, &*self.on_progress, self.version).await;
+            match verified {
+                // What was planned is gone, and nothing is damaged: the log has moved on.
+                Err(error) if error.is_trimmed() && attempt < ATTEMPTS => attempt += 1,
+                verified => return Ok(verified?),
+            }
+        }
     }
 }
 

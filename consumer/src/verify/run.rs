@@ -11,12 +11,13 @@ use cenote_state::state::State;
 use cenote_store::env::Env;
 use cenote_store::load::{self, Commits, Replay, SnapshotToLoad};
 use cenote_store::log::state::KeptSnapshot;
-use cenote_store::log::{Body, LogReader, ObjectRef};
+use cenote_store::log::{Body, LogReader, ObjectRef, ReadError};
 use cenote_store::storage::Storage;
 
 use super::state::{check_state, check_sums};
 use super::{OnProgress, Verified, VerifyProgress};
 use crate::error::VerifyCause;
+use crate::follow::why_no_such_version;
 
 /// The bytes of one request when an object is hashed.
 const RANGE_BYTES: u64 = 8 << 20;
@@ -38,24 +39,25 @@ struct WalkedLog {
 }
 
 impl<'p> Verification<'p> {
-    /// Reads the log to its end.
-    pub(super) async fn start(
-        storage: Storage,
-        env: Env,
+    /// Reads the log to its end, and verifies a version, the newest by default.
+    pub(super) async fn run(
+        storage: &Storage,
+        env: &Env,
         on_progress: &'p OnProgress,
-    ) -> Result<Verification<'p>, VerifyCause> {
-        let mut reader = LogReader::start(storage).await?;
+        version: Option<Version>,
+    ) -> Result<Verified, VerifyCause> {
+        let mut reader = LogReader::start(storage.clone()).await?;
         while reader.next().await?.is_some() {}
         reader.check_end().await?;
         let seed = env.random();
-        Ok(Verification { reader, env, seed, on_progress })
+        Verification { reader, env: env.clone(), seed, on_progress }.verify(version).await
     }
 
     fn progress(&self, step: &'static str, done: u64, total: u64) {
         (self.on_progress)(VerifyProgress { step, done, total });
     }
 
-    pub(super) async fn run(&self, version: Option<Version>) -> Result<Verified, VerifyCause> {
+    async fn verify(&self, version: Option<Version>) -> Result<Verified, VerifyCause> {
         let mut walked = self.walk().await?;
         let log_state = self.reader.log_state();
         let version = version.unwrap_or(log_state.version);
@@ -98,16 +100,7 @@ impl<'p> Verification<'p> {
     }
 
     fn no_such(&self, wanted: Version) -> VerifyCause {
-        let log_state = self.reader.log_state();
-        let why = match wanted {
-            _ if log_state.version == Version::EMPTY => "nothing was committed yet".to_owned(),
-            wanted if wanted > log_state.version => format!("the newest is {}", log_state.version),
-            wanted if wanted.position() < log_state.log_start => {
-                format!("it was trimmed, and the log begins at position {}", log_state.log_start)
-            }
-            _ => "that position has another kind of entry; `cenote-producer log` shows the commits".to_owned(),
-        };
-        VerifyCause::NoSuchVersion { wanted, why }
+        VerifyCause::NoSuchVersion { wanted, why: why_no_such_version(self.reader.log_state(), wanted) }
     }
 
     /// Reads every live entry; checks the chain of hashes, and each commit's parent.
@@ -121,7 +114,7 @@ impl<'p> Verification<'p> {
             if let Body::Checkpoint(object) = &entry.body
                 && entry.head.position == log_state.checkpoint
             {
-                self.check_object(object, "hashing the checkpoint").await?;
+                self.check_object(object, entry.head.position, "hashing the checkpoint").await?;
             }
             if let Body::Commit(commit) = &entry.body {
                 let version = Version(entry.head.position.0);
@@ -140,23 +133,29 @@ impl<'p> Verification<'p> {
         Ok(walked)
     }
 
-    /// Checks that an object has the length and the hash that its entry names.
-    async fn check_object(&self, object: &ObjectRef, what: &'static str) -> Result<(), VerifyCause> {
+    /// Checks that an object has the length and the hash that its entry names. While it is needed, the entry at `needed_by`
+    /// is in the log.
+    async fn check_object(
+        &self,
+        object: &ObjectRef,
+        needed_by: Position,
+        what: &'static str,
+    ) -> Result<(), VerifyCause> {
         let (mut hasher, mut at) = (Hasher::default(), 0);
         let storage = self.reader.storage();
-        let size = storage.size(&object.name).await?;
-        if size != Some(object.length) {
-            let size = size.map_or("is missing".to_owned(), |size| format!("has {size} bytes"));
-            return Err(VerifyCause::damaged(
-                &object.name,
-                format!("it {size}, and its entry says {} bytes", object.length),
-            ));
+        match storage.size(&object.name).await? {
+            None => return Err(self.missing(object, needed_by).await),
+            Some(size) if size != object.length => {
+                let what = format!("it has {size} bytes, and its entry says {} bytes", object.length);
+                return Err(VerifyCause::damaged(&object.name, what));
+            }
+            Some(_) => {}
         }
         while at < object.length {
             let range = at..object.length.min(at + RANGE_BYTES);
             let bytes = storage.get_range(&object.name, range).await?;
             let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else {
-                return Err(VerifyCause::damaged(&object.name, "it was deleted while it was read"));
+                return Err(self.missing(object, needed_by).await);
             };
             hasher.update(&bytes);
             at += bytes.len() as u64;
@@ -166,6 +165,15 @@ impl<'p> Verification<'p> {
             Ok(())
         } else {
             Err(VerifyCause::damaged(&object.name, "its bytes are not those that its entry names"))
+        }
+    }
+
+    async fn missing(&self, object: &ObjectRef, needed_by: Position) -> VerifyCause {
+        match self.reader.explain_missing(needed_by, object).await {
+            Ok(ReadError::Missing { .. }) => {
+                VerifyCause::damaged(&object.name, format!("it is missing, and its entry says {} bytes", object.length))
+            }
+            Ok(became) | Err(became) => became.into(),
         }
     }
 

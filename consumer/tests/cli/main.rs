@@ -231,15 +231,15 @@ fn a_snapshot_of_another_dataset_is_found() {
     let [own, foreign] = [&catalog, &other].map(|catalog| only_file(&catalog.path().join("snapshots")));
     std::fs::copy(foreign, own).expect("it can be copied");
     let (code, message) = catalog.fail(&["verify", "catalog"]);
-    assert!(code == 1 && message.contains("it belongs to dataset"), "{code} {message}");
+    assert!(code == 1 && message.contains("is not the object that version 2 names"), "{code} {message}");
 }
 
 #[test]
-fn wrong_use_ends_with_two_and_what_is_not_there_with_one() {
+fn wrong_use_ends_with_two_and_a_wrong_name_with_one() {
     let catalog = Catalog::new();
     let (code, message) = catalog.fail(&["stats", "catalog"]);
     assert!(
-        code == 1 && message.contains("/catalog: nothing was published there yet, or the URL is wrong"),
+        code == 2 && message.contains("/catalog: nothing was published there yet, or the URL is wrong"),
         "{message}"
     );
     catalog.publish(&[FIRST]);

@@ -204,10 +204,15 @@ impl Chain {
         }
     }
 
-    /// Writes a checkpoint, then trims to the newest snapshot.
-    pub(crate) async fn trim(&mut self) {
+    /// Writes a checkpoint.
+    pub(crate) async fn checkpoint(&mut self) {
         let outcome = self.writer.checkpoint().await.expect("a checkpoint");
         assert!(matches!(outcome, Outcome::Committed(_)), "{outcome:?}");
+    }
+
+    /// Writes a checkpoint, then trims to the newest snapshot.
+    pub(crate) async fn trim(&mut self) {
+        self.checkpoint().await;
         let keep = Retention::new().snapshots(1).younger_than(std::time::Duration::ZERO);
         trim(&mut self.writer, &keep).await.expect("trimmed");
     }
@@ -253,6 +258,11 @@ impl Edit<'_> {
         let id = self.id::<T>();
         let ordinal = self.find::<T>(id, key).expect("it is there");
         self.rows.insert((id, ordinal.0), None);
+    }
+
+    /// The version that is changed.
+    pub(crate) fn version(&self) -> Version {
+        self.chain.state.version()
     }
 
     fn id<T: Record>(&self) -> TypeId {

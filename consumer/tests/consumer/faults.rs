@@ -117,14 +117,26 @@ async fn a_bad_version_is_not_tried_at_every_refresh() {
 
 #[tokio::test(start_paused = true)]
 async fn a_bit_that_flips_in_transit_is_read_again() {
-    let (_, env, mut chain, consumer, reads) = chain_and_consumer().await;
+    let (storage, env, mut chain, consumer, reads) = chain_and_consumer().await;
     reads.add(Rule::new(Fault::FlipBit(1_000)).on(RequestKind::Get).prefix("blobs/").times(1));
     let second = chain.commit(|edit| edit.put(&movie(1, "second"))).await;
-    let error = consumer.refresh().await.expect_err("a bit flipped");
+    assert_eq!(consumer.refresh().await.expect("a blob is read again at once"), second);
+    reads.add(Rule::new(Fault::FlipBit(1_000)).on(RequestKind::Get).prefix("log/").times(1));
+    let third = chain.commit(|edit| edit.put(&movie(1, "third"))).await;
+    assert_eq!(consumer.refresh().await.expect("so is an entry"), third);
+    // Wrong twice: it is called damaged, and tried again after a minute.
+    reads.add(Rule::new(Fault::FlipBit(1_000)).on(RequestKind::Get).prefix("blobs/").times(2));
+    let fourth = chain.commit(|edit| edit.put(&movie(1, "fourth"))).await;
+    let error = consumer.refresh().await.expect_err("a bit flipped, twice");
     assert!(matches!(error.load_error(), Some(LoadError::Altered { .. })), "{error}");
-    assert_eq!((error.version(), error.kind()), (Some(second), ErrorKind::Damaged));
+    assert_eq!((error.version(), error.kind()), (Some(fourth), ErrorKind::Damaged));
     env.sleep(Duration::from_secs(80)).await;
-    assert_eq!(consumer.refresh().await.expect("it heals"), second);
+    assert_eq!(consumer.refresh().await.expect("it heals"), fourth);
+    // So is a snapshot, by which a consumer starts.
+    chain.snapshot().await;
+    chain.trim().await;
+    reads.add(Rule::new(Fault::FlipBit(1_000)).on(RequestKind::Get).prefix("snapshots/").times(1));
+    assert_eq!(manual(&reads.wrap(&storage), &env).open().await.expect("it opens").version(), fourth);
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,6 +183,7 @@ async fn a_start_avoids_a_bad_snapshot() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
     let long = "a title that makes a snapshot worth its bytes ".repeat(40);
+    chain.always_blobs = true;
     chain.commit(|edit| (0..100).for_each(|id| edit.put(&movie(id, &long)))).await;
     let older = chain.commit(|edit| (0..100).for_each(|id| edit.put(&movie(id, "short")))).await;
     chain.snapshot().await;
@@ -191,7 +204,7 @@ async fn a_start_avoids_a_bad_snapshot() {
 }
 
 /// Another snapshot in the place of the one that the log names: of this dataset, consistent in itself, of the same length and
-/// digest; its schema calls a field by another name. Whoever loads says the same of it.
+/// digest; its schema calls a field by another name. Every reader that loads it reports the same.
 #[tokio::test(start_paused = true)]
 async fn a_foreign_snapshot_of_the_same_digest_is_refused_by_every_reader() {
     let (storage, env) = (memory().await, Env::simulated(1));

@@ -49,9 +49,11 @@ async fn a_start_loads_a_snapshot_and_the_deltas_after_it() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
     let long = "a title that makes a snapshot worth its bytes ".repeat(40);
+    chain.always_blobs = true;
     chain.commit(|edit| (0..300).for_each(|id| edit.put(&movie(id, &long)))).await;
     let snapped = chain.commit(|edit| (0..300).for_each(|id| edit.put(&movie(id, "short")))).await;
     chain.snapshot().await;
+    chain.always_blobs = false;
     let last = chain.commit(|edit| edit.put(&movie(7, "last"))).await;
     let reports: Arc<Mutex<Vec<RefreshReport>>> = Arc::default();
     let sink = Arc::clone(&reports);
@@ -98,6 +100,27 @@ async fn ranges_of_a_snapshot_may_come_in_any_order() {
         }
         view.state().check_invariants();
     }
+}
+
+/// Deltas inside of entries are there once the log was read: no snapshot is cheaper than what is there.
+#[tokio::test(start_paused = true)]
+async fn deltas_that_were_just_read_are_preferred_to_a_snapshot() {
+    let (storage, env) = (memory().await, Env::simulated(1));
+    let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
+    chain.commit(|edit| (0..500).for_each(|id| edit.put(&movie(id, &noise(id, 40))))).await;
+    let reports: Arc<Mutex<Vec<RefreshReport>>> = Arc::default();
+    let sink = Arc::clone(&reports);
+    let consumer = manual(&storage, &env).on_refresh(move |report| sink.lock().unwrap().push(report.clone()));
+    let consumer = consumer.open().await.expect("it opens");
+    for round in 0..9 {
+        chain.commit(|edit| edit.put(&movie(1, &format!("round {round}")))).await;
+    }
+    let snapshot = chain.snapshot().await;
+    let newest = chain.commit(|edit| edit.put(&movie(2, "newest"))).await;
+    assert_eq!(consumer.refresh().await.expect("it refreshes"), newest);
+    let report = reports.lock().unwrap().pop().expect("there are two");
+    assert_eq!(report.path, RefreshPath::Deltas { commits: 10 });
+    assert!(report.bytes < snapshot.length / 10, "{} of {}", report.bytes, snapshot.length);
 }
 
 #[tokio::test(start_paused = true)]

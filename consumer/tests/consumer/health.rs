@@ -187,3 +187,35 @@ async fn a_state_that_is_too_large_is_refused() {
     assert_eq!(consumer.version(), first);
     assert!(matches!(health(&consumer), Health::Stale { .. }));
 }
+
+/// A version that fits, and whose indexes do not fit beside it, is refused; the old view is served.
+#[tokio::test(start_paused = true)]
+async fn indexes_that_are_too_large_are_refused() {
+    let env = Env::simulated(1);
+    let mut needed = None;
+    for case in ["measured", "tight", "wide"] {
+        let storage = memory().await;
+        let mut chain = Chain::create(&storage, &env, cenote_state::record::Registry::with::<Movie>).await;
+        let first = chain.commit(|edit| edit.put(&movie(1, "first"))).await;
+        let bytes_max = match needed {
+            Some((state, indexes)) if case == "tight" => state + indexes / 2,
+            Some((state, indexes)) => state + indexes * 4,
+            None => u64::MAX,
+        };
+        let consumer = manual(&storage, &env).max_state_bytes(bytes_max).open().await.expect("it opens");
+        let many = (0..2_000).map(|id| Movie { country: format!("country {id}"), ..movie(id, "one of many") });
+        let second = chain.commit(|edit| many.for_each(|movie| edit.put(&movie))).await;
+        if case == "tight" {
+            let error = consumer.refresh().await.expect_err("too large");
+            let text = format!("{error}: {}", error.source().map(ToString::to_string).unwrap_or_default());
+            assert!(error.is_too_large() && text.contains("raise max_state_bytes"), "{text}");
+            assert_eq!((consumer.version(), consumer.view().len::<Movie>()), (first, 1));
+            assert!(matches!(health(&consumer), Health::Stale { .. }));
+            continue;
+        }
+        assert_eq!(consumer.refresh().await.expect("there is room"), second);
+        let view = consumer.view();
+        view.indexes().check_invariants(view.state());
+        needed = Some((view.state().memory_bytes(), view.indexes().memory_bytes() as u64));
+    }
+}

@@ -338,7 +338,7 @@ async fn wide(storage: &Storage, env: &Env, movies: u64) -> Producer {
 #[tokio::test(start_paused = true)]
 async fn types_and_fields_that_are_not_declared_are_neither_fetched_nor_held() {
     let (storage, env) = (memory().await, Env::simulated(1));
-    let mut source = wide(&storage, &env, 4_000).await;
+    let mut source = wide(&storage, &env, 8_000).await;
     let counting = CountingStore::new();
     let whole = consumer(&counting.wrap(&storage), &env).whole().open().await.expect("it opens");
     let all = counting.take();

@@ -1,6 +1,7 @@
 //! The consumer from outside: one program, so that it is linked once.
 
 mod chain;
+mod ending;
 mod faults;
 mod following;
 mod golden;
@@ -8,6 +9,7 @@ mod health;
 mod held;
 mod metric_labels;
 mod requests;
+mod trims;
 mod views;
 mod whole_views;
 

@@ -39,7 +39,7 @@ fn a_file_that_may_not_grow_is_a_full_disk_and_damages_no_version() {
     let url = format!("file://{}", dataset.display());
     let (start, end) = (
         format!("the object that the entry would name could not be put: cannot write {url}/blobs/"),
-        ": no space left at the store; make room",
+        ": File too large (os error 27); raise the limit on the size of files",
     );
     assert!(error.starts_with(&start) && error.contains(end), "{error}");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");

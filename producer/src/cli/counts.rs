@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cenote_producer::{CommitReport, Version, View};
+use crate::{CommitReport, Version, View};
 use cenote_store::cli::counted;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! `gc`: deletes the objects that no entry names.
 
-use cenote_producer::{Producer, SnapshotPolicy};
+use crate::{Producer, SnapshotPolicy};
 use cenote_store::cli::{DatasetArgs, Failure, counted, print_line};
 use cenote_store::env::Env;
 use cenote_store::log::order::Rules;

@@ -9,7 +9,7 @@ use std::io::{self, Seek};
 use std::path::Path;
 use std::time::SystemTime;
 
-use cenote_producer::json::{JsonError, Lines};
+use crate::json::{JsonError, Lines};
 
 /// What `run` reads.
 pub(super) struct Input {
@@ -54,7 +54,7 @@ impl Input {
         Ok(Lines::new(&self.name, file))
     }
 
-    /// That nobody wrote to it since it was opened.
+    /// That it was not written to since it was opened.
     pub(super) fn check_unchanged(&self) -> Result<(), JsonError> {
         let Some(_) = self.written else { return Ok(()) };
         let metadata = self.file.metadata().map_err(|error| JsonError::io(&self.name, error))?;

@@ -1,4 +1,4 @@
-//! The limits of a version: how much of a type it may remove or change before somebody says that this is meant.
+//! The limits of a version: how much of a type it may remove or change before the command line must allow it.
 //!
 //! A source that was cut off looks like one from which records were removed. So `run` and `republish` refuse to remove more
 //! than a share; the message names the option that lifts the limit.
@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use cenote_producer::{BoxError, Validator, View};
+use crate::{BoxError, Validator, View};
 use cenote_store::cli::counted;
 use clap::Args;
 

@@ -2,6 +2,7 @@
 
 use cenote_state::blob;
 use cenote_state::schema::Schema;
+use cenote_state::shown::shown;
 use cenote_store::cli::{DatasetArgs, Failure, print_line};
 use cenote_store::log::{Body, Commit, DeltaPlace, Entry, LogReader};
 use clap::Args;
@@ -68,7 +69,7 @@ fn kind(entry: &Entry) -> String {
 
 fn as_text(entry: &Entry, schema: &Schema) -> String {
     let what = match &entry.body {
-        Body::Open(open) => format!("by {}", open.owner),
+        Body::Open(open) => format!("by {}", shown(&open.owner)),
         Body::Commit(commit) => commit_text(commit, schema),
         Body::Snapshot(snapshot) => {
             format!("of version {}, {}", snapshot.version, HumanBytes(snapshot.object.length))
@@ -105,7 +106,7 @@ fn commit_text(commit: &Commit, schema: &Schema) -> String {
     if commit.schema.is_some() {
         parts.push("schema".to_owned());
     }
-    parts.extend(commit.tags.iter().map(|(name, value)| format!("{name}={value}")));
+    parts.extend(commit.tags.iter().map(|(name, value)| format!("{}={}", shown(name), shown(value))));
     parts.join("; ")
 }
 

@@ -17,10 +17,12 @@ mod snapshot;
 mod status;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use cenote_producer::storage::Storage;
-use cenote_producer::{Producer, ProducerBuilder};
+use crate::storage::Storage;
+use crate::{Producer, ProducerBuilder};
 use cenote_store::cli::{self, Failure};
+use cenote_store::log::OnOpen;
 use clap::{Args, Parser, Subcommand};
 
 /// Publishes datasets that services read from memory.
@@ -77,6 +79,12 @@ struct OwnerArgs {
 impl OwnerArgs {
     fn apply(&self, builder: ProducerBuilder<Storage>) -> ProducerBuilder<Storage> {
         let builder = builder.owner(&self.owner);
+        let builder =
+            builder.on_wait(|waiting| cli::note(format_args!("{waiting}; --take-over takes it over at once")));
+        let goodbye = cli::Goodbye::listen();
+        let builder = builder.writer_options(|options| {
+            options.on_open = Some(OnOpen(Arc::new(move |heartbeat| goodbye.set(heartbeat))));
+        });
         if self.take_over { builder.take_over() } else { builder }
     }
 }
@@ -92,7 +100,7 @@ fn snapshot_made(producer: &Producer) -> Result<(), Failure> {
 }
 
 /// Runs the command that the process was started with.
-pub(crate) fn main() -> ExitCode {
+pub fn main() -> ExitCode {
     let cli = Cli::parse();
     cli::run(async {
         match cli.command {

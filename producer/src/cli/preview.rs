@@ -1,7 +1,7 @@
 //! What `--dry-run` prints: the changes of a version that is not written, record by record.
 
-use cenote_producer::Preview;
-use cenote_producer::dynamic::{NamedDiff, NamedRecord};
+use crate::Preview;
+use crate::dynamic::{NamedDiff, NamedRecord};
 use cenote_store::cli::{Failure, counted, print_line};
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ pub(super) fn print(preview: &Preview) -> Result<(), Failure> {
         return print_line(format!("unchanged: version {} has the same records", preview.older.version()));
     }
     for (name, diff) in diffs(preview) {
-        let records = |view: &cenote_producer::View| view.named(name).map_or(0, |table| table.len() as u64);
+        let records = |view: &crate::View| view.named(name).map_or(0, |table| table.len() as u64);
         print_line(format!(
             "{name}: {} added, {} changed, {} removed: {} instead of {}",
             diff.added.len(),

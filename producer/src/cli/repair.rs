@@ -1,6 +1,6 @@
 //! `repair`: what of a damaged dataset is whole, and a writable dataset made of it.
 
-use cenote_producer::repair::{self, Assessment, Repaired};
+use crate::repair::{self, Assessment, Repaired};
 use cenote_store::cli::{DatasetArgs, Failure, counted, print_line};
 use cenote_store::env::Env;
 use clap::Args;

@@ -1,6 +1,6 @@
 //! `republish`: the records of an old version, as the newest one.
 
-use cenote_producer::{CycleError, Cycled, Producer, Version};
+use crate::{CycleError, Cycled, Producer, Version};
 use cenote_store::cli::{DatasetArgs, Failure, chain, print_line};
 use cenote_store::log::LogReader;
 use clap::Args;
@@ -59,12 +59,13 @@ impl Republish {
                 false => preview::print(&preview),
             };
         }
-        let mut producer = builder.open().await?;
+        let opened = builder.open().await;
+        let mut producer = opened.map_err(|error| Failure::of(error.kind(), &error))?;
         let republished = producer.republish(version).await;
         // Closed after a failure as well, so that the next producer need not wait.
         let closed = producer.close().await;
         let republished = republished.map_err(explained)?;
-        closed?;
+        closed.map_err(|error| Failure::of(error.kind(), &error))?;
         let counts = Counts::new(&producer.view(), None, republished.committed());
         print_line(if self.json { self.as_json(&counts, &republished) } else { self.as_text(&counts, &republished) })?;
         snapshot_made(&producer)
@@ -95,6 +96,6 @@ pub(super) fn explained(error: CycleError) -> Failure {
             let said = refused.refusals.iter().map(|refused| chain(refused.reason.as_ref()));
             Failure::negative(said.collect::<Vec<_>>().join("; "))
         }
-        None => error.into(),
+        None => Failure::of(error.kind(), &error),
     }
 }

@@ -2,18 +2,16 @@
 //!
 //! The input is opened before the log. The dataset's schema decides what is read; if it lacks the type, or options ask for
 //! changes, the input is read twice: once for a schema, once for the records. Nothing is written before the schema is known,
-//! and nothing of a file that has an error. Limits refuse a version that takes away more than somebody said.
+//! and nothing of a file that has an error. Limits refuse a version that takes away more than the command line allows.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use cenote_producer::error::Refusal;
-use cenote_producer::json::{self, As, Inferred, Reading, Wishes};
-use cenote_producer::schema::{Registry, Schema, TypeSchema};
-use cenote_producer::storage::Storage;
-use cenote_producer::{
-    Allow, BoxError, CycleError, Cycled, OpenError, Preview, Producer, ProducerBuilder, View, Writer,
-};
+use crate::error::Refusal;
+use crate::json::{self, As, Inferred, Reading, Wishes};
+use crate::schema::{Registry, Schema, TypeSchema};
+use crate::storage::Storage;
+use crate::{Allow, BoxError, CycleError, Cycled, OpenError, Preview, Producer, ProducerBuilder, View, Writer};
 use cenote_store::cli::{DatasetArgs, Failure, chain, counted, key_and_value, print_line};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -152,7 +150,7 @@ impl Run {
         // Closed after a failure as well, so that the next producer need not wait.
         let closed = producer.close().await;
         let cycled = cycled.map_err(|error| self.explained(error, producer.schema(), &input))?;
-        closed?;
+        closed.map_err(|error| Failure::of(error.kind(), &error))?;
         let counts = self.counts(&producer.view(), &cycled);
         print_line(if self.json { self.as_json(&counts, &cycled, &learned) } else { self.as_text(&counts, &cycled) })?;
         snapshot_made(&producer)
@@ -282,7 +280,7 @@ fn explained_open(error: OpenError) -> Failure {
             None => Failure::negative(chain(cause.as_ref())),
         };
     }
-    let Some(refused) = error.schema() else { return error.into() };
+    let Some(refused) = error.schema() else { return Failure::of(error.kind(), &error) };
     let said = refused.refusals.iter().map(|refusal| match refusal {
         Refusal::LacksField { type_name, field, found } => format!(
             "{type_name}.{field} ({found}) is in the dataset and not in the schema; add it, or remove its values with \
@@ -336,7 +334,7 @@ impl Declaration {
             let given = given.ok_or_else(|| WrongUse(format!("the schema has no type {}; add it", self.type_name)))?;
             self.check(given, "the schema")?;
             let mut schema = schema.clone();
-            // Older records lack a field that is new or starts anew; the file brings it for all.
+            // Older records lack a field that is new or starts again; the file brings it for all.
             schema.types.iter_mut().flat_map(|of_type| &mut of_type.fields).for_each(|field| field.sparse = true);
             return Ok(schema);
         }
@@ -356,7 +354,7 @@ impl Declaration {
         Ok(adapted)
     }
 
-    /// What the command line allows to be lost: fields that are to be dropped, and values that the file brings anew.
+    /// What the command line allows to be lost: fields that are to be dropped, and values that the file brings again.
     fn allowed(&self, dataset: &Schema, refusals: &[Refusal]) -> Vec<Allow> {
         let dropped: Vec<String> =
             self.wishes.dropped.iter().filter_map(|path| dataset.field_at(&self.type_name, path)).collect();

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use cenote_producer::Producer;
-use cenote_producer::schema::{Schema, TypeText};
+use crate::Producer;
+use crate::schema::{Schema, TypeText};
 use cenote_store::cli::{DatasetArgs, Failure, print_line};
 use cenote_store::log::LogReader;
 use clap::Args;

@@ -1,6 +1,6 @@
 //! `snapshot`: a snapshot of the newest version, now.
 
-use cenote_producer::{Producer, SnapshotPolicy};
+use crate::{Producer, SnapshotPolicy};
 use cenote_store::cli::{DatasetArgs, Failure, counted, print_line};
 use cenote_store::log::LogReader;
 use clap::Args;

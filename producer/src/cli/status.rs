@@ -1,7 +1,7 @@
 //! `status`: who holds a dataset, and what state its log is in.
 
-use cenote_producer::storage::{Storage, StorageError};
-use cenote_producer::{Timestamp, Version};
+use crate::storage::{Storage, StorageError};
+use crate::{Timestamp, Version};
 use cenote_store::cli::{DatasetArgs, Failure, counted, print_line};
 use cenote_store::env::Env;
 use cenote_store::log::order::Rules;

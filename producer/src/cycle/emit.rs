@@ -135,7 +135,12 @@ impl<'s> Emitter<'s> {
             self.patch(id, changed.ordinal, root.rows.get(changed.number));
         }
         let ordinals = self.numbers.of_root(id);
+        // Rows that came in this order are read for the last time here: a large input is not held twice.
+        let is_in_order = changes.added.is_sorted();
         for (ordinal, number) in ordinals.iter().zip(&changes.added) {
+            if is_in_order {
+                root.rows.free_before(*number);
+            }
             self.renumber(id, root.rows.get_mut(*number));
             self.add(id, *ordinal, root.rows.get(*number));
         }

@@ -1,14 +1,20 @@
 //! Encode: the delta as it will be written, byte for byte.
+//!
+//! The delta itself ends here: from now on there are its bytes only, so that a large one is not held twice.
 
 use bytes::Bytes;
 use cenote_state::blob::{Blob, encode_delta};
+use cenote_state::digest::Sums;
 use cenote_state::ids::DatasetId;
 
 use super::diff::Diffed;
+use crate::base::{BaseUpdates, CycleBase};
 
-/// A change and its bytes.
+/// A change as bytes.
 pub(crate) struct Encoded {
-    pub(crate) diffed: Diffed,
+    pub(crate) base: CycleBase,
+    pub(crate) sums: Vec<Sums>,
+    pub(crate) updates: BaseUpdates,
     pub(crate) dataset: DatasetId,
     /// None if no record changed.
     pub(crate) bytes: Option<Bytes>,
@@ -17,8 +23,9 @@ pub(crate) struct Encoded {
 impl Diffed {
     /// Encodes the delta.
     pub(crate) fn encode(self, dataset: DatasetId, threads: usize) -> Encoded {
-        let blob = |diffed: &Diffed| encode_delta(dataset, &diffed.delta, &diffed.base.state, threads);
-        let bytes = (!self.delta.is_empty()).then(|| Blob::to_bytes(&blob(&self)));
-        Encoded { diffed: self, dataset, bytes }
+        let Diffed { base, delta, sums, updates } = self;
+        let blob = || encode_delta(dataset, &delta, &base.state, threads);
+        let bytes = (!delta.is_empty()).then(|| Blob::to_bytes(&blob()));
+        Encoded { base, sums, updates, dataset, bytes }
     }
 }

@@ -59,7 +59,7 @@ pub struct DuplicatesOfType {
     pub first: Vec<String>,
 }
 
-/// A cycle would leave types without a record, and nobody said that this is meant. Nothing was written.
+/// A cycle would leave types without a record, and the program did not allow it. Nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", explain_emptied(.types))]
 #[non_exhaustive]

@@ -5,7 +5,7 @@
 //! whatever its rows are: of too many large rows a change copies megabytes, of too few small ones each costs more than
 //! it holds.
 //!
-//! Rules: a type is cut anew only in a commit that changes its records, and only if the right number of rows is far from
+//! Rules: a type is cut again only in a commit that changes its records, and only if the right number of rows is far from
 //! the one it has, so that a type at a boundary is not cut again and again; no segment gets more than
 //! [`SEGMENT_CONTENT_MAX`].
 
@@ -24,7 +24,7 @@ use cenote_state::table::Table;
 const SEGMENT_BYTES: u64 = 64 << 10;
 /// The number of rows that are read for the mean size of a row.
 const SAMPLE_ROWS: usize = 1_024;
-/// A table is cut anew if the right number of rows is off by this power of two: a segment of a quarter of a MiB, or of 16 KiB.
+/// A table is cut again if the right number of rows is off by this power of two: a segment of a quarter of a MiB, or of 16 KiB.
 const SLACK_LOG2: u8 = 2;
 /// The content that a segment is given at most, as rows are given: half of what it may hold.
 pub(super) const SEGMENT_CONTENT_MAX: u64 = SEGMENT_BYTES_MAX / 2;

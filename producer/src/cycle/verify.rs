@@ -38,8 +38,8 @@ pub(crate) enum VerifyError {
 impl Encoded {
     /// Decodes, applies, compares.
     pub(crate) fn verify(self, version: Version, threads: usize) -> Result<Verified, VerifyError> {
-        let Encoded { diffed, dataset, bytes } = self;
-        let before = diffed.base.state;
+        let Encoded { base, sums, updates, dataset, bytes } = self;
+        let before = base.state;
         let after = match &bytes {
             Some(bytes) => {
                 let delta = decode_delta(bytes, dataset, &before, u64::MAX)?;
@@ -47,13 +47,13 @@ impl Encoded {
             }
             None => before.with_version(version),
         };
-        for (table, expected) in after.tables().iter().zip(&diffed.sums) {
+        for (table, expected) in after.tables().iter().zip(&sums) {
             if table.sums() != expected {
                 let type_name = before.schema().get(table.layout().type_id).name.clone();
                 let (expected, found) = (expected.total(), table.sums().total());
                 return Err(VerifyError::Digest { type_name, expected, found });
             }
         }
-        Ok(Verified { before, after, bytes, updates: diffed.updates })
+        Ok(Verified { before, after, bytes, updates })
     }
 }

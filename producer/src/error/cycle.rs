@@ -220,6 +220,8 @@ impl CycleError {
 
     /// The types that the cycle would have left without a record, if that is why. See
     /// [`Writer::allow_empty`](crate::Writer::allow_empty).
+    ///
+    /// [Example](CycleError#example)
     #[must_use]
     pub fn emptied(&self) -> Option<&Emptied> {
         match &self.0 {
@@ -277,6 +279,7 @@ pub(super) fn kind_of_lost(lost: &Lost) -> ErrorKind {
             ErrorKind::Retry
         }
         Lost::Foreign { .. } | Lost::Nothing { .. } => ErrorKind::Damaged,
+        Lost::Refused(error) => error.kind(),
         _ => ErrorKind::Stop,
     }
 }
@@ -286,7 +289,7 @@ pub(super) fn kind_of_lost(lost: &Lost) -> ErrorKind {
 /// The producer keeps the entry and puts the same bytes again until the outcome is known:
 /// [`Producer::settle`](crate::Producer::settle) and every other call do so first.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the store did not confirm the write of log position {position} ({cause}): call settle to find out")]
+#[error("{cause}; the write of log position {position} may still take effect: call settle to find out")]
 #[non_exhaustive]
 pub struct Unknown {
     /// The log position that was written.

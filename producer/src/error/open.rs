@@ -14,6 +14,7 @@ use crate::BoxError;
 
 /// A dataset was not opened. Nothing was written, except perhaps the last step's `open` entry.
 ///
+/// # Example
 /// ```
 /// use cenote_producer::Producer;
 /// use cenote_producer::error::ErrorKind;
@@ -96,6 +97,8 @@ impl OpenCause {
 
 impl OpenError {
     /// What the caller can do.
+    ///
+    /// [Example](OpenError#example)
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind()
@@ -140,6 +143,7 @@ fn kind_of_log(error: &log::OpenError) -> ErrorKind {
     match error {
         log::OpenError::Behind { .. } | log::OpenError::Unknown { .. } => ErrorKind::Retry,
         log::OpenError::Lost(lost) => kind_of_lost(lost),
+        log::OpenError::Storage(error) => error.kind(),
         log::OpenError::Read(error) => error.kind(),
         log::OpenError::Refused(refused) => kind_of_refused(refused),
         _ => ErrorKind::Stop,

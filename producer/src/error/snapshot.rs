@@ -93,6 +93,8 @@ impl SnapshotCause {
 
 impl SnapshotError {
     /// What the caller can do.
+    ///
+    /// [Example](SnapshotError#example)
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind()

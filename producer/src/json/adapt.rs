@@ -1,7 +1,7 @@
-//! A schema for a type that the dataset has, from what the dataset keeps, what a file brings, and what somebody asks for.
+//! A schema for a type that the dataset has, from what the dataset keeps, what a file brings, and what the command line asks for.
 //!
-//! Rules: what nobody asks for stays as it is, and values must fit it. A new field is an `Option`, because older records lack
-//! it. A field that is asked to hold something else starts anew, which costs nothing here: a cycle brings all records. Fields
+//! Rules: what is not asked for stays as it is, and values must fit it. A new field is an `Option`, because older records lack
+//! it. A field that is asked to hold something else starts again, which costs nothing here: a cycle brings all records. Fields
 //! of a key never change.
 
 use std::collections::BTreeSet;
@@ -13,30 +13,30 @@ use super::reading::{As, Reading};
 
 /// What may become of a type's schema.
 #[derive(Clone, Debug, Default)]
-pub struct Wishes {
+pub(crate) struct Wishes {
     /// Fields that the dataset lacks are added.
-    pub add_fields: bool,
+    pub(crate) add_fields: bool,
     /// Fields that a record of the file lacks become `Option`s.
-    pub optional: bool,
+    pub(crate) optional: bool,
     /// Whole numbers become what holds the file's numbers.
-    pub widen: bool,
+    pub(crate) widen: bool,
     /// How fields are read.
-    pub reading: Reading,
+    pub(crate) reading: Reading,
     /// Paths of fields that are dropped.
-    pub dropped: Vec<Vec<String>>,
+    pub(crate) dropped: Vec<Vec<String>>,
 }
 
 impl Wishes {
     /// Whether anything about the schema depends on the file.
     #[must_use]
-    pub fn need_the_file(&self) -> bool {
+    pub(crate) fn need_the_file(&self) -> bool {
         self.add_fields || self.optional || self.widen || !self.reading.paths().is_empty()
     }
 }
 
-/// How the file's fields are read: as the dataset keeps them, unless somebody says otherwise.
+/// How the file's fields are read: as the dataset keeps them, unless the command line says otherwise.
 #[must_use]
-pub fn reading_of(chain: &Schema, type_name: &str, wishes: &Wishes) -> Reading {
+pub(crate) fn reading_of(chain: &Schema, type_name: &str, wishes: &Wishes) -> Reading {
     let mut reading = Reading::default();
     if let Some(root) = chain.find(type_name) {
         maps_and_records(chain, root, &mut Vec::new(), &mut reading);
@@ -63,7 +63,7 @@ fn maps_and_records(schema: &Schema, id: TypeId, path: &mut Vec<String>, reading
 
 /// The dataset's schema with what is asked for. Column numbers of new fields are not the dataset's: it is a schema to declare.
 #[must_use]
-pub fn adapt(chain: &Schema, inferred: Option<&Schema>, type_name: &str, wishes: &Wishes) -> Schema {
+pub(crate) fn adapt(chain: &Schema, inferred: Option<&Schema>, type_name: &str, wishes: &Wishes) -> Schema {
     let Some(root) = chain.find(type_name) else { return chain.clone() };
     let paths = chain.resolve_key(root).unwrap_or_default();
     let keys = paths.iter().flat_map(|path| path.fields(root)).collect();
@@ -83,7 +83,7 @@ struct Adapting<'i> {
     wishes: &'i Wishes,
     /// Fields that the key leads through.
     keys: BTreeSet<(TypeId, usize)>,
-    /// Component types that were made for fields which start anew.
+    /// Component types that were made for fields which start again.
     renewed: BTreeSet<TypeId>,
 }
 
@@ -142,7 +142,7 @@ impl Adapting<'_> {
             None
         };
         if let Some(shape) = shape {
-            // Older records lack what starts anew.
+            // Older records lack what starts again.
             let field = &mut self.schema.types[known.index()].fields[index];
             (field.shape, field.sparse, field.encoding) = (shape, true, PLAIN);
             return;
@@ -180,7 +180,7 @@ impl Adapting<'_> {
         shape
     }
 
-    /// The component type for a field: named after it, with what was found. What starts anew gets a type of its own.
+    /// The component type for a field: named after it, with what was found. What starts again gets a type of its own.
     fn place(&mut self, parent: TypeId, field: &str, found: TypeId, is_renewed: bool) -> TypeId {
         let name = format!("{}.{field}", self.schema.get(parent).name);
         let is_taken = |name: &str| self.schema.find(name).is_some_and(|id| !self.schema.get(id).fields.is_empty());

@@ -11,20 +11,20 @@ use super::lines::LINE_BYTES_MAX;
 /// A file of JSON Lines can't be read as records.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {problem}", self.place())]
-pub struct JsonError {
+pub(crate) struct JsonError {
     /// The file's name, as it was given.
-    pub file: String,
+    pub(crate) file: String,
     /// The line, from 1; 0 if it is about the file.
-    pub line: u64,
+    pub(crate) line: u64,
     /// The path of the field, like `cast[3].name`; empty if it is about the whole line.
-    pub field: String,
+    pub(crate) field: String,
     /// What is wrong.
-    pub problem: Problem,
+    pub(crate) problem: Problem,
 }
 
 /// All that is wrong with a file: each kind of mistake once, at the first line that has it.
 #[derive(Debug, Default)]
-pub struct JsonErrors {
+pub(crate) struct JsonErrors {
     /// Each with how many further lines have it.
     kinds: Vec<(JsonError, u64)>,
     /// Lines whose kind of mistake is not listed.
@@ -55,7 +55,8 @@ impl JsonErrors {
     }
 
     /// The first of each kind, in the order in which they were found.
-    pub fn iter(&self) -> impl Iterator<Item = &JsonError> {
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &JsonError> {
         self.kinds.iter().map(|(error, _)| error)
     }
 }
@@ -91,12 +92,12 @@ impl fmt::Display for JsonErrors {
 
 impl JsonError {
     /// Reading failed.
-    pub fn io(file: &str, error: std::io::Error) -> JsonError {
+    pub(crate) fn io(file: &str, error: std::io::Error) -> JsonError {
         Fault::from(Problem::Io(error)).on(file, 0)
     }
 
     /// The file is not what it was when it was read first.
-    pub fn changed(file: &str) -> JsonError {
+    pub(crate) fn changed(file: &str) -> JsonError {
         Fault::from(Problem::Changed).on(file, 0)
     }
 
@@ -122,11 +123,11 @@ impl JsonError {
 /// What is wrong with a line, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Problem {
+pub(crate) enum Problem {
     /// Reading failed.
     #[error("can't be read: {0}; check the path and its permissions")]
     Io(std::io::Error),
-    /// Somebody wrote to the file.
+    /// Another program wrote to the file.
     #[error("was changed while it was read; run again when nobody writes to it")]
     Changed,
     /// The file has no records, and the dataset does not know the type.
@@ -180,7 +181,7 @@ pub enum Problem {
         /// On that line.
         line: u64,
     },
-    /// A value that can't be read as somebody says.
+    /// A value that can't be read as the command line says.
     #[error("{found}, which --as FIELD={wanted} does not take; correct it, or take json, which takes all")]
     NotAsSaid {
         /// What is there.

@@ -16,21 +16,9 @@ use crate::{BoxError, Writer};
 
 /// Adds a record for every line; returns their number. `progress` is called with the bytes read.
 ///
-/// ```no_run
-/// # use cenote_producer::{Producer, json};
-/// # async fn publish(producer: &mut Producer) -> Result<(), Box<dyn std::error::Error>> {
-/// let path = std::path::Path::new("movies.jsonl");
-/// producer.cycle(async |writer| {
-///     let reading = json::Reading::default();
-///     json::fill(writer, "Movie", &mut json::Lines::open(path)?, &reading, &mut |_bytes| {})?;
-///     Ok(())
-/// }).await?;
-/// # Ok(()) }
-/// ```
-///
 /// # Errors
 /// [`JsonErrors`], boxed, if lines are no records of the type; else the writer's errors.
-pub fn fill<R: Read>(
+pub(crate) fn fill<R: Read>(
     writer: &mut Writer,
     type_name: &str,
     lines: &mut Lines<R>,
@@ -59,7 +47,7 @@ pub fn fill<R: Read>(
 ///
 /// # Errors
 /// If they can't be read.
-pub fn explain_duplicates<R: Read>(
+pub(crate) fn explain_duplicates<R: Read>(
     lines: &mut Lines<R>,
     of_type: &TypeSchema,
     found: &DuplicatesOfType,

@@ -1,8 +1,6 @@
 //! The lines of a file, one at a time, each checked for length and UTF-8.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
 
 use super::error::{Fault, JsonError, Problem};
 
@@ -12,7 +10,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 
 /// Reads a file line by line, in the memory of the longest line.
 #[derive(Debug)]
-pub struct Lines<R> {
+pub(crate) struct Lines<R> {
     file: String,
     source: BufReader<R>,
     buffer: Vec<u8>,
@@ -20,23 +18,9 @@ pub struct Lines<R> {
     bytes: u64,
 }
 
-impl Lines<File> {
-    /// Of the file at `path`.
-    ///
-    /// # Errors
-    /// If the file can't be opened.
-    pub fn open(path: &Path) -> Result<Lines<File>, JsonError> {
-        let name = path.display().to_string();
-        match File::open(path) {
-            Ok(file) => Ok(Lines::new(name, file)),
-            Err(error) => Err(Fault::from(Problem::Io(error)).on(&name, 0)),
-        }
-    }
-}
-
 impl<R: Read> Lines<R> {
     /// Of anything that can be read; `name` is what errors call it.
-    pub fn new(name: impl Into<String>, source: R) -> Lines<R> {
+    pub(crate) fn new(name: impl Into<String>, source: R) -> Lines<R> {
         let source = BufReader::with_capacity(BUFFER_BYTES, source);
         Lines { file: name.into(), source, buffer: Vec::new(), line: 0, bytes: 0 }
     }
@@ -48,7 +32,7 @@ impl<R: Read> Lines<R> {
     /// # Errors
     /// If reading fails, or the line is too long or not UTF-8.
     #[expect(clippy::should_implement_trait, reason = "it lends")]
-    pub fn next(&mut self) -> Result<Option<(u64, &str)>, JsonError> {
+    pub(crate) fn next(&mut self) -> Result<Option<(u64, &str)>, JsonError> {
         loop {
             self.buffer.clear();
             let limit = LINE_BYTES_MAX as u64 + 1;
@@ -76,13 +60,13 @@ impl<R: Read> Lines<R> {
 
     /// The name that errors call it.
     #[must_use]
-    pub fn file(&self) -> &str {
+    pub(crate) fn file(&self) -> &str {
         &self.file
     }
 
     /// Bytes read so far.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 

@@ -34,9 +34,9 @@ mod number;
 mod read;
 mod reading;
 
-pub use adapt::{Wishes, adapt, reading_of};
-pub use error::{JsonError, JsonErrors, Problem};
-pub use fill::{explain_duplicates, fill};
-pub use infer::{Inferred, infer};
-pub use lines::Lines;
-pub use reading::{As, Reading};
+pub(crate) use adapt::{Wishes, adapt, reading_of};
+pub(crate) use error::JsonError;
+pub(crate) use fill::{explain_duplicates, fill};
+pub(crate) use infer::{Inferred, infer};
+pub(crate) use lines::Lines;
+pub(crate) use reading::{As, Reading};

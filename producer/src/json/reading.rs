@@ -1,4 +1,4 @@
-//! How fields are read where somebody says so, instead of by what the file's values look like.
+//! How fields are read where the command line says so, instead of by what the file's values look like.
 //!
 //! A path leads through objects, arrays and maps by the names of fields: `cast.name` is the name of every element of `cast`.
 
@@ -9,7 +9,7 @@ use super::cursor::Token;
 
 /// How a field's values are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum As {
+pub(crate) enum As {
     /// Numbers, whole ones too, as `f64`.
     F64,
     /// Strings, numbers and bools as text, as they are written.
@@ -41,7 +41,7 @@ impl FromStr for As {
 
 /// How the fields of a type are read, by their paths. Those that are not named are read as they look.
 #[derive(Clone, Debug, Default)]
-pub struct Reading {
+pub(crate) struct Reading {
     pub(super) how: Option<As>,
     fields: BTreeMap<String, Reading>,
 }
@@ -78,7 +78,7 @@ impl Reading {
     }
 
     /// Says how the field at this path is read.
-    pub fn set(&mut self, path: &[String], how: As) {
+    pub(crate) fn set(&mut self, path: &[String], how: As) {
         match path {
             [] => self.how = Some(how),
             [name, rest @ ..] => self.fields.entry(name.clone()).or_default().set(rest, how),

@@ -21,7 +21,7 @@ use cenote_store::log::retention::{Retention, Trimmed};
 use crate::BoxError;
 use crate::chain::Chain;
 use crate::error::{CycleError, SnapshotCause, SnapshotError};
-use crate::heartbeat::HeartbeatTask;
+use crate::heartbeat::{HeartbeatTask, Releaser};
 use crate::load::Loader;
 use crate::metrics::Metrics;
 use crate::report::{Cycled, Settled, Updated};
@@ -436,6 +436,17 @@ impl Producer {
         Status { version: self.version(), epoch: self.epoch(), snapshot_failure: self.snapshots.failure() }
     }
 
+    /// A handle that marks the dataset as free while this producer is busy, for a handler of signals.
+    ///
+    /// [Example](Releaser#example)
+    ///
+    /// # Panics
+    /// If the producer was closed.
+    #[must_use]
+    pub fn releaser(&self) -> Releaser {
+        Releaser(self.chain.log().heartbeat())
+    }
+
     fn start_snapshot(&mut self) {
         let (log, committed, settings) = (self.chain.log(), self.chain.committed(), &self.settings);
         let job = Job {
@@ -466,6 +477,9 @@ impl Producer {
     }
 
     /// Puts this producer's `open` entry, if it has put nothing yet: objects of earlier producers are garbage from now on.
+    ///
+    /// # Errors
+    /// If the entry is not put.
     pub async fn take_dataset(&mut self) -> Result<(), SnapshotError> {
         Ok(self.chain.own().await?)
     }

@@ -116,6 +116,7 @@ impl Producer {
             return Ok(Cycled::Unchanged(self.chain.token()));
         };
         let (log, committed) = (self.chain.log(), self.chain.committed());
+        let tags = notes.tags.clone();
         let proposal = validated.propose(CommitNotes {
             tags: notes.tags,
             republishes: notes.republishes,
@@ -125,7 +126,7 @@ impl Producer {
         });
         let Next { state, updates, delta_bytes, schema_changed } = &proposal.next;
         let dataset = log.log_state().dataset;
-        let mut report = CommitReport::of(state, updates, *delta_bytes, *schema_changed, dataset);
+        let mut report = CommitReport::of(state, updates, *delta_bytes, *schema_changed, (dataset, tags));
         report.version = self.chain.commit(proposal).await?;
         report.took = self.settings.env.instant() - started;
         Ok(Cycled::Committed(report))

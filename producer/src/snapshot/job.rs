@@ -1,6 +1,6 @@
 //! Making one snapshot: write it, prove it, name it in the log, trim the log.
 //!
-//! The job has a log writer beside the producer's, so that a commit never waits for a snapshot, only for the moment in
+//! The job has a log writer next to the producer's, so that a commit never waits for a snapshot, only for the moment in
 //! which the snapshot's entry is put.
 //!
 //! Rules: a snapshot is read back from storage, its records are hashed again, and its digest is compared with its commit's
@@ -25,7 +25,7 @@ use crate::error::{SnapshotCause, Unknown};
 /// One snapshot to make.
 pub(crate) struct Job {
     pub(crate) env: Env,
-    /// Beside the producer's.
+    /// Next to the producer's.
     pub(crate) writer: LogWriter,
     pub(crate) state: State,
     pub(crate) committed_at: Timestamp,

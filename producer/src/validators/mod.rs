@@ -113,7 +113,7 @@ pub struct ValidatorRefusal {
     pub reason: BoxError,
 }
 
-/// A validator that panicked: it refuses, because nobody knows what it would have said.
+/// A validator that panicked: it refuses, because its answer is unknown.
 #[derive(Debug, thiserror::Error)]
 #[error("it panicked: {0}; correct it")]
 struct ValidatorPanicked(String);

@@ -111,7 +111,7 @@ fn rows() -> Vec<Row> {
             "",
             "movies.jsonl: no records; a new type's schema is found from its records, so give it at least one line",
         ),
-        // All kinds of mistakes are told together, each at its first line.
+        // All kinds of mistakes are reported together, each at its first line.
         later(
             &[second("2009", "0.5"), second("2009", "1.5"), "{".to_owned(), second("\"score\":0.5,", "")].join("\n"),
             "3 kinds of mistakes:\n  movies.jsonl, line 2, field year: the number 0.5, but the dataset keeps i64; write a \
@@ -173,10 +173,10 @@ fn wrong_use_ends_with_two() {
 }
 
 #[test]
-fn what_is_not_there_ends_with_one() {
+fn what_is_not_there_is_named() {
     let desk = Desk::new();
     let (code, said) = desk.fail(&["log", "catalog"]);
-    assert!(code == 1 && said.contains("/catalog: nothing was published there yet, or the URL is wrong"), "{said}");
+    assert!(code == 2 && said.contains("/catalog: nothing was published there yet, or the URL is wrong"), "{said}");
     let (code, said) = desk.fail(&["run", "catalog", "none.jsonl", "--type", "Movie", "--key", "id"]);
     let expected = "error: none.jsonl: can't be read: No such file or directory (os error 2); check the path and its permissions\n";
     assert_eq!((code, said.as_str()), (1, expected));

@@ -1,4 +1,4 @@
-//! What takes records away by accident is refused, and told how to be meant.
+//! What takes records away by accident is refused, with the option that allows it.
 
 use std::fmt::Write;
 

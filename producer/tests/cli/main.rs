@@ -4,6 +4,8 @@ mod care;
 mod errors;
 mod limits;
 mod schema;
+#[cfg(unix)]
+mod stopping;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -54,7 +54,7 @@ fn fields_are_read_as_somebody_says() {
         "Movie (root, key id)\n    id: i64\n    isbn: String\n    extra: String\n    votes: BTreeMap<String, i64>\n";
     assert_eq!(schema(&desk), expected);
     assert!(publish(&desk, lines, &said).contains("unchanged: "));
-    // What was something else starts anew.
+    // What was something else starts again.
     publish(&desk, lines, &["--as", "isbn=json", "--as", "extra=json", "--as", "votes=json"]);
     assert!(schema(&desk).contains("    votes: String\n"), "{}", schema(&desk));
     let (code, said) = desk.fail(&["run", "catalog", "movies.jsonl", "--type", "Movie", "--as", "isbn=number"]);
@@ -85,7 +85,7 @@ fn a_schema_file_decides() {
     let lines = "{\"id\":1,\"year\":2009}";
     publish(&desk, lines, &["--schema", "schema.txt"]);
     assert_eq!(schema(&desk), "Movie (root, key id)\n    id: u32\n    title: Option<String>\n    year: i16\n");
-    // As JSON, with another type for a field, which the file brings anew.
+    // As JSON, with another type for a field, which the file brings again.
     let shown = json(&desk.succeed(&["schema", "catalog", "--json"]));
     assert_eq!(shown["types"][0]["fields"][2], serde_json::json!({ "name": "year", "type": "i16" }), "{shown}");
     desk.write("schema.json", shown.to_string().replace("i16", "String"));

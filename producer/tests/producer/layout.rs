@@ -91,7 +91,7 @@ fn a_change_costs_as_little_when_records_have_grown_and_shrunk_by_a_thousand() {
         publish(&mut producer, (0..PAGES).map(|id| page(id, 0))).await;
         let small = producer.committed_state().memory_bytes();
         for (bytes, segment_bytes) in [(40_000, 300_000), (40, 100_000)] {
-            // One of many is looked at, so that what is cut for it stands out.
+            // One of many is looked at, so that what is cut for it is seen.
             for first in (0..PAGES).step_by(BATCH as usize) {
                 update(&mut producer, (first..first + BATCH).map(|id| page(id, bytes))).await;
                 let apart = update(&mut producer, std::iter::once(page(first / 2, bytes + 1))).await;

@@ -2,6 +2,7 @@
 
 mod cells;
 mod doubts;
+mod foreign;
 mod keys;
 mod layout;
 mod lifecycle;

@@ -76,7 +76,7 @@ fn step(padding: usize) -> impl Strategy<Value = Step> {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    // Records of one size, or of a size that changes from step to step, so that tables are cut anew.
+    // Records of one size, or of a size that changes from step to step, so that tables are cut again.
     let padding = || prop_oneof![Just(0_usize), Just(3_000), Just(40_000)];
     let one_size = padding().prop_flat_map(|padding| proptest::collection::vec(step(padding), 1..14));
     prop_oneof![one_size, proptest::collection::vec(padding().prop_flat_map(step), 1..14)]

@@ -1,4 +1,4 @@
-//! A producer opens although something is damaged, makes what is missing anew, and leaves nothing when it has nothing to
+//! A producer opens although something is damaged, makes what is missing again, and leaves nothing when it has nothing to
 //! write.
 
 use std::time::Duration;
@@ -89,7 +89,7 @@ fn a_producer_opens_around_damage() {
     }
 }
 
-/// What is damaged above every whole snapshot can't be gone around, and is told.
+/// What is damaged above every whole snapshot can't be gone around, and is reported.
 #[test]
 fn a_version_that_no_way_leads_to_is_not_opened() {
     run(async {
@@ -100,7 +100,7 @@ fn a_version_that_no_way_leads_to_is_not_opened() {
     });
 }
 
-/// A snapshot that could not be loaded is made anew, although the log names one of this version.
+/// A snapshot that could not be loaded is made again, although the log names one of this version.
 #[test]
 fn a_damaged_snapshot_of_the_newest_version_is_replaced() {
     run(async {
@@ -203,7 +203,7 @@ fn a_producer_that_writes_nothing_leaves_nothing() {
             }
         }
         assert_eq!(storage.list("log", None).await.unwrap(), before);
-        // The last one was dropped without a goodbye: the next waits for it, as for any owner.
+        // The last one was dropped without a last hint: the next waits for it, as for any owner.
         let started = Env::simulated(7).instant();
         let mut producer = on(storage.clone()).open().await.unwrap();
         assert!(Env::simulated(7).instant() - started >= Duration::from_secs(10));

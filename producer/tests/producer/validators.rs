@@ -97,7 +97,7 @@ fn keys_that_come_twice_are_named() {
         );
         producer.check_invariants();
         publish(&mut producer, vec![movie(1)]).await.unwrap();
-        // Those of all types are told together.
+        // Those of all types are reported together.
         let countries = ["nl", "nl"].map(|code| Country { code: code.into(), people: 1 });
         let both = producer.cycle(async |writer| {
             [1, 1].iter().try_for_each(|id| writer.add(&movie(*id)))?;
@@ -126,7 +126,7 @@ fn a_validator_that_could_never_refuse_is_refused() {
     };
     let types = "its types are Movie, Movie.country, Genre, Actor, Agency, Country";
     let idle = |name: &str| producer(&format!("idle-{name}"));
-    // All are told together.
+    // All are reported together.
     let builder = idle("types")
         .validate(RecordCountVariance::named("Moovie", 0.1))
         .validate(FractionChanged::of::<Undeclared>(0.1))

@@ -5,7 +5,7 @@
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::meta::ParseNestedMeta;
-use syn::{Attribute, Expr, ExprLit, Ident, Lit, LitStr, Path};
+use syn::{Attribute, Expr, ExprLit, Ident, Lit, LitStr, Path, Type};
 
 /// `#[record(…)]` on a struct or enum.
 #[derive(Default)]
@@ -29,6 +29,8 @@ pub(crate) struct FieldAttributes {
     pub(crate) default: bool,
     pub(crate) dedup: bool,
     pub(crate) packed: bool,
+    pub(crate) skip: bool,
+    pub(crate) with: Option<Type>,
 }
 
 /// `#[record(…)]` on a variant, and std's `#[default]`.
@@ -77,6 +79,10 @@ impl FieldAttributes {
                 parsed.dedup = true;
             } else if meta.path.is_ident("packed") {
                 parsed.packed = true;
+            } else if meta.path.is_ident("skip") {
+                parsed.skip = true;
+            } else if meta.path.is_ident("with") {
+                parsed.with = Some(meta.value()?.parse()?);
             } else if meta.path.is_ident("key") {
                 return Err(meta.error(format!(
                     "field {field}: the key belongs on the struct; write #[record(key = \"{field}\")] above it"
@@ -85,7 +91,7 @@ impl FieldAttributes {
                 return Err(meta.error(format!("field {field}: other belongs on a variant of an enum")));
             } else {
                 return Err(meta.error(format!(
-                    "field {field}: unknown; write name = \"…\", was = \"…\", default, dedup or packed"
+                    "field {field}: unknown; write name = \"…\", was = \"…\", default, dedup, packed, skip or with = Adapter"
                 )));
             }
             Ok(())

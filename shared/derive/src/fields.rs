@@ -26,33 +26,51 @@ pub(crate) struct Parsed {
 /// Methods that every reader has.
 const RESERVED: [&str; 2] = ["ordinal", "to_owned"];
 
-pub(crate) fn parse(owner: &Ident, is_root: bool, data: &DataStruct, krate: &TokenStream) -> syn::Result<Vec<Parsed>> {
+/// The fields that the dataset has, and those that are skipped.
+pub(crate) fn parse(
+    owner: &Ident,
+    is_root: bool,
+    data: &DataStruct,
+    krate: &TokenStream,
+) -> syn::Result<(Vec<Parsed>, Vec<Ident>)> {
     let Fields::Named(fields) = &data.fields else {
         let message = format!("record {owner} needs named fields; write struct {owner} {{ name: Type, … }}");
         return Err(syn::Error::new_spanned(owner, message));
     };
-    if fields.named.is_empty() {
-        return Err(syn::Error::new_spanned(
-            owner,
-            format!("record {owner} has no fields; a record holds at least one"),
-        ));
-    }
-    let mut parsed: Vec<Parsed> = Vec::new();
+    let (mut parsed, mut skipped): (Vec<Parsed>, Vec<Ident>) = (Vec::new(), Vec::new());
     for field in &fields.named {
-        let next = parse_field(owner, is_root, field, krate)?;
+        let Some(next) = parse_field(owner, is_root, field, krate)? else {
+            skipped.extend(field.ident.clone());
+            continue;
+        };
         if parsed.iter().any(|known| known.name == next.name) {
             let message = format!("field {}: two fields are named {:?} in the dataset", next.ident.unraw(), next.name);
             return Err(syn::Error::new_spanned(&next.ident, message));
         }
         parsed.push(next);
     }
-    Ok(parsed)
+    if parsed.is_empty() {
+        return Err(syn::Error::new_spanned(
+            owner,
+            format!("record {owner} has no fields; a record holds at least one"),
+        ));
+    }
+    Ok((parsed, skipped))
 }
 
-fn parse_field(owner: &Ident, is_root: bool, field: &Field, krate: &TokenStream) -> syn::Result<Parsed> {
+/// None for a field that is skipped.
+fn parse_field(owner: &Ident, is_root: bool, field: &Field, krate: &TokenStream) -> syn::Result<Option<Parsed>> {
     let ident = field.ident.clone().expect("named fields have names");
     let spoken = ident.unraw();
     let attributes = FieldAttributes::parse(&spoken, &field.attrs)?;
+    let FieldAttributes { name, was, default, dedup: is_dedup, packed: is_packed, skip, with } = &attributes;
+    if *skip {
+        if name.is_some() || was.is_some() || *default || *is_dedup || *is_packed || with.is_some() {
+            let message = format!("field {spoken}: the dataset does not have what is skipped; write skip alone");
+            return Err(syn::Error::new_spanned(&ident, message));
+        }
+        return Ok(None);
+    }
     if RESERVED.iter().any(|reserved| spoken == reserved) {
         let message = format!(
             "field {spoken}: every reader has a method of that name; rename the field, and write #[record(name = \"{spoken}\")] to keep its name in the dataset"
@@ -60,20 +78,29 @@ fn parse_field(owner: &Ident, is_root: bool, field: &Field, krate: &TokenStream)
         return Err(syn::Error::new_spanned(&ident, message));
     }
     let written = plain(&field.ty, owner);
-    Check { owner, is_root, field: &spoken }.field(&written)?;
-    let field_type = match (attributes.dedup, attributes.packed) {
+    if with.is_none() {
+        Check { owner, is_root, field: &spoken }.field(&written)?;
+    }
+    let field_type = match (*is_dedup, *is_packed) {
+        (true, _) | (_, true) if with.is_some() => {
+            let message = format!("field {spoken}: the adapter says what is stored; leave dedup and packed out");
+            return Err(syn::Error::new_spanned(&ident, message));
+        }
         (true, true) => {
             let message = format!("field {spoken}: text is kept once (dedup) or packed, not both; leave one out");
             return Err(syn::Error::new_spanned(&ident, message));
         }
         (true, false) => dedup(&spoken, &written, krate)?,
         (false, true) => packed(&spoken, &written, krate)?,
-        (false, false) => written.clone(),
+        (false, false) => match with {
+            Some(adapter) => syn::parse_quote!(#krate::__derive::With<#adapter>),
+            None => written.clone(),
+        },
     };
     let name = attributes.name.as_ref().map_or_else(|| spoken.to_string(), syn::LitStr::value);
     let docs = field.attrs.iter().filter(|attribute| attribute.path().is_ident("doc")).cloned().collect();
     let visibility = field.vis.clone();
-    Ok(Parsed { ident, visibility, written, field_type, name, attributes, docs })
+    Ok(Some(Parsed { ident, visibility, written, field_type, name, attributes, docs }))
 }
 
 /// The mistakes that show in the tokens. An alias hides them; then the traits report them.
@@ -143,7 +170,9 @@ impl Check<'_> {
     fn value(&self, ty: &Type) -> syn::Result<()> {
         match ty {
             Type::Reference(_) => self.error(ty, "a record owns what it holds; write String for &str, Vec for a slice"),
-            Type::Array(_) | Type::Slice(_) => self.error(ty, "arrays are not records' values; write Vec"),
+            Type::Array(_) | Type::Slice(_) => {
+                self.error(ty, "arrays are not records' values; write Vec, or #[record(with = Adapter)]")
+            }
             Type::Tuple(_) => self.error(ty, "tuples have no field names; make it a struct with #[derive(Record)]"),
             Type::Path(path) => self.path(ty, path),
             _ => Ok(()),
@@ -158,7 +187,9 @@ impl Check<'_> {
             "isize" | "i128" => self.error(ty, &format!("{name} has no place in a dataset; write i64")),
             "char" => self.error(ty, "char has no place in a dataset; write String or u32"),
             "Box" | "Arc" | "Rc" | "Cow" => {
-                self.error(ty, &format!("{name} has no place in a record; write what is inside it"))
+                let message =
+                    format!("{name} has no place in a record; write what is inside it, or #[record(with = Adapter)]");
+                self.error(ty, &message)
             }
             "VecDeque" => self.error(ty, "VecDeque has no place in a record; write Vec"),
             "Self" => self.itself(ty),

@@ -4,7 +4,7 @@
 //! derive reports it, with the field's name and what to write instead. Other mistakes are reported by the traits.
 //!
 //! On a struct: `#[record(key = "id")]`, `key = "a, b.c"` or `key = ["a", "b.c"]`; `name = "…"`; `crate = path`.
-//! On a field: `name = "…"`, `was = "…"`, `default`, `dedup`, `packed`. On a variant: `name = "…"`, `other`; and std's
+//! On a field: `name = "…"`, `was = "…"`, `default`, `dedup`, `packed`, `skip`, `with = Adapter`. On a variant: `name = "…"`, `other`; and std's
 //! `#[default]`.
 //!
 //! Rules: the derive reads no attribute but `record`, `doc` and `default`; the generated code names nothing that a user
@@ -14,6 +14,7 @@ mod attributes;
 mod fields;
 mod home;
 mod hygiene;
+mod newtype;
 mod record;
 mod types;
 mod variants;
@@ -21,9 +22,10 @@ mod variants;
 use proc_macro::TokenStream;
 use syn::{Data, DeriveInput, GenericParam, parse_macro_input};
 
-/// Makes a struct a record of a dataset, or a fieldless enum a value of one.
+/// Makes a struct a record of a dataset, or a fieldless enum or a struct around one value a value of one.
 ///
-/// For a struct `Movie` it makes the reader `MovieRef<'view>`, with a method for each field, `ordinal()` and `to_owned()`.
+/// For a struct `Movie` it makes the reader `MovieRef<'view>`, with a method for each field, `ordinal()` and `to_owned()`; it implements
+/// `Debug`, `PartialEq` and serde's `Serialize`.
 #[proc_macro_derive(Record, attributes(record))]
 pub fn derive_record(input: TokenStream) -> TokenStream {
     derive(input, "cenote-state")
@@ -101,6 +103,8 @@ mod tests {
             },
             parse_quote! { struct Actor { name: String } },
             parse_quote! { enum Mood { Calm, #[record(other)] Wild } },
+            parse_quote! { struct Zip(String); },
+            parse_quote! { struct Timed { #[record(skip)] cache: Cache, #[record(with = Millis)] at: SystemTime } },
         ];
         for input in of_every_kind {
             let code = super::expand(&input, &quote!(::elsewhere)).expect("it is sound").to_string();

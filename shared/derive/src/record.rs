@@ -7,12 +7,18 @@ use syn::{DataStruct, DeriveInput};
 use crate::attributes::{KeyPath, TypeAttributes};
 use crate::fields::{self, Parsed, name_hash, optional_text};
 use crate::hygiene::{generate, generate_at};
+use crate::newtype;
 
 pub(crate) fn expand(input: &DeriveInput, data: &DataStruct, home: &TokenStream) -> syn::Result<TokenStream> {
+    if let syn::Fields::Unnamed(fields) = &data.fields
+        && fields.unnamed.len() == 1
+    {
+        return newtype::expand(input, &fields.unnamed[0], home);
+    }
     let attributes = TypeAttributes::parse(&input.attrs)?;
     let krate = attributes.krate(home);
-    let fields = fields::parse(&input.ident, attributes.key.is_some(), data, &krate)?;
-    let record = record(input, &attributes, &fields, &krate);
+    let (fields, skipped) = fields::parse(&input.ident, attributes.key.is_some(), data, &krate)?;
+    let record = record(input, &attributes, (&fields, &skipped), &krate);
     let role = if let Some(key) = &attributes.key {
         root(input, key, &fields, &krate)?
     } else {
@@ -33,7 +39,12 @@ pub(crate) fn expand(input: &DeriveInput, data: &DataStruct, home: &TokenStream)
     })
 }
 
-fn record(input: &DeriveInput, attributes: &TypeAttributes, fields: &[Parsed], krate: &TokenStream) -> TokenStream {
+fn record(
+    input: &DeriveInput,
+    attributes: &TypeAttributes,
+    (fields, skipped): (&[Parsed], &[syn::Ident]),
+    krate: &TokenStream,
+) -> TokenStream {
     let owner = &input.ident;
     let reader = fields::reader(owner);
     let name = attributes.name.as_ref().map_or_else(|| owner.unraw().to_string(), syn::LitStr::value);
@@ -60,6 +71,7 @@ fn record(input: &DeriveInput, attributes: &TypeAttributes, fields: &[Parsed], k
         let (ty, ident) = (&field.field_type, &field.ident);
         generate_at!(&field.written=> #ident: at.own::<#ty>(#index))
     });
+    let skips = skipped.iter().map(|ident| generate!(#ident: ::core::default::Default::default()));
     generate! {
         #[automatically_derived]
         impl #krate::__derive::Sealed for #owner {}
@@ -96,7 +108,7 @@ fn record(input: &DeriveInput, attributes: &TypeAttributes, fields: &[Parsed], k
                 reader.at
             }
             fn own(at: #krate::__derive::RecordAt<'_>) -> Self {
-                #owner { #(#owns),* }
+                #owner { #(#owns,)* #(#skips,)* }
             }
         }
     }
@@ -139,6 +151,12 @@ fn key_part(
     };
     if field.attributes.packed {
         let message = format!("key: field {first} is packed; a key is read at every look-up, so leave it plain");
+        return Err(syn::Error::new_spanned(shown, message));
+    }
+    if field.attributes.with.is_some() {
+        let message = format!(
+            "key: field {first} has an adapter, and a key is borrowed; make its type a newtype with #[derive(Record)], like struct MovieId(u64)"
+        );
         return Err(syn::Error::new_spanned(shown, message));
     }
     if let syn::Type::Path(ty) = &field.written
@@ -243,6 +261,19 @@ fn reader(input: &DeriveInput, fields: &[Parsed], krate: &TokenStream) -> TokenS
         impl ::core::cmp::PartialEq for #reader<'_> {
             fn eq(&self, other: &Self) -> bool {
                 true #(&& Self::#idents(*self) == Self::#idents(*other))*
+            }
+        }
+
+        #[automatically_derived]
+        impl #krate::__derive::Serialize for #reader<'_> {
+            fn serialize<__Serializer: #krate::__derive::Serializer>(
+                &self,
+                serializer: __Serializer,
+            ) -> ::core::result::Result<
+                <__Serializer as #krate::__derive::Serializer>::Ok,
+                <__Serializer as #krate::__derive::Serializer>::Error,
+            > {
+                #krate::__derive::Serialize::serialize(&self.at, serializer)
             }
         }
 

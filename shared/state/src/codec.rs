@@ -1,7 +1,7 @@
 //! Control records as bytes: what is written of a record, in which order, by hand.
 //!
 //! A record in memory changes with the code; its bytes must not. So a record says in one place, its crate's module `wire`,
-//! what of it is on storage and in which order ([`wire!`](crate::wire)), and whoever adds a field is asked by the compiler
+//! what of it is on storage and in which order ([`wire!`](crate::wire)), and the compiler asks a person who adds a field
 //! whether it is to be there.
 //!
 //! ```text

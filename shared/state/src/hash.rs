@@ -1,7 +1,7 @@
 //! A typed hash: one byte for its kind and 32 for its value, as every object on storage has it.
 //!
 //! What proves bytes says how: the kind leaves room for another function without another layout. Written is BLAKE3-256,
-//! whose collisions nobody can make, so that an entry's hash fixes every byte that the log leads to. (The digests of
+//! whose collisions no one can construct, so that an entry's hash fixes every byte that the log leads to. (The digests of
 //! rows are something else: sums that find damage, and prove nothing against someone who chooses the rows.)
 //!
 //! Rules: bytes are proven by [`Hash::check`] alone, which accepts no kind but the one that is written; kind 0 proves
@@ -64,7 +64,7 @@ impl Hash {
     /// Whether it is the hash of `parts`, one after another. Kind 0 is the hash of no bytes.
     ///
     /// # Errors
-    /// If it is not, or nobody can tell.
+    /// If it is not, or that is unknown.
     pub fn check<'a>(self, parts: impl IntoIterator<Item = &'a [u8]>) -> Result<(), HashError> {
         self.check_kind()?;
         if Hash::of_parts(parts) == self { Ok(()) } else { Err(HashError::Differs) }

@@ -30,6 +30,7 @@ pub mod record;
 pub mod row;
 pub mod schema;
 pub mod segment;
+pub mod shown;
 pub mod state;
 pub mod table;
 pub mod token;
@@ -47,6 +48,8 @@ pub use view::{Diff, HashIndex, TableRef, View};
 /// What generated code names.
 #[doc(hidden)]
 pub mod __derive {
+    pub use serde::{Serialize, Serializer};
+
     pub use cenote_derive::{RecordOfConsumer, RecordOfProducer};
 
     pub use crate::ids::Ordinal;

@@ -3,19 +3,26 @@
 //! Both tools take the dataset's URL as their first argument, print in the same way and end with the same codes.
 //!
 //! Rules: results go to stdout, as lines for people or as JSON; errors and progress go to stderr, progress only on a
-//! terminal. An error of the command line or of its configuration ends the process with 2, any other with 1.
+//! terminal. An error of the command line or of the configuration ends the process with 2, any other with 1
+//! ([`exit_code`]). Names from a dataset are printed escaped.
 
 use std::error::Error;
 use std::fmt::Display;
 use std::future::Future;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use cenote_state::shown::shown;
 use clap::Args;
 use indicatif::HumanCount;
 
+use crate::env::Env;
+use crate::error::{ErrorKind, with_sources};
 use crate::log::proof::UnfitStore;
-use crate::storage::{Storage, StorageError, StorageErrorKind};
+use crate::log::{Heartbeat, ReadError};
+use crate::storage::{Storage, StorageError};
 
 /// Which dataset, and how its store is reached: the first argument of every command.
 #[derive(Args, Clone, Debug)]
@@ -68,34 +75,38 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// A command failed with an error of this kind.
+    pub fn of(kind: ErrorKind, error: &(dyn Error + 'static)) -> Failure {
+        Failure { code: exit_code(kind), message: with_sources(error) }
+    }
+}
+
+/// The exit code for errors of this kind: 2 if the command line, an option, the environment, permissions or the store have
+/// to change, otherwise 1.
+#[must_use]
+pub fn exit_code(kind: ErrorKind) -> u8 {
+    if kind == ErrorKind::Configuration { 2 } else { 1 }
+}
+
+/// The kinds of this crate's errors are known; errors of the crates on top come by [`Failure::of`].
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Failure {
-        Failure { code: if is_configuration(&error) { 2 } else { 1 }, message: chain(&error) }
+        Failure { code: kind_of(&error).map_or(1, exit_code), message: with_sources(&error) }
     }
 }
 
-/// Whether the URL or an option of the store is at fault.
-fn is_configuration(error: &(dyn Error + 'static)) -> bool {
-    let storage = error.downcast_ref::<StorageError>();
-    storage.is_some_and(|error| error.kind == StorageErrorKind::Configuration)
-        || error.is::<UnfitStore>()
-        || error.source().is_some_and(is_configuration)
+fn kind_of(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
+    let storage = error.downcast_ref::<StorageError>().map(StorageError::kind);
+    let unfit = error.is::<UnfitStore>().then_some(ErrorKind::Configuration);
+    let read = || error.downcast_ref::<ReadError>().map(ReadError::kind);
+    storage.or(unfit).or_else(read).or_else(|| kind_of(error.source()?))
 }
 
-/// An error and its sources on one line. A source whose message is part of the line already is left out: some
-/// libraries repeat the messages of their sources.
+/// An error and its sources on one line.
 #[must_use]
-pub fn chain(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let message = error.to_string();
-        if !line.contains(&message) {
-            line = format!("{line}: {message}");
-        }
-        source = error.source();
-    }
-    line
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    with_sources(error)
 }
 
 /// Starts logging (by `RUST_LOG`, off by default) and a runtime, runs the command, prints its failure, and returns the
@@ -105,23 +116,103 @@ pub fn run(command: impl Future<Output = Result<(), Failure>>) -> ExitCode {
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     match tokio::runtime::Runtime::new() {
-        Ok(runtime) => exit_code(runtime.block_on(command)),
-        Err(error) => exit_code(Err(error.into())),
+        Ok(runtime) => ended(runtime.block_on(command)),
+        Err(error) => ended(Err(error.into())),
     }
 }
 
-fn exit_code(result: Result<(), Failure>) -> ExitCode {
+/// Prints a line for people to stderr: what the program waits for, or what a person should know.
+pub fn note(line: impl Display) {
+    // If stderr is closed, there is no reader.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// What a program does when it is asked to end (SIGINT, SIGTERM): it marks its dataset as free, so that the next producer need
+/// not wait, and ends with the code of the signal, whatever it is doing. What it has not committed is not there, as after
+/// a crash.
+#[derive(Clone, Debug)]
+pub struct Goodbye(Arc<Mutex<Option<Heartbeat>>>);
+
+impl Goodbye {
+    /// Listens from now on. Needs the runtime.
+    #[must_use]
+    pub fn listen() -> Goodbye {
+        const GOODBYE: Duration = Duration::from_secs(5);
+        let goodbye = Goodbye(Arc::default());
+        let (signals, heard, env) = (Signals::new(), goodbye.clone(), Env::system());
+        drop(env.clone().spawn(async move {
+            let Some((name, code)) = signals.next().await else { return };
+            note(format_args!("{name}: stopping; what was not committed is not published"));
+            let heartbeat = heard.0.lock().expect("no thread panics while it holds the lock").take();
+            if let Some(heartbeat) = heartbeat {
+                let _ = env.timeout(GOODBYE, heartbeat.release()).await;
+            }
+            std::process::exit(code);
+        }));
+        goodbye
+    }
+
+    /// Marks as free this dataset when the time comes.
+    pub fn set(&self, heartbeat: Heartbeat) {
+        *self.0.lock().expect("no thread panics while it holds the lock") = Some(heartbeat);
+    }
+}
+
+/// The signals that end a program. Listening begins when it is made.
+struct Signals {
+    #[cfg(unix)]
+    unix: Option<(tokio::signal::unix::Signal, tokio::signal::unix::Signal)>,
+}
+
+impl Signals {
+    fn new() -> Signals {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let both = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+            Signals {
+                unix: if let (Ok(interrupt), Ok(terminate)) = both { Some((interrupt, terminate)) } else { None },
+            }
+        }
+        #[cfg(not(unix))]
+        Signals {}
+    }
+
+    /// The first signal's name, and the exit code that goes with it.
+    #[cfg(unix)]
+    async fn next(self) -> Option<(&'static str, i32)> {
+        let (mut interrupt, mut terminate) = self.unix?;
+        tokio::select! {
+            biased;
+            _ = interrupt.recv() => Some(("SIGINT", 130)),
+            _ = terminate.recv() => Some(("SIGTERM", 143)),
+        }
+    }
+
+    #[cfg(not(unix))]
+    async fn next(self) -> Option<(&'static str, i32)> {
+        tokio::signal::ctrl_c().await.ok()?;
+        Some(("ctrl-c", 130))
+    }
+}
+
+fn ended(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // If stderr is closed as well, the exit code is all that is left.
-            let _ = writeln!(io::stderr(), "error: {}", failure.message);
+            let _ = writeln!(io::stderr(), "error: {}", shown_lines(&failure.message));
             ExitCode::from(failure.code)
         }
     }
 }
 
-/// Prints a line to stdout.
+/// A text of several lines, with everything else that controls a terminal escaped.
+fn shown_lines(text: &str) -> String {
+    text.lines().map(|line| shown(line).to_string()).collect::<Vec<_>>().join("\n")
+}
+
+/// Prints a line to stdout, as it is: its caller shows names from outside escaped.
 ///
 /// # Errors
 /// If stdout can't be written to; see [`written`].
@@ -172,9 +263,10 @@ mod tests {
     fn a_wrong_option_is_wrong_use() {
         assert_eq!(key_and_value("region=eu=1"), Ok(("region".to_owned(), "eu=1".to_owned())));
         assert!(key_and_value("=eu").is_err() && key_and_value("region").is_err());
-        let kinds = [(StorageErrorKind::Configuration, 2), (StorageErrorKind::Denied, 1)];
-        for (kind, code) in kinds {
+        use crate::storage::StorageErrorKind::{Configuration, Denied, Unavailable};
+        for (kind, code) in [(Configuration, 2), (Denied, 2), (Unavailable, 1)] {
             let error = StorageError::new("s3://b", crate::storage::Operation::Open, kind, "no such option");
+            assert_eq!(Failure::from(ReadError::from(error.clone())).code, code);
             assert_eq!(Failure::from(error).code, code);
         }
     }

@@ -4,6 +4,7 @@
 //! simulation can own time and order: one thread, virtual time, seeded draws. clippy bans the rest.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ struct Inner {
     simulated: bool,
     threads: usize,
     start: OnceLock<Instant>,
+    /// By how much a simulation's wall clock was set forward, or back.
+    set_by_ms: AtomicI64,
 }
 
 /// A cpu task panicked; the panic was contained.
@@ -88,7 +91,13 @@ impl Env {
 
     fn new(seed: u64, simulated: bool, threads: usize) -> Env {
         Env {
-            inner: Arc::new(Inner { random: Mutex::new(SplitMix(seed)), simulated, threads, start: OnceLock::new() }),
+            inner: Arc::new(Inner {
+                random: Mutex::new(SplitMix(seed)),
+                simulated,
+                threads,
+                start: OnceLock::new(),
+                set_by_ms: AtomicI64::new(0),
+            }),
         }
     }
 
@@ -107,10 +116,16 @@ impl Env {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     pub fn now(&self) -> Timestamp {
         if self.inner.simulated {
-            return Timestamp(SIMULATION_START_MS + self.uptime_ms());
+            let unset = SIMULATION_START_MS + self.uptime_ms();
+            return Timestamp(unset.saturating_add_signed(self.inner.set_by_ms.load(Ordering::Relaxed)));
         }
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         Timestamp(since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// Sets a simulation's wall clock forward, or back; the monotonic one goes on. The machine's is left alone.
+    pub fn set_clock_by(&self, milliseconds: i64) {
+        self.inner.set_by_ms.fetch_add(milliseconds, Ordering::Relaxed);
     }
 
     /// Virtual milliseconds since this environment's first look at the clock.

@@ -30,7 +30,8 @@ pub enum ErrorKind {
     Upgrade,
 }
 
-/// The messages of an error and of its sources, joined by colons: what a program shows.
+/// The messages of an error and of its sources, joined by colons: what a program shows. A source whose message is part of
+/// the line already is left out: some libraries repeat the messages of their sources.
 ///
 /// ```
 /// let wrong = "x".parse::<u8>().expect_err("it is no number");
@@ -41,8 +42,11 @@ pub fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
+        let message = cause.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
         source = cause.source();
     }
     text

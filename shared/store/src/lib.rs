@@ -7,7 +7,7 @@
 //! users need.
 
 #![forbid(unsafe_code)]
-#![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
+#![warn(clippy::missing_errors_doc)]
 
 #[cfg(feature = "cli")]
 pub mod cli;

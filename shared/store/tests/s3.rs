@@ -32,8 +32,8 @@ async fn a_wrong_secret_is_denied_and_says_so() {
     let storage = Storage::open(&server.url("x"), &options).await.unwrap();
     let error = storage.get("hint").await.unwrap_err();
     assert_eq!(error.kind, StorageErrorKind::Denied);
-    assert!(error.to_string().contains("check the keys"), "{error}");
-    assert!(!format!("{error}: {}", error.source).contains(ACCESS_KEY_ID), "messages must not carry keys");
+    assert!(error.to_string().contains("does not accept the credentials"), "{error}");
+    assert!(!format!("{error:?} {error}").contains(ACCESS_KEY_ID), "messages must not carry keys");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,8 +42,8 @@ async fn a_missing_bucket_is_not_an_empty_dataset() {
     let server = S3Server::start(folder.path()).await.unwrap();
     let storage = Storage::open("s3://no-such-bucket/x", &server.options()).await.unwrap();
     let error = storage.list("log", None).await.unwrap_err();
-    assert_eq!(error.kind, StorageErrorKind::Configuration, "{error}: {}", error.source);
-    assert!(error.to_string().contains("bucket does not exist"), "{error}");
+    assert_eq!(error.kind, StorageErrorKind::Configuration, "{error}");
+    assert!(error.to_string().contains("the bucket does not exist"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,7 +54,7 @@ async fn a_server_that_is_gone_is_unavailable() {
     assert_eq!(storage.get("hint").await.unwrap(), None);
     drop(server);
     let error = storage.get("hint").await.unwrap_err();
-    assert_eq!(error.kind, StorageErrorKind::Unavailable, "{error}: {}", error.source);
+    assert_eq!(error.kind, StorageErrorKind::Unavailable, "{error}");
     assert!(error.is_retryable());
 }
 
@@ -70,7 +70,7 @@ async fn a_server_that_is_silent_times_out() {
     let options: Vec<_> = pairs.map(|(key, value)| (key.to_owned(), value)).into();
     let storage = Storage::open("s3://bucket/x", &options).await.unwrap();
     let error = storage.get("hint").await.unwrap_err();
-    assert_eq!(error.kind, StorageErrorKind::Timeout, "{error}: {}", error.source);
+    assert_eq!(error.kind, StorageErrorKind::Timeout, "{error}");
     let error = storage.create("hint", Bytes::new()).await.unwrap_err();
-    assert_eq!(error.kind, StorageErrorKind::Timeout, "{error}: {}", error.source);
+    assert_eq!(error.kind, StorageErrorKind::Timeout, "{error}");
 }

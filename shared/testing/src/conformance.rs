@@ -32,7 +32,7 @@ pub async fn conformance(storage: &Storage) {
 
 /// The answer, or a panic that names the request and its error.
 fn ok<T>(result: Result<T, cenote_store::storage::StorageError>, what: &str) -> T {
-    result.unwrap_or_else(|error| panic!("{what}: {error}: {}", error.source))
+    result.unwrap_or_else(|error| panic!("{what}: {error}"))
 }
 
 async fn absent_is_none(storage: &Storage) {

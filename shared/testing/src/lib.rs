@@ -5,6 +5,7 @@
 //! - [`hostile`]: every decoder as a plain function of bytes, for seeded mutations and fuzzers.
 //! - [`interner`]: components of datasets that a test makes by hand.
 //! - [`log_walk`]: a reader of a dataset's log that shares no code with the real one.
+//! - [`scripted_server`]: a small S3 server whose answers a test writes.
 //! - [`metrics`](mod@metrics): a recorder that keeps names and labels.
 //! - `s3_server` (feature `s3-server`): an S3 server within the process.
 
@@ -18,3 +19,4 @@ pub mod log_walk;
 pub mod metrics;
 #[cfg(feature = "s3-server")]
 pub mod s3_server;
+pub mod scripted_server;

@@ -183,7 +183,7 @@ fn states_are_read(of: Golden) {
     }
 }
 
-/// Format 1 was given up before the first release; whoever meets it reads what to do, and not that it is damaged.
+/// Format 1 was given up before the first release; a reader that meets it gets what to do, and not that it is damaged.
 #[test]
 fn format_1_is_refused_by_its_number() {
     let of_format_1 = |name: &str, at: &[usize]| {

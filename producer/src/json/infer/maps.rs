@@ -2,7 +2,7 @@
 //!
 //! An object is taken for a map if it has many names, all values are of one kind, none is null, and the names don't look like
 //! fields: most of them are no identifiers, or each object has a few of them only, or there are hundreds. The person who runs
-//! the program is told, and can say otherwise.
+//! it is reported, and the command line can say otherwise.
 
 use super::{Numbers, Objects, Seen, Value, What};
 
@@ -67,7 +67,7 @@ impl Objects {
                 return false;
             }
         }
-        // Instance numbers begin anew: those of the fields are below.
+        // Instance numbers begin again: those of the fields are below.
         self.instances += other.instances;
         self.fields.iter_mut().for_each(|seen| seen.instance = 0);
         true

@@ -1,7 +1,7 @@
 //! The schema of a file's records, for a type that the dataset does not have yet.
 //!
 //! One pass over the lines; what is kept is one tree of field names, with what was seen where first, so that an error
-//! can name both lines that don't go together. A line with a mistake does not end the pass: all kinds of mistakes are told
+//! can name both lines that don't go together. A line with a mistake does not end the pass: all kinds of mistakes are reported
 //! together. The rules are in the [module's table](super).
 
 use std::collections::HashMap;
@@ -9,6 +9,7 @@ use std::io::Read;
 
 use cenote_state::ids::{ColumnId, TypeId};
 use cenote_state::schema::{Field, Schema, Shape, TypeKind, TypeSchema, ValueKind, limits};
+use cenote_state::shown::is_plain;
 
 use super::cursor::{Cursor, Token};
 use super::error::{Fault, JsonError, JsonErrors, Problem, shortened};
@@ -20,7 +21,7 @@ mod maps;
 #[cfg(test)]
 mod tests;
 
-/// The field of a component that stands for a list or a map within another.
+/// The field of a component that is in place of a list or a map within another.
 pub(super) const ITEMS: &str = "items";
 
 /// After so many more names, objects are looked at while the file is read: they may be maps.
@@ -28,15 +29,15 @@ const NAMES_LOOKED_AT: usize = 512;
 
 /// What was found out about a file's records.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inferred {
+pub(crate) struct Inferred {
     /// The root type, then its components.
-    pub schema: Schema,
+    pub(crate) schema: Schema,
     /// How many records there are.
-    pub records: u64,
+    pub(crate) records: u64,
     /// Fields without a type, null or empty on every line: they are not in the schema.
-    pub left_out: Vec<String>,
-    /// Fields whose objects were taken for maps, without being told.
-    pub maps: Vec<String>,
+    pub(crate) left_out: Vec<String>,
+    /// Fields whose objects were taken for maps without a request.
+    pub(crate) maps: Vec<String>,
 }
 
 /// Reads the lines to their end. `key` has the paths of the key's parts; `progress` is called with the
@@ -44,7 +45,7 @@ pub struct Inferred {
 ///
 /// # Errors
 /// The lines that do not go together with those before them, or a schema that passes a limit.
-pub fn infer<R: Read>(
+pub(crate) fn infer<R: Read>(
     lines: &mut Lines<R>,
     type_name: &str,
     key: &[Vec<String>],
@@ -144,9 +145,9 @@ struct Seen {
 struct Value {
     first_line: u64,
     what: What,
-    /// Somebody says that the objects are no maps.
+    /// The command line says that the objects are no maps.
     is_record: bool,
-    /// Nobody says that the objects are maps, and they look like it.
+    /// The command line does not say that the objects are maps, and they look like it.
     is_recognised: bool,
 }
 
@@ -173,7 +174,7 @@ struct Numbers {
     fraction: Option<u64>,
     /// Whole, but not exactly an `f64`.
     inexact: Option<(u64, String)>,
-    /// Somebody says that they are floats.
+    /// The command line says that they are floats.
     is_float: bool,
 }
 
@@ -229,6 +230,9 @@ impl Objects {
         }
         if name.is_empty() || name.len() > limits::NAME_BYTES {
             return Err(Problem::Name { bytes: name.len() });
+        }
+        if !is_plain(name) {
+            return Err(Problem::Schema(format!("the name {name:?} has control characters; rename the field")));
         }
         *room = room.checked_sub(1).ok_or(Problem::TooManyFields)?;
         let absent = (self.instances > 1).then_some(self.first_line);

@@ -268,7 +268,7 @@ fn objects_whose_names_are_data_are_maps() {
     let fields = object((0..40).map(|field| format!("field_{field}")), "1");
     let inferred = infer_lines(&format!("{{\"id\":1,\"a\":{fields}}}")).expect("a sound line");
     assert_eq!(inferred.schema.types[1].fields.len(), 40);
-    // So are those of different kinds, those that are null, and those that somebody calls fields.
+    // So are those of different kinds, those that are null, and those that the command line calls fields.
     for (lines, said) in [
         (format!("{{\"id\":1,\"a\":{}}}", versions.replace("\"5.5\":\"y\"", "\"5.5\":1")), None),
         (format!("{{\"id\":1,\"a\":{}}}", versions.replace("\"5.5\":\"y\"", "\"5.5\":null")), None),

@@ -46,7 +46,7 @@ struct TypeFields {
     is_key: Vec<bool>,
     /// The kinds of a root's key parts; those of a `Key<T>` in it are T's. None for a component.
     key: Vec<ValueKind>,
-    /// How the fields are read, where somebody says so.
+    /// How the fields are read, where the command line says so.
     how: Vec<Option<As>>,
     /// Names that are passed over.
     skipped: HashSet<String>,
@@ -278,7 +278,7 @@ impl RowReader {
         }
     }
 
-    /// Whether the value that comes is the list or the map that a component of this type stands for. A component's one field
+    /// Whether the value that comes is the list or the map that a component of this type replaces. A component's one field
     /// `items` may be written as well.
     fn is_written_as_items(&self, id: TypeId, token: Token, cursor: &Cursor<'_>) -> bool {
         let [field] = self.schema.get(id).fields.as_slice() else { return false };

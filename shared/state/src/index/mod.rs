@@ -12,7 +12,7 @@ pub mod postings;
 
 pub use bitmap::LiveSet;
 pub(crate) use directory::Directory;
-pub use hash::ValueIndex;
+pub use hash::{ValueIndex, ValueIndexBuilder};
 pub(crate) use key::Near;
 pub use key::{Home, KeyIndex};
 pub use postings::Postings;

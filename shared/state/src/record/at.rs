@@ -61,6 +61,16 @@ impl<'v> RecordAt<'v> {
         self.binding.is_whole
     }
 
+    /// Where the declared fields are.
+    pub(super) fn binding(self) -> &'v TypeBinding {
+        self.binding
+    }
+
+    /// The view that it is read in.
+    pub(super) fn scope(self) -> Scope<'v> {
+        self.scope
+    }
+
     /// The record's number in its type.
     #[inline(always)]
     #[must_use]

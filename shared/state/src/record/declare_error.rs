@@ -4,6 +4,7 @@
 
 use crate::ids::TypeId;
 use crate::schema::{Declared, FieldHints, KeyError, Schema, TypeSchema, ValueKind, limits};
+use crate::shown::is_plain;
 
 /// The structs of a program can't be a schema.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +60,12 @@ pub enum DeclareError {
         /// The name.
         name: String,
     },
+    /// A name that could not be shown as it is.
+    #[error("the name {name:?} has control characters; names of types, fields and variants have none")]
+    Characters {
+        /// The name.
+        name: String,
+    },
     /// More types or fields than a dataset can have.
     #[error("{found} {what} are declared; a dataset has {max} at most")]
     TooMany {
@@ -95,6 +102,9 @@ fn check_type(schema: &TypeSchema) -> Result<(), DeclareError> {
     let names = std::iter::once(&schema.name).chain(schema.fields.iter().map(|field| &field.name));
     if let Some(name) = names.into_iter().find(|name| name.is_empty() || name.len() > limits::NAME_BYTES) {
         return Err(DeclareError::Name { name: name.clone() });
+    }
+    if let Some(name) = schema.names().find(|name| !is_plain(name)) {
+        return Err(DeclareError::Characters { name: name.to_owned() });
     }
     if schema.fields.is_empty() {
         return Err(DeclareError::Empty { type_name: schema.name.clone() });

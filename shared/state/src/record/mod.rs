@@ -13,6 +13,7 @@
 //! Rules: reading copies nothing and allocates nothing; a field is found by a slot of the [`Binding`], made once when
 //! a program and a schema meet, off the read path; a written row is in the chain's numbers, not the program's.
 
+mod adapter;
 mod at;
 pub(crate) mod bind;
 mod collections;
@@ -23,6 +24,7 @@ mod key;
 mod key_serde;
 mod packed;
 mod sealed;
+mod serialize;
 mod slot;
 mod value;
 mod write;
@@ -30,6 +32,7 @@ mod write;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use adapter::{Adapter, With};
 pub use at::{RecordAt, Scope};
 pub use bind::{BindError, BindProblem, Binding};
 pub use collections::{Elements as ListIter, Entries as MapIter, List, Map, Set};
@@ -50,6 +53,8 @@ pub use crate::schema::Declared;
 
 use std::fmt::Debug;
 
+use serde::Serialize;
+
 /// A struct whose values are kept in a dataset. Only `#[derive(Record)]` implements it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a record",
@@ -64,7 +69,7 @@ pub trait Record: Sealed + Sized + 'static {
     #[doc(hidden)]
     const KEY: &'static [&'static [&'static str]];
     /// The zero-copy reader.
-    type Ref<'v>: Copy + Debug + PartialEq;
+    type Ref<'v>: Copy + Debug + PartialEq + Serialize;
 
     /// Where this program keeps the type's number.
     #[doc(hidden)]

@@ -194,7 +194,7 @@ impl<'a> Evolution<'a> {
         };
         match allow {
             Allow::Remove(_) | Allow::Replace(_) => {
-                // What is refused for another reason is told by that refusal.
+                // What is refused for another reason is reported by that refusal.
                 self.changes.iter().any(removed) || !self.refusals.is_empty()
             }
             Allow::WithoutVariant(_) | Allow::RemoveType(_) => true,

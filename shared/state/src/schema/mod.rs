@@ -27,6 +27,7 @@ pub use text::{SchemaTextError, TypeText};
 
 use crate::codec::Wire;
 use crate::ids::{ColumnId, TypeId};
+use crate::shown::{is_plain, shown};
 
 /// Limits that a schema must keep.
 pub mod limits {
@@ -243,7 +244,7 @@ impl Schema {
             return Err(format!("a schema of {bytes} bytes; {} are the limit", limits::SCHEMA_BYTES));
         }
         for schema in &self.types {
-            schema.check(self.types.len()).map_err(|what| format!("type {}: {what}", schema.name))?;
+            schema.check(self.types.len()).map_err(|what| format!("type {}: {what}", shown(&schema.name)))?;
         }
         for (id, _) in self.iter().filter(|(_, schema)| schema.is_root() && !schema.fields.is_empty()) {
             self.key_form(id).map_err(|error| error.to_string())?;
@@ -396,6 +397,17 @@ impl TypeSchema {
         self.key_paths().iter().map(|path| path.join(".")).collect::<Vec<_>>().join(", ")
     }
 
+    /// The names in it: its own, those of its fields, and those of their variants.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let kinds = self.fields.iter().flat_map(|field| field.shape.kinds());
+        let variants = kinds.filter_map(|kind| match kind {
+            ValueKind::Enum(variants) => Some(variants),
+            _ => None,
+        });
+        let names = std::iter::once(&self.name).chain(self.fields.iter().map(|field| &field.name));
+        names.chain(variants.flatten()).map(String::as_str)
+    }
+
     fn check(&self, types: usize) -> Result<(), String> {
         if self.segment_rows_log2 > limits::SEGMENT_ROWS_LOG2 {
             return Err(format!("segments of 2^{} rows", self.segment_rows_log2));
@@ -403,6 +415,9 @@ impl TypeSchema {
         let mut names = std::iter::once(&self.name).chain(self.fields.iter().map(|field| &field.name));
         if let Some(name) = names.find(|name| name.is_empty() || name.len() > limits::NAME_BYTES) {
             return Err(format!("a name of {} bytes; names have 1 to {}", name.len(), limits::NAME_BYTES));
+        }
+        if let Some(name) = self.names().find(|name| !is_plain(name)) {
+            return Err(format!("the name {name:?}, and names have no control characters"));
         }
         for (index, field) in self.fields.iter().enumerate() {
             let twin =

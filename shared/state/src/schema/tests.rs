@@ -441,6 +441,25 @@ fn a_schema_from_outside_packs_single_plain_text_only() {
     assert_eq!(wrong(&schema), "type Movie.country is used for texts, and is not one text");
 }
 
+#[test]
+fn names_that_forge_messages_are_refused_from_outside_too() {
+    #[derive(Record)]
+    #[record(key = "id")]
+    struct Movie {
+        id: u64,
+    }
+    let sound = first::<Movie>();
+    sound.check().expect("it is sound");
+    for name in ["a\u{1b}[2J", "a\nERROR forged", "a\u{202e}b", "\u{85}"] {
+        let (mut of_type, mut of_field) = (sound.clone(), sound.clone());
+        of_type.types[0].name = name.to_owned();
+        of_field.types[0].fields[0].name = name.to_owned();
+        for schema in [of_type, of_field] {
+            let said = schema.check().unwrap_err();
+            assert!(said.contains("control characters") && crate::shown::is_plain(&said), "{said:?}");
+        }
+    }
+}
 mod misspelt {
     use super::*;
 
@@ -520,7 +539,7 @@ fn a_type_is_removed_with_what_only_it_led_to() {
     );
     assert_eq!(next.types.len(), chain.types.len(), "the numbers stay taken");
     check::<Plain>(&next, &allow, &[]);
-    // A reader that declares it has an empty table; a producer may begin it anew, with other columns.
+    // A reader that declares it has an empty table; a producer may begin it again, with other columns.
     check_bind::<old::Movie>(&next, &[]);
     let again = next.evolve(&declared::<old::Movie>(), &[]).expect("the type is free").schema;
     let movie = again.get(again.find("Movie").expect("it is there"));

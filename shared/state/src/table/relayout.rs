@@ -1,4 +1,4 @@
-//! A schema change of a dataset: a type's segments laid out again, one by one, or to be [cut](super::recut) anew.
+//! A schema change of a dataset: a type's segments laid out again, one by one, or to be [cut](super::recut) again.
 //!
 //! Columns are matched by number. A new column is absent in every row; the sums of a removed one are removed with it,
 //! which is the one change that may cost its type (I10).

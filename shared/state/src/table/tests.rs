@@ -1,4 +1,4 @@
-//! Tables that are cut anew, against a map; what an edit of one touches; and the limit of a segment.
+//! Tables that are cut again, against a map; what an edit of one touches; and the limit of a segment.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ fn check(state: &State, model: &BTreeMap<i64, Record>) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
-    /// Whoever follows the deltas, and whoever starts at the snapshot of any version, has the records of a map, the same
+    /// A reader that follows the deltas, and one that starts at the snapshot of any version, has the records of a map, the same
     /// digests, and room for the same ordinals, however the segments are cut on the way; and what is held stays as it was.
     #[test]
     fn a_table_that_is_cut_anew_keeps_its_records(

@@ -13,6 +13,7 @@ mod named_key;
 mod path;
 mod same;
 mod serialize;
+mod shown;
 mod table;
 
 #[cfg(test)]
@@ -23,7 +24,7 @@ use std::sync::Arc;
 
 pub use diff::{Diff, NamedDiff};
 pub use find::{HashIndex, IndexValue, Matches};
-pub use indexes::{IndexDeclaration, IndexError, Indexes};
+pub use indexes::{IndexDeclaration, IndexError, Indexes, IndexesTooLarge};
 pub use many::Many;
 pub use named::{NameError, NamedList, NamedMap, NamedRecord, NamedTable, NamedValue};
 pub use named_key::{NamedKey, NamedKeyError};

@@ -123,7 +123,7 @@ pub struct NamedRecord<'v> {
 }
 
 /// What a field holds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum NamedValue<'v> {
     /// `None`, or a column that came after the row.
@@ -192,7 +192,7 @@ pub struct NamedList<'v> {
 ///     }
 /// }
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct NamedMap<'v> {
     keys: NamedList<'v>,
     values: NamedList<'v>,
@@ -271,7 +271,7 @@ impl<'v> NamedTable<'v> {
 }
 
 impl<'v> NamedRecord<'v> {
-    pub(super) fn new(state: &'v State, id: TypeId, ordinal: Ordinal) -> Option<NamedRecord<'v>> {
+    pub(crate) fn new(state: &'v State, id: TypeId, ordinal: Ordinal) -> Option<NamedRecord<'v>> {
         let row = state.table(id).row(ordinal)?;
         Some(NamedRecord { state, id, row, ordinal })
     }
@@ -339,7 +339,7 @@ impl<'v> NamedRecord<'v> {
         fields.map(move |(index, field)| (field.name.as_str(), self.value(index)))
     }
 
-    pub(super) fn value(self, index: usize) -> NamedValue<'v> {
+    pub(crate) fn value(self, index: usize) -> NamedValue<'v> {
         let cell = self.row.cell(index);
         if !cell.is_present() {
             return NamedValue::Absent;
@@ -441,21 +441,5 @@ impl<'v> NamedMap<'v> {
     /// [Example](NamedMap#example)
     pub fn iter(self) -> impl ExactSizeIterator<Item = (NamedValue<'v>, NamedValue<'v>)> {
         self.keys.iter().zip(self.values.iter())
-    }
-}
-
-impl std::fmt::Debug for NamedRecord<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut fields = f.debug_struct(&self.schema().name);
-        self.fields().for_each(|(name, value)| {
-            fields.field(name, &value);
-        });
-        fields.finish()
-    }
-}
-
-impl std::fmt::Debug for NamedList<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
     }
 }

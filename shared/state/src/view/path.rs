@@ -7,6 +7,8 @@
 //! an absent `Option` on the way is the value `None`; an absent or empty list has no values; an enum is its name, as
 //! the program knows it, so that indexes outlive a schema that grows.
 
+use std::collections::BTreeSet;
+
 use crate::ids::{ColumnId, Ordinal, TypeId};
 use crate::record::{Declared, Source};
 use crate::schema::{Field, Schema, Shape, ValueKind};
@@ -93,16 +95,24 @@ impl Path {
         self.steps.first().and_then(|step| step.field)
     }
 
-    /// Calls `emit` with each value of the record with this ordinal; not at all if there is no such record.
+    /// Calls `emit` with each value of the record with this ordinal, some of them several times; not at all if there is no
+    /// such record.
     pub(super) fn values(&self, state: &State, ordinal: Ordinal, emit: &mut impl FnMut(Option<&[u8]>)) {
         let Some(root) = self.root else { return };
         let table = state.table(root);
         if let Some(row) = table.row(ordinal).filter(|_| table.is_live(ordinal)) {
-            self.walk(0, state, row, emit);
+            self.walk(0, state, row, &mut Components::default(), emit);
         }
     }
 
-    fn walk(&self, depth: usize, state: &State, row: RowAt<'_>, emit: &mut impl FnMut(Option<&[u8]>)) {
+    fn walk(
+        &self,
+        depth: usize,
+        state: &State,
+        row: RowAt<'_>,
+        met: &mut Components,
+        emit: &mut impl FnMut(Option<&[u8]>),
+    ) {
         let step = &self.steps[depth];
         let Some(cell) = step.cell(row) else { return step.absent.emit(emit) };
         let elements = match step.part {
@@ -111,15 +121,22 @@ impl Path {
                 cell.canonical(&mut text);
                 return emit(Some(&text));
             }
-            CellPart::One => return self.one(depth, state, cell, emit),
+            CellPart::One => return self.one(depth, state, cell, met, emit),
             CellPart::Elements => cell.elements(),
             CellPart::Keys => cell.entries().0,
             CellPart::Values => cell.entries().1,
         };
-        (0..elements.len()).for_each(|index| self.one(depth, state, (elements, index), emit));
+        (0..elements.len()).for_each(|index| self.one(depth, state, (elements, index), met, emit));
     }
 
-    fn one<'s, S: Source<'s>>(&self, depth: usize, state: &'s State, source: S, emit: &mut impl FnMut(Option<&[u8]>)) {
+    fn one<'s, S: Source<'s>>(
+        &self,
+        depth: usize,
+        state: &'s State,
+        source: S,
+        met: &mut Components,
+        emit: &mut impl FnMut(Option<&[u8]>),
+    ) {
         let component = |id: TypeId| state.table(id).row(Ordinal(source.scalar() as u32));
         match &self.steps[depth].next {
             Next::Scalar(bytes) => emit(Some(&source.scalar().to_le_bytes()[..*bytes])),
@@ -128,12 +145,35 @@ impl Path {
             Next::Bytes => emit(Some(source.bytes())),
             Next::Names(names) => emit(names.get(source.scalar() as usize).map(String::as_bytes)),
             Next::Dedup(id) => emit(component(*id).map(|row| row.cell(0).text().as_bytes())),
+            Next::Into(_) if !met.is_first(depth, source.scalar() as u32) => {}
             Next::Into(id) => match component(*id) {
-                Some(row) => self.walk(depth + 1, state, row, emit),
+                Some(row) => self.walk(depth + 1, state, row, met, emit),
                 // A reference that leads nowhere reads as a blank record.
                 None => emit(None),
             },
         }
+    }
+}
+
+/// The components that a walk from one root has come to.
+///
+/// Components are shared, so a few of them, each with several references to the next, make more paths than can be
+/// walked; where there are many, each component is entered once.
+#[derive(Default)]
+struct Components {
+    count: usize,
+    /// By depth and ordinal, once there are many.
+    met: BTreeSet<(usize, u32)>,
+}
+
+impl Components {
+    /// Components that are entered without noting which.
+    const FEW: usize = 256;
+
+    /// Whether a component is to be entered.
+    fn is_first(&mut self, depth: usize, ordinal: u32) -> bool {
+        self.count += 1;
+        self.count <= Components::FEW || self.met.insert((depth, ordinal))
     }
 }
 

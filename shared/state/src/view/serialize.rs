@@ -4,29 +4,72 @@
 //! `None`); bytes are hexadecimal text; a key of several parts is an array; an enum is its variant's name; a map is an
 //! object, and its keys are texts.
 
-use serde::ser::{Serialize, Serializer};
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
+use super::shown::{Shown, alone};
 use super::{NamedKey, NamedList, NamedMap, NamedRecord, NamedValue};
 
-impl Serialize for NamedValue<'_> {
+macro_rules! serialize_alone {
+    ($($name:ident),*) => { $(
+        /// What is within other components is shown to a depth and up to a number of values: a text that begins with `…`
+        /// says where it ends.
+        impl Serialize for $name<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                alone(*self, |shown| shown.serialize(serializer))
+            }
+        }
+    )* };
+}
+serialize_alone!(NamedRecord, NamedValue, NamedList, NamedMap);
+
+impl Serialize for Shown<'_, NamedValue<'_>> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
+        match self.value {
             NamedValue::Absent => serializer.serialize_none(),
-            NamedValue::Bool(value) => serializer.serialize_bool(*value),
-            NamedValue::Int(value) => serializer.serialize_i64(*value),
-            NamedValue::UInt(value) => serializer.serialize_u64(*value),
-            NamedValue::F32(value) if value.is_finite() => serializer.serialize_f32(*value),
-            NamedValue::F32(value) => serializer.serialize_str(infinite(f64::from(*value))),
-            NamedValue::F64(value) if value.is_finite() => serializer.serialize_f64(*value),
-            NamedValue::F64(value) => serializer.serialize_str(infinite(*value)),
+            NamedValue::Bool(value) => serializer.serialize_bool(value),
+            NamedValue::Int(value) => serializer.serialize_i64(value),
+            NamedValue::UInt(value) => serializer.serialize_u64(value),
+            NamedValue::F32(value) if value.is_finite() => serializer.serialize_f32(value),
+            NamedValue::F32(value) => serializer.serialize_str(infinite(f64::from(value))),
+            NamedValue::F64(value) if value.is_finite() => serializer.serialize_f64(value),
+            NamedValue::F64(value) => serializer.serialize_str(infinite(value)),
             NamedValue::Text(text) | NamedValue::Variant(text) => serializer.serialize_str(text),
             NamedValue::Packed(text) => text.serialize(serializer),
             NamedValue::Bytes(bytes) => serializer.collect_str(&Hex(bytes)),
             NamedValue::Key(key) => key.serialize(serializer),
-            NamedValue::Record(record) => record.serialize(serializer),
-            NamedValue::List(list) | NamedValue::Set(list) => list.serialize(serializer),
-            NamedValue::Map(map) => map.serialize(serializer),
+            NamedValue::Record(record) => match self.component(record) {
+                Ok(record) => record.serialize(serializer),
+                Err(cut) => serializer.collect_str(&cut),
+            },
+            NamedValue::List(list) | NamedValue::Set(list) => self.with(list).serialize(serializer),
+            NamedValue::Map(map) => self.with(map).serialize(serializer),
         }
+    }
+}
+
+impl Serialize for Shown<'_, NamedRecord<'_>> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.fields())
+    }
+}
+
+impl Serialize for Shown<'_, NamedList<'_>> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_seq(None)?;
+        if let Some(cut) = self.each(|value| out.serialize_element(&value))? {
+            out.serialize_element(&format_args!("{cut}"))?;
+        }
+        out.end()
+    }
+}
+
+impl Serialize for Shown<'_, NamedMap<'_>> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_map(None)?;
+        if let Some(cut) = self.each(|key, value| out.serialize_entry(&key, &value))? {
+            out.serialize_entry("…", &format_args!("{cut}"))?;
+        }
+        out.end()
     }
 }
 
@@ -43,24 +86,6 @@ struct Hex<'a>(&'a [u8]);
 impl std::fmt::Display for Hex<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl Serialize for NamedRecord<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.fields())
-    }
-}
-
-impl Serialize for NamedList<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.iter())
-    }
-}
-
-impl Serialize for NamedMap<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.iter())
     }
 }
 

@@ -1,11 +1,19 @@
 //! Differences between views, and the same data by name.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use serde_json::json;
 
+use super::NamedRecord;
+use super::same::same_record;
+use crate::delta::Changes;
+use crate::ids::{ColumnId, Ordinal, TypeId, Version};
 use crate::keys::KeyRef;
 use crate::record::tests::World;
+use crate::row::Row;
+use crate::schema::{Field, PLAIN, Schema, Shape, TypeKind, TypeSchema, ValueKind};
+use crate::state::State;
 use crate::{Key, Record};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Record)]
@@ -127,6 +135,73 @@ fn a_diff_is_by_key_and_by_bits() {
     assert_eq!((before.place().city(), after.place().city()), ("Amsterdam", "Utrecht"));
     assert!(before.story() < after.story() && after.story() == format!("{}the end", before.story()));
     assert!(newer.diff::<Venue>(&newer.clone()).is_empty());
+}
+
+/// Component types, each with two references to the next and a list of numbers; the first is a root. Everything is at
+/// `ordinal`.
+fn ladder(levels: u16, ordinal: u32) -> State {
+    let field = |name: &str, column, shape| {
+        let (name, column, encoding) = (name.into(), ColumnId(column), PLAIN);
+        Field { name, column, optional: false, sparse: false, shape, encoding }
+    };
+    let types = (0..levels).map(|level| {
+        let mut fields = vec![field("numbers", 0, Shape::List(ValueKind::UInt(4)))];
+        if level + 1 < levels {
+            fields.push(field("next", 1, Shape::List(ValueKind::Component(TypeId(level + 1)))));
+        }
+        fields.push(field("id", 2, Shape::One(ValueKind::UInt(4))));
+        let kind = if level == 0 { TypeKind::Root { key: vec![vec!["id".into()]] } } else { TypeKind::Component };
+        TypeSchema { name: format!("Rung{level}"), kind, fields, next_column: 3, segment_rows_log2: 2 }
+    });
+    let schema = Schema { types: types.collect() };
+    schema.check().expect("it is sound");
+    let empty = State::empty(Arc::new(schema), 7).expect("it is sound");
+    let mut changes = Changes::new(&empty);
+    for level in 0..levels {
+        let mut row = Row::new(empty.schema().get(TypeId(level)).fields.len());
+        let numbers: u32 = if level == 0 { 5_000 } else { 2 };
+        row.set(0, |out| {
+            out.extend_from_slice(&numbers.to_le_bytes());
+            (0..u64::from(numbers)).for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+        });
+        if level + 1 < levels {
+            row.set(1, |out| {
+                [2, ordinal, ordinal].iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()))
+            });
+        }
+        row.set(row.columns() - 1, |out| out.extend_from_slice(&1_u64.to_le_bytes()));
+        changes.add(TypeId(level), Ordinal(ordinal), &row);
+    }
+    empty.applied(&changes.finish(), Version(1), 1).expect("it fits")
+}
+
+/// What hangs together by more paths than can be walked is printed to a depth and a size, which say where they are.
+#[test]
+fn printing_ends() {
+    let shown = |levels| {
+        let state = ladder(levels, 0);
+        let record = NamedRecord::new(&state, TypeId(0), Ordinal(0)).expect("it was added");
+        let json = serde_json::to_string(&record).expect("it is JSON");
+        let read: serde_json::Value = serde_json::from_str(&json).expect("it can be read again");
+        let own = read["numbers"].as_array().expect("it is a list");
+        assert_eq!(own.len(), 5_000, "a record's own values are all there");
+        (json, format!("{record:?}"))
+    };
+    let (json, debug) = shown(5);
+    assert!(!json.contains('…') && !debug.contains('…'), "all of few components is there");
+    let (json, debug) = shown(60);
+    for text in [&json, &debug] {
+        assert!(text.contains("… Rung33 0: within 32 components") && text.contains("… 1 more"));
+        assert!(text.len() < 200_000, "{} bytes", text.len());
+    }
+}
+
+/// Though no ordinal is the same.
+#[test]
+fn comparing_ends() {
+    let (one, other) = (ladder(60, 0), ladder(60, 1));
+    let record = |state, ordinal| NamedRecord::new(state, TypeId(0), Ordinal(ordinal)).expect("it was added");
+    assert!(same_record(record(&one, 0), record(&other, 1)));
 }
 
 #[test]

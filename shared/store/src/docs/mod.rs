@@ -3,6 +3,9 @@
 #[doc = include_str!("storage.md")]
 pub mod storage {}
 
+#[doc = include_str!("failures.md")]
+pub mod failures {}
+
 #[doc = include_str!("schema_changes.md")]
 pub mod schema_changes {}
 

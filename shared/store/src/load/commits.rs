@@ -12,7 +12,9 @@ use bytes::Bytes;
 use cenote_state::ids::{Timestamp, Version};
 
 use super::LoadError;
+use crate::log::plan::InHand;
 use crate::log::{Body, Commit, DeltaPlace, Entry, LogReader, ObjectRef, ReadError, Walk, names};
+use crate::storage::Part;
 
 /// The commits after a version, up to and with another.
 #[derive(Debug)]
@@ -62,18 +64,43 @@ impl Fetched {
     }
 }
 
+/// The place of the first commit after `from`, if it was read.
+fn first_after(from: Version, recent: &[Entry]) -> Option<usize> {
+    recent.iter().position(|entry| entry.commit().is_some_and(|(_, commit)| commit.parent == from))
+}
+
 impl Commits {
     /// The commits after `from`, up to and with `target`: from `recent`, entries without a gap up to the reader's
     /// position, if that begins early enough; otherwise read from the log.
     #[must_use]
     pub fn after(reader: &LogReader, from: Version, target: Version, recent: &[Entry]) -> Commits {
-        let first = recent.iter().position(|entry| entry.commit().is_some_and(|(_, commit)| commit.parent == from));
-        let source = match first {
+        let source = match first_after(from, recent) {
             Some(first) => Source::Read(recent.iter().skip(first).cloned().collect()),
             None if from == target => Source::Read(VecDeque::new()),
             None => Source::Walk(Box::new(reader.walk_from(from))),
         };
         Commits { reader: reader.clone(), source, target, bytes: 0 }
+    }
+
+    /// What of the commits after `from`, up to and with `target`, is in `recent`, and what is to be fetched; `None` if
+    /// `recent` begins too late.
+    #[must_use]
+    pub fn in_hand(from: Version, target: Version, recent: &[Entry]) -> Option<InHand> {
+        if from == target {
+            return Some(InHand::default());
+        }
+        let mut in_hand = InHand::default();
+        for entry in recent.iter().skip(first_after(from, recent)?) {
+            let Some((_, commit)) = entry.commit().filter(|_| entry.head.position <= target.position()) else {
+                continue;
+            };
+            if let DeltaPlace::Blob(blob) = &commit.delta {
+                in_hand.blobs.add(blob.length);
+            } else {
+                in_hand.inline_bytes += entry.bytes;
+            }
+        }
+        Some(in_hand)
     }
 
     /// Fetches the next commit and its delta; `None` after the target.
@@ -123,13 +150,14 @@ impl Commits {
     }
 
     async fn blob(&mut self, version: Version, blob: &ObjectRef) -> Result<Bytes, LoadError> {
-        let Some(bytes) = self.reader.storage().get_bounded(&blob.name, blob.length).await? else {
+        let whole = Part::Whole { max_bytes: blob.length };
+        let altered = || LoadError::Altered { version, object: blob.name.clone() };
+        let check = |bytes: &Bytes| blob.is(bytes).then(|| bytes.clone()).ok_or_else(altered);
+        let Some(bytes) = self.reader.storage().get_checked(&blob.name, whole, check).await? else {
             return Err(self.reader.explain_missing(version.position(), blob).await?.into());
         };
+        let bytes = bytes?;
         self.bytes += bytes.len() as u64;
-        if !blob.is(&bytes) {
-            return Err(LoadError::Altered { version, object: blob.name.clone() });
-        }
         Ok(bytes)
     }
 }

@@ -34,9 +34,7 @@ pub enum LoadError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// A snapshot's object is missing.
-    #[error(
-        "{object} is missing though the log names it; if it was not trimmed just now, restore it from a copy or make another snapshot"
-    )]
+    #[error("{object} is missing though the log names it; restore it from a copy or make another snapshot")]
     Missing {
         /// The version.
         version: Version,
@@ -151,7 +149,9 @@ impl LoadError {
         match self {
             LoadError::Storage(error) => error.kind(),
             LoadError::Read(error) => error.kind(),
-            LoadError::Blob { source: BlobError::TooLarge { .. }, .. } => ErrorKind::Configuration,
+            LoadError::Blob { source: BlobError::TooLarge { .. } | BlobError::OldFormat { .. }, .. } => {
+                ErrorKind::Configuration
+            }
             LoadError::Blob { source, .. } if source.needs_upgrade() => ErrorKind::Upgrade,
             LoadError::Panicked { .. } => ErrorKind::Program,
             LoadError::Lacking { .. } => ErrorKind::Retry,

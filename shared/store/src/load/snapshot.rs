@@ -3,7 +3,8 @@
 //! A large state comes as fast as the network and the cores allow, and without a second copy of its bytes in memory.
 //!
 //! Rules: the object has the length that the log names and a footer of the hash that it names, and is checked against the
-//! log's digest, before anything else is fetched; every range is checked against the footer's hashes before it is used.
+//! log's digest, before anything else is fetched; every range is checked against the footer's hashes before it is used;
+//! what does not fit is read once more. A missing object may have been trimmed: the log says (rule 6).
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,8 +16,9 @@ use tokio::sync::Semaphore;
 
 use super::LoadError;
 use crate::env::{Env, Panicked};
-use crate::log::Snapshot;
+use crate::log::gone::explain_missing;
 use crate::log::plan::PART_BYTES;
+use crate::log::{ReadError, Snapshot};
 use crate::storage::{Storage, StorageError};
 use cenote_state::blob::{self, BlobError, SnapshotReader};
 use cenote_state::held::Selection;
@@ -74,11 +76,39 @@ impl SnapshotToLoad {
 }
 
 /// Loads the state in a snapshot. `progress` is called after each range that was decoded, with the bytes so far and the
-/// bytes in all.
+/// bytes in all. Wrong bytes may have been damaged on their way: they are read again before that is called damage.
 ///
 /// # Errors
-/// If the store fails, the object is missing or is not the one that the log names, or its bytes are wrong.
+/// If the store fails, the object was trimmed, is missing or is not the one that the log names, or its bytes are wrong.
 pub async fn snapshot(
+    storage: &Storage,
+    env: &Env,
+    what: &SnapshotToLoad,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<(State, Transfer), LoadError> {
+    let loaded = match load_once(storage, env, what, progress).await {
+        Err(LoadError::Altered { .. }) => load_once(storage, env, what, progress).await,
+        Err(LoadError::Blob { source, .. })
+            if !source.needs_upgrade() && !matches!(source, BlobError::TooLarge { .. }) =>
+        {
+            load_once(storage, env, what, progress).await
+        }
+        loaded => loaded,
+    };
+    match loaded {
+        Err(LoadError::Missing { version, object }) => {
+            // Retention deletes a snapshot after the entries that would roll it forward.
+            let became = explain_missing(storage, Some(what.dataset), version.position().next(), &object).await?;
+            Err(match became {
+                ReadError::Trimmed { .. } | ReadError::Replaced { .. } | ReadError::Restored { .. } => became.into(),
+                _ => LoadError::Missing { version, object },
+            })
+        }
+        loaded => loaded,
+    }
+}
+
+async fn load_once(
     storage: &Storage,
     env: &Env,
     what: &SnapshotToLoad,

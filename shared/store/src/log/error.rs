@@ -20,7 +20,7 @@ use cenote_state::ids::{DatasetId, Position};
 #[non_exhaustive]
 pub enum DecodeError {
     /// Something else lies under this name: point at another place.
-    #[error("{object} is not Cenote's: it begins with {found:02x?}; check the dataset's URL")]
+    #[error("{object} is not Cenote's: {}", is_instead(.found))]
     NotCenote {
         /// The object's name.
         object: String,
@@ -78,6 +78,11 @@ impl DecodeError {
         }
     }
 
+    pub(crate) fn not_cenote(object: &str, bytes: &[u8]) -> DecodeError {
+        let found = bytes.iter().take(MAGIC_BYTES_SHOWN).copied().collect();
+        DecodeError::NotCenote { object: object.to_owned(), found }
+    }
+
     pub(crate) fn damaged(object: &str, cause: impl Into<String>) -> DecodeError {
         DecodeError::Damaged { object: object.to_owned(), cause: cause.into() }
     }
@@ -117,6 +122,23 @@ impl DecodeError {
     }
 }
 
+/// As many of a foreign object's first bytes are shown.
+const MAGIC_BYTES_SHOWN: usize = 8;
+
+/// What is there in place of an object of ours, and what to do.
+fn is_instead(found: &[u8]) -> String {
+    if is_markup(found) {
+        let page = "it is a web page; a proxy or a login page answers in place of the store";
+        return format!("{page}: check the endpoint and the proxy");
+    }
+    format!("it begins with {found:02x?}; check the dataset's URL")
+}
+
+/// Whether bytes begin as HTML or XML do: what proxies and servers send as pages.
+pub(super) fn is_markup(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().first() == Some(&b'<')
+}
+
 /// Why the log could not be read.
 ///
 /// # Example
@@ -151,6 +173,14 @@ pub enum ReadError {
         expected: DatasetId,
         /// The one that is there now.
         found: DatasetId,
+    },
+    /// The log was put back to an earlier state under this reader: open it again.
+    #[error(
+        "{object} is not the entry that was read before: the dataset was restored from an older copy; open it again"
+    )]
+    Restored {
+        /// The entry.
+        object: String,
     },
     /// The log was trimmed past this point: plan again from a checkpoint.
     #[error("{object} was trimmed: the log begins at {log_start}, start again from its checkpoint")]
@@ -194,7 +224,7 @@ impl ReadError {
             ReadError::Storage(error) => error.kind(),
             ReadError::Decode(error) => error.kind(),
             ReadError::NotFound { .. } => ErrorKind::Configuration,
-            ReadError::Replaced { .. } => ErrorKind::Stop,
+            ReadError::Replaced { .. } | ReadError::Restored { .. } => ErrorKind::Stop,
             ReadError::Trimmed { .. } => ErrorKind::Retry,
             ReadError::Missing { .. } | ReadError::Damaged { .. } => ErrorKind::Damaged,
         }

@@ -1,8 +1,8 @@
-//! The owner's heartbeat: one hint, put at most once a second and at least as often as promised.
+//! The owner's heartbeat: one hint, put at most once a second (but for the last) and at least as often as promised.
 //!
 //! A heartbeat is shared: the writer notes new positions, a task ([`Heartbeat::beat`]) puts them. What is put is what is known
 //! to be in the log, so that the hint never runs ahead of it (rule 1). A put that fails is forgotten: a hint is only
-//! a hint, and the next one comes soon. A goodbye that is dropped half-way was none: the beats go on.
+//! a hint, and the next one comes soon. A last hint that is dropped half-way was none: the beats go on.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -45,11 +45,11 @@ struct State {
     beat: u64,
     last_put: Option<Instant>,
     stopped: bool,
-    /// A goodbye is under way: no beat comes after it, unless it is dropped.
+    /// The last hint is under way: no beat comes after it, unless it is dropped.
     releasing: bool,
 }
 
-/// A goodbye that is under way. Dropped before its end, it lets the beats go on.
+/// The last hint while it is under way. Dropped before its end, it lets the beats go on.
 struct Releasing<'h>(&'h Heartbeat);
 
 impl Drop for Releasing<'_> {
@@ -129,15 +129,12 @@ impl Heartbeat {
         }
     }
 
-    /// The last hint: no producer owns the dataset.
-    pub(super) async fn release(&self) -> bool {
+    /// The last hint: no producer owns the dataset. It does not wait for the gap: nothing comes after it. For a process that
+    /// is asked to end, too, whatever its writer is doing: an entry that still lands is only an entry before the next `open`.
+    pub async fn release(&self) -> bool {
         self.state().releasing = true;
         let _releasing = Releasing(self);
         let _putting = self.inner.putting.lock().await;
-        let since = self.state().last_put.map(|last| self.inner.env.instant() - last);
-        if let Some(since) = since.filter(|since| *since < HINT_GAP) {
-            self.inner.env.sleep(HINT_GAP.checked_sub(since).unwrap()).await;
-        }
         let put = self.put(false).await;
         self.stop();
         put

@@ -13,9 +13,12 @@
 //! whatever the tail is, as soon as the entry before it shows, and the caller catches up after it
 //! ([`LogWriter::open_at_tail`]).
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::ReadError;
+use super::heartbeat::Heartbeat;
 use super::hint::Hint;
 use super::names::{self, LOG};
 use super::outcome::{Lost, Outcome, Pending, Refused};
@@ -25,7 +28,9 @@ use super::tail::read_hint;
 use super::writer::{LogWriter, WriterOptions};
 use crate::env::Env;
 use crate::error::ErrorKind;
-use cenote_state::ids::{DatasetId, Epoch, Position};
+use crate::storage::StorageError;
+use cenote_state::ids::{DatasetId, Epoch, Position, Timestamp};
+use cenote_state::shown::shown;
 
 /// How often the hint is looked at while waiting.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -41,7 +46,7 @@ pub enum OpenError {
         position: Position,
     },
     /// The `open` entry may still land. Opening again is safe: whichever lands first decides the position.
-    #[error("the store did not confirm the open entry at log position {} ({}); it may still take effect: open again", pending.position(), pending.cause())]
+    #[error("{}; the open entry at log position {} may still take effect: open again", pending.cause(), pending.position())]
     Unknown {
         /// The entry.
         pending: Pending,
@@ -49,6 +54,9 @@ pub enum OpenError {
     /// The object at the tail does not belong there.
     #[error("the dataset can't be opened")]
     Lost(#[source] Lost),
+    /// The store refused the `open` entry: nothing was written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// The hint could not be read: try again.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -64,6 +72,7 @@ impl OpenError {
         match self {
             OpenError::Behind { .. } | OpenError::Unknown { .. } => ErrorKind::Retry,
             OpenError::Lost(lost) => lost.kind(),
+            OpenError::Storage(error) => error.kind(),
             OpenError::Read(error) => error.kind(),
             OpenError::Refused(refused) => refused.kind(),
         }
@@ -119,12 +128,16 @@ impl LogWriter {
         let mut writer = LogWriter::new(reader.storage().clone(), env, options, log_state, epoch);
         match writer.put_open(insists).await? {
             Outcome::Committed(_) => {
+                if let Some(OnOpen(listener)) = &writer.options.on_open {
+                    listener(writer.heartbeat());
+                }
                 writer.heartbeat().offer().await;
                 // Producers that open and commit nothing leave a log that a start can read, too.
                 writer.checkpoint_if_due().await?;
                 Ok(writer)
             }
             Outcome::Lost(Lost::Behind { position }) => Err(OpenError::Behind { position }),
+            Outcome::Lost(Lost::Refused(error)) => Err(OpenError::Storage(error)),
             Outcome::Lost(lost) => Err(OpenError::Lost(lost)),
             Outcome::Unknown(pending) => Err(OpenError::Unknown { pending }),
             Outcome::Fenced(fenced) => Err(OpenError::Behind { position: fenced.position }),
@@ -145,11 +158,57 @@ async fn check_nothing_is_there(reader: &LogReader) -> Result<(), OpenError> {
     }
 }
 
+/// Another producer seems to be alive, so the one that opens waits for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Waiting {
+    /// The other's name; `None` if it is not known.
+    pub owner: Option<String>,
+    /// The other's epoch.
+    pub epoch: Epoch,
+    /// When its last heartbeat was stored, by the store's clock.
+    pub last_heartbeat: Option<Timestamp>,
+    /// How much longer its silence is waited for. It begins again with each heartbeat.
+    pub rest: Duration,
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let owner = self.owner.as_deref().unwrap_or("another producer");
+        write!(f, "waiting for {} (epoch {})", shown(owner), self.epoch)?;
+        if let Some(at) = self.last_heartbeat {
+            write!(f, ", last heard of at {}", at.to_rfc3339())?;
+        }
+        write!(f, ": it is taken over from after {} s of silence", self.rest.as_secs_f64().ceil())
+    }
+}
+
+/// Is called when an `open` waits.
+#[derive(Clone)]
+pub struct OnWait(pub Arc<dyn Fn(&Waiting) + Send + Sync>);
+
+impl fmt::Debug for OnWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnWait")
+    }
+}
+
+/// Gets the heartbeat of a dataset that was opened, before its first beat.
+#[derive(Clone)]
+pub struct OnOpen(pub Arc<dyn Fn(Heartbeat) + Send + Sync>);
+
+impl fmt::Debug for OnOpen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnOpen")
+    }
+}
+
 /// Waits while another producer's promise is unbroken.
 async fn wait_for_turn(reader: &LogReader, env: &Env, options: &WriterOptions) -> Result<(), OpenError> {
     let log_state = reader.log_state();
     let mut seen: Option<Hint> = None;
     let mut since = env.instant();
+    let mut is_told = false;
     loop {
         let hint = read_hint(reader.storage()).await?.filter(|hint| hint.dataset == log_state.dataset);
         if hint != seen {
@@ -159,7 +218,29 @@ async fn wait_for_turn(reader: &LogReader, env: &Env, options: &WriterOptions) -
         let unchanged_for = env.instant() - since;
         match options.rules.may_open(log_state.epoch, seen.as_ref(), unchanged_for, options.heartbeat_interval) {
             Ok(()) => return Ok(()),
-            Err(rest) => env.sleep(rest.min(LOOK_EVERY)).await,
+            Err(rest) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    tell(reader, options, seen.as_ref(), rest).await;
+                }
+                env.sleep(rest.min(LOOK_EVERY)).await;
+            }
         }
+    }
+}
+
+/// Says for whom this producer waits, and since when the other was silent.
+async fn tell(reader: &LogReader, options: &WriterOptions, hint: Option<&Hint>, rest: Duration) {
+    let log_epoch = reader.log_state().epoch;
+    // A hint of an epoch below is a superseded producer's.
+    let hint = hint.filter(|hint| hint.epoch >= log_epoch);
+    let last_heartbeat = match hint {
+        Some(_) => reader.storage().modified(names::HINT).await.ok().flatten(),
+        None => None,
+    };
+    let (owner, epoch) = (hint.and_then(|hint| hint.owner.clone()), hint.map_or(log_epoch, |hint| hint.epoch));
+    let waiting = Waiting { owner, epoch, last_heartbeat, rest };
+    tracing::info!(%waiting, "another producer seems to be alive");
+    if let Some(OnWait(listener)) = &options.on_wait {
+        listener(&waiting);
     }
 }

@@ -8,7 +8,7 @@
 //! 1. Objects, then the entry that names them, then the hint: [`Rules::publish_steps`].
 //! 2. A put has three outcomes, and no caller gets "not written" while it may still take effect: [`Rules::judge_put`].
 //! 3. One producer holds the dataset; a higher epoch is final: [`Rules::may_open`], [`Rules::is_fenced`]. Its `open` comes
-//!    just before its first other entry, so that a producer that writes nothing leaves nothing and fences nobody.
+//!    just before its first other entry, so that a producer that writes nothing leaves nothing and fences no producer.
 //! 4. Retention: `trim`, then tombstones in ascending order, a few at a time, then deletion; the log start never passes what is kept:
 //!    [`Rules::trim_steps`], [`Rules::log_start_limit`].
 //! 5. Garbage is what no entry names and none can name any more: [`Rules::is_garbage`], [`Rules::may_name`].

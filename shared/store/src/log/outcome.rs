@@ -8,6 +8,7 @@ use super::proof::{ProofError, UnfitStore};
 use crate::error::ErrorKind;
 use crate::storage::StorageError;
 use cenote_state::ids::{Epoch, Position, Version};
+use cenote_state::shown::shown;
 
 /// What became of an entry.
 #[derive(Clone, Debug)]
@@ -95,6 +96,10 @@ pub enum Lost {
         /// What is there now.
         cause: Box<Lost>,
     },
+    /// The store refused to put it, at the first attempt: nothing was written. The writer can go on once a person has
+    /// changed what the message names.
+    #[error(transparent)]
+    Refused(StorageError),
     /// The object there does not belong there: look at it.
     #[error("{object} is not this dataset's: {cause}")]
     Foreign {
@@ -112,11 +117,14 @@ pub enum Lost {
 }
 
 /// Another producer holds the dataset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "fenced: epoch {epoch} was opened at log position {position}, this producer's is {own}; open again to take over"
+    "fenced: {} opened epoch {epoch} at log position {position}, this producer's is {own}; open again to take over",
+    shown(owner)
 )]
 pub struct Fenced {
+    /// Who took over, by its own name.
+    pub owner: String,
     /// Where it was met.
     pub position: Position,
     /// The higher epoch.
@@ -193,6 +201,7 @@ impl Lost {
             Lost::Overtaken { .. } | Lost::Trimmed { .. } | Lost::MayHaveCommitted { .. } | Lost::Nothing { .. } => {
                 ErrorKind::Stop
             }
+            Lost::Refused(error) => error.kind(),
             Lost::Foreign { .. } => ErrorKind::Damaged,
         }
     }

@@ -3,7 +3,8 @@
 //! The price of a way is its time, in bytes on the wire: bytes + round trips × latency × bandwidth. A snapshot's parts
 //! are fetched several at a time and decoded on all cores; a delta is decoded on one and changes tables step by step,
 //! so its bytes count for more. A way that loads a snapshot next to a state that is still being read also pays for the
-//! memory of that second state.
+//! memory of that second state. What was read already costs only the work on it: a consumer that looks at the log has the
+//! deltas that are inside of entries.
 //!
 //! Rules: a way exists only if all its deltas do (they begin at the log start); between equals the one without a snapshot.
 
@@ -54,6 +55,13 @@ impl CostModel {
         cost.bytes.saturating_mul(DELTA_WORK).saturating_add(self.waiting(cost.requests))
     }
 
+    /// The price of deltas of which the entries were read, in bytes.
+    #[must_use]
+    pub fn price_in_hand(&self, in_hand: InHand) -> u64 {
+        let work = in_hand.inline_bytes.saturating_mul(DELTA_WORK - 1);
+        self.delta_price(in_hand.blobs).saturating_add(work)
+    }
+
     /// What could have been read in so many round trips.
     fn waiting(&self, rounds: u64) -> u64 {
         (rounds as f64 * self.latency.as_secs_f64() * self.bandwidth as f64) as u64
@@ -67,6 +75,15 @@ pub struct Have {
     pub version: Version,
     /// [`LogState::cost_at`] of it, by the log state of when it was the newest: later ones know old versions roughly.
     pub cost: Cost,
+}
+
+/// The deltas after a version, up to the target, if all their entries were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InHand {
+    /// Bytes of entries with a delta inside.
+    pub inline_bytes: u64,
+    /// What is still to be read: the deltas that are blobs.
+    pub blobs: Cost,
 }
 
 /// A way to a version.
@@ -87,14 +104,30 @@ pub struct Plan {
 /// The cheapest way from what one has to `target`; `None` if there is none: the target was trimmed, or lies ahead.
 #[must_use]
 pub fn plan(log_state: &LogState, have: Option<Have>, target: Version, model: &CostModel) -> Option<Plan> {
+    plan_with(log_state, have, target, model, &|_| None)
+}
+
+/// The same for a caller that has read entries: `in_hand` says which of the deltas after a version it has.
+#[must_use]
+pub fn plan_with(
+    log_state: &LogState,
+    have: Option<Have>,
+    target: Version,
+    model: &CostModel,
+    in_hand: &dyn Fn(Version) -> Option<InHand>,
+) -> Option<Plan> {
     if target > log_state.version {
         return None;
     }
     let end = log_state.cost_at(target);
     let start = have.unwrap_or(Have { version: Version::EMPTY, cost: Cost::default() });
+    let price_of = |from: Version, cost: Cost| match in_hand(from) {
+        Some(in_hand) => model.price_in_hand(in_hand),
+        None => model.delta_price(cost),
+    };
     let by_deltas = (can_roll(log_state, start.version) && start.version <= target).then(|| {
         let cost = end - start.cost;
-        Plan { snapshot: None, from: start.version, to: target, cost, price: model.delta_price(cost) }
+        Plan { snapshot: None, from: start.version, to: target, cost, price: price_of(start.version, cost) }
     });
     let second_state = have.map_or(0, |_| model.second_state_bytes);
     // A snapshot at or below what one has only helps if one's own way is cut off.
@@ -105,7 +138,7 @@ pub fn plan(log_state: &LogState, have: Option<Have>, target: Version, model: &C
     });
     let by_snapshot = useful.map(|kept| {
         let (snapshot, deltas) = (kept.snapshot.clone(), end - kept.cost);
-        let price = model.snapshot_price(&snapshot).saturating_add(model.delta_price(deltas));
+        let price = model.snapshot_price(&snapshot).saturating_add(price_of(snapshot.version, deltas));
         Plan {
             from: snapshot.version,
             to: target,

@@ -57,12 +57,12 @@ pub enum Lack {
     /// It accepted a put-if-absent although the object was there.
     #[error("it accepted a put under the condition that the object is absent, although the object was there")]
     Condition,
-    /// Several racing writers were told that they had won.
+    /// Several racing writers got the answer that they had won.
     #[error("of {writers} writers that raced for one name, it told {winners} that they had won")]
     OneWinner {
         /// How many raced.
         writers: usize,
-        /// How many were told that they had won.
+        /// How many got the answer that they had won.
         winners: usize,
     },
     /// The object that was there after a race was not the winner's.

@@ -9,11 +9,12 @@
 
 use super::entry::{Entry, LogObject, ObjectRef};
 use super::error::ReadError;
+use super::gone::{explain_missing, still_there};
 use super::hint::Hint;
 use super::names;
 use super::order::{NotFound, Rules};
 use super::state::LogState;
-use super::tail::{self, LogHead, Tail, read_head, read_hint, read_object};
+use super::tail::{self, Tail, read_hint, read_object};
 use super::tombstone::Tombstone;
 use super::walk::{Walk, trimmed};
 use crate::storage::Storage;
@@ -85,10 +86,10 @@ impl LogReader {
         let position = self.log_state.position.next();
         match self.read(position).await? {
             None => Ok(None),
-            Some(LogObject::Entry(entry)) => {
-                self.log_state.advance(&entry)?;
-                Ok(Some(*entry))
-            }
+            Some(LogObject::Entry(entry)) => match self.log_state.advance(&entry) {
+                Ok(()) => Ok(Some(*entry)),
+                Err(error) => Err(self.why_it_does_not_follow(error).await),
+            },
             Some(LogObject::Tombstone(tombstone)) => Err(self.trimmed(names::log_entry(position), tombstone)),
         }
     }
@@ -117,21 +118,22 @@ impl LogReader {
 
     /// Whether an entry that was read, or put, is still there; if not, the error says what happened to it.
     pub(super) async fn stands_unchanged(&self, position: Position, hash: Hash) -> Result<bool, ReadError> {
-        let name = names::log_entry(position);
-        match read_head(&self.storage, position).await? {
-            Some(LogHead::Entry(head)) if head.hash == hash => Ok(true),
-            Some(LogHead::Tombstone(tombstone)) => Err(self.trimmed(name, tombstone)),
-            Some(LogHead::Entry(head)) if head.dataset != self.log_state.dataset => {
-                Err(ReadError::Replaced { object: name, expected: self.log_state.dataset, found: head.dataset })
-            }
-            Some(LogHead::Entry(_)) => Err(ReadError::damaged(name, "it is not the entry that was read before")),
-            None if read_head(&self.storage, Position(1)).await?.is_none() => {
-                Err(ReadError::NotFound { url: self.storage.url().to_owned() })
-            }
-            None => {
-                let cause = "it is missing, and it was there before";
-                Err(tail::why_missing(&self.storage, self.log_state.dataset, position, cause).await?)
-            }
+        let head = still_there(&self.storage, Some(self.log_state.dataset), position).await?;
+        if head.hash == hash {
+            return Ok(true);
+        }
+        Err(ReadError::Restored { object: names::log_entry(position) })
+    }
+
+    /// The next entry does not follow ours. If ours is there no more, that is the reason, and it has another remedy.
+    async fn why_it_does_not_follow(&self, error: ReadError) -> ReadError {
+        let last = self.log_state.position;
+        match error {
+            ReadError::Damaged { .. } if last.0 > 0 => match self.stands_unchanged(last, self.log_state.hash).await {
+                Ok(_) | Err(ReadError::Storage(_) | ReadError::Decode(_)) => error,
+                Err(became) => became,
+            },
+            error => error,
         }
     }
 
@@ -154,15 +156,8 @@ impl LogReader {
     /// # Errors
     /// If the store fails.
     pub async fn explain_missing(&self, position: Position, object: &ObjectRef) -> Result<ReadError, ReadError> {
-        let name = names::log_entry(position);
-        Ok(match read_head(&self.storage, position).await? {
-            Some(LogHead::Tombstone(tombstone)) => self.trimmed(name, tombstone),
-            None if self.log_state.position.0 > 0 => {
-                let cause = "it is missing, and later entries exist";
-                tail::why_missing(&self.storage, self.log_state.dataset, position, cause).await?
-            }
-            _ => ReadError::Missing { object: object.name.clone(), named_by: name },
-        })
+        let dataset = (self.log_state.position.0 > 0).then_some(self.log_state.dataset);
+        explain_missing(&self.storage, dataset, position, &object.name).await
     }
 
     fn trimmed(&self, object: String, tombstone: Tombstone) -> ReadError {

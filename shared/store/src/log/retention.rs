@@ -8,7 +8,7 @@
 //! its tail. A trim does a bounded share of what earlier ones left, so that it never holds up the next snapshot for long.
 //!
 //! Tombstones go, too: those older than their life, in ascending order, but for that of position 1, which says where the log
-//! begins and is put anew before. Until then they refuse what a writer that slept would put. A writer that has not seen the
+//! begins and is put again before. Until then they refuse what a writer that slept would put. A writer that has not seen the
 //! log for a part of that time looks before it believes a put (`writer/look_back.rs`).
 
 use std::collections::HashSet;

@@ -5,10 +5,11 @@
 //!
 //! If the checkpoint, or an entry after it, is damaged or missing, the live log is read from its start, one stretch after
 //! another. What counts is the last stretch, which ends at the tail: its entries follow one another, and a snapshot that
-//! one of them names stands for everything before.
+//! one of them names replaces everything before.
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use futures::future::join_all;
 
 use super::entry::{Body, Entry, LogObject, ObjectRef};
@@ -20,7 +21,7 @@ use super::reader::LogReader;
 use super::state::{Link, LogState};
 use super::tail::{find_tail, probe, read_object, why_missing};
 use super::walk::{Walk, trimmed};
-use crate::storage::Storage;
+use crate::storage::{Part, Storage};
 use cenote_state::ids::Position;
 
 /// Entries since the last checkpoint; the next one is written before there are so many.
@@ -44,6 +45,9 @@ impl LogReader {
     }
 
     /// The same by rules of which a simulation broke one.
+    ///
+    /// # Errors
+    /// As [`start`](LogReader::start).
     #[doc(hidden)]
     pub async fn start_with(storage: Storage, rules: Rules) -> Result<LogReader, ReadError> {
         Ok(start_at_tail(storage, rules, 0).await?.0)
@@ -191,12 +195,15 @@ async fn checkpoint_entry(storage: &Storage, head: &Head) -> Result<Entry, ReadE
 }
 
 async fn read_checkpoint(storage: &Storage, named_by: Position, object: &ObjectRef) -> Result<LogState, ReadError> {
-    let limit = super::checkpoint::CHECKPOINT_BYTES_MAX as u64;
-    let Some(bytes) = storage.get_bounded(&object.name, limit).await? else {
-        return Err(LogReader::empty(storage.clone()).explain_missing(named_by, object).await?);
+    let max_bytes = super::checkpoint::CHECKPOINT_BYTES_MAX as u64;
+    let check = |bytes: &Bytes| {
+        if !object.is(bytes) {
+            return Err(ReadError::damaged(object.name.clone(), "it is not the object that its entry names"));
+        }
+        Ok(LogState::decode(&object.name, bytes)?)
     };
-    if !object.is(&bytes) {
-        return Err(ReadError::damaged(object.name.clone(), "it is not the object that its entry names"));
+    match storage.get_checked(&object.name, Part::Whole { max_bytes }, check).await? {
+        Some(log_state) => log_state,
+        None => Err(LogReader::empty(storage.clone()).explain_missing(named_by, object).await?),
     }
-    Ok(LogState::decode(&object.name, &bytes)?)
 }

@@ -32,7 +32,7 @@ pub struct Cost {
 
 impl Cost {
     /// One more request. Saturates: sums from a forged checkpoint must not make us panic.
-    fn add(&mut self, bytes: u64) {
+    pub(crate) fn add(&mut self, bytes: u64) {
         self.bytes = self.bytes.saturating_add(bytes);
         self.requests = self.requests.saturating_add(1);
     }
@@ -217,7 +217,7 @@ impl LogState {
         if self.whole_from.0 > 0 && snapshot.version > self.version {
             (self.version, self.digest) = (snapshot.version, snapshot.digest);
         }
-        // A second snapshot of a version takes the place of the first: somebody had a reason to make it.
+        // A second snapshot of a version takes the place of the first: a person had a reason to make it.
         self.snapshots.retain(|other| other.snapshot.version != snapshot.version);
         let kept = KeptSnapshot { snapshot: snapshot.clone(), time, cost: self.cost_at(snapshot.version) };
         let at = self.snapshots.partition_point(|other| other.snapshot.version <= snapshot.version);

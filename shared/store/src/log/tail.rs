@@ -5,14 +5,16 @@
 //!
 //! Rule 6 is asked here: a missing key is the end of the log only after an entry, and not below the hint.
 
+use bytes::Bytes;
+
 use super::entry::{ENTRY_BYTES_MAX, LogObject, decode};
-use super::error::ReadError;
+use super::error::{DecodeError, ReadError, is_markup};
 use super::head::{HEAD_BYTES_MAX, Head, NUMBER_MAX};
 use super::hint::{HINT_BYTES_MAX, Hint};
 use super::names;
 use super::order::{NotFound, Rules};
 use super::tombstone::Tombstone;
-use crate::storage::{Storage, StorageErrorKind};
+use crate::storage::{Part, Storage, StorageErrorKind};
 use cenote_state::ids::{DatasetId, Position};
 
 /// Attempts to find an end that is trimmed away under us.
@@ -164,27 +166,29 @@ pub async fn read_hint(storage: &Storage) -> Result<Option<Hint>, ReadError> {
 /// The object at `position`; `None` if there is nothing.
 pub(super) async fn read_object(storage: &Storage, position: Position) -> Result<Option<LogObject>, ReadError> {
     let name = names::log_entry(position);
-    let bytes = storage.get_bounded(&name, ENTRY_BYTES_MAX as u64).await?;
-    Ok(bytes.map(|bytes| decode(&name, &bytes)).transpose()?)
+    let whole = Part::Whole { max_bytes: ENTRY_BYTES_MAX as u64 };
+    Ok(storage.get_checked(&name, whole, |bytes| decode(&name, bytes)).await?.transpose()?)
 }
 
 /// The proven header at `position`, without the contents.
 pub(super) async fn read_head(storage: &Storage, position: Position) -> Result<Option<LogHead>, ReadError> {
     let name = names::log_entry(position);
-    let Some(bytes) = storage.get_range(&name, 0..HEAD_BYTES_MAX as u64).await? else { return Ok(None) };
-    if Tombstone::is_one(&bytes) {
-        return Ok(Some(LogHead::Tombstone(Tombstone::decode(&name, &bytes)?)));
-    }
-    Ok(Some(LogHead::Entry(Box::new(Head::read(&name, &bytes)?))))
+    let head = |bytes: &Bytes| match Tombstone::is_one(bytes) {
+        true => Tombstone::decode(&name, bytes).map(LogHead::Tombstone),
+        false => Head::read(&name, bytes).map(|head| LogHead::Entry(Box::new(head))),
+    };
+    Ok(storage.get_checked(&name, Part::Range(0..HEAD_BYTES_MAX as u64), head).await?.transpose()?)
 }
 
-/// Asks for a key that can't exist: a store that answers "forbidden" instead of "not found" hides the end of the log.
+/// Asks for a key that can't exist, and reads it: a store that answers "forbidden" instead of "not found" hides the end of
+/// the log, and only the answer to a read has a body that says why.
 ///
 /// # Errors
 /// The store's answer, whose message says which permission is missing.
 pub async fn probe(storage: &Storage) -> Result<(), ReadError> {
-    match storage.size(names::NEVER).await? {
+    match storage.get_range(names::NEVER, 0..HEAD_BYTES_MAX as u64).await? {
         None => Ok(()),
+        Some(bytes) if is_markup(&bytes) => Err(DecodeError::not_cenote(names::NEVER, &bytes).into()),
         Some(_) => Err(ReadError::damaged(names::NEVER, "the log begins at 1: nothing may be there")),
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! A log key is overwritten, so that put-if-absent does not forget that it was taken while a writer may still want it.
 //! After [`retention::TOMBSTONE_LIFE`](super::retention::TOMBSTONE_LIFE) the key goes, but for that of position 1: its
-//! tombstone says where the log begins, and is put anew before others are deleted. A key at or above the log start that a
+//! tombstone says where the log begins, and is put again before others are deleted. A key at or above the log start that a
 //! tombstone tells can't hold it.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]

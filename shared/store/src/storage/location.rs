@@ -2,7 +2,7 @@
 //!
 //! A builder is generic over it, so that options can be given only where a URL is opened.
 
-use super::{Storage, StorageError};
+use super::{Storage, StorageError, open};
 
 /// Where a dataset is, for builders. Implemented by [`DatasetUrl`] and [`Storage`] only.
 ///
@@ -54,10 +54,20 @@ mod sealed {
 /// assert!(dataset.open().await.is_err(), "an option that nothing reads is refused");
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct DatasetUrl {
     url: String,
+    /// Without user and password.
+    shown: String,
     options: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for DatasetUrl {
+    /// Names of options only: their values may be secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let options = self.options.iter().map(|(name, _)| name).collect::<Vec<_>>();
+        f.debug_struct("DatasetUrl").field("url", &self.shown).field("options", &options).finish()
+    }
 }
 
 impl DatasetUrl {
@@ -65,7 +75,8 @@ impl DatasetUrl {
     ///
     /// [Example](DatasetUrl#example)
     pub fn new(url: impl Into<String>) -> DatasetUrl {
-        DatasetUrl { url: url.into(), options: Vec::new() }
+        let url = url.into();
+        DatasetUrl { shown: open::without_secrets(&url), url, options: Vec::new() }
     }
 
     /// Adds an option of the store, which overrides the environment's.
@@ -78,7 +89,7 @@ impl DatasetUrl {
 
 impl Location for DatasetUrl {
     fn url(&self) -> &str {
-        &self.url
+        &self.shown
     }
 
     async fn open(self) -> Result<Storage, StorageError> {

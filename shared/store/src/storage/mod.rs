@@ -5,12 +5,18 @@
 //! the callers know what an unanswered put means.
 //!
 //! Rules: a name is checked before it becomes a key; a body is as long as announced or the read fails; an object with
-//! a limit is refused before its body is read (I9); a put that was answered survives a crash of the machine (local
+//! a limit is refused before its body is read (I9); bytes are read twice before they are called
+//! damaged ([`Storage::get_checked`]); a put that was answered survives a crash of the machine (local
 //! files and their folders are synced); an error of a write means that it may have landed or not.
 
+mod answer;
 mod error;
+#[cfg(feature = "cloud")]
+mod http;
 mod location;
 mod open;
+#[cfg(feature = "cloud")]
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -76,10 +82,12 @@ const PARTS_IN_FLIGHT: usize = 4;
 /// assert!(storage.get("notes/b").await?.is_none());
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Storage {
     url: Arc<str>,
     store: Arc<dyn ObjectStore>,
+    /// The same store with more patience, for objects that are put.
+    patient: Arc<dyn ObjectStore>,
     folder: Option<Arc<Path>>,
 }
 
@@ -90,6 +98,18 @@ pub enum Created {
     Yes,
     /// The store says that an object is there. It may be our own from an unanswered attempt before: read it.
     Exists,
+}
+
+/// What to read of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All of it, if it has at most so many bytes.
+    Whole {
+        /// The limit.
+        max_bytes: u64,
+    },
+    /// These bytes, or those of them that there are.
+    Range(Range<u64>),
 }
 
 /// The end of an object.
@@ -110,12 +130,20 @@ pub struct Listed {
     pub size: u64,
 }
 
+impl std::fmt::Debug for Storage {
+    /// Only the URL: the store's own form may show a proxy's password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Storage").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
 impl Storage {
     /// A dataset on a store that the caller made, which is already rooted at the dataset. `url` is for messages.
     ///
     /// [Example](Storage#example)
     pub fn new(url: impl Into<String>, store: Arc<dyn ObjectStore>) -> Storage {
-        Storage { url: url.into().into(), store, folder: None }
+        let url = open::without_secrets(&url.into());
+        Storage { url: url.into(), patient: store.clone(), store, folder: None }
     }
 
     /// Opens a dataset by URL, without a request: `s3://bucket/path`, `gs://bucket/path`, `az://container/path`,
@@ -130,7 +158,9 @@ impl Storage {
     /// If the URL, an option or a credential is refused; no request is made.
     pub async fn open(url: &str, options: &[(String, String)]) -> Result<Storage, StorageError> {
         let opened = open::open(url, options, std::env::vars_os())?;
-        Ok(Storage { url: opened.url.into(), store: opened.store, folder: opened.folder.map(PathBuf::into) })
+        let patient = opened.patient.unwrap_or_else(|| opened.store.clone());
+        let folder = opened.folder.map(PathBuf::into);
+        Ok(Storage { url: opened.url.into(), store: opened.store, patient, folder })
     }
 
     /// The dataset's URL, without a slash at its end.
@@ -153,7 +183,8 @@ impl Storage {
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn wrapped(&self, wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>) -> Storage {
-        Storage { store: wrap(self.store.clone()), ..self.clone() }
+        let store = wrap(self.store.clone());
+        Storage { patient: store.clone(), store, ..self.clone() }
     }
 
     /// A whole object; `None` if it is not there.
@@ -178,6 +209,35 @@ impl Storage {
             return Ok(None);
         };
         self.body(name, result, max_bytes).await.map(Some)
+    }
+
+    /// What `check` makes of an object's bytes. Bytes that it refuses may have been damaged on their way: they are fetched
+    /// once more before that is called damage. `None` if the object is not there.
+    ///
+    /// # Errors
+    /// Outside: the store's. Inside: the check's.
+    pub(crate) async fn get_checked<T, E>(
+        &self,
+        name: &str,
+        part: Part,
+        check: impl Fn(&Bytes) -> Result<T, E>,
+    ) -> Result<Option<Result<T, E>>, StorageError> {
+        let Some(bytes) = self.get_part(name, part.clone()).await? else { return Ok(None) };
+        let first = check(&bytes);
+        if first.is_ok() {
+            return Ok(Some(first));
+        }
+        Ok(match self.get_part(name, part).await? {
+            Some(again) if again == bytes => Some(first),
+            again => again.map(|again| check(&again)),
+        })
+    }
+
+    async fn get_part(&self, name: &str, part: Part) -> Result<Option<Bytes>, StorageError> {
+        match part {
+            Part::Whole { max_bytes } => self.get_bounded(name, max_bytes).await,
+            Part::Range(range) => self.get_range(name, range).await,
+        }
     }
 
     /// The bytes of `range`: fewer if the object ends in it, an error if it begins after the end.
@@ -268,12 +328,17 @@ impl Storage {
     /// # Errors
     /// If the store refuses or fails. The object may have landed, or may still land.
     pub async fn put(&self, name: &str, bytes: Bytes) -> Result<(), StorageError> {
-        self.put_payload(name, bytes.into()).await
+        self.put_payload(&self.store, name, bytes.into()).await
     }
 
-    async fn put_payload(&self, name: &str, payload: PutPayload) -> Result<(), StorageError> {
+    async fn put_payload(
+        &self,
+        store: &Arc<dyn ObjectStore>,
+        name: &str,
+        payload: PutPayload,
+    ) -> Result<(), StorageError> {
         let key = self.key(name, Operation::Write)?;
-        match self.store.put_opts(&key, payload, PutMode::Overwrite.into()).await {
+        match store.put_opts(&key, payload, PutMode::Overwrite.into()).await {
             Ok(_) => Ok(()),
             Err(error) => Err(self.failed(name, Operation::Write, error)),
         }
@@ -291,11 +356,11 @@ impl Storage {
     pub async fn put_large(&self, name: &str, parts: Vec<Bytes>) -> Result<(), StorageError> {
         let total = parts.iter().map(Bytes::len).sum::<usize>();
         if total <= ONE_PUT_BYTES {
-            return self.put_payload(name, parts.into_iter().collect()).await;
+            return self.put_payload(&self.patient, name, parts.into_iter().collect()).await;
         }
         let key = self.key(name, Operation::Write)?;
         let failed = |error| self.failed(name, Operation::Write, error);
-        let mut upload = self.store.put_multipart_opts(&key, Default::default()).await.map_err(failed)?;
+        let mut upload = self.patient.put_multipart_opts(&key, Default::default()).await.map_err(failed)?;
         let result = send(upload.as_mut(), in_parts_of(parts, PART_BYTES.max(total.div_ceil(PARTS)))).await;
         if result.is_err() {
             // The first error is the one that tells; an upload that stays is invisible.
@@ -370,7 +435,7 @@ impl Storage {
     }
 
     fn failed(&self, name: &str, operation: Operation, error: object_store::Error) -> StorageError {
-        StorageError::classify(self.url_of(name), operation, error)
+        StorageError::classify(&self.url_of(name), operation, &error)
     }
 
     fn url_of(&self, name: &str) -> String {
@@ -427,18 +492,18 @@ fn in_parts_of(pieces: Vec<Bytes>, part_bytes: usize) -> Vec<PutPayload> {
 
 /// Whether the object is not there; a bucket that is not there is an error.
 fn is_absent(error: &object_store::Error) -> bool {
-    matches!(error, object_store::Error::NotFound { .. }) && !error::is_bucket_missing(error)
+    matches!(error, object_store::Error::NotFound { .. }) && !answer::is_bucket_missing(error)
 }
 
 /// Whether a put-if-absent was refused because the object exists. S3's 409 says less.
 fn is_exists(error: &object_store::Error) -> bool {
     match error {
-        object_store::Error::AlreadyExists { .. } => error::http_status(error) != Some(409),
+        object_store::Error::AlreadyExists { .. } => answer::http_status(error) != Some(409),
         object_store::Error::Precondition { .. } => true,
         _ => false,
     }
 }
 
 fn lacks_suffix(error: &object_store::Error) -> bool {
-    matches!(error, object_store::Error::NotSupported { .. }) || error::http_status(error) == Some(416)
+    matches!(error, object_store::Error::NotSupported { .. }) || answer::http_status(error) == Some(416)
 }

@@ -89,7 +89,7 @@ async fn a_damaged_entry_below_a_snapshot_stops_nobody() {
         let found = reader(&storage).await.unwrap();
         assert_eq!(found.log_state().version, Version(6));
         let kept: Vec<_> = found.log_state().snapshots.iter().map(|kept| kept.snapshot.version.0).collect();
-        // The snapshot of 4 stands for what is damaged, that of 2 can't be rolled forward.
+        // The snapshot of 4 replaces what is damaged, that of 2 can't be rolled forward.
         assert_eq!(kept, [4, 6]);
         // The producer goes on, and trims what can't be read.
         committed(&mut writer, "x").await;
@@ -131,7 +131,7 @@ async fn a_long_log_takes_bounded_space() {
         if round >= 10 {
             most = files.max(most);
         }
-        // Whoever starts finds the tail, by the hint or without one.
+        // A reader that starts finds the tail, by the hint or without one.
         if round % 7 == 6 {
             storage.delete("hint").await.unwrap();
         }
@@ -143,7 +143,7 @@ async fn a_long_log_takes_bounded_space() {
     assert!(most < 250, "{most} files of {versions} versions: an hour's are 60 versions, and twice that may stay");
     assert!(storage.list("checkpoints", None).await.unwrap().len() <= 2);
     assert_eq!(storage.list("snapshots", None).await.unwrap().len(), 1);
-    // One that slept since the beginning is told to start again, although its position is gone.
+    // One that slept since the beginning gets an error that says to start again, although its position is gone.
     slept.next().await.unwrap();
     let told = slept.check_end().await;
     assert!(matches!(told, Err(ReadError::Trimmed { .. })), "{told:?}");

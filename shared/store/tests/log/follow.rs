@@ -32,10 +32,10 @@ async fn a_long_log_starts_from_a_checkpoint_in_few_requests() {
     let counting = CountingStore::new();
     let started = LogReader::start(counting.wrap(&storage)).await.unwrap();
     assert_eq!(started.log_state().position.0, entries.len() as u64);
-    // Probe, end of log; hint, header, checkpoint entry and object; the entries after it.
+    // End of log; probe, hint, header, checkpoint entry and object; the entries after it.
     let behind = entries.len() as u64 - checkpoints.last().unwrap() + 1;
     let counts = counting.counts();
-    assert_eq!((counts.of(RequestKind::Head), counts.of(RequestKind::Get)), (2, 4 + behind));
+    assert_eq!((counts.of(RequestKind::Head), counts.of(RequestKind::Get)), (1, 5 + behind));
     assert_eq!(counts.of(RequestKind::List), 0);
     assert!(behind <= CHECKPOINT_EVERY);
     // What a reader of every entry knows, a start knows too.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use cenote_state::ids::Position;
 use cenote_store::env::Env;
+use cenote_store::error::ErrorKind;
 use cenote_store::log::retention::{Retention, trim};
-use cenote_store::log::{Body, Kind, LogWriter, Lost, Outcome, Refused, Trim};
+use cenote_store::log::{Body, Kind, LogReader, LogWriter, Lost, Outcome, Refused, Trim};
 use cenote_store::storage::Storage;
 use cenote_testing::faults::{Fault, FaultyStore, LatencyStore, Odds, RequestKind, Rule};
 
@@ -27,7 +28,6 @@ async fn an_outcome_is_right_whatever_the_store_answers() {
     let faults_of_a_put = [
         Fault::Unavailable,
         Fault::Timeout,
-        Fault::DiskFull,
         Fault::AnswerLost,
         Fault::Conflict,
         Fault::SaysExists,
@@ -48,6 +48,54 @@ async fn an_outcome_is_right_whatever_the_store_answers() {
             assert_eq!(entries.len(), 3);
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_put_is_told_at_once_with_its_cause_and_the_writer_goes_on() {
+    for (fault, cause) in
+        [(Fault::Denied, "403"), (Fault::DiskFull, "No space left on device (os error 28); make room")]
+    {
+        let (storage, faults, mut writer, env) = faulty(1).await;
+        faults.add(Rule::new(fault).on(RequestKind::Create).times(1));
+        let started = env.instant();
+        let Outcome::Lost(lost @ Lost::Refused(_)) = put(&mut writer, "mark-1").await else { panic!("it was refused") };
+        assert_eq!(env.instant(), started, "nothing to wait for");
+        assert!(lost.to_string().contains(cause), "{lost}");
+        assert_eq!(lost.kind(), ErrorKind::Configuration);
+        assert_eq!(committed(&mut writer, "mark-2").await, Position(2));
+        assert_eq!(walk(&storage).await.len(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_that_the_store_refuses_says_why_at_once() {
+    for (fault, cause) in
+        [(Fault::Denied, "403; check"), (Fault::DiskFull, "No space left on device (os error 28); make room")]
+    {
+        let env = Env::simulated(1);
+        let faults = FaultyStore::new(env.clone());
+        let storage = faults.wrap(&memory());
+        faults.add(Rule::new(fault).on(RequestKind::Create));
+        let started = env.instant();
+        let error = LogWriter::open(&LogReader::empty(storage), env.clone(), options("one")).await.unwrap_err();
+        assert_eq!(env.instant(), started, "nothing to wait for");
+        assert!(error.to_string().contains(cause), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+    }
+}
+
+/// The first put may still land, so that a later refusal is no proof that nothing was written; but it is the cause that
+/// tells most, more than the silence of the last attempt.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_after_a_doubt_stays_unknown_and_is_its_cause() {
+    let (_, faults, mut writer, env) = faulty(2).await;
+    faults.add(Rule::new(Fault::LandsLater(Duration::from_secs(150))).on(RequestKind::Create).nth(1));
+    faults.add(Rule::new(Fault::Denied).on(RequestKind::Create).times(3));
+    faults.add(Rule::new(Fault::Hang).on(RequestKind::Create));
+    let started = env.instant();
+    let Outcome::Unknown(pending) = put(&mut writer, "late").await else { panic!("nobody can know") };
+    assert!(pending.cause().contains("403"), "{}", pending.cause());
+    assert!(env.instant() - started <= Duration::from_secs(62), "an attempt ends with the commit timeout");
 }
 
 #[tokio::test(start_paused = true)]

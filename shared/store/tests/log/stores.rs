@@ -52,7 +52,7 @@ async fn no_dataset_is_made_on_a_store_where_several_writers_win() {
     }
 }
 
-/// A store that told one writer, and shows another's object.
+/// A store that answered one writer, and shows another's object.
 #[tokio::test(start_paused = true)]
 async fn the_winners_object_must_be_there() {
     let (env, storage) = (Env::simulated(3), memory());

@@ -25,6 +25,8 @@ pub enum Fault {
     Timeout,
     /// It does not reach the disk, which is full.
     DiskFull,
+    /// It does not reach the disk; the system answers with this error number.
+    System(i32),
     /// It takes effect, and the answer is lost: a timeout.
     AnswerLost,
     /// The answer is a timeout, and the request takes effect this much later.
@@ -52,6 +54,8 @@ pub enum Fault {
     DeniedIfMissing,
     /// A put stores this one bit wrong, and the answer is success.
     Garble(u64),
+    /// A list comes in another order, which this number decides.
+    Shuffle(u64),
     /// It takes this much longer, and takes effect.
     Slow(Duration),
     /// It never answers and never takes effect.
@@ -139,6 +143,8 @@ pub struct Odds {
     pub truncate: f64,
     /// [`Fault::Missing`], of reads. No supported store loses an acknowledged object; this shows what would happen.
     pub missing: f64,
+    /// [`Fault::Shuffle`], of lists.
+    pub shuffle: f64,
     /// [`Fault::Slow`], by up to `longest`.
     pub slow: f64,
     /// The longest wait.
@@ -155,6 +161,7 @@ impl Odds {
             lands_later: 0.02,
             conflict: 0.02,
             meets_itself: 0.02,
+            shuffle: 0.5,
             slow: 0.1,
             longest: Duration::from_mins(2),
             ..Odds::default()
@@ -264,6 +271,7 @@ impl Odds {
             (get, self.flip_bit, Fault::FlipBit(env.random())),
             (get, self.truncate, Fault::Truncate((env.random() % 4096) as usize)),
             (kind.is_read(), self.missing, Fault::Missing),
+            (kind == RequestKind::List, self.shuffle, Fault::Shuffle(env.random())),
             (true, self.slow, Fault::Slow(wait)),
         ];
         for (_, odds, fault) in faults.into_iter().filter(|(fits, ..)| *fits) {
@@ -284,7 +292,8 @@ impl Interceptor for FaultyStore {
             Fault::Unavailable => Err(generic("status code: 503 Service Unavailable")),
             Fault::Denied => Err(Error::PermissionDenied { path: call.key, source: "status code: 403".into() }),
             Fault::Timeout => Err(timeout()),
-            Fault::DiskFull => Err(generic(std::io::Error::from(std::io::ErrorKind::StorageFull))),
+            Fault::DiskFull => Err(generic(std::io::Error::from_raw_os_error(28))),
+            Fault::System(number) => Err(generic(std::io::Error::from_raw_os_error(number))),
             Fault::AnswerLost => {
                 let _ = run.await;
                 Err(timeout())
@@ -324,6 +333,7 @@ impl Interceptor for FaultyStore {
                 call.garble(bit);
                 run.await
             }
+            Fault::Shuffle(seed) => Ok(shuffled(run.await?, seed)),
             Fault::Slow(delay) => {
                 self.env.sleep(delay).await;
                 run.await
@@ -339,6 +349,16 @@ impl Interceptor for FaultyStore {
 fn damaged(mut reply: Reply, damage: impl FnOnce(&mut super::intercept::Body)) -> Reply {
     if let Reply::Got(body) = &mut reply {
         damage(body);
+    }
+    reply
+}
+
+fn shuffled(mut reply: Reply, seed: u64) -> Reply {
+    if let Reply::Listed(listed) = &mut reply {
+        let draws = Env::simulated(seed);
+        for last in (1..listed.len()).rev() {
+            listed.swap(last, (draws.random() % (last as u64 + 1)) as usize);
+        }
     }
     reply
 }

@@ -10,6 +10,7 @@ mod counting;
 mod faulty;
 mod intercept;
 mod latency;
+mod stale;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -18,4 +19,5 @@ pub use counting::{CountingStore, Counts};
 pub use faulty::{Fault, FaultyStore, Odds, Rule};
 pub use intercept::RequestKind;
 pub use latency::{Latency, LatencyStore};
+pub use stale::StaleStore;
 pub use steps::{Moment, Step, StepStore};

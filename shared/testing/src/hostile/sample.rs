@@ -229,7 +229,10 @@ impl World {
             [IndexDeclaration::new(&BY_COUNTRY), IndexDeclaration::new(&BY_TAG), IndexDeclaration::new(&BY_NAME)];
         let binding = IndexBinding::new(&declared, &self.declared, state.schema()).expect("the sample has the fields");
         let binding = Arc::new(binding);
-        Indexed { indexes: Indexes::build(Arc::clone(&binding), state, 9, 1), binding }
+        Indexed {
+            indexes: Indexes::build(Arc::clone(&binding), state, 9, 1, u64::MAX).expect("there is room for any"),
+            binding,
+        }
     }
 
     pub(super) fn newest(&self) -> &State {
@@ -287,7 +290,8 @@ impl Indexed {
     pub(super) fn updated(&self, before: &State, delta: &Delta, after: &State) -> Indexes {
         let mut changed = ChangedRoots::default();
         changed.note(delta, after, &self.binding);
-        self.indexes.updated(Arc::clone(&self.binding), before, after, changed, 9, 1)
+        let updated = self.indexes.updated(Arc::clone(&self.binding), before, after, changed, 9, 1, u64::MAX);
+        updated.expect("there is room for any")
     }
 }
 

@@ -55,19 +55,11 @@ impl ValueIndex {
     /// Builds the index of these (value, ordinal) entries, in any order; repetitions count once.
     #[must_use]
     pub fn build<V: AsRef<[u8]>>(seed: u64, entries: impl IntoIterator<Item = (Option<V>, u32)>) -> Self {
-        let mut none = Vec::new();
-        let mut some = Vec::new();
+        let mut builder = ValueIndexBuilder::new(seed);
         for (value, ordinal) in entries {
-            match value {
-                Some(value) => some.push((xxh3_64_with_seed(value.as_ref(), seed), ordinal, value)),
-                None => none.push(ordinal),
-            }
+            builder.add(value.as_ref().map(AsRef::as_ref), ordinal);
         }
-        let mut builder = Builder::default();
-        builder.add_all(&mut some);
-        none.sort_unstable();
-        none.dedup();
-        builder.finish(seed, Postings::from_sorted(&none))
+        builder.finish()
     }
 
     /// The ordinals with this value; `None` when there are none, so what comes back is never empty.
@@ -228,48 +220,115 @@ impl Values {
     }
 }
 
-/// Values in the order of their hashes, on their way into an index.
-#[derive(Default)]
-struct Builder {
-    slots: Vec<(u64, u32)>,
-    pages: Vec<ValuePage>,
-    ordinals: Vec<u32>,
+/// Entries on their way into an index.
+///
+/// It takes memory by what the index will hold, not by what is met: a value is kept once, and a record that has it is noted
+/// once, however often it is added for one record in succession.
+#[derive(Debug)]
+pub struct ValueIndexBuilder {
+    seed: u64,
+    none: Vec<u32>,
+    /// The values' bytes, one after another.
+    bytes: Vec<u8>,
+    /// By number, in the order in which they came.
+    values: Vec<Met>,
+    numbers: KeyIndex,
+    /// The number of a value, and an ordinal that has it.
+    entries: Vec<(u32, u32)>,
 }
 
-impl Builder {
-    /// Adds (hash, ordinal, value) entries in any order.
-    fn add_all<V: AsRef<[u8]>>(&mut self, entries: &mut [(u64, u32, V)]) {
-        // By hash first: comparing the bytes of equal values a dozen times each would cost more than the sort.
-        entries.sort_unstable_by_key(|(hash, ordinal, _)| (*hash, *ordinal));
-        for run in entries.chunk_by_mut(|a, b| a.0 == b.0) {
-            if run.iter().any(|entry| entry.2.as_ref() != run[0].2.as_ref()) {
-                run.sort_by(|a, b| a.2.as_ref().cmp(b.2.as_ref()));
-            }
-            for same in run.chunk_by(|a, b| a.2.as_ref() == b.2.as_ref()) {
-                self.add(same[0].0, same[0].2.as_ref(), same.iter().map(|entry| entry.1));
-            }
-        }
+/// A value that was met.
+#[derive(Debug)]
+struct Met {
+    hash: u64,
+    /// Where its bytes end.
+    end: usize,
+    /// The ordinal that it was added for last.
+    last: u32,
+}
+
+impl ValueIndexBuilder {
+    /// No entries yet; the seed should be secret or random where values are hostile.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let (none, bytes, values, entries) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { seed, none, bytes, values, numbers: KeyIndex::new(), entries }
     }
 
-    /// Adds a value that was not added before, its ordinals ascending.
-    fn add(&mut self, hash: u64, value: &[u8], ordinals: impl Iterator<Item = u32>) {
-        self.ordinals.clear();
-        self.ordinals.extend(ordinals);
-        self.ordinals.dedup();
-        let slot = u32::try_from(self.slots.len()).expect("there are no more values than ordinals");
-        self.slots.push((hash, slot));
-        if (slot as usize).is_multiple_of(PAGE_VALUES) {
-            if let Some(full) = self.pages.last_mut() {
-                full.shrink();
+    /// Notes that the ordinal has the value.
+    pub fn add(&mut self, value: Option<&[u8]>, ordinal: u32) {
+        let Some(value) = value else {
+            if self.none.last() != Some(&ordinal) {
+                self.none.push(ordinal);
             }
-            self.pages.push(ValuePage::default());
-        }
-        let page = self.pages.last_mut().expect("a page was pushed for slot 0");
-        page.push(value, Postings::from_sorted(&self.ordinals));
+            return;
+        };
+        self.add_hashed(xxh3_64_with_seed(value, self.seed), value, ordinal);
     }
 
-    fn finish(self, seed: u64, none: Postings) -> ValueIndex {
-        let values = Values { pages: self.pages.into_iter().map(Arc::new).collect(), len: self.slots.len() };
-        ValueIndex { seed, none, slots: KeyIndex::build(&self.slots), values }
+    fn add_hashed(&mut self, hash: u64, value: &[u8], ordinal: u32) {
+        let Self { bytes, values, numbers, entries, .. } = self;
+        if let Some(number) = numbers.find(hash, |number| bytes[span(values, number)] == *value) {
+            let last = &mut values[number as usize].last;
+            if std::mem::replace(last, ordinal) != ordinal {
+                entries.push((number, ordinal));
+            }
+            return;
+        }
+        let number = u32::try_from(values.len()).expect("there are no more values than ordinals");
+        bytes.extend_from_slice(value);
+        values.push(Met { hash, end: bytes.len(), last: ordinal });
+        numbers.insert(hash, number, &mut |other| values[other as usize].hash);
+        entries.push((number, ordinal));
     }
+
+    /// About what it takes in memory.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        /// A value's place in the index of numbers, with what of it is empty.
+        const NUMBER_BYTES: usize = 8;
+        let values = self.values.capacity() * size_of::<Met>() + self.values.len() * NUMBER_BYTES;
+        let entries = self.entries.capacity() * size_of::<(u32, u32)>() + self.none.capacity() * size_of::<u32>();
+        self.bytes.capacity() + values + entries
+    }
+
+    /// The index; the same whatever the order of the entries was.
+    #[must_use]
+    pub fn finish(self) -> ValueIndex {
+        let Self { seed, mut none, bytes, values, mut entries, .. } = self;
+        none.sort_unstable();
+        none.dedup();
+        let mut order: Vec<u32> = (0..).take(values.len()).collect();
+        let by_hash = |number: u32| (values[number as usize].hash, &bytes[span(&values, number)]);
+        order.sort_unstable_by(|a, b| by_hash(*a).cmp(&by_hash(*b)));
+        let mut places = vec![0; values.len()];
+        (0_u32..).zip(&order).for_each(|(place, number)| places[*number as usize] = place);
+        entries.iter_mut().for_each(|(number, _)| *number = places[*number as usize]);
+        entries.sort_unstable();
+        let (mut pages, mut slots, mut ordinals): (Vec<ValuePage>, Vec<_>, Vec<u32>) = Default::default();
+        for of_value in entries.chunk_by(|a, b| a.0 == b.0) {
+            let slot = of_value[0].0;
+            let number = order[slot as usize];
+            ordinals.clear();
+            ordinals.extend(of_value.iter().map(|(_, ordinal)| *ordinal));
+            ordinals.dedup();
+            if (slot as usize).is_multiple_of(PAGE_VALUES) {
+                if let Some(full) = pages.last_mut() {
+                    full.shrink();
+                }
+                pages.push(ValuePage::default());
+            }
+            slots.push((values[number as usize].hash, slot));
+            let page = pages.last_mut().expect("a page was pushed for slot 0");
+            page.push(&bytes[span(&values, number)], Postings::from_sorted(&ordinals));
+        }
+        let values = Values { pages: pages.into_iter().map(Arc::new).collect(), len: slots.len() };
+        ValueIndex { seed, none: Postings::from_sorted(&none), slots: KeyIndex::build(&slots), values }
+    }
+}
+
+/// Where a value's bytes are.
+fn span(values: &[Met], number: u32) -> std::ops::Range<usize> {
+    let start = number.checked_sub(1).map_or(0, |before| values[before as usize].end);
+    start..values[number as usize].end
 }

@@ -72,10 +72,10 @@ fn what_is_built_does_not_depend_on_the_order_of_entries() {
 /// A hash only finds a value; bytes decide.
 #[test]
 fn values_with_equal_hashes_stay_apart() {
-    let mut builder = Builder::default();
+    let mut builder = ValueIndexBuilder::new(SEED);
     let name = |ordinal: u32| ["ash", "elm", "oak"][ordinal as usize % 3];
-    builder.add_all(&mut (0..30).rev().map(|ordinal| (7, ordinal, name(ordinal))).collect::<Vec<_>>());
-    let index = builder.finish(SEED, Postings::new());
+    (0..30).rev().for_each(|ordinal| builder.add_hashed(7, name(ordinal).as_bytes(), ordinal));
+    let index = builder.finish();
     assert_eq!(index.distinct(), 3);
     for (value, postings) in index.values() {
         let expected = (0..30).filter(|ordinal| Some(name(*ordinal).as_bytes()) == value);

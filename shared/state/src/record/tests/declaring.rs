@@ -42,6 +42,13 @@ struct Graph {
     node: Node,
 }
 
+/// A name that would clear the terminal of a person who reads a message.
+#[derive(Record)]
+#[record(key = "id", name = "Forged\u{1b}[2J")]
+struct Forged {
+    id: u8,
+}
+
 #[derive(Record)]
 #[record(key = "id")]
 struct LongName {
@@ -83,4 +90,7 @@ fn roots_may_refer_to_each_other() {
 #[test]
 fn names_have_limits() {
     check(Registry::new().with::<LongName>(), Some("the name \"\" has 0 bytes; a name has 1 to 255"));
+    let expected =
+        r#"the name "Forged\u{1b}[2J" has control characters; names of types, fields and variants have none"#;
+    check(Registry::new().with::<Forged>(), Some(expected));
 }

@@ -4,17 +4,21 @@
 //! consumer with its views, a validator for its checks.
 //!
 //! Rules: an index belongs to one state, like every other part of a view (I2); an update costs what changed (I10): of
-//! each changed root the old values and the new, never the table; only an index whose columns changed is built again.
+//! each changed root the old values and the new, never the table; only an index whose columns changed is built again;
+//! what indexes take is counted while they are made, and is refused once it is too much (I9).
 
 #[cfg(test)]
 mod tests;
 
 use std::any::TypeId as RustType;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::delta::{Change, Delta};
 use crate::ids::{Ordinal, TypeId};
-use crate::index::ValueIndex;
+use crate::index::{ValueIndex, ValueIndexBuilder};
+use crate::parallel;
 use crate::record::{Declared, Root};
 use crate::schema::{Field, Schema, Shape, ValueKind};
 use crate::state::State;
@@ -180,7 +184,42 @@ impl ChangedRoots {
 #[derive(Clone, Debug, Default)]
 pub struct Indexes {
     binding: Arc<IndexBinding>,
-    values: Arc<[ValueIndex]>,
+    values: Arc<[CountedIndex]>,
+}
+
+/// An index and about how many bytes it takes: counting them reads all of it, which an update does not.
+#[derive(Clone, Debug)]
+struct CountedIndex {
+    index: ValueIndex,
+    bytes: u64,
+}
+
+/// The indexes of a state take more memory than they may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("its indexes take {needed} bytes, or more")]
+#[non_exhaustive]
+pub struct IndexesTooLarge {
+    /// At least so many bytes.
+    pub needed: u64,
+}
+
+/// What indexes that are made at the same time take together.
+struct Room {
+    taken: AtomicU64,
+    bytes_max: u64,
+}
+
+impl Room {
+    fn new(bytes_max: u64) -> Room {
+        Room { taken: AtomicU64::new(0), bytes_max }
+    }
+
+    /// Takes so many bytes in place of others.
+    fn take(&self, bytes: u64, in_place_of: u64) -> Result<(), IndexesTooLarge> {
+        let added = bytes.wrapping_sub(in_place_of);
+        let needed = self.taken.fetch_add(added, Ordering::Relaxed).wrapping_add(added);
+        if needed > self.bytes_max { Err(IndexesTooLarge { needed }) } else { Ok(()) }
+    }
 }
 
 /// An update that would touch more than one in this many of the records builds the index again instead.
@@ -188,15 +227,27 @@ const REBUILD_SHARE: usize = 4;
 
 impl Indexes {
     /// Builds every index of a state, on up to `threads` threads. `seed` hides the hash from authors of records.
-    #[must_use]
-    pub fn build(binding: Arc<IndexBinding>, state: &State, seed: u64, threads: usize) -> Indexes {
-        let make = |at: usize| binding.indexes[at].path.build(state, seed);
-        let values = in_parallel(binding.indexes.len(), threads, &make).into();
-        Indexes { binding, values }
+    ///
+    /// # Errors
+    /// If they take more than `bytes_max` bytes together.
+    pub fn build(
+        binding: Arc<IndexBinding>,
+        state: &State,
+        seed: u64,
+        threads: usize,
+        bytes_max: u64,
+    ) -> Result<Indexes, IndexesTooLarge> {
+        let room = Room::new(bytes_max);
+        let make = |at: usize| binding.indexes[at].path.build(state, seed, &room);
+        let values = in_parallel(binding.indexes.len(), threads, &make)?;
+        Ok(Indexes { binding, values })
     }
 
     /// The indexes of `new`, from these, which are those of `old`.
-    #[must_use]
+    ///
+    /// # Errors
+    /// If they take more than `bytes_max` bytes together.
+    #[expect(clippy::too_many_arguments, reason = "two states and what is between them")]
     pub fn updated(
         &self,
         binding: Arc<IndexBinding>,
@@ -205,16 +256,35 @@ impl Indexes {
         changed: ChangedRoots,
         seed: u64,
         threads: usize,
-    ) -> Indexes {
+        bytes_max: u64,
+    ) -> Result<Indexes, IndexesTooLarge> {
         let ChangedRoots { by_index: mut changed } = changed;
         changed.resize_with(binding.indexes.len(), Vec::new);
         for ordinals in &mut changed {
             ordinals.sort_unstable();
             ordinals.dedup();
         }
-        let make = |at: usize| self.update(at, &binding, (old, new), &changed[at], seed);
-        let values = in_parallel(binding.indexes.len(), threads, &make).into();
-        Indexes { binding, values }
+        let room = Room::new(bytes_max);
+        let make = |at: usize| self.update(at, &binding, (old, new), &changed[at], seed, &room);
+        let values = in_parallel(binding.indexes.len(), threads, &make)?;
+        let mut indexes = Indexes { binding, values };
+        if indexes.bytes() > bytes_max {
+            indexes.count();
+        }
+        match indexes.bytes() {
+            needed if needed > bytes_max => Err(IndexesTooLarge { needed }),
+            _ => Ok(indexes),
+        }
+    }
+
+    /// About how many bytes are held.
+    fn bytes(&self) -> u64 {
+        self.values.iter().map(|value| value.bytes).sum()
+    }
+
+    /// Makes that exact.
+    fn count(&mut self) {
+        self.values = self.values.iter().map(|value| CountedIndex::new(value.index.clone())).collect();
     }
 
     fn update(
@@ -224,30 +294,31 @@ impl Indexes {
         (old, new): (&State, &State),
         changed: &[u32],
         seed: u64,
-    ) -> ValueIndex {
+        room: &Room,
+    ) -> Result<CountedIndex, IndexesTooLarge> {
         let path = &binding.indexes[at].path;
         let before = &self.binding.indexes[at].path;
         let records = path.root.map_or(0, |root| new.table(root).len());
         if path.columns != before.columns || changed.len() > records / REBUILD_SHARE + 64 {
-            return path.build(new, seed);
+            return path.build(new, seed, room);
         }
-        let mut index = self.values[at].clone();
+        let CountedIndex { mut index, mut bytes } = self.values[at].clone();
         for ordinal in changed {
-            move_record(&mut index, *ordinal, &before.all_of(old, *ordinal), &path.all_of(new, *ordinal));
+            bytes += move_record(&mut index, *ordinal, &before.all_of(old, *ordinal), &path.all_of(new, *ordinal));
         }
-        index
+        Ok(CountedIndex { index, bytes })
     }
 
     /// Bytes held, as if they shared nothing with other states' indexes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.values.iter().map(ValueIndex::memory_bytes).sum()
+        self.values.iter().map(|value| value.index.memory_bytes()).sum()
     }
 
     /// The values of a declared index.
     #[inline]
     pub(super) fn get(&self, identity: &Identity) -> Option<&ValueIndex> {
-        self.binding.find(identity).map(|at| &self.values[at])
+        self.binding.find(identity).map(|at| &self.values[at].index)
     }
 
     /// Asserts that every index equals one that is built of its state.
@@ -255,9 +326,11 @@ impl Indexes {
     /// # Panics
     /// When one is not: for tests and debug builds.
     pub fn check_invariants(&self, state: &State) {
-        for (bound, index) in self.binding.indexes.iter().zip(self.values.iter()) {
+        for (bound, CountedIndex { index, bytes }) in self.binding.indexes.iter().zip(self.values.iter()) {
             index.check_invariants();
-            let built = bound.path.build(state, 0);
+            let (taken, about) = (index.memory_bytes() as u64, *bytes);
+            assert!(taken <= 2 * about + (64 << 10), "{} takes {taken} bytes, not {about}", bound.identity.path);
+            let built = bound.path.build(state, 0, &Room::new(u64::MAX)).expect("there is room for any").index;
             assert_eq!(index.distinct(), built.distinct(), "{} has the values of its state", bound.identity.path);
             for (value, postings) in built.values() {
                 assert_eq!(index.find(value), Some(postings), "{} has the records of each value", bound.identity.path);
@@ -269,54 +342,63 @@ impl Indexes {
 /// The values of one record, sorted, each once.
 type Values = Vec<Option<Vec<u8>>>;
 
-impl Path {
-    fn all_of(&self, state: &State, ordinal: u32) -> Values {
-        let mut values = Values::new();
-        self.values(state, Ordinal(ordinal), &mut |value| values.push(value.map(<[u8]>::to_vec)));
-        values.sort_unstable();
-        values.dedup();
-        values
-    }
-
-    fn build(&self, state: &State, seed: u64) -> ValueIndex {
-        let Some(root) = self.root else { return ValueIndex::new(seed) };
-        let mut arena = Vec::new();
-        let mut entries: Vec<(Option<(usize, usize)>, u32)> = Vec::new();
-        for ordinal in state.table(root).ordinals() {
-            self.values(state, ordinal, &mut |value| {
-                let start = arena.len();
-                let span = value.map(|value| {
-                    arena.extend_from_slice(value);
-                    (start, arena.len())
-                });
-                entries.push((span, ordinal.0));
-            });
-        }
-        let value = |span: Option<(usize, usize)>| span.map(|(start, end)| &arena[start..end]);
-        ValueIndex::build(seed, entries.into_iter().map(|(span, ordinal)| (value(span), ordinal)))
+impl CountedIndex {
+    fn new(index: ValueIndex) -> CountedIndex {
+        CountedIndex { bytes: index.memory_bytes() as u64, index }
     }
 }
 
-/// Takes a record from its old values to its new ones.
-fn move_record(index: &mut ValueIndex, ordinal: u32, before: &Values, after: &Values) {
+impl Path {
+    fn all_of(&self, state: &State, ordinal: u32) -> Values {
+        let (mut has_none, mut values) = (false, BTreeSet::<Vec<u8>>::new());
+        self.values(state, Ordinal(ordinal), &mut |value| match value {
+            None => has_none = true,
+            Some(value) if values.contains(value) => {}
+            Some(value) => drop(values.insert(value.to_vec())),
+        });
+        has_none.then_some(None).into_iter().chain(values.into_iter().map(Some)).collect()
+    }
+
+    fn build(&self, state: &State, seed: u64, room: &Room) -> Result<CountedIndex, IndexesTooLarge> {
+        /// How much more is taken before it is counted.
+        const COUNTED: u64 = 64 << 10;
+        let mut builder = ValueIndexBuilder::new(seed);
+        let mut taken = 0;
+        for ordinal in self.root.iter().flat_map(|root| state.table(*root).ordinals()) {
+            self.values(state, ordinal, &mut |value| builder.add(value, ordinal.0));
+            let bytes = builder.memory_bytes() as u64;
+            if bytes > taken + COUNTED {
+                room.take(bytes, taken)?;
+                taken = bytes;
+            }
+        }
+        let index = CountedIndex::new(builder.finish());
+        room.take(index.bytes, taken)?;
+        Ok(index)
+    }
+}
+
+/// Takes a record from its old values to its new ones. Returns about how many bytes that adds, or more.
+fn move_record(index: &mut ValueIndex, ordinal: u32, before: &Values, after: &Values) -> u64 {
+    /// A value's place in pages and in the index of slots, and an ordinal's in postings, with what of them is empty.
+    const ENTRY_BYTES: usize = 128;
+    let mut bytes = 0;
     for value in before.iter().filter(|value| after.binary_search(value).is_err()) {
         index.remove(value.as_deref(), ordinal);
     }
     for value in after.iter().filter(|value| before.binary_search(value).is_err()) {
         index.insert(value.as_deref(), ordinal);
+        bytes += ENTRY_BYTES + 2 * value.as_ref().map_or(0, Vec::len);
     }
+    bytes as u64
 }
 
 /// `make(0)`, `make(1)`, …, on up to `threads` threads.
-fn in_parallel(count: usize, threads: usize, make: &(impl Fn(usize) -> ValueIndex + Sync)) -> Vec<ValueIndex> {
-    if threads <= 1 || count <= 1 {
-        return (0..count).map(make).collect();
-    }
+fn in_parallel(
+    count: usize,
+    threads: usize,
+    make: &(impl Fn(usize) -> Result<CountedIndex, IndexesTooLarge> + Sync),
+) -> Result<Arc<[CountedIndex]>, IndexesTooLarge> {
     let numbers: Vec<usize> = (0..count).collect();
-    std::thread::scope(|scope| {
-        let work = |share: &[usize]| share.iter().copied().map(make).collect::<Vec<_>>();
-        let workers: Vec<_> =
-            numbers.chunks(count.div_ceil(threads)).map(|share| scope.spawn(move || work(share))).collect();
-        workers.into_iter().flat_map(|worker| worker.join().expect("indexing validated rows does not panic")).collect()
-    })
+    parallel::map(&numbers, threads, |number| make(*number)).into_iter().collect()
 }

@@ -170,7 +170,7 @@ proptest! {
         let mut world = World::of(|registry| registry.with::<Film>());
         world.add_all(&(0..400).map(|id| film(id, id as u32)).collect::<Vec<_>>());
         let bound = binding(&world.declared, world.state.schema());
-        let mut indexes = Indexes::build(Arc::clone(&bound), &world.state, 3, 2);
+        let mut indexes = Indexes::build(Arc::clone(&bound), &world.state, 3, 2, u64::MAX).unwrap();
         let mut live: BTreeSet<u32> = (0..400).collect();
         let first = view(&world, indexes.clone());
         for (touched, removes) in steps {
@@ -189,7 +189,7 @@ proptest! {
             let delta = world.change(&gone, &films(fresh), &films(changed));
             let mut changed = ChangedRoots::default();
             changed.note(&delta, &world.state, &bound);
-            indexes = indexes.updated(Arc::clone(&bound), &old, &world.state, changed, 3, 2);
+            indexes = indexes.updated(Arc::clone(&bound), &old, &world.state, changed, 3, 2, u64::MAX).unwrap();
             indexes.check_invariants(&world.state);
             check(&view(&world, indexes.clone()));
         }
@@ -212,6 +212,81 @@ fn an_update_costs_what_changed() {
     let delta = world.change(&[8], &[], &[(9, film(9, 10))]);
     changed.note(&delta, &world.state, &bound);
     assert!(changed.len_max() <= 2, "one record went, one changed (I10)");
+}
+
+#[derive(Clone, Debug, PartialEq, Record)]
+struct Part {
+    numbers: Vec<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Record)]
+#[record(key = "id")]
+struct Machine {
+    id: u64,
+    parts: Vec<Part>,
+    shelves: Vec<Shelf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Record)]
+struct Shelf {
+    parts: Vec<Part>,
+}
+
+const BY_NUMBER_OF_PART: HashIndex<Machine, u32> = HashIndex::on("parts.numbers");
+const BY_NUMBER_ON_SHELF: HashIndex<Machine, u32> = HashIndex::on("shelves.parts.numbers");
+
+fn machine(id: u64, parts: usize, numbers: u32) -> Machine {
+    let part = Part { numbers: (0..numbers).collect() };
+    let parts = vec![part; parts];
+    Machine { id, shelves: vec![Shelf { parts: parts.clone() }; 4], parts }
+}
+
+/// One component, referred to thousands of times, with thousands of numbers: an index takes memory by its values, and
+/// each component is read once, whether it is built or updated (I9).
+#[test]
+fn an_index_takes_memory_by_values_and_not_by_paths() {
+    let mut world = World::of(|registry| registry.with::<Machine>());
+    world.add_all(&[machine(1, 3_000, 3_000)]);
+    let declared = [IndexDeclaration::new(&BY_NUMBER_OF_PART), IndexDeclaration::new(&BY_NUMBER_ON_SHELF)];
+    let bound = Arc::new(IndexBinding::new(&declared, &world.declared, world.state.schema()).expect("they fit"));
+    let root = world.state.schema().find("Machine").expect("it is there");
+    let values = |at: usize| {
+        let mut count = 0;
+        bound.indexes[at].path.values(&world.state, crate::ids::Ordinal(0), &mut |_| count += 1);
+        count
+    };
+    assert!(values(0) <= 257 * 3_000 && values(1) <= 257 * 3_000, "{} and {} values are met", values(0), values(1));
+    assert_eq!(world.state.table(root).len(), 1);
+    let indexes = Indexes::build(Arc::clone(&bound), &world.state, 3, 2, 1 << 20).expect("they fit");
+    indexes.check_invariants(&world.state);
+    let old = world.state.clone();
+    let delta = world.change(&[], &[(1, machine(2, 3_000, 3_001))], &[]);
+    let mut changed = ChangedRoots::default();
+    changed.note(&delta, &world.state, &bound);
+    let updated = indexes.updated(bound, &old, &world.state, changed, 3, 2, 4 << 20).expect("they fit");
+    updated.check_invariants(&world.state);
+    assert_eq!(view(&world, updated).find(&BY_NUMBER_ON_SHELF, 3_000).len(), 1);
+}
+
+#[test]
+fn indexes_that_take_too_much_are_refused() {
+    let mut world = World::of(|registry| registry.with::<Film>());
+    world.add_all(&(0..500).map(|id| film(id, id as u32)).collect::<Vec<_>>());
+    let bound = binding(&world.declared, world.state.schema());
+    let build = |bytes_max| Indexes::build(Arc::clone(&bound), &world.state, 3, 2, bytes_max);
+    let indexes = build(u64::MAX).expect("there is room for any");
+    let needed = indexes.memory_bytes() as u64;
+    assert!(build(needed / 4).expect_err("too little").needed > needed / 4);
+    let old = world.state.clone();
+    let more: Vec<_> = (500..620).map(|at| (at, film(u64::from(at), at))).collect();
+    let delta = world.change(&[], &more, &[]);
+    let mut changed = ChangedRoots::default();
+    changed.note(&delta, &world.state, &bound);
+    let update = |bytes_max| indexes.updated(Arc::clone(&bound), &old, &world.state, changed.clone(), 3, 2, bytes_max);
+    let updated = update(u64::MAX).expect("there is room for any").memory_bytes() as u64;
+    assert!(updated > needed);
+    assert!(update(needed).is_err());
+    update(updated + (64 << 10)).expect("what is counted is near to what they take").check_invariants(&world.state);
 }
 
 #[test]
@@ -262,7 +337,7 @@ fn a_dataset_without_the_type_has_no_matches() {
     let declared = World::of(|registry| registry.with::<Film>()).declared;
     let world = World::on(declared, Schema::default());
     let bound = binding(&world.declared, world.state.schema());
-    let view = view(&world, Indexes::build(bound, &world.state, 3, 1));
+    let view = view(&world, Indexes::build(bound, &world.state, 3, 1, u64::MAX).unwrap());
     assert!(view.find(&BY_YEAR, 1990).is_empty());
     assert!(view.find(&BY_RATING, None).is_empty());
 }

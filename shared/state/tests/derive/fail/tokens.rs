@@ -33,7 +33,7 @@ enum Parameter<T> { //~ record Parameter can't have parameters
 }
 
 #[derive(Record)]
-struct Tuple(u8); //~ record Tuple needs named fields; write struct Tuple { name: Type, … }
+struct Tuple(u8, u8); //~ record Tuple needs named fields; write struct Tuple { name: Type, … }
 
 #[derive(Record)]
 struct Empty {} //~ record Empty has no fields
@@ -80,7 +80,7 @@ struct Borrowed {
 
 #[derive(Record)]
 struct Boxed {
-    field: Box<u8>, //~ field field: Box has no place in a record; write what is inside it
+    field: Box<u8>, //~ field field: Box has no place in a record; write what is inside it, or #[record(with = Adapter)]
 }
 
 #[derive(Record)]
@@ -134,9 +134,42 @@ struct Dedup {
 
 #[derive(Record)]
 struct Unknown {
-    #[record(unique)] //~ field field: unknown; write name = "…", was = "…", default, dedup or packed
+    #[record(unique)] //~ field field: unknown; write name = "…", was = "…", default, dedup, packed, skip or with = Adapter
     field: u8,
 }
+
+#[derive(Record)]
+struct SkippedName {
+    id: u8,
+    #[record(skip, name = "other")]
+    field: u8, //~ field field: the dataset does not have what is skipped; write skip alone
+}
+
+#[derive(Record)]
+struct SkippedAll { //~ record SkippedAll has no fields; a record holds at least one
+    #[record(skip)]
+    field: u8,
+}
+
+#[derive(Record)]
+struct AdaptedDedup {
+    #[record(with = Adapter, dedup)]
+    field: String, //~ field field: the adapter says what is stored; leave dedup and packed out
+}
+
+#[derive(Record)]
+#[record(key = "field")] //~ key: field field has an adapter, and a key is borrowed; make its type a newtype
+struct AdaptedKey {
+    #[record(with = Adapter)]
+    field: Foreign,
+}
+
+#[derive(Record)]
+struct NewtypeOfList(Vec<String>); //~ NewtypeOfList: a struct without field names holds bool, i8 to i64
+
+#[derive(Record)]
+#[record(key = "0")]
+struct NewtypeWithKey(u8); //~ NewtypeWithKey holds one value and is no type of the dataset
 
 #[derive(Record)]
 struct KeyOnField {

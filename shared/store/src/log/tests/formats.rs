@@ -213,7 +213,7 @@ fn weak_hashes_are_refused() {
     }
 }
 
-/// Room for a signature of the entry in the entry: whoever signs can't change the hash that is signed.
+/// Room for a signature of the entry in the entry: a signer can't change the hash that is signed.
 #[test]
 fn a_section_may_be_not_covered_if_nobody_needs_it() {
     let (_, bytes) = Entry::encode(head(42, Kind::Trim), bodies(42).pop().unwrap()).unwrap();

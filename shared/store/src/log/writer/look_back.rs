@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::put::Attempt;
+use super::put::{Attempt, Said};
 use super::{ATTEMPT_TIMEOUT, LogWriter};
 use crate::env::{Env, Instant};
 use crate::log::error::ReadError;
@@ -117,13 +117,16 @@ impl LogWriter {
             Ok(Ok(_)) => Attempt::Committed,
             // The log begins at our entry: a janitor trimmed what is before it.
             Ok(Err(ReadError::Trimmed { log_start, .. })) if log_start <= position.next() => Attempt::Committed,
-            Ok(Err(ReadError::Storage(error))) => Attempt::Undecided(error.to_string()),
+            Ok(Err(ReadError::Storage(error))) => {
+                Attempt::Undecided(Said { words: error.to_string(), is_answer: true })
+            }
             Ok(Err(gone)) => Attempt::CutOff(match gone {
                 ReadError::Trimmed { log_start, .. } => Lost::Trimmed { position: position.next(), log_start },
                 gone => Lost::Foreign { object: names::log_entry(position), cause: gone.to_string() },
             }),
             Err(_) => {
-                Attempt::Undecided(format!("the store gave no answer about {} in time", names::log_entry(position)))
+                let words = format!("the store gave no answer about {} in time", names::log_entry(position));
+                Attempt::Undecided(Said { words, is_answer: false })
             }
         }
     }
@@ -132,9 +135,12 @@ impl LogWriter {
 /// What a look found: that the log is gone, which is an error, or anything that says less.
 fn gone(found: Result<bool, ReadError>) -> Result<Option<ReadError>, Refused> {
     match found {
-        Err(gone @ (ReadError::NotFound { .. } | ReadError::Replaced { .. } | ReadError::Damaged { .. })) => {
-            Err(Refused::Gone(gone))
-        }
+        Err(
+            gone @ (ReadError::NotFound { .. }
+            | ReadError::Replaced { .. }
+            | ReadError::Restored { .. }
+            | ReadError::Damaged { .. }),
+        ) => Err(Refused::Gone(gone)),
         other => Ok(other.err()),
     }
 }

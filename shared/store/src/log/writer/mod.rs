@@ -32,6 +32,7 @@ use super::entry::{Body, Entry, ObjectRef, Open};
 use super::head::{Head, Kind};
 use super::heartbeat::Heartbeat;
 use super::names::{Folder, ObjectName};
+use super::open::{OnOpen, OnWait};
 use super::order::{PublishStep, Rules};
 use super::outcome::{Lost, Outcome, Pending, Refused};
 use super::proof;
@@ -65,6 +66,10 @@ pub struct WriterOptions {
     pub heartbeat_interval: Duration,
     /// Open although a live owner's promise is unbroken. Default: no.
     pub take_over: bool,
+    /// Is called when `open` waits for another producer. Default: none.
+    pub on_wait: Option<OnWait>,
+    /// Gets the heartbeat before its first beat: to write the last hint from outside. Default: none.
+    pub on_open: Option<OnOpen>,
     #[doc(hidden)]
     pub rules: Rules,
 }
@@ -76,6 +81,8 @@ impl Default for WriterOptions {
             commit_timeout: Duration::from_mins(1),
             heartbeat_interval: Duration::from_secs(15),
             take_over: false,
+            on_wait: None,
+            on_open: None,
             rules: Rules::default(),
         }
     }
@@ -269,7 +276,7 @@ impl LogWriter {
         Ok(outcome.expect("one step puts the entry"))
     }
 
-    /// Deletes an object whose entry does not stand in the log and never will.
+    /// Deletes an object whose entry is not in the log and never will be.
     async fn clear_away(&self, name: &str, put: &Result<Outcome, Refused>) {
         match put {
             Ok(Outcome::Committed(_) | Outcome::Unknown(_) | Outcome::Lost(Lost::MayHaveCommitted { .. })) => {}

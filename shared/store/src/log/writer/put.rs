@@ -20,7 +20,7 @@ use crate::log::head::{Head, Kind};
 use crate::log::names;
 use crate::log::order::{Standing, Verdict};
 use crate::log::outcome::{Fenced, Lost, Outcome, Pending};
-use crate::storage::{Created, StorageErrorKind};
+use crate::storage::{Created, StorageError, StorageErrorKind};
 use cenote_state::ids::Epoch;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -28,6 +28,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A store's "exists", with what is there, is a clear "not ours" if both came within this. Later it may be the echo
 /// of a put that the store's client tried twice by itself; to take over and to trim past us takes others longer.
 const CLEAR_WITHIN: Duration = Duration::from_secs(1);
+
+/// A look at what is there has at least this long, however late it is.
+const LOOK_AT_LEAST: Duration = Duration::from_secs(1);
 
 /// So soon one look follows another while an `open` insists; less than what a store's answer takes, or the owner's next
 /// put leaves before ours does.
@@ -38,52 +41,69 @@ pub(super) enum Attempt {
     Committed,
     /// Another's bytes are there, or the store shows something that can't be ours.
     Lost(Standing, Option<Bytes>),
+    /// The store refused the first put of these bytes, and nothing is there.
+    Refused(StorageError),
     /// The log went on, or is another, whatever is at our position.
     CutOff(Lost),
     /// With what the store said.
-    Undecided(String),
+    Undecided(Said),
+}
+
+/// What the store said last about a put that is not decided.
+pub(super) struct Said {
+    pub(super) words: String,
+    /// An answer tells more than a silence.
+    pub(super) is_answer: bool,
+}
+
+impl Said {
+    fn or_what_told_more(self, before: Option<Said>) -> Said {
+        if self.is_answer { self } else { before.unwrap_or(self) }
+    }
 }
 
 impl LogWriter {
     /// Puts what is in flight until it is decided, or the time is up. A dropped future leaves it in flight.
     pub(super) async fn drive(&mut self) -> Outcome {
         let mut started = self.env.instant();
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut said) = (FIRST_PAUSE, None::<Said>);
         loop {
             let left = self.options.commit_timeout.saturating_sub(self.env.instant() - started);
-            let cause = match self.attempt(left.min(ATTEMPT_TIMEOUT)).await {
+            let cause = match self.attempt(left).await {
                 Attempt::Committed => return self.committed(),
                 Attempt::Lost(standing, found) => {
                     if let ControlFlow::Break(outcome) = self.lost(standing, found) {
                         return self.finish(outcome);
                     }
                     // Another position, another put: it has its own time.
-                    (started, pause) = (self.env.instant(), FIRST_PAUSE);
+                    (started, pause, said) = (self.env.instant(), FIRST_PAUSE, None);
                     continue;
                 }
                 Attempt::CutOff(lost) => match self.cut_off(lost) {
                     ControlFlow::Break(outcome) => return self.finish(outcome),
                     ControlFlow::Continue(()) => continue,
                 },
-                Attempt::Undecided(cause) => cause,
+                Attempt::Refused(error) => return self.finish(Outcome::Lost(Lost::Refused(error))),
+                Attempt::Undecided(cause) => cause.or_what_told_more(said),
             };
             let left = self.options.commit_timeout.saturating_sub(self.env.instant() - started);
             if left.is_zero() {
-                return Outcome::Unknown(self.pending(cause));
+                return Outcome::Unknown(self.pending(cause.words));
             }
+            said = Some(cause);
             self.env.sleep(self.env.jitter(pause, 0.2).min(left)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// One put, and a look at what is there unless the store simply confirmed it.
-    async fn attempt(&mut self, timeout: Duration) -> Attempt {
+    /// One put, and a look at what is there unless the store simply confirmed it, within about `left`.
+    async fn attempt(&mut self, left: Duration) -> Attempt {
         let flight = self.in_flight.as_mut().expect("something is in flight");
         let (name, bytes) = (names::log_entry(flight.entry.head.position), flight.bytes.clone());
         // Noted before the first byte leaves, so that a dropped future leaves the doubt behind.
         let was_doubtful = std::mem::replace(&mut flight.is_doubtful, true);
         let (began, mut is_refused) = (self.env.instant(), false);
-        let create = self.env.timeout(timeout, self.storage.create(&name, bytes.clone()));
+        let create = self.env.timeout(left.min(ATTEMPT_TIMEOUT), self.storage.create(&name, bytes.clone()));
         let answer = tokio::select! {
             biased;
             answer = create => answer,
@@ -92,24 +112,31 @@ impl LogWriter {
                 return Attempt::Lost(Standing::Anothers, Some(found));
             }
         };
+        let mut refusal = None;
         let said = match answer {
-            Ok(Ok(Created::Yes)) => return self.believed(timeout).await,
+            Ok(Ok(Created::Yes)) => return self.believed(ATTEMPT_TIMEOUT).await,
             Ok(Ok(Created::Exists)) => {
                 is_refused = true;
-                format!("the store says that {name} exists, and does not show it")
+                let words = format!("the store says that {name} exists, and does not show it");
+                Said { words, is_answer: true }
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("the store gave no answer about {name} in time"),
+            Ok(Err(error)) => {
+                let said = Said { words: error.to_string(), is_answer: error.kind != StorageErrorKind::Timeout };
+                refusal = Some(error).filter(|error| error.is_refused() && !was_doubtful);
+                said
+            }
+            Err(_) => Said { words: format!("the store gave no answer about {name} in time"), is_answer: false },
         };
-        let (standing, found) = self.look(&name, &bytes, timeout.max(FIRST_PAUSE)).await;
+        let left = left.saturating_sub(self.env.instant() - began).clamp(LOOK_AT_LEAST, ATTEMPT_TIMEOUT);
+        let (standing, found) = self.look(&name, &bytes, left).await;
         match self.options.rules.judge_put(standing) {
-            Verdict::Committed => self.believed(timeout).await,
+            Verdict::Committed => self.believed(ATTEMPT_TIMEOUT).await,
             Verdict::Lost => {
                 let is_clear = is_refused && self.env.instant() - began < CLEAR_WITHIN;
                 self.in_flight.as_mut().expect("it still is").is_doubtful = was_doubtful || !is_clear;
                 Attempt::Lost(standing, found)
             }
-            Verdict::Undecided => Attempt::Undecided(said),
+            Verdict::Undecided => refusal.map_or(Attempt::Undecided(said), Attempt::Refused),
         }
     }
 
@@ -215,7 +242,8 @@ impl LogWriter {
         if is_open {
             self.epoch = Epoch(self.log_state.epoch.0 + 1);
         } else if self.options.rules.is_fenced(self.epoch, entry.head.epoch) {
-            return self.end(Outcome::Fenced(Fenced { position, epoch: entry.head.epoch, own: self.epoch }));
+            let owner = owner_of(&entry);
+            return self.end(Outcome::Fenced(Fenced { owner, position, epoch: entry.head.epoch, own: self.epoch }));
         }
         if matches!(body, Body::Checkpoint(_)) {
             return ControlFlow::Break(Outcome::Lost(Lost::Outdated { position }));
@@ -234,7 +262,7 @@ impl LogWriter {
         let Head { position, epoch, .. } = entry.head;
         self.epoch = self.log_state.epoch;
         if epoch > self.epoch {
-            return self.end(Outcome::Fenced(Fenced { position, epoch, own: self.epoch }));
+            return self.end(Outcome::Fenced(Fenced { owner: owner_of(entry), position, epoch, own: self.epoch }));
         }
         self.end(Outcome::Lost(Lost::Overtaken { position }))
     }
@@ -270,6 +298,14 @@ impl LogWriter {
         let flight = self.in_flight.as_ref().expect("something is in flight");
         let head = &flight.entry.head;
         Pending::new(head.position, head.kind, head.nonce, flight.bytes.clone(), cause)
+    }
+}
+
+/// Who took over, if the entry says so: the first entry of an epoch is its `open`.
+fn owner_of(entry: &Entry) -> String {
+    match &entry.body {
+        Body::Open(open) => open.owner.clone(),
+        _ => "another producer".to_owned(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The tail that the writers of one process share: whose turn it is to put, and what the others have put.
 //!
 //! A producer commits while its snapshot is named and its log trimmed. Each of these has a writer, and all of them put
-//! at the same next position. Who waits for its turn puts where nobody else does.
+//! at the same next position. Who waits for its turn puts where no other writer does.
 //!
 //! Rules: the log itself decides, as between processes: a writer that waited in vain, or whose turn was dropped half-way,
 //! loses a position and no more.
