@@ -336,7 +336,7 @@ async fn wide(storage: &Storage, env: &Env, movies: u64) -> Producer {
 }
 
 #[tokio::test(start_paused = true)]
-async fn types_that_are_not_declared_are_neither_fetched_nor_held() {
+async fn types_and_fields_that_are_not_declared_are_neither_fetched_nor_held() {
     let (storage, env) = (memory().await, Env::simulated(1));
     let mut source = wide(&storage, &env, 8_000).await;
     let counting = CountingStore::new();
@@ -348,6 +348,10 @@ async fn types_that_are_not_declared_are_neither_fetched_nor_held() {
     let notes = whole.view().state().memory()[whole.view().schema().find("Note").expect("it is there").index()].bytes();
     assert!(held.bytes_read + notes as u64 / 2 < all.bytes_read, "{held:?} of {all:?}");
     assert!(narrow.view().memory_bytes() + (notes as u64) < whole.view().memory_bytes());
+
+    // The plots of declared movies are as large as the notes, and no more fetched than these.
+    assert!(held.bytes_read * 4 < all.bytes_read, "{held:?} of {all:?}");
+    assert!(narrow.view().memory_bytes() * 3 < whole.view().memory_bytes());
 
     // What is not held changes: the consumer goes on to the version, and holds no more.
     let before = narrow.view();

@@ -7,9 +7,8 @@
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 
-use crate::blob::{BlobKind, Footer, SectionInfo, SegmentInfo, SymbolsInfo, TypeInfo};
+use crate::blob::{BlobKind, Footer, SectionInfo, SectionPlace, SegmentInfo, SymbolsInfo, TypeInfo};
 use crate::codec::{Decode, DecodeError, Decoder, Encode, EncodeError, Encoder, malformed};
-use crate::hash::Hash;
 use crate::ids::{ColumnId, DatasetId, Epoch, Ordinal, Position, Timestamp, TypeId, Version};
 use crate::schema::{Field, Schema, Shape, TypeKind, TypeSchema, ValueKind};
 use crate::wire;
@@ -60,8 +59,16 @@ wire! {
         types: Vec<TypeInfo>,
         symbols: Vec<SymbolsInfo>,
     }
-    SectionInfo { type_id: TypeId, continues: bool, zstd: bool, offset: u64, stored: u32, plain: u32, hash: Hash }
-    TypeInfo { type_id: TypeId, room: u32, segments: Vec<SegmentInfo>, sums: Vec<(ColumnId, u128)> }
+    SectionInfo { place: SectionPlace, continues: bool, codec: u8, offset: u64, stored: u32, plain: u32, hash: Hash }
+    SectionPlace { type_id: TypeId, run: u32, part: u16 }
+    TypeInfo {
+        type_id: TypeId,
+        room: u32,
+        segments: Vec<SegmentInfo>,
+        runs: Vec<u32>,
+        parts: Vec<u16>,
+        sums: Vec<(ColumnId, u128)>,
+    }
     SegmentInfo { number: u32, digest: u128 }
     SymbolsInfo { type_id: TypeId, number: u16, column: ColumnId, lengths: Vec<u8>, bytes: Vec<u8> }
 }

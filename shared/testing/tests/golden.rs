@@ -57,9 +57,8 @@ fn snapshot(of: Golden, name: &str) -> State {
     let digest = state_digest(footer.types.iter().map(|info| (info.type_id, sum(info))));
     let reader = SnapshotReader::new(footer, DATASET, digest, &Selection::Whole, 9, 1 << 24).expect(name);
     let runs: Vec<_> = reader.runs().collect();
-    let decoded = runs.into_iter().enumerate();
-    let decoded = decoded
-        .map(|(number, run)| reader.decode_run(number, &bytes[run.start as usize..run.end as usize], &mut Vec::new()));
+    let stored = |range: std::ops::Range<u64>| bytes.get(range.start as usize..range.end as usize);
+    let decoded = (0..runs.len()).map(|number| reader.decode_run(number, &stored, &mut Vec::new()));
     let decoded = decoded.collect::<Result<_, _>>().expect(name);
     let state = reader.finish(decoded, Version(1), 1).expect(name);
     state.check_invariants();

@@ -10,6 +10,7 @@ use crate::packed::{SymbolTable, TableError};
 use crate::schema::{KeyError, Schema};
 use crate::segment::SegmentError;
 
+use super::compress;
 use super::{FOOTER_BYTES_MAX, HEADER_BYTES, SECTION_BYTES_MAX, TAIL_BYTES};
 
 /// What a blob is.
@@ -53,15 +54,26 @@ pub struct SymbolsInfo {
     pub bytes: Vec<u8>,
 }
 
+/// What a snapshot's section has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SectionPlace {
+    /// The type.
+    pub type_id: TypeId,
+    /// The run of the type's segments.
+    pub run: u32,
+    /// 0 for which rows are live; then the parts of columns, from 1 on.
+    pub part: u16,
+}
+
 /// One section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SectionInfo {
-    /// The type of a snapshot's segments; 0 in a delta, whose chunks name theirs.
-    pub type_id: TypeId,
+    /// What a snapshot's section has; zeros in a delta, whose chunks say what they are.
+    pub place: SectionPlace,
     /// Whether it continues the section before it.
     pub continues: bool,
-    /// Whether it is compressed.
-    pub zstd: bool,
+    /// How it is compressed: 0 not at all, 1 Zstandard, 2 LZ4.
+    pub codec: u8,
     /// From the blob's start.
     pub offset: u64,
     /// Bytes as stored.
@@ -81,6 +93,10 @@ pub struct TypeInfo {
     pub room: u32,
     /// The segments that have rows, in the object's order.
     pub segments: Vec<SegmentInfo>,
+    /// How many of the segments are in each run.
+    pub runs: Vec<u32>,
+    /// How many of the columns are in each part.
+    pub parts: Vec<u16>,
     /// The sum of each column, presence included.
     pub sums: Vec<(ColumnId, u128)>,
 }
@@ -149,6 +165,14 @@ pub enum BlobError {
     Footer {
         /// What is wrong.
         what: String,
+    },
+    /// A section of a codec of a newer release.
+    #[error("section {section} is compressed by codec {codec}, which this release does not know")]
+    Compressed {
+        /// Which.
+        section: usize,
+        /// Its codec's number.
+        codec: u8,
     },
     /// A section that does not decompress to the footer's length.
     #[error("section {section} does not decompress to {plain} bytes")]
@@ -219,6 +243,7 @@ impl BlobError {
         matches!(
             self,
             BlobError::Format { .. }
+                | BlobError::Compressed { .. }
                 | BlobError::Hash { source: HashError::Unknown(_), .. }
                 | BlobError::Delta(DeltaError::Kind { .. })
         )
@@ -244,11 +269,15 @@ impl Footer {
             if section.offset != end {
                 return Err(unsound(format!("section {index} does not start where the one before it ends")));
             }
-            if section.plain as usize > SECTION_BYTES_MAX || section.stored as usize > SECTION_BYTES_MAX {
-                return Err(unsound(format!("section {index} is larger than {SECTION_BYTES_MAX} bytes")));
+            if section.plain as usize > SECTION_BYTES_MAX || section.stored > section.plain {
+                let most = SECTION_BYTES_MAX;
+                return Err(unsound(format!("section {index} is larger than {most} bytes, or than its content")));
+            }
+            if !compress::is_known(section.codec) {
+                return Err(BlobError::Compressed { section: index, codec: section.codec });
             }
             if section.continues
-                && footer.sections.get(index.wrapping_sub(1)).is_none_or(|last| last.type_id != section.type_id)
+                && footer.sections.get(index.wrapping_sub(1)).is_none_or(|last| last.place != section.place)
             {
                 return Err(unsound(format!("section {index} continues nothing")));
             }

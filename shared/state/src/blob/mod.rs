@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! header   32 bytes   magic 8 | format u16 | kind u8 | zero 5 | dataset id 16
-//! sections            up to 4 MiB plain each, zstd where it gains, one after another
+//! sections            up to 4 MiB plain each, compressed where it gains, one after another
 //! footer              a control record: what the sections are, where, and their hashes; of a snapshot also the schema,
 //!                     every segment's digest and every column's sum, and symbol tables
 //! tail     48 bytes   footer bytes u32 | format u16 | zero u8 | footer's hash 33 | magic 8
@@ -13,6 +13,7 @@
 //!
 //! A run of bytes that is longer than a section continues in the next one, which is marked.
 
+mod compress;
 mod footer;
 mod read;
 #[cfg(feature = "testing")]
@@ -27,7 +28,7 @@ use bytes::Bytes;
 
 use crate::hash::Hash;
 
-pub use footer::{BlobError, BlobKind, Footer, SectionInfo, SegmentInfo, SymbolsInfo, TypeInfo};
+pub use footer::{BlobError, BlobKind, Footer, SectionInfo, SectionPlace, SegmentInfo, SymbolsInfo, TypeInfo};
 pub use read::{check_header, decode_delta, footer_hash, footer_of, read_footer};
 #[cfg(feature = "testing")]
 pub use repair::{blob_of_chunks, repair_checksums, uncompressed};

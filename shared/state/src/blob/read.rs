@@ -4,13 +4,12 @@
 
 use std::sync::Arc;
 
-use zstd::bulk::Decompressor;
-
 use crate::delta::{self, Delta, DeltaError};
 use crate::hash::Hash;
 use crate::ids::{DatasetId, TypeId};
 use crate::state::State;
 
+use super::compress::decompress;
 use super::footer::unsound;
 use super::symbols::read_symbols;
 use super::{BlobError, BlobKind, FOOTER_BYTES_MAX, FORMAT, Footer, HEADER_BYTES, MAGIC, SectionInfo, TAIL_BYTES};
@@ -116,21 +115,10 @@ impl Footer {
 pub(super) fn unpack(number: usize, section: &SectionInfo, stored: &[u8], out: &mut Vec<u8>) -> Result<(), BlobError> {
     let differs = |source| BlobError::Hash { what: format!("section {number}"), source };
     section.hash.check([stored]).map_err(differs)?;
-    let wrong = || BlobError::Compression { section: number, plain: section.plain };
-    if !section.zstd {
-        out.extend_from_slice(stored);
-        return if stored.len() == section.plain as usize { Ok(()) } else { Err(wrong()) };
-    }
-    let mut plain = Vec::new();
-    // A section that is alone, as most are, is decompressed in its final place.
-    let place = if out.is_empty() { &mut *out } else { &mut plain };
-    place.reserve_exact(section.plain as usize);
-    let bytes = Decompressor::new().and_then(|mut zstd| zstd.decompress_to_buffer(stored, place));
-    if bytes.map_err(|_| wrong())? != section.plain as usize {
-        return Err(wrong());
-    }
-    out.extend_from_slice(&plain);
-    Ok(())
+    let start = out.len();
+    out.resize(start.saturating_add(section.plain as usize), 0);
+    let place = out.get_mut(start..).and_then(|place| decompress(section.codec, stored, place));
+    place.ok_or(BlobError::Compression { section: number, plain: section.plain })
 }
 
 /// The delta in a blob, as far as it changes what `parent` holds. `parent` is the state that it applies to, already under

@@ -4,11 +4,12 @@
 use bytes::Bytes;
 
 use crate::hash::{HASH_BYTES, Hash};
-use crate::ids::{DatasetId, TypeId};
+use crate::ids::DatasetId;
 
+use super::compress::NONE;
 use super::read::unpack;
 use super::write::{Run, assemble};
-use super::{BlobKind, Footer, HEADER_BYTES, TAIL_BYTES, footer_of};
+use super::{BlobKind, Footer, HEADER_BYTES, SectionPlace, TAIL_BYTES, footer_of};
 
 /// Where the tail has the footer's hash.
 const TAIL_HASH_AT: usize = 7;
@@ -22,7 +23,7 @@ pub fn uncompressed(blob: &[u8]) -> Vec<u8> {
         let start = section.offset as usize;
         let offset = out.len();
         unpack(number, section, &blob[start..start + section.stored as usize], &mut out).expect("it is sound");
-        (section.offset, section.stored, section.zstd) = (offset as u64, section.plain, false);
+        (section.offset, section.stored, section.codec) = (offset as u64, section.plain, NONE);
         section.hash = Hash::of(&out[offset..]);
     }
     finish(out, &footer, &blob[blob.len() - TAIL_BYTES..])
@@ -33,7 +34,7 @@ pub fn uncompressed(blob: &[u8]) -> Vec<u8> {
 pub fn blob_of_chunks(dataset: DatasetId, chunks: &[u8]) -> Bytes {
     let (sections, types, symbols) = (Vec::new(), Vec::new(), Vec::new());
     let footer = Footer { dataset, kind: BlobKind::Delta, schema: None, sections, types, symbols };
-    assemble(footer, vec![Run::new(TypeId(0), chunks)]).to_bytes()
+    assemble(footer, vec![Run::new(SectionPlace::default(), chunks)]).to_bytes()
 }
 
 /// Puts right hashes, lengths and sums into a blob, as far as its footer can be read. Longer or shorter sections become
@@ -62,7 +63,7 @@ fn repair_sections(footer: &mut Footer, body: &[u8]) {
         let stored = if number == last { rest } else { rest.min(section.stored as usize) };
         section.offset = at as u64;
         section.stored = stored as u32;
-        if !section.zstd {
+        if section.codec == NONE {
             section.plain = section.stored;
         }
         section.hash = Hash::of(&body[at..at + stored]);

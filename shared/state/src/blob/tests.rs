@@ -5,8 +5,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::delta::Change;
 use crate::delta::tests::{ROOT, Record, Step, delta, of_one_key, read, schema, steps};
+use crate::digest::PRESENCE;
 use crate::held::Selection;
-use crate::ids::{ColumnId, DatasetId, Version};
+use crate::ids::{ColumnId, DatasetId, Ordinal, TypeId, Version};
+use crate::record::Registry;
 use crate::schema::{Field, Shape, ValueKind};
 use crate::state::State;
 use crate::table::TableEdit;
@@ -26,13 +28,15 @@ fn state_of(steps: &[Step]) -> State {
 }
 
 fn read_snapshot(blob: &[u8], digest: u128) -> Result<State, BlobError> {
+    read_part(blob, digest, &Selection::Whole)
+}
+
+fn read_part(blob: &[u8], digest: u128, selection: &Selection) -> Result<State, BlobError> {
     let footer = footer_of(blob)?;
-    let reader = SnapshotReader::new(footer, DATASET, digest, &Selection::Whole, 99, ANY_SIZE)?;
+    let reader = SnapshotReader::new(footer, DATASET, digest, selection, 99, ANY_SIZE)?;
     let runs: Vec<_> = reader.runs().collect();
-    let decoded = runs
-        .into_iter()
-        .enumerate()
-        .map(|(number, run)| reader.decode_run(number, &blob[run.start as usize..run.end as usize], &mut Vec::new()));
+    let stored = |range: std::ops::Range<u64>| blob.get(range.start as usize..range.end as usize);
+    let decoded = (0..runs.len()).map(|number| reader.decode_run(number, &stored, &mut Vec::new()));
     let decoded = decoded.collect::<Result<Vec<_>, _>>()?;
     reader.finish(decoded, Version(9), 2)
 }
@@ -148,12 +152,139 @@ fn live_bits_after_the_last_row_are_ignored() {
     let empty = State::empty(Arc::new(schema()), 7).unwrap();
     let state = empty.applied(&of_one_key(&empty, 1), Version(1), 1).unwrap();
     let mut blob = uncompressed(&encode_snapshot(DATASET, &state, 1).to_bytes());
-    // After the header: the segment's length, its rows, the byte with their bits.
-    let bits = HEADER_BYTES + 8;
+    // After the header: the segment's rows, the byte with their bits.
+    let bits = HEADER_BYTES + 4;
     assert_eq!(blob[bits - 4..=bits], [1, 0, 0, 0, 1]);
     blob[bits] = u8::MAX;
     repair_checksums(&mut blob);
     let loaded = read_snapshot(&blob, state.digest()).unwrap();
     loaded.check_invariants();
     assert_eq!(loaded.table(ROOT).len(), 1);
+}
+
+/// What a program holds that declares the key and these fields.
+fn holding(fields: &[usize]) -> Selection {
+    let mut part = schema();
+    let mut index = 0..;
+    part.types[0].fields.retain(|_| index.next().is_some_and(|index| index == 0 || fields.contains(&index)));
+    let declared = Registry::new().with_schema(&part).finish().expect("a part is sound");
+    Selection::declared(Arc::new(declared))
+}
+
+/// The sums of a state, as commits tell them.
+fn sums_of(state: &State) -> Vec<(TypeId, ColumnId, u128)> {
+    let table = state.table(ROOT);
+    let columns = table.layout().columns.iter().map(|column| column.id).chain([PRESENCE]);
+    let sums = table.sums().columns.iter().chain([&table.sums().presence]);
+    columns.zip(sums).map(|(column, sum)| (ROOT, column, *sum)).collect()
+}
+
+/// The canonical bytes of each held cell.
+fn cells(state: &State, columns: &[ColumnId]) -> Vec<(u32, ColumnId, Option<Vec<u8>>)> {
+    let table = state.table(ROOT);
+    let of_row = |ordinal: Ordinal| {
+        let row = table.row(ordinal).expect("it is live");
+        let held = (0..row.columns()).map(move |field| row.cell(field)).filter(|cell| columns.contains(&cell.column()));
+        held.map(move |cell| {
+            let mut bytes = Vec::new();
+            (ordinal.0, cell.column(), cell.canonical(&mut bytes).then_some(bytes))
+        })
+    };
+    table.ordinals().flat_map(of_row).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// A part by deltas, by a snapshot, and of a whole state that is there: each the same, proven by the same digest.
+    #[test]
+    fn a_part_is_what_the_whole_has_of_it(steps in steps(), fields in proptest::collection::vec(1..5_usize, 0..3)) {
+        let selection = holding(&fields);
+        let mut whole = State::empty(Arc::new(schema()), 7).unwrap();
+        let mut part = State::empty_of(&selection, Arc::new(schema()), 7).unwrap();
+        for (number, step) in steps.iter().enumerate() {
+            let delta = delta(&whole, &read(&whole), step);
+            let bytes = encode_delta(DATASET, &delta, &whole, 1).to_bytes();
+            let version = Version(number as u64 + 1);
+            whole = whole.applied(&delta, version, 1).unwrap();
+            let delta = decode_delta(&bytes, DATASET, &part, ANY_SIZE).unwrap();
+            part = part.applied(&delta, version, 1).unwrap().with_sums_of_unheld(sums_of(&whole).into_iter());
+            part.check_invariants();
+            prop_assert_eq!(part.digest(), whole.digest());
+        }
+        let columns: Vec<ColumnId> = part.table(ROOT).layout().columns.iter().map(|column| column.id).collect();
+        prop_assert_eq!(cells(&part, &columns), cells(&whole, &columns));
+        let blob = encode_snapshot(DATASET, &whole, 1).to_bytes();
+        let loaded = read_part(&blob, whole.digest(), &selection).unwrap();
+        loaded.check_invariants();
+        prop_assert_eq!(loaded.digest(), whole.digest());
+        prop_assert_eq!(cells(&loaded, &columns), cells(&whole, &columns));
+    }
+}
+
+/// A state whose texts are large and differ, so that they are a part of their own.
+fn of_large_texts() -> State {
+    let text =
+        |key: u64| (0..40).map(|at| format!("{:x}", (key + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15 + at))).collect();
+    let record =
+        |key: i64| Record { number: key as i32, text: Some(text(key as u64)), list: vec![], story: String::new() };
+    state_of(&[(0..4_000).map(|key| (key, Some(record(key)))).collect()])
+}
+
+#[test]
+fn a_reader_needs_the_sections_of_the_columns_that_it_holds() {
+    let state = of_large_texts();
+    let blob = encode_snapshot(DATASET, &state, 1).to_bytes();
+    let footer = footer_of(&blob).unwrap();
+    assert_eq!(footer.types[0].parts, [2, 1, 2], "the texts are apart: {:?}", footer.types[0].parts);
+    let bytes = |selection: &Selection| {
+        let reader = SnapshotReader::new(footer.clone(), DATASET, state.digest(), selection, 9, ANY_SIZE).unwrap();
+        reader.runs().flatten().map(|section| section.end - section.start).sum::<u64>()
+    };
+    let (whole, part) = (bytes(&Selection::Whole), bytes(&holding(&[1])));
+    assert!(part * 20 < whole, "{part} of {whole} bytes");
+    assert_eq!(bytes(&holding(&[1, 2, 3, 4])), whole);
+    // What is not needed may be damaged, or be gone.
+    let text = footer.sections.iter().find(|section| section.place.part == 2).unwrap();
+    let mut damaged = blob.to_vec();
+    damaged[text.offset as usize..text.end() as usize].fill(0);
+    assert_eq!(read_part(&damaged, state.digest(), &holding(&[1])).unwrap().digest(), state.digest());
+    let error = read_snapshot(&damaged, state.digest()).unwrap_err();
+    assert!(error.to_string().ends_with("is damaged"), "{error}");
+}
+
+#[test]
+fn a_footer_that_contradicts_itself_about_parts_is_refused() {
+    let state = of_large_texts();
+    let footer = footer_of(&encode_snapshot(DATASET, &state, 1).to_bytes()).unwrap();
+    let refused = |change: &dyn Fn(&mut Footer), why: &str| {
+        let mut footer = footer.clone();
+        change(&mut footer);
+        let made = SnapshotReader::new(footer, DATASET, state.digest(), &Selection::Whole, 9, ANY_SIZE);
+        let error = made.err().expect(why).to_string();
+        assert!(error.contains(why), "{error}");
+    };
+    refused(&|footer| footer.types[0].runs[0] += 1, "its runs are not its segments");
+    refused(&|footer| footer.types[0].runs.push(0), "a run lacks a section");
+    refused(&|footer| footer.types[0].parts[0] = 3, "its parts are not its columns");
+    refused(&|footer| footer.types[0].parts[1] = 0, "its parts are not its columns");
+    refused(&|footer| footer.types[0].parts.truncate(2), "a section is of no run");
+    refused(&|footer| footer.types[0].parts.push(1), "a run lacks a section");
+    refused(&|footer| footer.sections[1].place.part = 0, "a part of a run is there twice");
+    refused(&|footer| footer.sections[1].place.part = 9, "a section is of no run");
+    refused(&|footer| footer.sections[1].place.run = u32::MAX, "a section is of no run");
+    refused(&|footer| footer.sections[1].place.type_id = TypeId(7), "a section is of a type that its schema lacks");
+    refused(&|footer| footer.sections.truncate(1), "a run lacks a section");
+
+    let decoded = |change: &dyn Fn(&mut Footer)| {
+        let mut footer = footer.clone();
+        change(&mut footer);
+        let end = footer.sections.last().unwrap().end();
+        let bytes = footer.encode().unwrap();
+        Footer::decode(&bytes, end + bytes.len() as u64 + TAIL_BYTES as u64).unwrap_err()
+    };
+    let unknown = decoded(&|footer| footer.sections[0].codec = 3);
+    assert!(unknown.needs_upgrade(), "{unknown}");
+    let larger = decoded(&|footer| footer.sections.last_mut().unwrap().stored += SECTION_BYTES_MAX as u32);
+    assert!(larger.to_string().contains("larger than"), "{larger}");
 }

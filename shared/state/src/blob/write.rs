@@ -10,39 +10,35 @@ use crate::ids::{DatasetId, TypeId};
 use crate::parallel;
 use crate::state::State;
 
+use super::compress::compress;
 use super::symbols::new_symbols;
-use super::{Blob, BlobKind, FORMAT, Footer, HEADER_BYTES, MAGIC, SECTION_BYTES_MAX, SectionInfo, TAIL_BYTES};
+use super::{
+    Blob, BlobKind, FORMAT, Footer, HEADER_BYTES, MAGIC, SECTION_BYTES_MAX, SectionInfo, SectionPlace, TAIL_BYTES,
+};
 
-/// Fast enough for a snapshot, and most of what higher levels gain.
-const ZSTD_LEVEL: i32 = 3;
-
-/// A run of bytes of one type, of any length, compressed.
+/// A run of bytes of one place, of any length, compressed.
 pub(super) struct Run {
-    type_id: TypeId,
+    place: SectionPlace,
     pieces: Vec<Piece>,
 }
 
 struct Piece {
-    zstd: bool,
+    codec: u8,
     plain: u32,
     stored: Bytes,
 }
 
 impl Run {
     /// Cuts and compresses.
-    pub(super) fn new(type_id: TypeId, plain: &[u8]) -> Run {
-        Run { type_id, pieces: plain.chunks(SECTION_BYTES_MAX).map(Piece::new).collect() }
+    pub(super) fn new(place: SectionPlace, plain: &[u8]) -> Run {
+        Run { place, pieces: plain.chunks(SECTION_BYTES_MAX).map(Piece::new).collect() }
     }
 }
 
 impl Piece {
     fn new(plain: &[u8]) -> Piece {
-        let packed = zstd::bulk::compress(plain, ZSTD_LEVEL).ok();
-        // Decompression costs the reader time: below one part in sixteen it isn't worth it.
-        let packed = packed.filter(|packed| packed.len() < plain.len() - plain.len() / 16);
-        let zstd = packed.is_some();
-        let stored = packed.unwrap_or_else(|| plain.to_vec()).into();
-        Piece { zstd, plain: plain.len() as u32, stored }
+        let (codec, stored) = compress(plain);
+        Piece { codec, plain: plain.len() as u32, stored: stored.into() }
     }
 }
 
@@ -51,7 +47,7 @@ impl Piece {
 pub fn encode_delta(dataset: DatasetId, delta: &Delta, state: &State, threads: usize) -> Blob {
     let layouts = |id: TypeId| Arc::clone(state.table(id).layout());
     let sections = delta::encode(delta, &layouts, SECTION_BYTES_MAX);
-    let runs = parallel::map(&sections, threads, |plain| Run::new(TypeId(0), plain));
+    let runs = parallel::map(&sections, threads, |plain| Run::new(SectionPlace::default(), plain));
     let (schema, types, symbols) = (None, Vec::new(), new_symbols(delta, state));
     assemble(Footer { dataset, kind: BlobKind::Delta, schema, sections: Vec::new(), types, symbols }, runs)
 }
@@ -64,8 +60,8 @@ pub(super) fn assemble(mut footer: Footer, runs: Vec<Run>) -> Blob {
         for (index, piece) in run.pieces.into_iter().enumerate() {
             let stored = u32::try_from(piece.stored.len()).expect("a section has at most 4 MiB");
             let hash = Hash::of(&piece.stored);
-            let (continues, zstd, plain) = (index > 0, piece.zstd, piece.plain);
-            footer.sections.push(SectionInfo { type_id: run.type_id, continues, zstd, offset, stored, plain, hash });
+            let (place, continues, codec, plain) = (run.place, index > 0, piece.codec, piece.plain);
+            footer.sections.push(SectionInfo { place, continues, codec, offset, stored, plain, hash });
             offset += u64::from(stored);
             parts.push(piece.stored);
         }

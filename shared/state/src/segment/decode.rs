@@ -193,13 +193,13 @@ fn assemble(
     if parts.iter().any(|part| part.columns.count != count) {
         return Err(SegmentError::Parts);
     }
-    let presence: Vec<Option<Vec<u8>>> = map.places.iter().map(|place| presence_of(place, parts, count)).collect();
+    let presence: Vec<Option<PresenceBits>> = map.places.iter().map(|place| presence_of(place, parts, count)).collect();
     let (row_places, lane_places) = map.places.split_at_checked(layout.row_slots).ok_or(SegmentError::Parts)?;
     let mut columns = Vec::with_capacity(layout.row_slots);
     for (place, bits) in row_places.iter().zip(&presence) {
         let column = match (place, bits) {
             (Place::Slot(from), _) => parts.get(from.part).and_then(|part| part.slot(from.slot)),
-            (Place::Bits(_), Some(bits)) => Some(StoredColumn { base: 0, width: 1, count, from: bits }),
+            (Place::Bits(_), Some(bits)) => Some(bits.column()),
             (Place::Bits(_), None) => None,
         };
         columns.push(column.ok_or(SegmentError::Parts)?);
@@ -234,8 +234,23 @@ fn assemble(
     Ok(Segment { fixed, text, bytes, symbols: symbols.cloned(), digest: 0 })
 }
 
-/// Presence bits that are apart in the parts, row by row; none for a slot that a part has.
-fn presence_of(place: &Place, parts: &[StoredPart<'_>], count: u32) -> Option<Vec<u8>> {
+/// Presence bits of several parts, row by row: what is more than the least.
+struct PresenceBits {
+    least: u8,
+    more: Vec<u8>,
+}
+
+impl PresenceBits {
+    /// As a segment has them that was made whole: equal bits take nothing.
+    fn column(&self) -> StoredColumn<'_> {
+        let width = u8::from(self.more.iter().any(|more| *more != 0));
+        let count = u32::try_from(self.more.len()).unwrap_or(u32::MAX);
+        StoredColumn { base: u64::from(self.least), width, count, from: &self.more }
+    }
+}
+
+/// The presence bits of a slot that are apart in the parts; none for a slot that a part has.
+fn presence_of(place: &Place, parts: &[StoredPart<'_>], count: u32) -> Option<PresenceBits> {
     let Place::Bits(bits) = place else { return None };
     let mut together = vec![0_u8; count as usize];
     for bit in bits {
@@ -245,7 +260,9 @@ fn presence_of(place: &Place, parts: &[StoredPart<'_>], count: u32) -> Option<Ve
             *row |= u8::from(is_set).checked_shl(bit.bit).unwrap_or(0);
         }
     }
-    Some(together)
+    let least = together.iter().copied().min().unwrap_or(0);
+    together.iter_mut().for_each(|bits| *bits = bits.wrapping_sub(least));
+    Some(PresenceBits { least, more: together })
 }
 
 /// The regions of one heap one after another: where each will be, and its bytes.

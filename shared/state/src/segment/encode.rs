@@ -68,6 +68,20 @@ pub fn encode_part(part: &Layout, map: &PartMap, segment: &Segment, out: &mut Ve
     heaps.into_iter().for_each(|heap| out.extend_from_slice(&segment.bytes[heap]));
 }
 
+/// About what the values of each column take, stored.
+#[must_use]
+pub fn column_bytes(layout: &Layout, segment: &Segment) -> Vec<usize> {
+    let regions = regions_of(layout);
+    let rows = segment.rows() as usize;
+    let of_slot = |slot: usize| match regions.get(slot) {
+        Some(true) => segment.region(slot).len(),
+        Some(false) => usize::from(segment.fixed.slot(slot).width) * rows,
+        // A lane has one base and one width for all rows.
+        None => 0,
+    };
+    layout.columns.iter().map(|column| column.form.slots().into_iter().map(of_slot).sum()).collect()
+}
+
 /// Which slots of a row are starts of a region.
 fn regions_of(layout: &Layout) -> Vec<bool> {
     let mut regions = vec![false; layout.row_slots];

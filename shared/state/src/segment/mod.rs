@@ -25,7 +25,7 @@ use std::sync::Arc;
 pub use build::SegmentBuilder;
 pub use cell::{Cell, Elements, RowAt};
 pub use decode::{Ceilings, SegmentError, decode, decode_parts};
-pub use encode::{encode, encode_part};
+pub use encode::{column_bytes, encode, encode_part};
 pub use parts::PartMap;
 pub use patch::CellPatch;
 

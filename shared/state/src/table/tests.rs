@@ -31,11 +31,9 @@ fn by_snapshot(state: &State) -> State {
     let blob = Blob::to_bytes(&encode_snapshot(DATASET, state, 2));
     let footer = footer_of(&blob).unwrap();
     let reader = SnapshotReader::new(footer, DATASET, state.digest(), &Selection::Whole, 99, 1 << 30).unwrap();
-    let runs: Vec<_> = reader.runs().enumerate().collect();
-    let decode = |(number, run): (usize, std::ops::Range<u64>)| {
-        reader.decode_run(number, &blob[run.start as usize..run.end as usize], &mut Vec::new()).unwrap()
-    };
-    let decoded = runs.into_iter().map(decode).collect();
+    let stored = |range: std::ops::Range<u64>| blob.get(range.start as usize..range.end as usize);
+    let decoded = (0..reader.runs().len()).map(|number| reader.decode_run(number, &stored, &mut Vec::new()).unwrap());
+    let decoded = decoded.collect();
     reader.finish(decoded, state.version(), 2).unwrap()
 }
 

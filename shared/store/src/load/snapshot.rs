@@ -6,6 +6,7 @@
 //! log's digest, before anything else is fetched; every range is checked against the footer's hashes before it is used;
 //! what does not fit is read once more. A missing object may have been trimmed: the log says (rule 6).
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -139,24 +140,29 @@ async fn load_once(
         Some(_) => (LOCAL_PART_BYTES, env.threads()),
         None => (PART_BYTES, env.threads() * REQUESTS_PER_THREAD),
     };
-    let ranges = ranges_of(&reader, part_bytes);
-    let whole: u64 = ranges.iter().map(|range| range.bytes.end - range.bytes.start).sum();
-    transfer.requests += ranges.len() as u64;
-    transfer.bytes += whole;
+    let units = units_of(&reader, part_bytes);
+    let whole: u64 = units.iter().flat_map(|unit| &unit.ranges).map(|range| range.end - range.start).sum();
+    let tail_start = tail.size - tail.bytes.len() as u64;
+    for range in units.iter().flat_map(|unit| &unit.ranges).filter(|range| range.start < tail_start) {
+        transfer.requests += 1;
+        transfer.bytes += range.end - range.start;
+    }
     let done = AtomicU64::new(0);
     // Buffers to decompress into, one for each thread that decodes: little memory is held in addition to the state.
     let buffers = Arc::<Mutex<Vec<Vec<u8>>>>::default();
     let decoding = Semaphore::new(env.threads());
-    let mut decoded = futures::stream::iter(ranges)
-        .map(|range| async {
-            let bytes = fetch(storage, &object.name, &range, &tail.bytes, tail.size).await?;
-            let bytes = bytes.ok_or_else(|| what.missing())?;
-            let (reader, buffers, length) = (Arc::clone(&reader), Arc::clone(&buffers), bytes.len() as u64);
-            let first_run = range.runs.start;
+    let mut decoded = futures::stream::iter(units)
+        .map(|unit| async {
+            let fetching = unit.ranges.iter().map(|range| fetch(storage, &object.name, range, &tail.bytes, tail.size));
+            let bytes = futures::future::try_join_all(fetching).await?;
+            let bytes: Vec<Bytes> = bytes.into_iter().collect::<Option<_>>().ok_or_else(|| what.missing())?;
+            let length = bytes.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+            let (reader, buffers) = (Arc::clone(&reader), Arc::clone(&buffers));
+            let first_run = unit.runs.start;
             let _turn = decoding.acquire().await.expect("the semaphore is never closed");
             let decode = move || {
                 let mut buffer = buffers.lock().expect("taking a buffer does not panic").pop().unwrap_or_default();
-                let runs = decode_range(&reader, &range, &bytes, &mut buffer);
+                let runs = decode_unit(&reader, &unit, &bytes, &mut buffer);
                 buffers.lock().expect("returning a buffer does not panic").push(buffer);
                 runs
             };
@@ -166,7 +172,7 @@ async fn load_once(
             progress(so_far, whole);
             Ok::<_, LoadError>((first_run, runs))
         })
-        // In any order: a range that is ready does not wait for one before it while a thread is idle.
+        // In any order: a unit that is ready does not wait for one before it while a thread is idle.
         .buffer_unordered(requests)
         .try_collect::<Vec<_>>()
         .await?;
@@ -180,64 +186,86 @@ async fn load_once(
     Ok((state, transfer))
 }
 
-/// Neighbouring runs that are fetched together.
-struct FetchRange {
-    runs: std::ops::Range<usize>,
-    bytes: std::ops::Range<u64>,
+/// Neighbouring runs that are fetched and decoded together.
+struct Unit {
+    runs: Range<usize>,
+    /// What is fetched of the object, in its order.
+    ranges: Vec<Range<u64>>,
 }
 
-/// Bytes between two runs that are fetched with them: they cost less than another request.
+/// Bytes between two sections that are fetched with them: they cost less than another request.
 const GAP_BYTES: u64 = 128 << 10;
+/// A unit has no more bytes than this, however its sections stand among others.
+const UNIT_BYTES_MAX: u64 = 64 << 20;
 
-/// The first one begins with the header; it is there even if there is no run.
-fn ranges_of(reader: &SnapshotReader, part_bytes: u64) -> Vec<FetchRange> {
-    let mut ranges = vec![FetchRange { runs: 0..0, bytes: 0..blob::HEADER_BYTES as u64 }];
-    for (number, run) in reader.runs().enumerate() {
-        match ranges.last_mut() {
-            Some(last)
-                if run.end - last.bytes.start <= part_bytes
-                    && run.start.saturating_sub(last.bytes.end) <= GAP_BYTES =>
-            {
-                last.runs.end = number + 1;
-                last.bytes.end = run.end;
+/// Runs that stand among each other are one unit, and so are neighbours of up to `part_bytes`. The first one begins with
+/// the header; it is there even if there is no run.
+fn units_of(reader: &SnapshotReader, part_bytes: u64) -> Vec<Unit> {
+    let mut units = vec![Unit { runs: 0..0, ranges: vec![0..blob::HEADER_BYTES as u64] }];
+    let (mut bytes, mut end) = (0, 0);
+    for (number, sections) in reader.runs().enumerate() {
+        let start = sections.iter().map(|section| section.start).min().unwrap_or(0);
+        let more: u64 = sections.iter().map(|section| section.end - section.start).sum();
+        let most = if start < end { UNIT_BYTES_MAX } else { part_bytes };
+        end = sections.iter().map(|section| section.end).fold(end, u64::max);
+        match units.last_mut() {
+            Some(last) if bytes + more <= most => {
+                (last.runs.end, bytes) = (number + 1, bytes + more);
+                last.ranges.extend(sections);
             }
-            _ => ranges.push(FetchRange { runs: number..number + 1, bytes: run }),
+            _ => {
+                bytes = more;
+                units.push(Unit { runs: number..number + 1, ranges: sections });
+            }
         }
     }
-    ranges
+    units.iter_mut().for_each(|unit| unit.ranges = joined(std::mem::take(&mut unit.ranges)));
+    units
+}
+
+/// The same bytes in fewer ranges, and what is between them where it is little.
+fn joined(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut joined: Vec<Range<u64>> = Vec::new();
+    for range in ranges {
+        match joined.last_mut() {
+            Some(last) if range.start <= last.end + GAP_BYTES => last.end = last.end.max(range.end),
+            _ => joined.push(range),
+        }
+    }
+    joined
 }
 
 /// The range's bytes; from the tail that is here already where it covers them.
 async fn fetch(
     storage: &Storage,
     name: &str,
-    range: &FetchRange,
+    range: &Range<u64>,
     tail: &Bytes,
     size: u64,
 ) -> Result<Option<Bytes>, StorageError> {
     let tail_start = size - tail.len() as u64;
-    if range.bytes.start >= tail_start {
-        let within = (range.bytes.start - tail_start) as usize..(range.bytes.end - tail_start) as usize;
+    if range.start >= tail_start {
+        let within = (range.start - tail_start) as usize..(range.end - tail_start) as usize;
         return Ok(Some(tail.slice(within)));
     }
-    storage.get_range(name, range.bytes.clone()).await
+    storage.get_range(name, range.clone()).await
 }
 
-fn decode_range(
+fn decode_unit(
     reader: &SnapshotReader,
-    range: &FetchRange,
-    bytes: &[u8],
+    unit: &Unit,
+    fetched: &[Bytes],
     plain: &mut Vec<u8>,
 ) -> Result<Vec<blob::DecodedRun>, BlobError> {
-    if range.bytes.start == 0 {
-        let header = bytes.first_chunk().ok_or(BlobError::Magic { place: "start" })?;
-        blob::check_header(header, reader.footer())?;
+    if unit.ranges.first().is_some_and(|range| range.start == 0) {
+        let header = fetched.first().and_then(|bytes| bytes.first_chunk());
+        blob::check_header(header.ok_or(BlobError::Magic { place: "start" })?, reader.footer())?;
     }
-    let runs = reader.runs().enumerate().skip(range.runs.start).take(range.runs.len());
-    runs.map(|(number, run)| {
-        let start = (run.start - range.bytes.start) as usize;
-        let stored = bytes.get(start..start + (run.end - run.start) as usize);
-        reader.decode_run(number, stored.ok_or(BlobError::Magic { place: "middle" })?, plain)
-    })
-    .collect()
+    let stored = |section: Range<u64>| {
+        let at = unit.ranges.partition_point(|range| range.start <= section.start).checked_sub(1)?;
+        let (range, bytes) = (unit.ranges.get(at)?, fetched.get(at)?);
+        bytes.get((section.start - range.start) as usize..(section.end - range.start) as usize)
+    };
+    unit.runs.clone().map(|run| reader.decode_run(run, &stored, plain)).collect()
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use cenote_state::blob::{blob_of_chunks, encode_delta, encode_snapshot, uncompressed};
+use cenote_state::blob::{blob_of_chunks, decode_delta, encode_delta, encode_snapshot, uncompressed};
 use cenote_state::codec;
 use cenote_state::delta::{self, Changes, Delta};
+use cenote_state::digest::PRESENCE;
 use cenote_state::hash::Hash;
+use cenote_state::held::Selection;
 use cenote_state::ids::{ColumnId, DatasetId, Epoch, Ordinal, Position, Timestamp, TypeId, Version};
 use cenote_state::layout::Layout;
 use cenote_state::packed::{SymbolTable, Symbols};
@@ -93,6 +95,27 @@ struct Owner {
     wealth: i64,
 }
 
+/// A part of the same, as a reader declares it that needs little: some columns of each kind of place in a row.
+mod part {
+    use super::{BTreeSet, Record};
+
+    #[derive(Record)]
+    #[record(key = "id")]
+    pub(super) struct Sample {
+        id: u64,
+        rating: Option<f32>,
+        nick: Option<String>,
+        tags: BTreeSet<Tag>,
+        words: Vec<String>,
+        #[record(packed)]
+        aside: Option<String>,
+    }
+
+    #[derive(PartialEq, Eq, PartialOrd, Ord, Record)]
+    pub(super) struct Tag {
+        text: String,
+    }
+}
 const BY_COUNTRY: HashIndex<Sample, str> = HashIndex::on("country");
 const BY_TAG: HashIndex<Sample, str> = HashIndex::on("tags.text");
 const BY_NAME: HashIndex<Sample, str> = HashIndex::on("name");
@@ -142,6 +165,10 @@ fn owner(number: u64) -> Owner {
 pub(super) struct World {
     /// Without records; with some; with some changed.
     pub(super) states: [State; 3],
+    /// What a reader holds that declares a part.
+    pub(super) part: Selection,
+    /// The same states, as that reader has them.
+    parts: [State; 3],
     deltas: [Delta; 2],
     pub(super) log_state: LogState,
     declared: Declared,
@@ -169,7 +196,25 @@ impl World {
         let changed = some.applied(&second, V(2), 1).expect("it fits");
         changed.check_invariants();
         let log_state = log_state(&changed);
-        World { states: [empty, some, changed], deltas: [first, second], log_state, declared, nothing }
+        let part = Registry::new().with::<part::Sample>().finish().expect("the types are sound");
+        let part = Selection::declared(Arc::new(part));
+        let nothing_of_it = State::empty_of(&part, Arc::clone(empty.schema()), 7).expect("the schema is sound");
+        let some_of_it = followed(&nothing_of_it, &first, (&empty, &some));
+        let changed_of_it = followed(&some_of_it, &second, (&some, &changed));
+        World {
+            states: [empty, some, changed],
+            parts: [nothing_of_it, some_of_it, changed_of_it],
+            part,
+            deltas: [first, second],
+            log_state,
+            declared,
+            nothing,
+        }
+    }
+
+    /// All states, whole and in part.
+    pub(super) fn all(&self) -> impl Iterator<Item = &State> {
+        self.states.iter().chain(&self.parts)
     }
 
     /// The blob of the delta that follows each state; of the newest one, the one that led to it.
@@ -217,6 +262,21 @@ impl World {
             let _ = view.get::<Owner>((owner.name(), owner.place().zip(), owner.mood()));
         }
     }
+}
+
+/// A state of a part after a delta that leads from one whole state to another.
+fn followed(part: &State, delta: &Delta, (old, new): (&State, &State)) -> State {
+    let blob = encode_delta(DATASET, delta, old, 1).to_bytes();
+    let sums = new.tables().iter().flat_map(|table| {
+        let columns = table.layout().columns.iter().map(|column| column.id).chain([PRESENCE]);
+        let sums = table.sums().columns.iter().chain([&table.sums().presence]);
+        columns.zip(sums).map(|(column, sum)| (table.layout().type_id, column, *sum))
+    });
+    let delta = decode_delta(&blob, DATASET, part, 1 << 20).expect("it is sound");
+    let state = part.applied(&delta, new.version(), 1).expect("it fits").with_sums_of_unheld(sums);
+    state.check_invariants();
+    assert_eq!(state.digest(), new.digest(), "the sums of what is not held make up the digest");
+    state
 }
 
 /// The indexes of a state.

@@ -1,4 +1,4 @@
-//! A snapshot's blob as a state: first the footer, then its runs in any order, then the state.
+//! A snapshot's blob as a state: first the footer, then the runs that are held in any order, then the state.
 
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation)]
 
@@ -8,11 +8,12 @@ use std::sync::Arc;
 use crate::blob::footer::unsound;
 use crate::blob::read::unpack;
 use crate::blob::symbols::read_symbols;
-use crate::blob::{BlobError, BlobKind, Footer, SectionInfo, TypeInfo};
+use crate::blob::{BlobError, BlobKind, Footer, SectionInfo, SectionPlace, TypeInfo};
 use crate::digest::{PRESENCE, Sums, state_digest};
 use crate::held::Selection;
 use crate::ids::{ColumnId, DatasetId, TypeId, Version};
 use crate::index::LiveSet;
+use crate::layout::Layout;
 use crate::segment::{self, PartMap, Segment, SegmentError};
 use crate::state::State;
 use crate::table::Table;
@@ -22,11 +23,28 @@ pub struct SnapshotReader {
     footer: Footer,
     /// Empty tables of what is held of the snapshot's schema.
     empty: State,
-    /// Where each run of sections that is held starts and ends in the footer's list.
-    runs: Vec<Range<usize>>,
+    /// By type.
+    types: Vec<StoredType>,
+    /// The runs of the types that are held.
+    runs: Vec<HeldRun>,
     ceilings: Vec<u32>,
-    /// By type: where the columns that are held are among those that are stored.
-    maps: Vec<PartMap>,
+}
+
+/// How a type's columns are stored in parts.
+struct StoredType {
+    /// The layouts of the parts that are held.
+    parts: Vec<Layout>,
+    /// Where the columns that are held are in them.
+    map: PartMap,
+}
+
+/// Segments that are decoded together.
+struct HeldRun {
+    type_id: TypeId,
+    /// How many.
+    segments: u32,
+    /// The sections of the live rows, then of each part that is held, as numbers in the footer's list.
+    sections: Vec<Range<usize>>,
 }
 
 /// The segments of one run, and a bit for each of their rows: whether it is live.
@@ -61,31 +79,28 @@ impl SnapshotReader {
         let rooms = footer.types.iter().zip(&schema.types);
         let ceilings = rooms.map(|(info, of_type)| info.room.saturating_mul(of_type.segment_rows())).collect();
         let empty = State::empty_of(selection, Arc::new(schema), seed)?;
-        let is_held = |id: TypeId| id.index() < empty.tables().len() && !empty.lacks_type(id);
-        let runs = runs_in(&footer)
-            .into_iter()
-            .filter(|run| footer.sections.get(run.start).is_some_and(|section| is_held(section.type_id)));
-        let runs: Vec<_> = runs.collect();
+        let places = places_of(&footer)?;
+        let (mut types, mut runs) = (Vec::new(), Vec::new());
+        for (info, places) in footer.types.iter().zip(&places) {
+            check_type(&empty, info)?;
+            let (held, stored) = StoredType::new(&empty, info)?;
+            types.push(stored);
+            if !empty.lacks_type(info.type_id) {
+                runs.extend(held_runs(info, places, &held));
+            }
+        }
         // A pointer for every place in a tree, a slot in the key index for every row: a coarse bound, made before
         // anything is allocated.
-        let held_types = footer.types.iter().filter(|info| is_held(info.type_id));
-        let places: u64 = held_types.map(|info| u64::from(info.room).saturating_mul(16)).sum();
-        let sections = runs.iter().flat_map(|run| footer.sections.get(run.clone()).unwrap_or_default());
-        let needed = footer.bytes_of(sections).saturating_add(places);
+        let held_types = footer.types.iter().filter(|info| !empty.lacks_type(info.type_id));
+        let rooms: u64 = held_types.map(|info| u64::from(info.room).saturating_mul(16)).sum();
+        let sections = runs.iter().flat_map(|run| run.sections.iter().flat_map(|part| sections_in(&footer, part)));
+        let needed = footer.bytes_of(sections).saturating_add(rooms);
         if needed > bytes_max {
             return Err(BlobError::TooLarge { needed, limit: bytes_max });
         }
         let empty = empty.with_symbols(&read_symbols(&footer, &empty)?);
-        let maps = empty.tables().iter().map(|table| {
-            let stored = empty.stored_layout(table.layout().type_id);
-            PartMap::new(table.layout(), &[stored]).ok_or_else(|| unsound("a held column is not stored"))
-        });
-        let maps = maps.collect::<Result<_, _>>()?;
-        let mut reader = SnapshotReader { runs, footer, empty, ceilings, maps };
-        reader.check_types()?;
-        reader.footer.schema = None;
-        reader.footer.symbols = Vec::new();
-        Ok(reader)
+        let footer = Footer { schema: None, symbols: Vec::new(), ..footer };
+        Ok(SnapshotReader { footer, empty, types, runs, ceilings })
     }
 
     /// The footer.
@@ -94,90 +109,76 @@ impl SnapshotReader {
         &self.footer
     }
 
-    /// The bytes of each run in the object: sections that are decoded together. Only those of what is held.
-    pub fn runs(&self) -> impl ExactSizeIterator<Item = Range<u64>> {
-        self.runs.iter().map(|run| match self.sections(run) {
-            [first, .., last] => first.offset..last.end(),
-            [only] => only.offset..only.end(),
-            [] => 0..0,
+    /// The runs that are held, each as the bytes of its sections in the object, in their order there.
+    pub fn runs(&self) -> impl ExactSizeIterator<Item = Vec<Range<u64>>> {
+        self.runs.iter().map(|run| {
+            let sections = run.sections.iter().flat_map(|part| sections_in(&self.footer, part));
+            sections.map(|section| section.offset..section.end()).collect()
         })
     }
 
-    /// The sections of a run.
-    fn sections(&self, run: &Range<usize>) -> &[SectionInfo] {
-        self.footer.sections.get(run.clone()).unwrap_or_default()
-    }
-
-    fn check_types(&self) -> Result<(), BlobError> {
-        if self.footer.sections.iter().any(|section| section.type_id.index() >= self.footer.types.len()) {
-            return Err(unsound("a section is of a type that its schema lacks"));
-        }
-        for info in &self.footer.types {
-            let table = self.empty.table(info.type_id);
-            let columns =
-                self.empty.stored_layout(info.type_id).columns.iter().map(|column| column.id).chain([PRESENCE]);
-            if !info.sums.iter().map(|(column, _)| *column).eq(columns) {
-                return Err(unsound("its sums are not its columns'"));
-            }
-            let of_segments = info.segments.iter().fold(0, |sum: u128, segment| sum.wrapping_add(segment.digest));
-            if of_segments != total(info) {
-                return Err(BlobError::Digest { expected: total(info), found: of_segments });
-            }
-            if u64::from(info.room).saturating_mul(u64::from(table.segment_rows())) > 1 << 32 {
-                return Err(unsound("it has room for more ordinals than a type may have"));
-            }
-            let numbers = info.segments.iter().map(|segment| segment.number);
-            if !numbers.clone().is_sorted_by(|a, b| a < b) || numbers.clone().any(|number| number >= info.room) {
-                return Err(unsound("its segments are out of order"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Decodes and validates one run from its bytes in the object. Runs may be decoded in parallel; `plain` is room for
-    /// what it decompresses to, worth keeping from one run to the next.
-    pub fn decode_run(&self, run: usize, stored: &[u8], plain: &mut Vec<u8>) -> Result<DecodedRun, BlobError> {
+    /// Decodes and validates one run; `stored` gives the bytes of its sections in the object. Runs may be decoded in
+    /// parallel; `plain` is room for what they decompress to, worth keeping from one run to the next.
+    pub fn decode_run<'b>(
+        &self,
+        run: usize,
+        stored: &dyn Fn(Range<u64>) -> Option<&'b [u8]>,
+        plain: &mut Vec<u8>,
+    ) -> Result<DecodedRun, BlobError> {
         let run = self.runs.get(run).ok_or_else(|| unsound("it has fewer runs"))?;
-        let sections = self.sections(run);
-        let first = sections.first().ok_or_else(|| unsound("a run has no section"))?;
         plain.clear();
-        let mut rest = stored;
-        for (number, section) in run.clone().zip(sections) {
-            let bytes = take(&mut rest, section.stored as usize).ok_or(BlobError::Magic { place: "middle" })?;
-            unpack(number, section, bytes, plain)?;
+        let mut ends = Vec::with_capacity(run.sections.len());
+        for part in &run.sections {
+            for (number, section) in part.clone().zip(sections_in(&self.footer, part)) {
+                let bytes = stored(section.offset..section.end()).ok_or(BlobError::Magic { place: "middle" })?;
+                unpack(number, section, bytes, plain)?;
+            }
+            ends.push(plain.len());
         }
-        let table = self.empty.table(first.type_id);
-        let mut rest = plain.as_slice();
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        let mut parts = starts.zip(&ends).map(|(start, end)| plain.get(start..*end).unwrap_or_default());
+        let mut live = parts.next().unwrap_or_default();
+        let mut parts: Vec<&[u8]> = parts.collect();
         let mut segments = Vec::new();
-        while !rest.is_empty() {
-            segments.push(self.decode_segment(table, &mut rest)?);
+        for _ in 0..run.segments {
+            segments.push(self.decode_segment(run.type_id, &mut live, &mut parts)?);
         }
-        Ok(DecodedRun { type_id: first.type_id, segments })
+        if !live.is_empty() || parts.iter().any(|part| !part.is_empty()) {
+            return Err(unsound("a run goes on after its last segment"));
+        }
+        Ok(DecodedRun { type_id: run.type_id, segments })
     }
 
-    fn decode_segment(&self, table: &Table, rest: &mut &[u8]) -> Result<(Segment, Box<[u8]>), BlobError> {
+    fn decode_segment(
+        &self,
+        type_id: TypeId,
+        live: &mut &[u8],
+        parts: &mut [&[u8]],
+    ) -> Result<(Segment, Box<[u8]>), BlobError> {
         let short = || unsound("a section ends within a segment");
-        let bytes = take_u32(rest).ok_or_else(short)? as usize;
-        let mut body = take(rest, bytes).ok_or_else(short)?;
-        let rows = take_u32(&mut body).ok_or_else(short)?;
-        let bits = take(&mut body, (rows as usize).div_ceil(8)).ok_or_else(short)?;
+        let rows = take_u32(live).ok_or_else(short)?;
+        let bits = take(live, (rows as usize).div_ceil(8)).ok_or_else(short)?;
         let mut live: Box<[u8]> = bits.into();
         if let Some(last) = live.last_mut() {
             // Bits of rows that are not there: the last byte holds 1 to 8 rows.
             let spare = rows.wrapping_neg() % 8;
             *last &= u8::MAX.unbounded_shr(spare);
         }
-        let ceilings = |id: TypeId| self.ceilings.get(id.index()).copied().unwrap_or(0);
-        let type_id = table.layout().type_id;
-        let parts = [(&**self.empty.stored_layout(type_id), body)];
         let wrong = |source| {
             let type_name = self.empty.schema().get(type_id).name.clone();
             BlobError::Segment { type_name, number: 0, source }
         };
-        let map = self.maps.get(type_id.index()).ok_or_else(|| wrong(SegmentError::Parts))?;
-        let (rows_max, symbols) = (table.segment_rows(), table.symbols());
-        let segment =
-            segment::decode_parts(table.layout(), map, &parts, rows_max, &ceilings, symbols).map_err(wrong)?;
+        let stored = self.types.get(type_id.index()).ok_or_else(|| wrong(SegmentError::Parts))?;
+        let mut bodies = Vec::with_capacity(parts.len());
+        for (layout, part) in stored.parts.iter().zip(parts) {
+            let bytes = take_u32(part).ok_or_else(short)? as usize;
+            bodies.push((layout, take(part, bytes).ok_or_else(short)?));
+        }
+        let table = self.empty.table(type_id);
+        let ceilings = |id: TypeId| self.ceilings.get(id.index()).copied().unwrap_or(0);
+        let (layout, rows_max) = (table.layout(), table.segment_rows());
+        let segment = segment::decode_parts(layout, &stored.map, &bodies, rows_max, &ceilings, table.symbols());
+        let segment = segment.map_err(wrong)?;
         if segment.rows() == rows {
             Ok((segment, live))
         } else {
@@ -211,6 +212,108 @@ impl SnapshotReader {
     }
 }
 
+impl StoredType {
+    /// Which of a type's parts are held, by their numbers; and how.
+    fn new(empty: &State, info: &TypeInfo) -> Result<(Vec<usize>, StoredType), BlobError> {
+        let (held, stored) = (empty.table(info.type_id).layout(), empty.stored_layout(info.type_id));
+        let (mut numbers, mut parts, mut first) = (Vec::new(), Vec::new(), 0_usize);
+        for (number, columns) in info.parts.iter().enumerate() {
+            let end = first.saturating_add(usize::from(*columns));
+            let of_part = stored.columns.get(first..end).filter(|of_part| !of_part.is_empty());
+            let of_part = of_part.ok_or_else(|| unsound("its parts are not its columns"))?;
+            if of_part.iter().any(|column| held.columns.iter().any(|held| held.id == column.id)) {
+                let fields: Vec<usize> = (first..end).collect();
+                parts.push(Layout::of_fields(empty.dataset_schema(), info.type_id, &fields)?);
+                numbers.push(number);
+            }
+            first = end;
+        }
+        if first != stored.columns.len() {
+            return Err(unsound("its parts are not its columns"));
+        }
+        let map = PartMap::new(held, &parts.iter().collect::<Vec<_>>());
+        let map = map.ok_or_else(|| unsound("a held column is not stored"))?;
+        Ok((numbers, StoredType { parts, map }))
+    }
+}
+
+/// By type: where the sections of each part of each run are in the footer's list. Every part of every run is there once.
+fn places_of(footer: &Footer) -> Result<Vec<Vec<Range<usize>>>, BlobError> {
+    let mut places = Vec::with_capacity(footer.types.len());
+    let mut left = footer.sections.len();
+    for info in &footer.types {
+        let wanted = info.runs.len().saturating_mul(info.parts.len().saturating_add(1));
+        // A part without its section is refused before there is room for it.
+        left = left.checked_sub(wanted).ok_or_else(|| unsound("a run lacks a section"))?;
+        places.push(vec![0..0; wanted]);
+        let segments = info.runs.iter().fold(0_u64, |sum, run| sum.saturating_add(u64::from(*run)));
+        if segments != info.segments.len() as u64 || info.runs.contains(&0) {
+            return Err(unsound("its runs are not its segments"));
+        }
+    }
+    for (number, section) in footer.sections.iter().enumerate() {
+        let SectionPlace { type_id, run, part } = section.place;
+        let info = footer.types.get(type_id.index());
+        let of_type = places.get_mut(type_id.index());
+        let (info, of_type) =
+            info.zip(of_type).ok_or_else(|| unsound("a section is of a type that its schema lacks"))?;
+        let parts = info.parts.len().saturating_add(1);
+        let at = (run as usize).saturating_mul(parts).saturating_add(usize::from(part));
+        let place = of_type.get_mut(at).filter(|_| usize::from(part) < parts);
+        let place = place.ok_or_else(|| unsound("a section is of no run"))?;
+        if section.continues {
+            place.end = number.saturating_add(1);
+        } else if *place == (0..0) {
+            *place = number..number.saturating_add(1);
+        } else {
+            return Err(unsound("a part of a run is there twice"));
+        }
+    }
+    if places.iter().flatten().any(Range::is_empty) {
+        return Err(unsound("a run lacks a section"));
+    }
+    Ok(places)
+}
+
+/// The runs of a type, with the sections of its live rows and of these parts.
+fn held_runs<'p>(
+    info: &TypeInfo,
+    places: &'p [Range<usize>],
+    parts: &'p [usize],
+) -> impl Iterator<Item = HeldRun> + 'p {
+    let (type_id, runs) = (info.type_id, info.runs.clone());
+    let of_runs = places.chunks(info.parts.len().saturating_add(1));
+    of_runs.zip(runs).map(move |(places, segments)| {
+        let of_parts = parts.iter().filter_map(|part| places.get(part.saturating_add(1)));
+        let sections = places.first().into_iter().chain(of_parts).cloned().collect();
+        HeldRun { type_id, segments, sections }
+    })
+}
+
+fn sections_in<'f>(footer: &'f Footer, part: &Range<usize>) -> &'f [SectionInfo] {
+    footer.sections.get(part.clone()).unwrap_or_default()
+}
+
+fn check_type(empty: &State, info: &TypeInfo) -> Result<(), BlobError> {
+    let table = empty.table(info.type_id);
+    let columns = empty.stored_layout(info.type_id).columns.iter().map(|column| column.id).chain([PRESENCE]);
+    if !info.sums.iter().map(|(column, _)| *column).eq(columns) {
+        return Err(unsound("its sums are not its columns'"));
+    }
+    let of_segments = info.segments.iter().fold(0, |sum: u128, segment| sum.wrapping_add(segment.digest));
+    if of_segments != total(info) {
+        return Err(BlobError::Digest { expected: total(info), found: of_segments });
+    }
+    if u64::from(info.room).saturating_mul(u64::from(table.segment_rows())) > 1 << 32 {
+        return Err(unsound("it has room for more ordinals than a type may have"));
+    }
+    let numbers = info.segments.iter().map(|segment| segment.number);
+    if !numbers.clone().is_sorted_by(|a, b| a < b) || numbers.clone().any(|number| number >= info.room) {
+        return Err(unsound("its segments are out of order"));
+    }
+    Ok(())
+}
+
 fn take<'b>(rest: &mut &'b [u8], len: usize) -> Option<&'b [u8]> {
     let (taken, after) = rest.split_at_checked(len)?;
     *rest = after;
@@ -225,13 +328,6 @@ fn take_u32(rest: &mut &[u8]) -> Option<u32> {
 
 fn total(info: &TypeInfo) -> u128 {
     info.sums.iter().fold(0, |sum, (_, column)| sum.wrapping_add(*column))
-}
-
-fn runs_in(footer: &Footer) -> Vec<Range<usize>> {
-    let sections = footer.sections.iter().enumerate();
-    let starts: Vec<_> = sections.filter(|(_, section)| !section.continues).map(|(index, _)| index).collect();
-    let ends = starts.iter().skip(1).copied().chain([footer.sections.len()]);
-    starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
 }
 
 fn sums_of(info: &TypeInfo) -> impl Iterator<Item = (TypeId, ColumnId, u128)> {
