@@ -158,8 +158,7 @@ mod tests {
     #[test]
     fn bytes_are_as_drawn() {
         let bytes = encode(&sample(), 64).unwrap();
-        let expected =
-            [2, 1, 2, 0, 0, 0, 0, 0, 0, 0, b'a', b'b', 1, 7, 2, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 3, 4, 0];
+        let expected = [2, 1, 2, 0, 0, 0, 0, 0, 0, 0, b'a', b'b', 1, 7, 2, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 3, 4, 0];
         assert_eq!(bytes, expected);
         assert_eq!(decode::<Sample>(&bytes, 64), Ok(sample()));
     }

@@ -9,6 +9,7 @@
 
 use crate::blob::{BlobKind, Footer, SectionInfo, SectionPlace, SegmentInfo, SymbolsInfo, TypeInfo};
 use crate::codec::{Decode, DecodeError, Decoder, Encode, EncodeError, Encoder, malformed};
+use crate::hash::Hash;
 use crate::ids::{ColumnId, DatasetId, Epoch, Ordinal, Position, Timestamp, TypeId, Version};
 use crate::schema::{Field, Schema, Shape, TypeKind, TypeSchema, ValueKind};
 use crate::wire;
