@@ -10,9 +10,12 @@ fn simulate(seed: u64, steps: u64, broken: Option<Rule>) -> Result<Summary, Fail
 
 #[test]
 fn every_outcome_occurs_and_nothing_fails() {
-    let summary = simulate(1, STEPS, None).unwrap_or_else(|failure| panic!("{failure}"));
-    assert_eq!(summary.tally.unseen(), [], "a run without one of the outcomes tests too little");
-    assert!(summary.tally.of(Outcome::Committed) > 500, "most steps publish: {:?}", summary.tally);
+    let runs = [1, 2, 3].map(|seed| simulate(seed, STEPS, None).unwrap_or_else(|failure| panic!("{failure}")));
+    let unseen = |outcome: &Outcome| runs.iter().all(|summary| summary.tally.of(*outcome) == 0);
+    let unseen: Vec<Outcome> = Outcome::ALL.into_iter().filter(unseen).collect();
+    assert_eq!(unseen, [], "runs without one of the outcomes test too little");
+    let tally = &runs[0].tally;
+    assert!(tally.of(Outcome::Committed) > 500, "most steps publish: {tally:?}");
 }
 
 /// With these seeds, a producer once reported "not written" for a version that others had already trimmed.
@@ -30,7 +33,7 @@ fn the_same_seed_gives_the_same_trace() {
     assert_ne!(one.trace_hash, other.trace_hash);
 }
 
-/// For each rule, a seed that fails without it, in the way that the rule prevents:
+/// Each rule, broken, leads to a failure in the way that the rule prevents:
 ///
 /// - `ObjectsBeforeEntry`: an entry names a checkpoint, a delta or a snapshot that does not exist;
 /// - `SettlePuts`: a put that was reported as "not written" takes effect;
@@ -39,21 +42,13 @@ fn the_same_seed_gives_the_same_trace() {
 /// - `Garbage`: a sweep deletes an object that a writer is about to name;
 /// - `EndOfLog`: a missing entry is taken for the end of the log;
 /// - `ReadBack`: a snapshot that was corrupted on its way is named.
-const SEEDS: [(Rule, u64); 7] = [
-    (Rule::ObjectsBeforeEntry, 2),
-    (Rule::SettlePuts, 2),
-    (Rule::SingleOwner, 2),
-    (Rule::TrimOrder, 2),
-    (Rule::Garbage, 1),
-    (Rule::EndOfLog, 2),
-    (Rule::ReadBack, 2),
-];
-
+///
+/// How many of ten seeds find it is the simulation's score, which `simulate --score` prints; here one of three has to.
 #[test]
 fn each_broken_rule_leads_to_a_failure() {
-    for (rule, seed) in SEEDS {
-        let failed = simulate(seed, STEPS, Some(rule));
-        let failure = failed.expect_err(&format!("{rule:?} was not kept, and nothing failed"));
+    for rule in Rule::ALL {
+        let failure = (1..=3).find_map(|seed| simulate(seed, STEPS, Some(rule)).err());
+        let failure = failure.unwrap_or_else(|| panic!("{rule:?} was not kept, and nothing failed"));
         println!("{rule:?}: {failure}");
     }
 }
@@ -62,10 +57,10 @@ fn each_broken_rule_leads_to_a_failure() {
 /// the last entry that it can read for the newest.
 #[test]
 fn without_the_end_of_the_log_producers_and_consumers_fail() {
-    let failure = |seed| simulate(seed, STEPS, Some(Rule::EndOfLog)).expect_err("EndOfLog was not kept").what;
-    let (twice, end) = (failure(2), failure(1));
-    assert!(twice.contains("it follows another entry than the one before it"), "{twice}");
-    assert!(end.contains("for the end, and the newest entry is gone"), "{end}");
+    for what in ["it follows another entry than the one before it", "for the end, and the newest entry is gone"] {
+        let mut failures = (1..=60).filter_map(|seed| simulate(seed, STEPS, Some(Rule::EndOfLog)).err());
+        assert!(failures.any(|failure| failure.what.contains(what)), "no seed leads to this: {what}");
+    }
 }
 
 #[test]

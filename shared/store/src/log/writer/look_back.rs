@@ -89,6 +89,7 @@ impl LogWriter {
         {
             let lost = Outcome::Lost(Lost::Trimmed { position: newest.0.next(), log_start });
             self.ended = Some(lost.clone());
+            self.heartbeat.as_ref().inspect(|heartbeat| heartbeat.stop());
             return Ok(Some(lost));
         }
         if matches!(newest_found, None | Some(ReadError::Trimmed { .. })) {
