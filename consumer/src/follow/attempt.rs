@@ -133,7 +133,7 @@ impl Follower {
         if self.torn_swaps {
             self.inner.swap_torn(&view);
         }
-        let missing_types = self.program.missing_types(view.schema());
+        let missing_types = self.program.missing_types(view.dataset_schema());
         self.inner.swap(view, missing_types);
         let now = env.instant();
         attempt.times.swap = now - started;

@@ -164,7 +164,8 @@ mod tests {
         let table = state.table(TEXTS);
         let new = |count, mean| new_segment_rows_log2(table, SEGMENT_CONTENT_MAX, &incoming(count, mean));
         assert_eq!(new(0, 0), None, "256 rows of 250 bytes are right");
-        assert_eq!(new(100, 4_000), None, "they come to 600 bytes");
+        assert_eq!(new(40, 4_000), None, "they come to 400 bytes");
+        assert_eq!(new(100, 4_000), Some(6), "they come to 600 bytes");
         assert_eq!(new(1_000, 4_000), Some(4), "they come to 2 kB");
         assert_eq!(new(100_000, 8), Some(12), "they come to 10 bytes");
         let empty = State::empty(Arc::new(schema(8)), 7).expect("the schema is sound");

@@ -87,8 +87,8 @@ async fn a_program_that_waits_says_for_whom_and_since_when_and_who_is_fenced_lea
     BufReader::new(next.stderr.take().expect("it is piped")).read_line(&mut line).expect("it is UTF-8");
     next.kill().expect("it can be killed");
     next.wait().expect("it ends");
-    let epoch = busy.epoch();
-    assert!(line.starts_with(&format!("waiting for night-job (epoch {epoch}), last heard of at 20")), "{line}");
+    assert!(line.starts_with("waiting for night-job (epoch "), "{line}");
+    assert!(line.contains("), last heard of at 20"), "{line}");
     assert!(line.trim_end().ends_with("s of silence; --take-over takes it over at once"), "{line}");
     // With the flag it does not wait.
     desk.write("movies.jsonl", SECOND.replace("Up", "Upper"));

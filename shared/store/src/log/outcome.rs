@@ -285,8 +285,8 @@ pub enum Refused {
     #[error(transparent)]
     Unfit(#[from] UnfitStore),
     /// Whether the store keeps put-if-absent could not be seen: try again.
-    #[error("the store gave no clear answer to the same entry put twice, so it is not trusted yet: try again")]
-    Unproven(#[source] StorageError),
+    #[error(transparent)]
+    Unproven(StorageError),
     /// A checkpoint is due before anything else, and other writers took its position each time: append again.
     #[error("a checkpoint is due, and other writers took its log position, the last time {position}: append again")]
     NoCheckpoint {
