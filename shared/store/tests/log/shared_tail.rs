@@ -5,7 +5,7 @@ use std::time::Duration;
 use cenote_state::ids::{Epoch, Position, Version};
 use cenote_store::env::Env;
 use cenote_store::log::names::{self, Folder};
-use cenote_store::log::{Body, Lost, Outcome, ReadError, Refused, Trim};
+use cenote_store::log::{Body, Lost, Outcome, ReadError, Refused, Trim, WriterOptions};
 use cenote_store::storage::Storage;
 use cenote_testing::faults::{CountingStore, Fault, FaultyStore, RequestKind, Rule};
 use cenote_testing::log_walk::walk;
@@ -62,6 +62,22 @@ async fn a_put_that_hangs_holds_the_others_up_for_a_moment_only() {
     let ((), took) = futures::join!(hangs, commits);
     assert!(took < Duration::from_secs(3), "{took:?}");
     walk(&storage).await;
+}
+
+/// A regression: what the fenced one had read was passed on, so that the producer went on after the `open` that superseded it.
+#[tokio::test(start_paused = true)]
+async fn a_producer_is_fenced_although_another_writer_of_its_process_was_first() {
+    let (env, storage) = (Env::simulated(3), memory());
+    let mut producer = open(&storage, &env, options("one")).await.unwrap();
+    committed(&mut producer, "a").await;
+    let mut beside = producer.beside();
+    let mut other = open(&storage, &env, WriterOptions { take_over: true, ..options("two") }).await.unwrap();
+    let outcome = beside.append(NOTHING_TRIMMED).await.unwrap();
+    assert!(matches!(outcome, Outcome::Fenced(_)), "{outcome:?}");
+    let outcome = put(&mut producer, "b").await;
+    assert!(matches!(&outcome, Outcome::Fenced(fenced) if fenced.position == Position(3)), "{outcome:?}");
+    committed(&mut other, "c").await;
+    assert_eq!(walk(&storage).await.len(), 4);
 }
 
 /// Takes a copy of the log away, and puts it back later.

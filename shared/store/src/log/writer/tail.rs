@@ -4,7 +4,8 @@
 //! at the same next position. Who waits for its turn puts where no other writer does.
 //!
 //! Rules: the log itself decides, as between processes: a writer that waited in vain, or whose turn was dropped half-way,
-//! loses a position and no more.
+//! loses a position and no more. What a writer read up to the `open` that superseded it is not taken in: the others must
+//! meet that entry themselves, at their own next position, or they would put theirs after it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,7 @@ impl LogWriter {
         let turn = self.env.timeout(TURN_TIMEOUT, Arc::clone(&self.tail).lock_owned()).await.ok()?;
         if let Some(newest) = &*turn
             && newest.position > self.log_state.position
+            && !self.options.rules.is_fenced(self.epoch, newest.epoch)
             && self.in_flight.is_none()
         {
             self.log_state.clone_from(newest);
