@@ -30,7 +30,7 @@ Examples:
   cenote-producer status ./catalog
   cenote-producer status s3://media/catalog --json | jq '.snapshots[-1]'
 
-Exit code: 0 the log can be read, and all snapshots that it names are there; 1 otherwise.";
+Exit code: 0 the log can be read, and the newest snapshot that it names is there; 1 otherwise.";
 
 /// What the log and the folder hold.
 struct Found {
