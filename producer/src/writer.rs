@@ -177,7 +177,7 @@ impl Writer {
     /// producer
     ///     .cycle(async |writer| {
     ///         assert!(writer.schema().find("Movie").is_some());
-    ///         Ok(())
+    ///         Ok(writer.add(&Movie { id: 1 })?)
     ///     })
     ///     .await?;
     /// # Ok(())

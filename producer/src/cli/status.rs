@@ -56,15 +56,13 @@ impl Status {
         } else {
             found.as_text().into_iter().try_for_each(print_line)?;
         }
-        let missing: Vec<String> =
-            found.snapshots.iter().filter(|snapshot| !snapshot.2).map(|snapshot| snapshot.0.to_string()).collect();
-        if missing.is_empty() {
-            return Ok(());
+        // Readers start from the newest; an older one that is missing is only listed as such.
+        match found.snapshots.last() {
+            Some((version, _, false)) => Err(Failure::negative(format!(
+                "the snapshot of version {version} is missing; `cenote-producer snapshot` makes another of the newest version"
+            ))),
+            _ => Ok(()),
         }
-        Err(Failure::negative(format!(
-            "the snapshot of version {} is missing; `cenote-producer snapshot` makes another of the newest version",
-            missing.join(", ")
-        )))
     }
 }
 

@@ -204,13 +204,14 @@ impl Producer {
     /// the log names a snapshot of this version, and its object is there, nothing is written.
     ///
     /// ```
-    /// # use cenote_producer::{Producer, Record};
+    /// # use cenote_producer::{Producer, Record, SnapshotPolicy};
     /// # #[derive(Record)]
     /// # #[record(key = "id")]
     /// # struct Movie { id: u64 }
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), cenote_producer::BoxError> {
-    /// # let mut producer = Producer::builder("memory://producer-snapshot").with::<Movie>().open().await?;
+    /// # let builder = Producer::builder("memory://producer-snapshot").with::<Movie>();
+    /// # let mut producer = builder.snapshots(SnapshotPolicy::Manual).open().await?;
     /// producer.update(|changes| Ok(changes.upsert(&Movie { id: 1 })?)).await?;
     /// let snapshot = producer.snapshot().await?;
     /// assert_eq!((snapshot.version, snapshot.made), (producer.version(), true));

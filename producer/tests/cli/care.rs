@@ -74,7 +74,8 @@ fn without_its_snapshots_a_dataset_is_published_and_gets_another() {
     assert!(made.starts_with("snapshot of version ") || made.contains("has a snapshot"), "{made}");
     assert!(again.contains("has a snapshot of ") && again.contains("nothing was written"), "{again}");
     assert!(!files(&desk, "snapshots").is_empty());
-    desk.succeed(&["status", "catalog"]);
+    let status = desk.succeed(&["status", "catalog"]);
+    assert!(status.contains(", missing"), "{status}");
 }
 
 #[test]

@@ -102,7 +102,7 @@ impl LogWriter {
         let epoch = Epoch(log_state.epoch.0 + 1);
         let mut writer = LogWriter::new(reader.storage().clone(), env, options, log_state.clone(), epoch);
         writer.wait_to_open();
-        writer.heartbeat().offer().await;
+        writer.announce().await;
         Ok(writer)
     }
 
@@ -114,6 +114,14 @@ impl LogWriter {
     /// As for [`LogWriter::open`]; `Behind` if others were faster for a whole `commit_timeout`.
     pub async fn open_at_tail(reader: &LogReader, env: Env, options: WriterOptions) -> Result<LogWriter, OpenError> {
         LogWriter::take(reader, env, options, true).await
+    }
+
+    /// The first heartbeat. The listener comes before it: when the hint names an owner, a signal can release it.
+    async fn announce(&self) {
+        if let Some(OnOpen(listener)) = &self.options.on_open {
+            listener(self.heartbeat());
+        }
+        self.heartbeat().offer().await;
     }
 
     async fn take(reader: &LogReader, env: Env, options: WriterOptions, insists: bool) -> Result<LogWriter, OpenError> {
@@ -128,10 +136,7 @@ impl LogWriter {
         let mut writer = LogWriter::new(reader.storage().clone(), env, options, log_state, epoch);
         match writer.put_open(insists).await? {
             Outcome::Committed(_) => {
-                if let Some(OnOpen(listener)) = &writer.options.on_open {
-                    listener(writer.heartbeat());
-                }
-                writer.heartbeat().offer().await;
+                writer.announce().await;
                 // Producers that open and commit nothing leave a log that a start can read, too.
                 writer.checkpoint_if_due().await?;
                 Ok(writer)
