@@ -134,11 +134,13 @@ impl<'a> Evolution<'a> {
 
     /// Refuses permissions for what the chain neither has nor could have lost.
     fn allowed_nothing(&mut self, old: &Schema) {
-        for allow in &self.allow {
-            if let Some(reason) = self.why_nothing(allow, old) {
-                self.refusals.push(Refusal::AllowsNothing { call: allow.call(), reason });
-            }
-        }
+        // All are looked at before any is refused: a permission is spared for the refusals of changes, not of permissions.
+        let refused = self.allow.iter().filter_map(|allow| {
+            let reason = self.why_nothing(allow, old)?;
+            Some(Refusal::AllowsNothing { call: allow.call(), reason })
+        });
+        let refused: Vec<_> = refused.collect();
+        self.refusals.extend(refused);
     }
 
     fn why_nothing(&self, allow: &Allow, old: &Schema) -> Option<String> {

@@ -68,6 +68,8 @@ async fn error_of(spoil: impl FnOnce(&mut SnapshotToLoad), damage: impl FnOnce(&
     let mut chain = Chain::new().await;
     chain.commit().await;
     let mut what = chain.snapshot().await;
+    // The log goes on after the snapshot's version, as it must for an entry to name the snapshot.
+    chain.commit().await;
     chain.spoil(&what.snapshot.object.name, damage).await;
     spoil(&mut what);
     let loaded = snapshot(&chain.storage, &chain.env, &what, &|_, _| {}).await;

@@ -502,11 +502,11 @@ pub(super) fn delta_chunks() -> Vec<Bytes> {
 }
 
 /// Chunks of rows without a byte, as many as ordinals of a byte each: added, patched in all fields but the key, and
-/// whole segments.
+/// whole segments. The part holds these types, too: chunks of others take nothing there, so they would be no lies.
 fn wide_chunks(rows: u32) -> Vec<Vec<u8>> {
     let state = world().newest();
     let of = |name: &str| state.schema().find(name).expect("the sample has the type");
-    let (place, sample) = (of(Place::NAME), of(Sample::NAME));
+    let (tag, sample) = (of(Tag::NAME), of(Sample::NAME));
     let fields: Vec<usize> = (1..state.table(sample).layout().columns.len()).collect();
     let patched = Layout::of_fields(state.schema(), sample, &fields).expect("its own layout was made");
     let mut ordinals = rows.to_le_bytes().to_vec();
@@ -514,13 +514,13 @@ fn wide_chunks(rows: u32) -> Vec<Vec<u8>> {
     ordinals.resize(ordinals.len() + rows as usize - 1, 1);
     let columns = patched.columns.iter().flat_map(|column| column.id.0.to_le_bytes());
     let columns: Vec<u8> = (fields.len() as u16).to_le_bytes().into_iter().chain(columns).collect();
-    let added = [&ordinals[..], &empty_rows(state.table(place).layout(), rows)].concat();
+    let added = [&ordinals[..], &empty_rows(state.table(tag).layout(), rows)].concat();
     let patched = [&columns[..], &ordinals, &empty_rows(&patched, rows)].concat();
     let whole = (0..rows / 8).flat_map(|number| {
-        let rows = empty_rows(state.table(place).layout(), 8);
-        chunk(4, place, &[&number.to_le_bytes()[..], &rows].concat())
+        let rows = empty_rows(state.table(tag).layout(), 8);
+        chunk(4, tag, &[&number.to_le_bytes()[..], &rows].concat())
     });
-    vec![chunk(2, place, &added), chunk(3, sample, &patched), whole.collect()]
+    vec![chunk(2, tag, &added), chunk(3, sample, &patched), whole.collect()]
 }
 
 fn chunk(kind: u8, type_id: TypeId, body: &[u8]) -> Vec<u8> {

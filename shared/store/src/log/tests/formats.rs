@@ -131,11 +131,11 @@ fn entries_at_the_limit_and_beyond() {
     let (written, bytes) = encode(inline(INLINE_DELTA_BYTES_MAX)).unwrap();
     assert_eq!(entry(bytes), written);
     assert!(matches!(encode(inline(INLINE_DELTA_BYTES_MAX + 1)), Err(DecodeError::TooLarge { .. })));
-    // One tag takes two lengths of 4 bytes, its name and its text; the commit's own delta and head don't count.
+    // One tag takes two lengths of 8 bytes, its name and its text; the commit's own delta and head don't count.
     let control = encode(commit()).unwrap().0.bytes as usize - HEADER_BYTES - 6 * 41 - b"a delta".len();
     let filled = |bytes: usize| {
         let mut large = commit();
-        large.tags.insert("text".to_owned(), "x".repeat(bytes - control - 4 - 4 - 4));
+        large.tags.insert("text".to_owned(), "x".repeat(bytes - control - 8 - 8 - "text".len()));
         encode(large)
     };
     let (written, bytes) = filled(CONTROL_BYTES_MAX).unwrap();
