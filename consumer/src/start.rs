@@ -85,7 +85,7 @@ pub(crate) async fn start<L: Location>(location: L, options: Options) -> Result<
     let (close, closing) = watch::channel(false);
     let alive = Alive(Arc::clone(&inner));
     let consumer = Consumer::new(inner, sender, close, tokio::runtime::Handle::current());
-    Ok((consumer, Task { follower, watcher, requests, closing, alive }))
+    Ok((consumer, Task { alive, follower, watcher, requests, closing }))
 }
 
 /// The same on a separate thread, which runs the task.

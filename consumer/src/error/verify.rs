@@ -45,10 +45,7 @@ pub(crate) enum VerifyCause {
 impl VerifyCause {
     /// Whether the log was trimmed while it was read.
     pub(crate) fn is_trimmed(&self) -> bool {
-        let read = match self {
-            VerifyCause::Read(read) | VerifyCause::Load(LoadError::Read(read)) => read,
-            _ => return false,
-        };
+        let (VerifyCause::Read(read) | VerifyCause::Load(LoadError::Read(read))) = self else { return false };
         matches!(read, ReadError::Trimmed { .. })
     }
 

@@ -159,7 +159,11 @@ impl Dice {
 
 fn genre(number: u64) -> first::Genre {
     let origin = first::Origin { city: format!("city {}", number % 5) };
-    first::Genre { name: format!("genre {}", number % 7), weight: (number % 3 != 0).then_some(number as u32), origin }
+    first::Genre {
+        name: format!("genre {}", number % 7),
+        weight: (!number.is_multiple_of(3)).then_some(number as u32),
+        origin,
+    }
 }
 
 fn movie(id: u64, dice: &mut Dice) -> first::Movie {
@@ -435,13 +439,13 @@ async fn a_field_that_is_renamed_to_a_declared_name_is_read_again() {
         source.update(|_| Ok(())).await.expect("it is published");
         let paths = Arc::new(std::sync::Mutex::new(Vec::new()));
         let noted = Arc::clone(&paths);
-        waiting.on_refresh(move |report| noted.lock().expect("no panic").push(report.path.clone()));
+        waiting.on_refresh(move |report| noted.lock().expect("no panic").push(report.path));
         waiting.refresh().await.expect("it refreshes");
         let view = waiting.view();
         assert!(view.get::<renamed::Movie>(1).expect("it is there").name().starts_with("title "));
         assert!(view.get::<renamed::Movie>(2).expect("it is there").name().starts_with("title "));
         view.state().check_invariants();
-        let paths = paths.lock().expect("no panic");
+        let paths = std::mem::take(&mut *paths.lock().expect("no panic"));
         let from_snapshot = matches!(paths.as_slice(), [RefreshPath::Snapshot { .. }]);
         assert_eq!(from_snapshot, with_snapshot, "{paths:?}");
         source.close().await.expect("it closes");

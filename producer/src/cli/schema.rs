@@ -44,9 +44,8 @@ impl SchemaCommand {
             Ok(registry.with_schema(dataset))
         });
         let loaded = builder.dry_run().await;
-        let mut schema = match receive.try_recv() {
-            Ok(schema) => schema,
-            Err(_) => return Err(loaded.err().map_or_else(|| Failure::negative("no schema was read"), Into::into)),
+        let Ok(mut schema) = receive.try_recv() else {
+            return Err(loaded.err().map_or_else(|| Failure::negative("no schema was read"), Into::into));
         };
         if let Some(name) = &self.type_name {
             let root = schema.find(name).filter(|id| !schema.get(*id).fields.is_empty());

@@ -31,7 +31,6 @@ impl<R: Read> Lines<R> {
     ///
     /// # Errors
     /// If reading fails, or the line is too long or not UTF-8.
-    #[expect(clippy::should_implement_trait, reason = "it lends")]
     pub(crate) fn next(&mut self) -> Result<Option<(u64, &str)>, JsonError> {
         loop {
             self.buffer.clear();

@@ -107,9 +107,9 @@ fn repair_makes_a_damaged_dataset_writable_again() {
         files(&desk, "snapshots").iter().skip(1).for_each(|snapshot| std::fs::remove_file(snapshot).unwrap());
         let entry = desk.path("catalog/log/00000000000000000005");
         if missing {
-            std::fs::remove_file(&entry).unwrap()
+            std::fs::remove_file(&entry).unwrap();
         } else {
-            damage(&entry)
+            damage(&entry);
         }
         let (code, refused) = desk.fail(&["run", "catalog", "movies.jsonl", "--type", "Movie"]);
         assert_eq!(code, 1, "{refused}");

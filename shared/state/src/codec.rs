@@ -76,10 +76,12 @@ pub fn encode(value: &impl Wire, limit: usize) -> Result<Vec<u8>, CodecError> {
 /// If they are more than `limit`, another record's, or more than one record's.
 pub fn decode<T: Wire>(bytes: &[u8], limit: usize) -> Result<T, CodecError> {
     check_size(bytes.len(), limit)?;
-    match bytes.len() {
-        ..=SMALL_BYTES => decode_within::<T, { SMALL_BYTES << MEMORY_LOG2 }>(bytes),
-        ..=MEDIUM_BYTES => decode_within::<T, { MEDIUM_BYTES << MEMORY_LOG2 }>(bytes),
-        _ => decode_within::<T, { LARGE_BYTES << MEMORY_LOG2 }>(bytes),
+    if bytes.len() <= SMALL_BYTES {
+        decode_within::<T, { SMALL_BYTES << MEMORY_LOG2 }>(bytes)
+    } else if bytes.len() <= MEDIUM_BYTES {
+        decode_within::<T, { MEDIUM_BYTES << MEMORY_LOG2 }>(bytes)
+    } else {
+        decode_within::<T, { LARGE_BYTES << MEMORY_LOG2 }>(bytes)
     }
 }
 

@@ -74,7 +74,7 @@ impl Fresh {
         self.late.push(done.began.saturating_duration_since(done.due).as_secs_f64());
         match done.result {
             CommandResult::Acknowledged => {
-                self.acknowledged.push(done.at.saturating_duration_since(done.began).as_secs_f64())
+                self.acknowledged.push(done.at.saturating_duration_since(done.began).as_secs_f64());
             }
             CommandResult::Rejected => self.rejected += 1,
             CommandResult::Failed(error) => return Err(error.into()),

@@ -65,6 +65,12 @@ pub(super) fn decompress(codec: u8, stored: &[u8], place: &mut [u8]) -> Option<(
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    reason = "tests make the bytes that they damage"
+)]
 mod tests {
     use super::*;
 

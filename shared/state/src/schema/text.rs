@@ -60,7 +60,7 @@ impl TypeText {
         let (name, kind) = line.trim_end().strip_suffix(')')?.rsplit_once(" (")?;
         let key = match kind {
             "component" => Vec::new(),
-            root => root.strip_prefix("root, key ")?.split(", ").map(|path| split(path)).collect(),
+            root => root.strip_prefix("root, key ")?.split(", ").map(split).collect(),
         };
         Some(TypeText { name: name.to_owned(), key, fields: Vec::new() })
     }

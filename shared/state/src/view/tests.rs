@@ -166,7 +166,7 @@ fn ladder(levels: u16, ordinal: u32) -> State {
         });
         if level + 1 < levels {
             row.set(1, |out| {
-                [2, ordinal, ordinal].iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()))
+                [2, ordinal, ordinal].iter().for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
             });
         }
         row.set(row.columns() - 1, |out| out.extend_from_slice(&1_u64.to_le_bytes()));

@@ -201,7 +201,8 @@ const UNIT_BYTES_MAX: u64 = 64 << 20;
 /// Runs that stand among each other are one unit, and so are neighbours of up to `part_bytes`. The first one begins with
 /// the header; it is there even if there is no run.
 fn units_of(reader: &SnapshotReader, part_bytes: u64) -> Vec<Unit> {
-    let mut units = vec![Unit { runs: 0..0, ranges: vec![0..blob::HEADER_BYTES as u64] }];
+    let header = 0..blob::HEADER_BYTES as u64;
+    let mut units = vec![Unit { runs: 0..0, ranges: Vec::from([header]) }];
     let (mut bytes, mut end) = (0, 0);
     for (number, sections) in reader.runs().enumerate() {
         let start = sections.iter().map(|section| section.start).min().unwrap_or(0);

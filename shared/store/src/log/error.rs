@@ -109,7 +109,7 @@ impl DecodeError {
     pub(crate) fn format(object: &str, found: u16) -> DecodeError {
         match found {
             0 => DecodeError::damaged(object, "there is no format version 0"),
-            ..FORMAT_VERSION => DecodeError::OldFormat { object: object.to_owned(), found },
+            1..FORMAT_VERSION => DecodeError::OldFormat { object: object.to_owned(), found },
             _ => {
                 let what = format!("its format version is {found}, known here is {FORMAT_VERSION}");
                 DecodeError::needs_upgrade(object, what)

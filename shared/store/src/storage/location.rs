@@ -88,6 +88,8 @@ impl DatasetUrl {
 }
 
 impl Location for DatasetUrl {
+    // Messages show no user info.
+    #[expect(clippy::misnamed_getters, reason = "what may be shown of it")]
     fn url(&self) -> &str {
         &self.shown
     }

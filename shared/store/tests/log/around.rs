@@ -82,9 +82,9 @@ async fn a_damaged_entry_below_a_snapshot_stops_nobody() {
         assert!(writer.heartbeat().offer().await);
         let name = names::log_entry(Position(4));
         if missing {
-            storage.delete(&name).await.unwrap()
+            storage.delete(&name).await.unwrap();
         } else {
-            damage(&storage, &name).await
+            damage(&storage, &name).await;
         }
         let found = reader(&storage).await.unwrap();
         assert_eq!(found.log_state().version, Version(6));
