@@ -124,6 +124,14 @@ impl Env {
     }
 
     /// Sets a simulation's wall clock forward, or back; the monotonic one goes on. The machine's is left alone.
+    ///
+    /// ```
+    /// # use cenote_consumer::env::Env;
+    /// let env = Env::simulated(1);
+    /// let before = env.now();
+    /// env.set_clock_by(5_000);
+    /// assert_eq!(env.now().0, before.0 + 5_000);
+    /// ```
     pub fn set_clock_by(&self, milliseconds: i64) {
         self.inner.set_by_ms.fetch_add(milliseconds, Ordering::Relaxed);
     }

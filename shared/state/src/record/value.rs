@@ -83,6 +83,7 @@ pub trait Ordered: Value {
     fn compare_at<'v, S: Source<'v>>(source: S, wanted: Self::Ref<'_>, binding: &ValueBinding) -> Ordering;
 
     /// Whether different stored values may read as `wanted`: those are not next to each other where values are sorted.
+    #[doc(hidden)]
     #[must_use]
     fn is_scattered(_wanted: Self::Ref<'_>) -> bool {
         false

@@ -1,7 +1,7 @@
 //! A table: a type's segments under a two-level tree, a paged bitmap of live ordinals, the key index of a root.
 //!
 //! Immutable like everything in a state; an edit makes a new table that shares every segment, page and chunk that it
-//! does not touch (I10). How many rows a segment has may change: see [`recut`].
+//! does not touch (I10). How many rows a segment has may change: see `recut`.
 //!
 //! Invariants: a live ordinal has a row in its segment; the key index names exactly the live rows of a root; the sums
 //! are those of the live records, and each segment's digest its share of them, but where a snapshot was loaded in part.

@@ -6,7 +6,7 @@
 //!
 //! Rules: a name is checked before it becomes a key; a body is as long as announced or the read fails; an object with
 //! a limit is refused before its body is read (I9); bytes are read twice before they are called
-//! damaged ([`Storage::get_checked`]); a put that was answered survives a crash of the machine (local
+//! damaged (`Storage::get_checked`); a put that was answered survives a crash of the machine (local
 //! files and their folders are synced); an error of a write means that it may have landed or not.
 
 mod answer;
