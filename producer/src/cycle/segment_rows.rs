@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(new(1_000, 4_000), Some(4), "they come to 2 kB");
         assert_eq!(new(100_000, 8), Some(12), "they come to 10 bytes");
         let empty = State::empty(Arc::new(schema(8)), 7).expect("the schema is sound");
-        assert_eq!(new_segment_rows_log2(empty.table(TEXTS), SEGMENT_CONTENT_MAX, &incoming(9, 250)), Some(7));
+        assert_eq!(new_segment_rows_log2(empty.table(TEXTS), SEGMENT_CONTENT_MAX, &incoming(9, 250)), Some(8));
         assert_eq!(new_segment_rows_log2(empty.table(TEXTS), SEGMENT_CONTENT_MAX, &incoming(0, 0)), None);
     }
 

@@ -153,7 +153,7 @@ fn values(owner: &Ident, krate: &TokenStream) -> TokenStream {
                 #krate::__derive::compare_enum(source.scalar(), wanted, binding)
             }
             fn is_scattered(wanted: #owner) -> bool {
-                <#owner as #krate::__derive::Enum>::OTHER == Some(#krate::__derive::Enum::number(wanted))
+                <#owner as #krate::__derive::Enum>::OTHER == ::core::option::Option::Some(#krate::__derive::Enum::number(wanted))
             }
         }
         #krate::__one_value!([] #owner, #krate::__derive);

@@ -30,8 +30,7 @@ const DATASET_DIGITS: usize = 32;
 /// # #[derive(Record)]
 /// # #[record(key = "id")]
 /// # struct Movie { id: u64 }
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), cenote_producer::BoxError> {
+/// # async fn example() -> Result<(), cenote_producer::BoxError> {
 /// # let mut producer = Producer::builder("memory://token").with::<Movie>().open().await?;
 /// let updated = producer.update(|changes| Ok(changes.upsert(&Movie { id: 1 })?)).await?;
 /// let header = updated.token().to_string();

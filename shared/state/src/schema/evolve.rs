@@ -92,6 +92,16 @@ impl<'a> Evolution<'a> {
         }
     }
 
+    /// Whether the field was refused as one of two that are the same: it is not new, so it needs no default.
+    fn is_same(&self, type_name: &str, field: &str) -> bool {
+        self.refusals.iter().any(|refusal| match refusal {
+            Refusal::SameField { type_name: of, first, second, .. } => {
+                of == type_name && (first == field || second == field)
+            }
+            _ => false,
+        })
+    }
+
     /// Removes the types that may go: their fields; their numbers stay taken.
     fn remove_types(&mut self) {
         for allow in self.allow.clone() {
@@ -301,6 +311,9 @@ impl<'a> Evolution<'a> {
     fn add(&mut self, chain: TypeId, field: &Field, hints: &FieldHints, known: bool) {
         let type_name = self.schema.get(chain).name.clone();
         if known {
+            if self.is_same(&type_name, &field.name) {
+                return;
+            }
             if !field.optional && !hints.default {
                 let field = field.name.clone();
                 self.refusals.push(Refusal::NoDefault { type_name, field });
